@@ -1,0 +1,65 @@
+/**
+ * What this package itself refuses or gives up on, as one error with a reason.
+ *
+ * Errors of the database are `SqlError` from `effect/sql`; a `PoolError` means that a statement did not
+ * reach the server at all.
+ */
+import * as Data from "effect/Data"
+
+/** A setting is missing, malformed or out of range. Nothing was connected. */
+export interface InvalidSettings {
+  readonly _tag: "InvalidSettings"
+  /** The setting's name as the user wrote it, for instance `port`. */
+  readonly setting: string
+}
+
+/** The pool of this key was opened with other settings. */
+export interface DatabaseConflict {
+  readonly _tag: "DatabaseConflict"
+  readonly key: string
+  /** Names of the settings that differ. */
+  readonly settings: ReadonlyArray<string>
+}
+
+/** No connection came free in time. */
+export interface AcquireTimeout {
+  readonly _tag: "AcquireTimeout"
+  readonly key: string
+  readonly inUse: number
+  readonly max: number
+  readonly waiting: number
+}
+
+/** The statement or its parameters were refused before anything was sent. */
+export interface StatementRefused {
+  readonly _tag: "StatementRefused"
+}
+
+export type Reason = InvalidSettings | DatabaseConflict | AcquireTimeout | StatementRefused
+
+/**
+ * An error of the pool: nothing was sent to the server.
+ *
+ * **Example** (Telling reasons apart)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PG } from "effect-global-pool"
+ *
+ * const program = PG.make({ port: 70000 }).select("select 1").pipe(
+ *   Effect.catchTag("PoolError", (error) => Effect.succeed(error.reason._tag))
+ * )
+ * ```
+ */
+export class PoolError extends Data.TaggedError("PoolError")<{
+  readonly reason: Reason
+  readonly message: string
+}> {}
+
+/** A statement that is not sent: `what` happened and what to do instead. */
+export const refused = (message: string): PoolError =>
+  new PoolError({ reason: { _tag: "StatementRefused" }, message })
+
+/** A setting that breaks a rule. */
+export const invalid = (setting: string, message: string): PoolError =>
+  new PoolError({ reason: { _tag: "InvalidSettings", setting }, message })

@@ -1,0 +1,133 @@
+/**
+ * The three forms of a statement - text, text with parameters, and the template - become one: text and parameters.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "./PoolError.ts"
+import { refused } from "./PoolError.ts"
+
+const TypeId = "~effect-global-pool/Sql"
+
+/**
+ * A piece of SQL with its parameters: a whole statement, or a fragment to splice into one.
+ * Made by `PG.sql` and `PG.id`. Placeholders are numbered when the statement is built.
+ */
+export interface Sql {
+  readonly [TypeId]: typeof TypeId
+  readonly parts: ReadonlyArray<string>
+  readonly values: ReadonlyArray<unknown>
+}
+
+/** A statement as the server gets it: `$1` … stand for `params`. */
+export interface Bound {
+  readonly text: string
+  readonly params: ReadonlyArray<unknown>
+}
+
+/** The forms in which `trans` takes a statement. */
+export type Statement = string | readonly [sql: string, params: ReadonlyArray<unknown>] | Sql
+
+/** What a template quotes as an identifier instead of binding as a value: a table handle. */
+export const IdentifierId = "~effect-global-pool/Identifier"
+export interface Identifier {
+  readonly [IdentifierId]: string
+}
+
+const make = (parts: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Sql => ({ [TypeId]: TypeId, parts, values })
+
+/** Whether a value was made by `PG.sql` or `PG.id`. */
+export const isSql = (value: unknown): value is Sql =>
+  typeof value === "object" && value !== null && TypeId in value
+
+const isIdentifier = (value: unknown): value is Identifier =>
+  typeof value === "object" && value !== null && IdentifierId in value
+
+/** Whether the first argument of a call is a template's strings. */
+export const isTemplate = (value: unknown): value is TemplateStringsArray => Array.isArray(value) && "raw" in value
+
+/**
+ * A statement or fragment in which every value is a bound parameter, a table handle, `PG.id` and another `PG.sql`
+ * excepted: those are spliced in.
+ *
+ * **Example** (Composing a statement)
+ *
+ * ```ts
+ * import { PG } from "effect-global-pool"
+ *
+ * const adults = PG.sql`age >= ${18}`
+ * const statement = PG.sql`select * from ${PG.id("users")} where ${adults} limit ${10}`
+ * ```
+ */
+export const sql = (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Sql => {
+  const parts: Array<string> = [strings[0]!]
+  const bound: Array<unknown> = []
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]
+    const next = strings[index + 1]!
+    if (isSql(value)) {
+      parts[parts.length - 1] += value.parts[0]!
+      for (let inner = 0; inner < value.values.length; inner++) {
+        bound.push(value.values[inner])
+        parts.push(value.parts[inner + 1]!)
+      }
+      parts[parts.length - 1] += next
+    } else if (isIdentifier(value)) {
+      parts[parts.length - 1] += value[IdentifierId] + next
+    } else {
+      bound.push(value)
+      parts.push(next)
+    }
+  }
+  return make(parts, bound)
+}
+
+/** A name as Postgres quotes it: `we"ird` becomes `"we""ird"`. */
+export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+
+/**
+ * A table's name as a user writes it, quoted: `users`, or `audit.events` for schema and table.
+ */
+export const quoteTable = (name: string): string => {
+  const dot = name.indexOf(".")
+  return dot < 0 ? quote(name) : `${quote(name.slice(0, dot))}.${quote(name.slice(dot + 1))}`
+}
+
+/**
+ * Names as a quoted identifier for a template: `PG.id("name")`, `PG.id("schema", "table")`.
+ */
+export const id = (...names: readonly [string, ...ReadonlyArray<string>]): Sql => make([names.map(quote).join(".")], [])
+
+const JsonId = "~effect-global-pool/Json"
+
+/** A value that is bound as json whatever its JavaScript type: made by `PG.json`. */
+export interface Json {
+  readonly [JsonId]: typeof JsonId
+  readonly value: unknown
+}
+
+/**
+ * Forces json for an array, string, number, boolean or `null`; plain objects are json without it.
+ */
+export const json = (value: unknown): Json => ({ [JsonId]: JsonId, value })
+
+export const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null && JsonId in value
+
+/** Text and parameters of a `Sql`, its placeholders numbered from `$1`. */
+export const bind = (statement: Sql): Bound => {
+  let text = statement.parts[0]!
+  for (let index = 1; index < statement.parts.length; index++) text += `$${index}${statement.parts[index]}`
+  return { text, params: statement.values }
+}
+
+const noParams: ReadonlyArray<unknown> = []
+
+/** One statement of `trans`, in any of its forms. */
+export const fromStatement = (statement: Statement): Result.Result<Bound, PoolError> => {
+  if (typeof statement === "string") return Result.succeed({ text: statement, params: noParams })
+  if (isSql(statement)) return Result.succeed(bind(statement))
+  if (Array.isArray(statement) && typeof statement[0] === "string" && (statement[1] === undefined || Array.isArray(statement[1]))) {
+    return Result.succeed({ text: statement[0], params: statement[1] ?? noParams })
+  }
+  return Result.fail(
+    refused("This is no statement: a statement is SQL text, [text, parameters] or PG.sql`…`. Nothing was sent.")
+  )
+}
