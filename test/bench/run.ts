@@ -1,0 +1,215 @@
+/** Runs one workload: a process per peer, all alive at once, each taking its turn in every round. */
+import { type ChildProcess, spawn } from "node:child_process"
+import * as path from "node:path"
+import * as readline from "node:readline"
+import { fileURLToPath } from "node:url"
+import type { Client } from "pg"
+import type { Assignment, Command } from "./child.ts"
+import { accounts, clean, type Operation, type Sizes, type Target, text } from "./data.ts"
+import { type Cores, pinned } from "./machine.ts"
+import type { Measured } from "./meter.ts"
+import type { PeerEntry } from "./peers/list.ts"
+import { runPgbench } from "./pgbench.ts"
+import { verify } from "./verify.ts"
+import type { Workload } from "./workloads/Workload.ts"
+
+/** What the machine offers and what the run was asked for. */
+export interface Context {
+  readonly admin: Client
+  readonly target: Target
+  /** The server behind the link that adds 1 ms each way. */
+  readonly linked: Target
+  readonly sizes: Sizes
+  readonly cores: Cores
+  /** Folder of the built package and benchmark, as `build.ts` leaves it. */
+  readonly built: string
+  readonly rounds: number
+  readonly milliseconds: number
+  readonly warm: number
+  readonly python: string | undefined
+  readonly pgbench: string | undefined
+  /** Folder for CPU profiles of the Node children, if asked for. */
+  readonly profiles: string | undefined
+}
+
+/** The rounds of one peer, or why there are none. */
+export interface Entry {
+  readonly peer: string
+  readonly rounds: ReadonlyArray<Measured>
+  readonly missing?: string
+}
+
+export interface Outcome {
+  readonly workload: Workload
+  readonly entries: ReadonlyArray<Entry>
+}
+
+export interface Child {
+  readonly ask: (command: Command) => Promise<unknown>
+  readonly stop: () => Promise<void>
+}
+
+const converse = (child: ChildProcess): Child => {
+  const { stdin, stdout, stderr } = child
+  if (stdin === null || stdout === null || stderr === null) throw new Error("The child has no pipes")
+  let complaint = ""
+  stderr.on("data", (chunk: Buffer) => {
+    complaint = (complaint + chunk.toString()).slice(-2000)
+  })
+  stdin.on("error", () => undefined)
+  const lines = readline.createInterface({ input: stdout })[Symbol.asyncIterator]()
+  const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()))
+  return {
+    ask: async (command) => {
+      stdin.write(`${JSON.stringify(command)}\n`)
+      const line = await lines.next()
+      if (line.done === true) throw new Error(`The process ended: ${complaint}`)
+      const answer: { readonly ok?: unknown; readonly error?: string } = JSON.parse(line.value)
+      if (answer.error !== undefined) throw new Error(answer.error)
+      return answer.ok
+    },
+    stop: async () => {
+      stdin.end()
+      const timer = setTimeout(() => child.kill("SIGKILL"), 5000)
+      await exited
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** Starts the process of a Node or Python peer. */
+export const startChild = (entry: PeerEntry, workload: Workload, context: Context): Child => {
+  const assignment: Assignment = {
+    module: entry.module,
+    variant: entry.variant,
+    target: workload.link ? context.linked : context.target,
+    sizes: context.sizes,
+    load: workload.load
+  }
+  const profile =
+    context.profiles === undefined
+      ? []
+      : [
+          "--cpu-prof",
+          `--cpu-prof-dir=${context.profiles}`,
+          `--cpu-prof-name=${workload.name}.${entry.name}.cpuprofile`
+        ]
+  const [command, args] =
+    entry.kind === "node"
+      ? pinned(context.cores.load, process.execPath, [
+          ...profile,
+          path.join(context.built, "test/bench/child.js"),
+          JSON.stringify(assignment)
+        ])
+      : pinned(context.cores.load, context.python ?? "python3", [
+          fileURLToPath(new URL("./python/peer.py", import.meta.url)),
+          JSON.stringify({ ...assignment, text, accounts })
+        ])
+  return converse(spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] }))
+}
+
+interface Runner {
+  readonly peer: string
+  readonly round: () => Promise<Measured | undefined>
+  readonly stop: () => Promise<void>
+  readonly missing?: string
+}
+
+const absent = (peer: string, missing: string): Runner => ({
+  peer,
+  missing,
+  round: async () => undefined,
+  stop: async () => undefined
+})
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const prepare = async (
+  entry: PeerEntry,
+  workload: Workload,
+  context: Context
+): Promise<Runner | undefined> => {
+  const { operation, slowShare } = workload.load
+  if (entry.only !== undefined && !entry.only.includes(operation)) return undefined
+  if (entry.kind === "pgbench") {
+    const { pgbench } = context
+    if (pgbench === undefined) return absent(entry.name, "pgbench is not installed")
+    const target = workload.link ? context.linked : context.target
+    const command = pinned(context.cores.load, pgbench, [])
+    const round = (milliseconds: number) =>
+      runPgbench(command, entry.variant, workload, target, context.sizes, milliseconds)
+    return { peer: entry.name, round: () => round(context.milliseconds), stop: async () => undefined }
+  }
+  if (entry.kind === "python" && context.python === undefined) {
+    return absent(entry.name, "python3 with asyncpg is not installed")
+  }
+  const child = startChild(entry, workload, context)
+  try {
+    const offered = (await child.ask({ do: "operations" })) as ReadonlyArray<Operation>
+    if (!offered.includes(operation) || (slowShare > 0 && !offered.includes("slow"))) {
+      await child.stop()
+      return absent(entry.name, "has no such operation")
+    }
+    const wrong = await verify(context.admin, operation, context.sizes, (turn) =>
+      child.ask({ do: "once", operation, turn })
+    )
+    if (wrong !== undefined) throw new Error(wrong)
+    if (workload.load.times === undefined)
+      await child.ask({ do: "round", warm: 0, milliseconds: context.warm })
+    return {
+      peer: entry.name,
+      round: async () =>
+        (await child.ask({
+          do: "round",
+          warm: workload.load.times === undefined ? Math.min(200, context.warm) : 0,
+          milliseconds: context.milliseconds
+        })) as Measured,
+      stop: child.stop
+    }
+  } catch (error) {
+    await child.stop()
+    return absent(entry.name, `FAILED: ${reason(error)}`)
+  }
+}
+
+/** All peers, round by round in turns. A peer that fails is named with its reason and left out of later rounds. */
+export const runWorkload = async (
+  workload: Workload,
+  entries: ReadonlyArray<PeerEntry>,
+  context: Context
+): Promise<Outcome> => {
+  const runners: Array<Runner> = []
+  for (const entry of entries) {
+    const runner = await prepare(entry, workload, context)
+    if (runner !== undefined) runners.push(runner)
+  }
+  const results = new Map(
+    runners.map((runner) => [runner.peer, { rounds: [] as Measured[], missing: runner.missing }])
+  )
+  try {
+    for (let round = 0; round < context.rounds; round++) {
+      for (const runner of runners) {
+        const result = results.get(runner.peer)
+        if (result === undefined || result.missing !== undefined) continue
+        try {
+          await clean(context.admin)
+          const measured = await runner.round()
+          if (measured === undefined) result.missing = "has no such operation"
+          else result.rounds.push(measured)
+        } catch (error) {
+          result.missing = `FAILED: ${reason(error)}`
+        }
+      }
+    }
+  } finally {
+    await Promise.all(runners.map((runner) => runner.stop()))
+  }
+  return {
+    workload,
+    entries: Array.from(results, ([peer, { rounds, missing }]) => ({
+      peer,
+      rounds,
+      ...(missing === undefined ? {} : { missing })
+    }))
+  }
+}
