@@ -6,6 +6,7 @@ import * as Fs from "node:fs/promises"
 import * as Net from "node:net"
 import * as Path from "node:path"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -192,11 +193,14 @@ const ensureDatabase = (settings: ServerSettings): Effect.Effect<void, EmbeddedP
   )
 
 /**
- * Starts a server; the scope ends it.
+ * Starts a server; the scope ends it. A server takes real time, also in a test whose clock stands still.
  */
-export const start = Effect.fnUntraced(function* (
+export const start = (
   input: EmbeddedPostgresOptions
-): Effect.fn.Return<ServerSettings, EmbeddedPostgresError, Scope.Scope> {
+): Effect.Effect<ServerSettings, EmbeddedPostgresError, Scope.Scope> =>
+  Effect.provideService(startInRealTime(input), Clock.Clock, Clock.Clock.defaultValue())
+
+const startInRealTime = Effect.fnUntraced(function* (input: EmbeddedPostgresOptions) {
   const options = yield* checked(input)
   const stepDown = yield* identity
   const found = yield* binaries(stepDown)
