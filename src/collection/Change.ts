@@ -1,0 +1,69 @@
+/**
+ * What `update` changes, checked: a column takes a value, or a number is added to it.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../PoolError.ts"
+import { isJson } from "../Sql.ts"
+import { described, entriesOf, isPlain, refuse, shown } from "./Input.ts"
+
+export interface Change {
+  readonly _tag: "Set" | "Add"
+  readonly column: string
+  readonly value: unknown
+}
+
+type Parsed<A> = Result.Result<A, PoolError>
+
+const increment = (column: string, value: unknown, place: string): Parsed<Change> => {
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "string") {
+    return Result.succeed({ _tag: "Add", column, value })
+  }
+  const what = `$inc on column ${shown(column)} is ${described(value)}`
+  return Result.fail(
+    refuse(place, what, "$inc takes a number, a bigint, or a string of digits for a numeric column.")
+  )
+}
+
+const change = (column: string, value: unknown, place: string): Parsed<Change> => {
+  if (value === undefined) {
+    const instead =
+      "Undefined is refused because it is no value: leave the column out to keep it, or say null."
+    return Result.fail(refuse(place, `the change of column ${shown(column)} is undefined`, instead))
+  }
+  if (column.startsWith("$")) {
+    const instead = "Changes are written without $set: { column: value }, or { column: { $inc: 1 } }."
+    return Result.fail(refuse(place, `${shown(column)} is no change`, instead))
+  }
+  if (isPlain(value) && !isJson(value)) {
+    const entries = entriesOf(value, `the change of column ${shown(column)}`, place)
+    if (Result.isFailure(entries)) return Result.fail(entries.failure)
+    const [first, ...more] = entries.success
+    if (first !== undefined && more.length === 0 && first[0] === "$inc")
+      return increment(column, first[1], place)
+    const operator = entries.success.find(([key]) => key.startsWith("$"))
+    if (operator !== undefined) {
+      const instead =
+        "A change is a value or { $inc: n }; an object that has such a key is bound as json by PG.json(…)."
+      return Result.fail(
+        refuse(place, `${shown(operator[0])} on column ${shown(column)} is no change`, instead)
+      )
+    }
+  }
+  return Result.succeed({ _tag: "Set", column, value })
+}
+
+/** The changes that an object stands for; no changes at all are refused. */
+export const parse = (changes: unknown, place: string): Parsed<ReadonlyArray<Change>> => {
+  const entries = entriesOf(changes, "the changes", place)
+  if (Result.isFailure(entries)) return Result.fail(entries.failure)
+  if (entries.success.length === 0) {
+    return Result.fail(refuse(place, "the changes are empty", "Name at least one column: { column: value }."))
+  }
+  const parsed: Array<Change> = []
+  for (const [column, value] of entries.success) {
+    const one = change(column, value, place)
+    if (Result.isFailure(one)) return Result.fail(one.failure)
+    parsed.push(one.success)
+  }
+  return Result.succeed(parsed)
+}

@@ -1,0 +1,214 @@
+/**
+ * A filter as the user writes it, checked and turned into a small tree of conditions. No SQL here, and no value is
+ * looked at beyond its kind: see `FilterSql` for the text.
+ *
+ * **Details**
+ *
+ * Comparisons follow SQL's three values: a comparison with a NULL column is unknown, `$not` of unknown is unknown, and
+ * only rows whose filter is true are kept. Where `null` is *written* it means NULL: `{ a: null }`, `{ $eq: null }` and a
+ * `null` inside `$in` are `IS NULL`; `{ $ne: null }` and a `null` inside `$nin` are `IS NOT NULL`.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../PoolError.ts"
+import { isJson } from "../Sql.ts"
+import { described, entriesOf, isPlain, refuse, shown } from "./Input.ts"
+
+/** The operators that compare a column with one value. */
+export type Comparison =
+  | "$eq"
+  | "$ne"
+  | "$gt"
+  | "$gte"
+  | "$lt"
+  | "$lte"
+  | "$like"
+  | "$ilike"
+  | "$regex"
+  | "$contains"
+
+export type Condition =
+  | { readonly _tag: "Every"; readonly of: ReadonlyArray<Condition> }
+  | { readonly _tag: "Some"; readonly of: ReadonlyArray<Condition> }
+  | { readonly _tag: "Not"; readonly of: Condition }
+  | {
+      readonly _tag: "Compare"
+      readonly column: string
+      readonly operator: Comparison
+      readonly value: unknown
+    }
+  | { readonly _tag: "Null"; readonly column: string; readonly isNull: boolean }
+  | { readonly _tag: "OneOf"; readonly column: string; readonly values: ReadonlyArray<unknown> }
+
+type Parsed = Result.Result<Condition, PoolError>
+
+/** Filters nest no deeper than this; a cycle is refused by it too. */
+const deepest = 100
+
+const comparisons: ReadonlySet<string> = new Set<Comparison>([
+  "$eq",
+  "$ne",
+  "$gt",
+  "$gte",
+  "$lt",
+  "$lte",
+  "$like",
+  "$ilike",
+  "$regex",
+  "$contains"
+])
+const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex"])
+const isComparison = (operator: string): operator is Comparison => comparisons.has(operator)
+
+/** The condition that every row meets. */
+export const everyRow: Condition = { _tag: "Every", of: [] }
+
+const every = (of: ReadonlyArray<Condition>): Condition => (of.length === 1 ? of[0]! : { _tag: "Every", of })
+
+const undefinedValue = (what: string, place: string): PoolError =>
+  refuse(
+    place,
+    `${what} is undefined`,
+    "Undefined is refused because it would widen what the statement touches: leave it out, or say null for IS NULL."
+  )
+
+const all = <A>(
+  values: ReadonlyArray<A>,
+  parse: (value: A) => Parsed
+): Result.Result<ReadonlyArray<Condition>, PoolError> => {
+  const conditions: Array<Condition> = []
+  for (const value of values) {
+    const condition = parse(value)
+    if (Result.isFailure(condition)) return Result.fail(condition.failure)
+    conditions.push(condition.success)
+  }
+  return Result.succeed(conditions)
+}
+
+/** `$in`; `null` among the values stands for NULL. */
+const oneOf = (column: string, operator: string, values: unknown, place: string): Parsed => {
+  if (!Array.isArray(values)) {
+    return Result.fail(
+      refuse(
+        place,
+        `${operator} on column ${shown(column)} is ${described(values)}`,
+        `${operator} takes an array of values.`
+      )
+    )
+  }
+  const present: Array<unknown> = []
+  for (let index = 0; index < values.length; index++) {
+    const value: unknown = values[index]
+    if (value === undefined) {
+      return Result.fail(undefinedValue(`element ${index} of ${operator} on column ${shown(column)}`, place))
+    }
+    if (value !== null) present.push(value)
+  }
+  const some: Array<Condition> = []
+  if (present.length > 0) some.push({ _tag: "OneOf", column, values: present })
+  if (present.length < values.length) some.push({ _tag: "Null", column, isNull: true })
+  return Result.succeed(some.length === 1 ? some[0]! : { _tag: "Some", of: some })
+}
+
+const operation = (column: string, operator: string, value: unknown, place: string): Parsed => {
+  const where = `${operator} on column ${shown(column)}`
+  if (operator === "$in" || operator === "$nin") {
+    const condition = oneOf(column, operator, value, place)
+    if (operator === "$in" || Result.isFailure(condition)) return condition
+    return Result.succeed({ _tag: "Not", of: condition.success })
+  }
+  if (operator === "$isNull") {
+    if (typeof value === "boolean") return Result.succeed({ _tag: "Null", column, isNull: value })
+    return Result.fail(refuse(place, `${where} is ${described(value)}`, "$isNull takes true or false."))
+  }
+  if (!isComparison(operator)) {
+    return Result.fail(
+      refuse(
+        place,
+        `${shown(operator)} on column ${shown(column)} is no operator`,
+        operator === "$not"
+          ? "$not goes around a filter: { $not: { column: … } }."
+          : operator === "$and" || operator === "$or"
+            ? `${operator} goes around filters: { ${operator}: [{ column: … }] }.`
+            : "The operators are $eq $ne $gt $gte $lt $lte $in $nin $like $ilike $regex $isNull $contains; an object that has such a key is bound as json by PG.json(…)."
+      )
+    )
+  }
+  if (value === undefined) return Result.fail(undefinedValue(where, place))
+  if (value === null && (operator === "$eq" || operator === "$ne")) {
+    return Result.succeed({ _tag: "Null", column, isNull: operator === "$eq" })
+  }
+  if (patterns.has(operator) && typeof value !== "string" && value !== null) {
+    return Result.fail(
+      refuse(place, `${where} is ${described(value)}`, `${operator} takes a string in Postgres' own syntax.`)
+    )
+  }
+  return Result.succeed({ _tag: "Compare", column, operator, value })
+}
+
+const onColumn = (column: string, value: unknown, place: string): Parsed => {
+  if (value === undefined) return Result.fail(undefinedValue(`column ${shown(column)}`, place))
+  if (value === null) return Result.succeed({ _tag: "Null", column, isNull: true })
+  if (Array.isArray(value)) {
+    return Result.fail(
+      refuse(
+        place,
+        `column ${shown(column)} is compared with an array`,
+        "Use { $in: […] } for one of these values, { $contains: […] } for an array that holds them, { $eq: […] } for this very array."
+      )
+    )
+  }
+  if (isPlain(value) && !isJson(value)) {
+    const entries = entriesOf(value, `the condition on column ${shown(column)}`, place)
+    if (Result.isFailure(entries)) return Result.fail(entries.failure)
+    if (entries.success.length === 0) {
+      const instead = "Leave the column out, or say { $eq: {} } for an empty json object."
+      return Result.fail(refuse(place, `the condition on column ${shown(column)} is empty`, instead))
+    }
+    if (entries.success.some(([key]) => key.startsWith("$"))) {
+      return Result.map(
+        all(entries.success, ([operator, operand]) => operation(column, operator, operand, place)),
+        every
+      )
+    }
+  }
+  return Result.succeed({ _tag: "Compare", column, operator: "$eq", value })
+}
+
+const nested = (filter: unknown, what: string, place: string, depth: number): Parsed => {
+  if (depth > deepest) {
+    return Result.fail(
+      refuse(place, `the filter nests deeper than ${deepest} levels`, "Write it flatter, or as SQL.")
+    )
+  }
+  const entries = entriesOf(filter, what, place)
+  if (Result.isFailure(entries)) return Result.fail(entries.failure)
+  return Result.map(
+    all(entries.success, ([key, value]) => entry(key, value, place, depth)),
+    every
+  )
+}
+
+const entry = (key: string, value: unknown, place: string, depth: number): Parsed => {
+  if (key === "$not") {
+    return Result.map(nested(value, "$not", place, depth + 1), (of): Condition => ({ _tag: "Not", of }))
+  }
+  if (key === "$and" || key === "$or") {
+    if (!Array.isArray(value)) {
+      return Result.fail(refuse(place, `${key} is ${described(value)}`, `${key} takes an array of filters.`))
+    }
+    const filters: ReadonlyArray<unknown> = Array.from(value)
+    const conditions = all(filters, (filter) => nested(filter, `a filter of ${key}`, place, depth + 1))
+    return Result.map(conditions, (of): Condition => (key === "$and" ? every(of) : { _tag: "Some", of }))
+  }
+  if (key.startsWith("$")) {
+    const instead =
+      "Around filters there are $and, $or and $not; the other operators go on a column: { column: { $gt: 1 } }."
+    return Result.fail(refuse(place, `${shown(key)} is no operator around filters`, instead))
+  }
+  return onColumn(key, value, place)
+}
+
+/**
+ * The condition that a filter stands for; `place` is the call as a message names it, for instance `users.delete`.
+ */
+export const parse = (filter: unknown, place: string): Parsed => nested(filter, "the filter", place, 0)

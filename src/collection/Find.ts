@@ -1,0 +1,120 @@
+/**
+ * The statements that read: find, count, exists and distinct.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../PoolError.ts"
+import * as Draft from "./Draft.ts"
+import type { Condition } from "./Filter.ts"
+import { where } from "./FilterSql.ts"
+import { described, entriesOf, refuse, shown } from "./Input.ts"
+
+/** What `find` takes beside its filter, checked. */
+export interface Options {
+  readonly columns: ReadonlyArray<string> | undefined
+  readonly orderBy: ReadonlyArray<readonly [column: string, direction: "asc" | "desc"]>
+  readonly limit: number | undefined
+  readonly offset: number | undefined
+}
+
+type Parsed<A> = Result.Result<A, PoolError>
+
+export const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
+
+const parseColumns = (value: unknown, place: string): Parsed<ReadonlyArray<string>> => {
+  const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []
+  if (names.length > 0 && names.every((name) => typeof name === "string")) return Result.succeed(names)
+  const what = Array.isArray(value) && value.length === 0 ? "an empty array" : described(value)
+  return Result.fail(
+    refuse(
+      place,
+      `columns is ${what}`,
+      'Name the columns in an array, ["id", "name"], or leave it out for all.'
+    )
+  )
+}
+
+const parseOrder = (value: unknown, place: string): Parsed<Options["orderBy"]> => {
+  const entries = entriesOf(value, "orderBy", place)
+  if (Result.isFailure(entries)) return Result.fail(entries.failure)
+  const order: Array<readonly [string, "asc" | "desc"]> = []
+  for (const [column, direction] of entries.success) {
+    if (direction !== "asc" && direction !== "desc") {
+      const instead = 'A direction is "asc" or "desc".'
+      return Result.fail(refuse(place, `orderBy has no direction for column ${shown(column)}`, instead))
+    }
+    order.push([column, direction])
+  }
+  return Result.succeed(order)
+}
+
+const parseCount = (name: string, value: unknown, place: string): Parsed<number> =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0
+    ? Result.succeed(value)
+    : Result.fail(
+        refuse(place, `${name} is no whole number from 0 up`, `Leave ${name} out where there is none.`)
+      )
+
+/** The options of a find, of which only those in `known` are taken. An option that is `undefined` is as good as left out. */
+export const parseOptions = (
+  options: unknown,
+  known: ReadonlyArray<string>,
+  place: string
+): Parsed<Options> =>
+  Result.gen(function* () {
+    if (options === undefined) return noOptions
+    let parsed = noOptions
+    for (const [name, value] of yield* entriesOf(options, "the options", place)) {
+      if (!known.includes(name)) {
+        return yield* Result.fail(
+          refuse(place, `${shown(name)} is no option`, `The options are ${known.join(", ")}.`)
+        )
+      }
+      if (value === undefined) continue
+      if (name === "columns") parsed = { ...parsed, columns: yield* parseColumns(value, place) }
+      else if (name === "orderBy") parsed = { ...parsed, orderBy: yield* parseOrder(value, place) }
+      else if (name === "limit") parsed = { ...parsed, limit: yield* parseCount(name, value, place) }
+      else if (name === "offset") parsed = { ...parsed, offset: yield* parseCount(name, value, place) }
+    }
+    return parsed
+  })
+
+const order = (draft: Draft.Draft, by: Options["orderBy"]): string =>
+  by.length === 0
+    ? ""
+    : ` order by ${by.map(([column, direction]) => `${Draft.column(draft, column)} ${direction}`).join(", ")}`
+
+/** `table` is a quoted name, here and below. */
+export const find = (
+  place: string,
+  table: string,
+  condition: Condition,
+  options: Options
+): Parsed<Draft.Compiled> => {
+  const draft = Draft.make(place)
+  const columns = options.columns === undefined ? "*" : Draft.columns(draft, options.columns)
+  let text = `select ${columns} from ${table}${where(draft, condition)}${order(draft, options.orderBy)}`
+  if (options.limit !== undefined) text += ` limit ${Draft.count(draft, options.limit)}`
+  if (options.offset !== undefined) text += ` offset ${Draft.count(draft, options.offset)}`
+  return Draft.finish(draft, text)
+}
+
+export const count = (place: string, table: string, condition: Condition): Parsed<Draft.Compiled> => {
+  const draft = Draft.make(place)
+  return Draft.finish(draft, `select count(*) as "count" from ${table}${where(draft, condition)}`)
+}
+
+export const exists = (place: string, table: string, condition: Condition): Parsed<Draft.Compiled> => {
+  const draft = Draft.make(place)
+  return Draft.finish(draft, `select exists(select from ${table}${where(draft, condition)}) as "exists"`)
+}
+
+export const distinct = (
+  place: string,
+  table: string,
+  column: string,
+  condition: Condition
+): Parsed<Draft.Compiled> => {
+  const draft = Draft.make(place)
+  const name = Draft.column(draft, column)
+  return Draft.finish(draft, `select distinct ${name} as "value" from ${table}${where(draft, condition)}`)
+}

@@ -1,0 +1,110 @@
+/**
+ * The row type of a table decides which columns, values and operators compile. `tsc` checks this file; running it
+ * checks nothing more.
+ */
+import { describe, expectTypeOf, it } from "vitest"
+import type { Changes, Filter, FindOptions, NewRow, OrderBy, UpsertOptions } from "../src/collection/Types.ts"
+import { json } from "../src/Sql.ts"
+
+interface User {
+  readonly id: number
+  readonly name: string
+  readonly email: string | null
+  readonly born: Date
+  readonly tags: ReadonlyArray<string>
+  readonly meta: { readonly city: string; readonly zip?: string }
+  readonly score?: bigint
+}
+
+const filter = (filter: Filter<User>) => filter
+const changes = (changes: Changes<User>) => changes
+const row = (row: NewRow<User>) => row
+
+describe("a filter on a typed row", () => {
+  it("takes the row's columns with their values", () => {
+    filter({})
+    filter({ id: 1, name: "Ann", email: null, born: new Date(0), meta: { city: "Bonn" } })
+    filter({
+      id: { $gt: 1, $lte: 5 },
+      name: { $in: ["a", "b"] },
+      email: { $ne: null, $ilike: "%@example.org" }
+    })
+    filter({ tags: { $contains: ["x"] }, meta: { $contains: { city: "Bonn" } }, score: { $in: [1n, null] } })
+    filter({ meta: json({ city: "Bonn" }), tags: { $eq: ["a"] }, email: { $isNull: false } })
+    filter({ $or: [{ id: 1 }, { $not: { name: { $regex: "^A" } } }], $and: [] })
+  })
+
+  it("refuses other columns, values and operators", () => {
+    // @ts-expect-error no such column
+    filter({ age: 1 })
+    // @ts-expect-error another type
+    filter({ id: "1" })
+    // @ts-expect-error another type behind an operator
+    filter({ id: { $gt: "1" } })
+    // @ts-expect-error another type in a list
+    filter({ id: { $in: ["1"] } })
+    // @ts-expect-error an array is no value
+    filter({ tags: ["x"] })
+    // @ts-expect-error no such operator
+    filter({ id: { $near: 1 } })
+    // @ts-expect-error a pattern on a number
+    filter({ id: { $like: "1%" } })
+    // @ts-expect-error elements of another type
+    filter({ tags: { $contains: [1] } })
+    // @ts-expect-error no such column inside
+    filter({ $or: [{ age: 1 }] })
+    // @ts-expect-error null has no order
+    filter({ email: { $gt: null } })
+    // @ts-expect-error undefined is no value
+    filter({ id: undefined })
+    // @ts-expect-error a filter is no array
+    filter([])
+  })
+})
+
+describe("changes and rows of a typed row", () => {
+  it("take values and $inc", () => {
+    changes({ name: "Ann", email: null, tags: ["a"], id: { $inc: 1 }, score: { $inc: 1n } })
+    row({ name: "Ann" })
+    row({ name: "Ann", score: undefined, meta: json({ city: "Bonn" }) })
+  })
+
+  it("refuse other columns and values", () => {
+    // @ts-expect-error no such column
+    changes({ age: 1 })
+    // @ts-expect-error another type
+    changes({ name: 1 })
+    // @ts-expect-error no number can be added to a date
+    changes({ born: { $inc: 1 } })
+    // @ts-expect-error NULL in a column that has none
+    changes({ name: null })
+    // @ts-expect-error no such column
+    row({ age: 1 })
+    // @ts-expect-error another type
+    row({ id: "1" })
+  })
+})
+
+describe("options of a typed row", () => {
+  it("name its columns", () => {
+    const order: OrderBy<User> = { name: "asc", id: "desc" }
+    const options: FindOptions<User> = { columns: ["id"], orderBy: order, limit: 1, offset: 2 }
+    const upsert: UpsertOptions<User> = { on: "id", update: ["name"] }
+    expectTypeOf(options.columns).toEqualTypeOf<ReadonlyArray<keyof User> | undefined>()
+    expectTypeOf(upsert.on).toEqualTypeOf<keyof User | ReadonlyArray<keyof User>>()
+    // @ts-expect-error no such column
+    const wrong: OrderBy<User> = { age: "asc" }
+    // @ts-expect-error no such direction
+    const sideways: OrderBy<User> = { id: "up" }
+    expectTypeOf([wrong, sideways]).toEqualTypeOf<Array<OrderBy<User>>>()
+  })
+})
+
+describe("a row without a type", () => {
+  it("takes any column and any value", () => {
+    const any: Filter = { whatever: 1, other: { $gt: new Date() }, $or: [{ a: 1 }], $not: { b: null } }
+    const change: Changes = { whatever: [1, 2], other: { $inc: 1 } }
+    const options: FindOptions = { columns: ["a"], orderBy: { b: "asc" } }
+    expectTypeOf([any, change, options]).toBeArray()
+  })
+})
