@@ -1,0 +1,286 @@
+/**
+ * Errors of the database, told so that a person can act on them.
+ *
+ * The driver's `SqlError` says "Query failed"; what happened lies two causes below, and can hold a parameter. `tell` makes
+ * the whole story its message: the server's words, the SQLSTATE, detail, hint, what to do, and the statement with a caret
+ * under the place. `reason` is one of `effect/sql`'s, chosen with more care than the driver's, and `reason.cause` has the
+ * server's fields, cleaned like the message (in asyncpg: `PostgresError` and its attributes).
+ */
+import { SqlError, type SqlErrorReason } from "effect/sql/SqlError"
+import { conditionOf } from "./error/Conditions.ts"
+import { describe, storyOf, stringOf } from "./error/Driver.ts"
+import { excerpt, indexOf } from "./error/Excerpt.ts"
+import { type Marked, withoutPasswords } from "./error/Literals.ts"
+import { nearest } from "./error/Nearest.ts"
+import { adviceOf, reasonOf, type Tag, tagOf } from "./error/Reason.ts"
+import * as Redact from "./error/Redact.ts"
+import { valuesOf } from "./error/Values.ts"
+
+/** What the error is about; all of it is optional, and each thing given makes the message clearer. */
+export interface At {
+  /** The statement's text, as the user wrote it. */
+  readonly text?: string | undefined
+  /** Its parameters. They are never shown, only kept out; without them more is blanked than has to be. */
+  readonly params?: ReadonlyArray<unknown> | undefined
+  /** Which statement of a batch it was, from 1, */
+  readonly number?: number | undefined
+  /** and of how many. */
+  readonly of?: number | undefined
+  /** Characters (code points) that were sent before `text`: the server counts them in its position. */
+  readonly prefixLength?: number | undefined
+  /** Host, port and database for people to read, `localhost:5432/app`, and no password. */
+  readonly server?: string | undefined
+  /** The databases that exist, to name the nearest when the one asked for does not. */
+  readonly databases?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * `error.reason.cause`: the server's fields, without any parameter's value. `code` is the SQLSTATE, or Node's code when the
+ * connection failed. `position` counts characters of the statement's text from 1.
+ */
+export interface ServerFields extends Error {
+  readonly code?: string
+  readonly condition?: string
+  readonly severity?: string
+  readonly detail?: string
+  readonly hint?: string
+  readonly position?: number
+  readonly where?: string
+  readonly schema?: string
+  readonly table?: string
+  readonly column?: string
+  readonly dataType?: string
+  readonly constraint?: string
+}
+
+const inspect = Symbol.for("nodejs.util.inspect.custom")
+const told = new WeakSet<SqlError>()
+
+const hide = (target: object, properties: { readonly [key: PropertyKey]: unknown }): void => {
+  for (const key of Reflect.ownKeys(properties)) {
+    Object.defineProperty(target, key, {
+      value: Reflect.get(properties, key),
+      enumerable: false,
+      configurable: true,
+      writable: true
+    })
+  }
+}
+
+/** Printed by Node, the error is its name and story: frames of the driver's socket and causes that repeat it help nobody. */
+const printPlainly = (error: Error, name: string): void => {
+  const text = `${name}: ${error.message}`
+  hide(error, { stack: text, [inspect]: () => text })
+}
+
+const fieldsOf = (message: string, fields: { readonly [key: string]: unknown }): ServerFields => {
+  const cause: ServerFields = new Error(message)
+  hide(cause, { name: "PostgresError", stack: `PostgresError: ${message}` })
+  for (const [key, value] of Object.entries(fields))
+    if (value !== undefined) Object.assign(cause, { [key]: value })
+  return cause
+}
+
+const finish = (
+  reason: (message: string) => SqlErrorReason,
+  parts: ReadonlyArray<string | undefined>,
+  retryable = true
+): SqlError => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  const why = reason(parts.filter((part) => part !== undefined && part !== "").join("\n"))
+  const error = new SqlError({ reason: why })
+  Error.stackTraceLimit = limit
+  if (!retryable) hide(why, { isRetryable: false })
+  printPlainly(why, why._tag)
+  printPlainly(error, "SqlError")
+  // Printers of every kind follow `cause`, and would tell the story twice; `reason` is where it is read.
+  hide(error, { cause: undefined })
+  told.add(error)
+  return error
+}
+
+const heading = ({ number, of }: At): string =>
+  number === undefined
+    ? "Statement:"
+    : of === undefined
+      ? `Statement ${number}:`
+      : `Statement ${number} of ${of}:`
+
+const statement = (at: At, marked: Marked | undefined): string | undefined =>
+  marked === undefined || marked.text.trim() === "" ? undefined : `${heading(at)}\n${excerpt(marked)}`
+
+const line = (label: string, text: string | undefined): string | undefined =>
+  text === undefined || text === "" ? undefined : `${label}: ${text}`
+
+/** Where the objects at fault are, for instance `table public.users, column email`. */
+const objects = (name: (field: string) => string | undefined): string | undefined => {
+  const within = (field: string) => {
+    const schema = name("schema")
+    const found = name(field)
+    return found === undefined || schema === undefined ? found : `${schema}.${found}`
+  }
+  const parts = [
+    ["table", within("table")],
+    ["column", name("column")],
+    ["type", name("dataType") === undefined ? undefined : within("dataType")],
+    ["constraint", name("constraint")]
+  ] as const
+  const given = parts.filter((part) => part[1] !== undefined).map(([kind, value]) => `${kind} ${value}`)
+  return given.length === 0 ? undefined : given.join(", ")
+}
+
+const numberOf = (text: string | undefined): number | undefined => {
+  const value = Number(text)
+  return text === undefined || !Number.isInteger(value) ? undefined : value
+}
+
+const namesAtFault = ["schema", "table", "column", "dataType", "constraint"]
+
+/** A list in words, each name quoted as the server quotes it. */
+const listed = (names: ReadonlyArray<string>): string => names.map((name) => `"${name}"`).join(", ")
+
+const neighbours = (code: string, said: string, databases: At["databases"]): string | undefined => {
+  if (code !== "3D000" || databases === undefined || databases.length === 0) return undefined
+  const wanted = /"(.*)"/s.exec(said)?.[1] ?? ""
+  const near = nearest(wanted, databases)
+  return near.length > 0
+    ? `Did you mean ${listed(near)}?`
+    : `The server has ${listed(databases.slice(0, 10))}${databases.length > 10 ? " and others" : ""}.`
+}
+
+const tellServer = (error: SqlError, code: string, at: At): SqlError => {
+  const raw = error.reason.cause
+  const field = (key: string) => stringOf(raw, key)
+  const text = at.text ?? ""
+  const said = field("message") ?? error.reason._tag
+  const sent = numberOf(field("position"))
+  const position = sent === undefined ? undefined : sent - (at.prefixLength ?? 0)
+  const index = position === undefined ? undefined : indexOf(text, position)
+  const marked = at.text === undefined ? undefined : withoutPasswords({ text, index })
+  const condition = conditionOf(code)
+  const routine = field("routine")
+  const where = field("where")
+  const params = at.params ?? (at.text === undefined ? [] : undefined)
+  const circumstances: Redact.Circumstances = {
+    code,
+    text: marked?.text ?? "",
+    values: params === undefined ? undefined : valuesOf(params),
+    names: namesAtFault.flatMap((key) => field(key) ?? []),
+    early: index !== undefined && !code.startsWith("P0"),
+    raised:
+      code.startsWith("P0") ||
+      condition === undefined ||
+      (routine?.startsWith("exec_stmt_raise") ?? false) ||
+      /^PL\/(?!pgSQL)/.test(where ?? "")
+  }
+  const clean = (key: string) => {
+    const value = field(key)
+    return value === undefined ? undefined : Redact.message(value, circumstances)
+  }
+  const name = (key: string) => {
+    const value = field(key)
+    return value === undefined ? undefined : Redact.name(value, circumstances)
+  }
+
+  const state = { code, message: said, routine, constraint: name("constraint") }
+  const message = Redact.message(said, circumstances)
+  const rawDetail = field("detail")
+  const detail = rawDetail === undefined ? undefined : Redact.detail(rawDetail, circumstances)
+  const hint = clean("hint")
+  const context = where === undefined ? [] : Redact.context(where, circumstances)
+  const query = field("internalQuery")
+  const inner =
+    query === undefined
+      ? undefined
+      : Redact.innerQuery(
+          { text: query, index: indexOf(query, numberOf(field("internalPosition")) ?? 0) },
+          circumstances
+        )
+  const retold = context.map((entry) =>
+    entry.replace(/^parameter \$(\d+)$/, (_, number) => `parameter ${describe(at.params, Number(number))}`)
+  )
+  const tag: Tag = tagOf(state)
+  const onServer = tag === "ConnectionError" || tag === "AuthenticationError" ? at.server : undefined
+  const cause = fieldsOf(message, {
+    code,
+    condition,
+    severity: field("severityUnlocalized") ?? field("severity"),
+    detail,
+    hint,
+    position: index === undefined ? undefined : position,
+    where: context.length === 0 ? undefined : context.join("\n"),
+    schema: name("schema"),
+    table: name("table"),
+    column: name("column"),
+    dataType: name("dataType"),
+    constraint: name("constraint")
+  })
+  return finish(
+    (message) => reasonOf(tag, { cause, message, operation: error.reason.operation }, state.constraint),
+    [
+      `${message} (SQLSTATE ${code}${condition === undefined ? "" : ` ${condition}`})`,
+      line("Detail", detail),
+      line("Hint", hint),
+      neighbours(code, said, at.databases),
+      adviceOf(state),
+      line("Server", onServer),
+      line("At", objects(name)),
+      line("In", retold.length === 0 ? undefined : retold.join("\n    ")),
+      inner === undefined ? undefined : `Query in the function:\n${excerpt(inner)}`,
+      statement(at, marked)
+    ],
+    code !== "3D000"
+  )
+}
+
+const tellOther = (error: SqlError, at: At): SqlError => {
+  const story = storyOf(error, at.server ?? "the server", at.params)
+  return finish(
+    (message) =>
+      reasonOf(
+        story.tag,
+        { cause: fieldsOf(story.message, { code: story.code }), message, operation: error.reason.operation },
+        undefined
+      ),
+    [
+      story.message.replace(/^the /, "The "),
+      story.advice,
+      statement(at, at.text === undefined ? undefined : withoutPasswords({ text: at.text, index: undefined }))
+    ]
+  )
+}
+
+/**
+ * The error with the whole story as its message and the reason that fits best; never with a parameter's value. An error that
+ * was told before comes back as it is.
+ *
+ * **Details**
+ *
+ * A missing database is a `ConnectionError` that is not retryable. Too many or too few parameters are a `SqlSyntaxError`. Lost and refused
+ * connections, too many of them, shutdown and crash are retryable `ConnectionError`s; a plan that a changed table made stale is a
+ * retryable `SerializationError`; a statement cancelled by someone is an `UnknownError` and only one that ran out of time a
+ * `StatementTimeoutError`.
+ *
+ * **Gotchas**
+ *
+ * `cause` of the told error is empty, since loggers would print the story twice: read `reason`. The statement is shown as it
+ * stands, literals included, save the strings behind `password`: bind what nobody should see.
+ *
+ * **Example** (What a column that does not exist prints)
+ *
+ * ```text
+ * SqlError: column "emial" does not exist (SQLSTATE 42703 undefined_column)
+ * Hint: Perhaps you meant to reference the column "users.email".
+ * Statement:
+ *   select emial from users
+ *          ^
+ * ```
+ */
+export const tell = (error: SqlError, at: At = {}): SqlError => {
+  if (told.has(error)) return error
+  const code = stringOf(error.reason.cause, "code")
+  // Sockets' errors have a code too, but only a server says how severe it is.
+  const server = code !== undefined && stringOf(error.reason.cause, "severity") !== undefined
+  return server ? tellServer(error, code, at) : tellOther(error, at)
+}

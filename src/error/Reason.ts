@@ -1,0 +1,117 @@
+/**
+ * Which reason of `SqlError` a SQLSTATE is, and what can be done about it.
+ */
+import * as SqlError from "effect/sql/SqlError"
+
+export type Tag = SqlError.SqlErrorReason["_tag"]
+
+/** What the server said that decides the reason. */
+export interface State {
+  readonly code: string
+  readonly message: string
+  readonly routine: string | undefined
+  readonly constraint: string | undefined
+}
+
+const isTimeout = ({ message }: State): boolean => !/user request|recovery/.test(message)
+const isStalePlan = ({ message, routine }: State): boolean =>
+  routine === "RevalidateCachedQuery" || message.includes("cached plan must not change")
+
+const byCode: { readonly [code: string]: Tag } = {
+  "08P01": "ConnectionError",
+  "23505": "UniqueViolation",
+  "25P03": "ConnectionError",
+  "25P04": "StatementTimeoutError",
+  "3D000": "ConnectionError",
+  "40001": "SerializationError",
+  "40002": "ConstraintError",
+  "40003": "ConnectionError",
+  "40P01": "DeadlockError",
+  "42501": "AuthorizationError",
+  "53300": "ConnectionError",
+  "55P03": "LockTimeoutError",
+  "57P01": "ConnectionError",
+  "57P02": "ConnectionError",
+  "57P03": "ConnectionError",
+  "57P04": "ConnectionError",
+  "57P05": "ConnectionError"
+}
+
+const byClass: { readonly [code: string]: Tag } = {
+  "08": "ConnectionError",
+  "23": "ConstraintError",
+  "28": "AuthenticationError",
+  "42": "SqlSyntaxError",
+  "44": "ConstraintError"
+}
+
+/** The number of parameters is wrong: Postgres calls it a violation of the protocol, but the connection is fine. */
+const isMiscount = ({ code, routine }: State): boolean => code === "08P01" && routine === "exec_bind_message"
+
+/** The reason's tag for what the server reported. */
+export const tagOf = (state: State): Tag => {
+  if (isMiscount(state)) return "SqlSyntaxError"
+  if (state.code === "57014") return isTimeout(state) ? "StatementTimeoutError" : "UnknownError"
+  if (state.code === "0A000") return isStalePlan(state) ? "SerializationError" : "UnknownError"
+  return byCode[state.code] ?? byClass[state.code.slice(0, 2)] ?? "UnknownError"
+}
+
+const again = "Run the whole transaction again; transaction(effect, { retry }) does it."
+
+const advice: { readonly [code: string]: string } = {
+  "25006": "Writing needs a transaction that is not read-only, on a server that is no standby.",
+  "25P02":
+    "An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone.",
+  "26000": "Behind a pooler that changes servers between statements or transactions, set prepare: false.",
+  "28000": "Check the settings username, database and ssl, and the server's pg_hba.conf.",
+  "28P01": "Check the settings username and password.",
+  "40001": again,
+  "40P01": `The other transaction went on. ${again}`,
+  "42501": "Grant the right to the role that connects, or connect as a role that has it.",
+  "42P05": "Behind a pooler that changes servers between statements or transactions, set prepare: false.",
+  "42P18": "Say in the statement which type the parameter has, for instance $1::text.",
+  "53300": "Lower maxConnections of the pools that use this server, or raise max_connections of the server.",
+  "55P03": "Another transaction holds the lock. Run the statement again, or raise lock_timeout.",
+  "57P01":
+    "The server is shutting down, or an administrator ended the connection. What was not committed is undone; run it again.",
+  "57P02":
+    "The server restarts after the crash of one of its processes. What was not committed is undone; run it again.",
+  "57P03": "The server takes no connections yet or any more. Try again in a moment."
+}
+
+/** What to do about it, in a sentence or two; `undefined` when the server's own words say all. */
+export const adviceOf = (state: State): string | undefined => {
+  if (isMiscount(state)) return "Give as many parameters as the statement has placeholders: $1 is the first."
+  if (state.code === "0A000" && isStalePlan(state)) {
+    return "A table changed after the statement was prepared. Run it again, in a transaction all of it."
+  }
+  if (state.code === "57014") {
+    return isTimeout(state)
+      ? "Raise statementTimeout, or give the statement less to do."
+      : "The statement was cancelled, by this program or by another connection. Nothing of it took effect."
+  }
+  return advice[state.code]
+}
+
+const classes = {
+  AuthenticationError: SqlError.AuthenticationError,
+  AuthorizationError: SqlError.AuthorizationError,
+  ConnectionError: SqlError.ConnectionError,
+  ConstraintError: SqlError.ConstraintError,
+  DeadlockError: SqlError.DeadlockError,
+  LockTimeoutError: SqlError.LockTimeoutError,
+  SerializationError: SqlError.SerializationError,
+  SqlSyntaxError: SqlError.SqlSyntaxError,
+  StatementTimeoutError: SqlError.StatementTimeoutError,
+  UnknownError: SqlError.UnknownError
+}
+
+/** A reason by its tag. */
+export const reasonOf = (
+  tag: Tag,
+  fields: { readonly cause: unknown; readonly message: string; readonly operation: string | undefined },
+  constraint: string | undefined
+): SqlError.SqlErrorReason =>
+  tag === "UniqueViolation"
+    ? new SqlError.UniqueViolation({ ...fields, constraint: constraint ?? "unknown" })
+    : new classes[tag](fields)
