@@ -1,0 +1,205 @@
+/**
+ * JavaScript values as the text that Postgres reads for a known type: arrays, composites, json, dates.
+ *
+ * A value that cannot be written is noted as a problem, in words that follow "Parameter $1"; the value itself is never told.
+ */
+import { isJson } from "../Sql.ts"
+import { hex } from "./Bytes.ts"
+import { arrayLiteral } from "./LiteralArray.ts"
+import type { Session, Type } from "./Session.ts"
+
+/** Why a value cannot be written, once that is known. */
+export interface Problem {
+  problem: string | undefined
+}
+
+/** One parameter under way. */
+export interface Writing extends Problem {
+  readonly session: Session
+}
+
+export const fail = (writing: Problem, problem: string): null => {
+  writing.problem ??= problem
+  return null
+}
+
+/** What a value is called in a message. */
+export const nameOf = (value: unknown): string => {
+  if (Array.isArray(value)) return "an array"
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
+  if (typeof value !== "object" || value === null) return `a ${typeof value}`
+  const name: unknown = value.constructor?.name
+  return typeof name === "string" && name !== "" && name !== "Object" ? `an instance of ${name}` : "an object"
+}
+
+export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
+}
+
+/** The bytes of a `Uint8Array`, an `ArrayBuffer` or another view of one. */
+export const bytesOf = (value: unknown): Uint8Array | undefined => {
+  if (value instanceof Uint8Array) return value
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  return ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : undefined
+}
+
+const stringify = (value: unknown): string | Error => {
+  try {
+    return JSON.stringify(value) ?? new Error(`is ${nameOf(value)}, which json cannot hold`)
+  } catch (error) {
+    const isBigInt = error instanceof TypeError && error.message.includes("BigInt")
+    return new Error(
+      isBigInt
+        ? "holds a bigint, which json cannot hold: make it a string or a number"
+        : "cannot be written as json: it refers to itself, or its toJSON fails"
+    )
+  }
+}
+
+/** A value as json. */
+export const jsonLiteral = (writing: Problem, value: unknown): string | null => {
+  if (typeof value === "bigint") return String(value)
+  const text = stringify(value)
+  return typeof text === "string" ? text : fail(writing, text.message)
+}
+
+const pad = (value: number, size: number): string => String(value).padStart(size, "0")
+
+/** The names of the types that a `Date` can be. */
+export const dateTypes: ReadonlySet<string> = new Set(["timestamptz", "timestamp", "date", "time", "timetz"])
+
+/**
+ * A `Date` for a type of dates or times: its instant where the type has a zone, its UTC fields where it has none. The zone
+ * in the text is read by the former and passed over by the latter, whatever zone the session is in.
+ */
+export const dateLiteral = (writing: Writing, date: Date, type: string): string | null => {
+  if (Number.isNaN(date.getTime())) return fail(writing, "is an invalid Date")
+  const year = date.getUTCFullYear()
+  const iso = date.toISOString()
+  const time = iso.slice(-13, -1)
+  if (type === "time") return time
+  if (type === "timetz") return `${time}+00`
+  const shown = year > 0 ? year : 1 - year
+  const day = `${pad(shown, 4)}-${pad(date.getUTCMonth() + 1, 2)}-${pad(date.getUTCDate(), 2)}`
+  return `${day}${type === "date" ? "" : ` ${time}+00`}${year > 0 ? "" : " BC"}`
+}
+
+const isJsonType = (type: Type | undefined): boolean => type?.name === "json" || type?.name === "jsonb"
+
+/** The type itself, or what a domain stands for. */
+export const baseOf = (session: Session, oid: number): Type | undefined => {
+  let type = session.types.get(oid)
+  while (type?.kind === "domain") type = session.types.get(type.of)
+  return type
+}
+
+/** A field of a composite, quoted so that it is read as it is. */
+const field = (text: string | null): string =>
+  text === null ? "" : `"${text.replaceAll("\\", "\\\\").replaceAll('"', '""')}"`
+
+const compositeLiteral = (writing: Writing, value: object, type: Type): string | null => {
+  if (Array.isArray(value)) {
+    if (value.length !== type.attributes.length) {
+      return fail(writing, `has ${value.length} fields, and type ${type.name} has ${type.attributes.length}`)
+    }
+    return `(${type.attributes.map((attribute, index) => field(literal(writing, value[index], attribute.oid))).join(",")})`
+  }
+  const names = new Set(type.attributes.map((attribute) => attribute.name))
+  const unknown = Object.keys(value).find((key) => !names.has(key))
+  if (unknown !== undefined) {
+    return fail(
+      writing,
+      `has the attribute ${JSON.stringify(unknown)}, which type ${type.name} does not have`
+    )
+  }
+  const entries = new Map(Object.entries(value))
+  return `(${type.attributes
+    .map((attribute) => field(literal(writing, entries.get(attribute.name), attribute.oid)))
+    .join(",")})`
+}
+
+const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>>): string =>
+  Object.entries(value)
+    .map(([key, inner]) => {
+      const text = inner === null || inner === undefined ? null : literal(writing, inner, 25)
+      const quote = (part: string) => `"${part.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
+      return `${quote(key)}=>${text === null ? "NULL" : quote(text)}`
+    })
+    .join(",")
+
+const vectorTypes = new Set(["vector", "halfvec"])
+
+const isBaseNamed = (type: Type, name: string): boolean => type.kind === "base" && type.name === name
+
+/** Whether an array is one value of the type, and not an array of values. */
+export const takesArray = (type: Type | undefined): boolean =>
+  type !== undefined &&
+  (isJsonType(type) || type.kind === "vector" || (type.kind === "base" && vectorTypes.has(type.name)))
+
+const objectLiteral = (writing: Writing, value: object, type: Type | undefined): string | null => {
+  if (isJsonType(type)) {
+    return isPlain(value) || Array.isArray(value)
+      ? jsonLiteral(writing, value)
+      : fail(writing, `is ${nameOf(value)}, which is no plain object: use PG.json(value), or give its fields`)
+  }
+  if (type?.kind === "composite" && (Array.isArray(value) || isPlain(value)))
+    return compositeLiteral(writing, value, type)
+  if (Array.isArray(value)) {
+    if (type?.kind === "vector")
+      return value.map((element) => literal(writing, element, type.of) ?? "").join(" ")
+    if (type !== undefined && takesArray(type))
+      return `[${value.map((element) => literal(writing, element, 701)).join(",")}]`
+    if (type === undefined) return arrayLiteral(writing, value, 0)
+    return fail(writing, `is an array, and the server expects ${type.name}. Use PG.json(value) for json`)
+  }
+  if (!isPlain(value)) {
+    return fail(
+      writing,
+      `is ${nameOf(value)}: objects have to be plain. Use PG.json(value), or give its fields`
+    )
+  }
+  if (type === undefined || isBaseNamed(type, "text")) return jsonLiteral(writing, value)
+  if (isBaseNamed(type, "hstore")) return hstoreLiteral(writing, value)
+  return fail(writing, `is an object, and the server expects ${type.name}`)
+}
+
+const int8Limit = 2n ** 63n
+
+/** The text of a value for a type; `null` is SQL NULL. A string is a json string where the type is json. */
+export const literal = (writing: Writing, value: unknown, oid: number): string | null => {
+  if (value === null || value === undefined) return null
+  const type = baseOf(writing.session, oid)
+  switch (typeof value) {
+    case "string":
+      return isJsonType(type) ? jsonLiteral(writing, value) : value
+    case "number":
+      if (Object.is(value, -0)) return isJsonType(type) ? "0" : "-0"
+      return isJsonType(type) ? jsonLiteral(writing, value) : String(value)
+    case "boolean":
+      return String(value)
+    case "bigint":
+      return type?.name === "int8" && (value >= int8Limit || value < -int8Limit)
+        ? fail(writing, "is a bigint past ±2^63, where int8 ends")
+        : String(value)
+    case "function":
+    case "symbol":
+      return fail(writing, `is ${nameOf(value)}, which Postgres has no value for`)
+  }
+  if (isJson(value)) return jsonLiteral(writing, value.value)
+  if (value instanceof Date) {
+    if (!isJsonType(type)) return dateLiteral(writing, value, type?.name ?? "")
+    return Number.isNaN(value.getTime()) ? fail(writing, "is an invalid Date") : jsonLiteral(writing, value)
+  }
+  if (type?.kind === "array") return arrayLiteral(writing, value, type.of)
+  const bytes = bytesOf(value)
+  if (bytes !== undefined) {
+    return isJsonType(type)
+      ? fail(writing, "is bytes, which json cannot hold")
+      : `\\x${hex(bytes, 0, bytes.length)}`
+  }
+  return objectLiteral(writing, value, type)
+}

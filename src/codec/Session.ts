@@ -1,0 +1,139 @@
+/**
+ * What reading a value needs to know beside its bytes, and where it says what it was missing.
+ *
+ * Reading never throws for what it cannot know: it notes the trouble, goes on, and returns nothing of use; whoever
+ * started the reading looks at the count of troubles and keeps the bytes for later.
+ */
+import type { Read } from "./Bytes.ts"
+import { hex } from "./Bytes.ts"
+import type { MoneyFormat } from "./Numbers.ts"
+import { defaultMoney } from "./Numbers.ts"
+import type { Zone } from "./TimeZone.ts"
+import { utc } from "./TimeZone.ts"
+
+export interface CodecOptions {
+  readonly int8: "number" | "bigint" | "string"
+  readonly timestamp: "date" | "string"
+}
+
+/** How the values of one type are read. */
+export interface Reader {
+  /** The value that a program gets. */
+  readonly value: Read
+  /** The text of the type's output function, for use inside a range; `undefined` where only the server prints it. */
+  readonly text: Read<string> | undefined
+}
+
+export type Kind =
+  | "base"
+  | "array"
+  | "vector"
+  | "composite"
+  | "domain"
+  | "enum"
+  | "range"
+  | "multirange"
+  | "record"
+
+/** An attribute of a composite type. */
+export interface Attribute {
+  readonly name: string
+  readonly oid: number
+}
+
+/** What the catalogue says about a type. */
+export interface Type {
+  readonly oid: number
+  readonly name: string
+  readonly kind: Kind
+  /** The element of an array or range, the range of a multirange, the base of a domain; else 0. */
+  readonly of: number
+  /** The type of arrays of it, or 0. */
+  readonly array: number
+  /** What stands between the elements in the text of an array. */
+  readonly delimiter: string
+  readonly attributes: ReadonlyArray<Attribute>
+}
+
+/** What a value that could not be read was missing. */
+export interface Needs {
+  /** Types that the catalogue has to be asked for. */
+  readonly types: Set<number>
+  /** Values that only the server can print, by type and bytes. */
+  readonly prints: Map<number, Map<string, Uint8Array>>
+  /** Why the value cannot be read at all, and what to do instead. */
+  refusal: string | undefined
+}
+
+export interface Session {
+  readonly options: CodecOptions
+  money: MoneyFormat
+  /** `undefined`: a zone unknown to this process, so that the server prints what depends on it. */
+  zone: Zone | undefined
+  version: number
+  /** How many values could not be read so far. */
+  troubles: number
+  /** Where needs are collected while values are settled. */
+  needs: Needs | undefined
+  /** The server's answers while values are settled. */
+  answers: ReadonlyMap<string, string> | undefined
+  /** The readers known, by type. */
+  readonly readers: Map<number, Reader>
+  readonly types: Map<number, Type>
+}
+
+export const makeSession = (options: CodecOptions): Session => ({
+  options,
+  money: defaultMoney,
+  zone: utc,
+  version: 180000,
+  troubles: 0,
+  needs: undefined,
+  answers: undefined,
+  readers: new Map(),
+  types: new Map()
+})
+
+/** This type has to be looked up. */
+export const missType = (session: Session, oid: number): undefined => {
+  session.troubles++
+  session.needs?.types.add(oid)
+  return undefined
+}
+
+/** This value cannot be had. */
+export const refuse = (session: Session, why: string): undefined => {
+  session.troubles++
+  if (session.needs !== undefined) session.needs.refusal ??= why
+  return undefined
+}
+
+export const answerKey = (oid: number, digits: string): string => `${oid}:${digits}`
+
+/** The text of a value that only the server can print. */
+export const askServer = (
+  session: Session,
+  oid: number,
+  bytes: Uint8Array,
+  offset: number,
+  size: number
+): string => {
+  if (session.needs === undefined && session.answers === undefined) {
+    session.troubles++
+    return ""
+  }
+  const digits = hex(bytes, offset, size)
+  const answer = session.answers?.get(answerKey(oid, digits))
+  if (answer !== undefined) return answer
+  session.troubles++
+  if (session.needs !== undefined) {
+    const values = session.needs.prints.get(oid) ?? new Map<string, Uint8Array>()
+    values.set(digits, bytes.slice(offset, offset + size))
+    session.needs.prints.set(oid, values)
+  }
+  return ""
+}
+
+/** A reader of this type: what is known, or one that notes that it is not. */
+export const readerOf = (session: Session, oid: number): Reader =>
+  session.readers.get(oid) ?? { value: () => missType(session, oid), text: undefined }

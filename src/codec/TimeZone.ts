@@ -1,0 +1,90 @@
+/**
+ * The session's time zone: how far from UTC it is at an instant, which the text of a `timestamptz` shows.
+ *
+ * Zones with a name are looked up with `Intl`; an offset is remembered per day, since it rarely changes within one.
+ */
+
+/** Seconds east of UTC at an instant given in milliseconds since 1970. */
+export type Zone = (milliseconds: number) => number
+
+export const utc: Zone = () => 0
+
+const utcNames = new Set([
+  "UTC",
+  "UCT",
+  "GMT",
+  "Etc/UTC",
+  "Etc/UCT",
+  "Etc/GMT",
+  "Zulu",
+  "Etc/Zulu",
+  "Universal",
+  "GMT0"
+])
+
+const day = 86_400_000
+/** The Gregorian calendar repeats every 400 years, and so do the rules of a zone beyond its last change. */
+const cycle = 146_097 * day
+const latest = 8e12
+/** Before this every zone is at its local mean time. */
+const earliest = -1e13
+
+/** `<+02>-02`, as `SET TIME ZONE 2` reports it: the sign is that of POSIX, west being positive. */
+const posix = /^<[^>]*>([+-]?)(\d{1,3})(?::(\d\d))?(?::(\d\d))?$/
+
+const formatter = (name: string): Intl.DateTimeFormat | undefined => {
+  try {
+    return new Intl.DateTimeFormat("en-US", {
+      timeZone: name,
+      hourCycle: "h23",
+      era: "short",
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+      second: "numeric"
+    })
+  } catch {
+    return undefined
+  }
+}
+
+const offsetAt = (format: Intl.DateTimeFormat, milliseconds: number): number => {
+  const fields = new Map(format.formatToParts(milliseconds).map((part) => [part.type, part.value]))
+  const number = (type: Intl.DateTimeFormatPartTypes) => Number(fields.get(type))
+  const year = fields.get("era") === "BC" ? 1 - number("year") : number("year")
+  const local = new Date(0)
+  local.setUTCFullYear(year, number("month") - 1, number("day"))
+  local.setUTCHours(number("hour"), number("minute"), number("second"))
+  return Math.round((local.getTime() - Math.floor(milliseconds / 1000) * 1000) / 1000)
+}
+
+/** The zone of this name, or `undefined` where this process does not know it; the server then has to print the value. */
+export const zoneOf = (name: string): Zone | undefined => {
+  if (utcNames.has(name)) return utc
+  const fixed = posix.exec(name)
+  if (fixed !== null) {
+    const seconds = Number(fixed[2]) * 3600 + Number(fixed[3] ?? 0) * 60 + Number(fixed[4] ?? 0)
+    const east = fixed[1] === "-" ? seconds : -seconds
+    return () => east
+  }
+  const format = formatter(name)
+  if (format === undefined) return undefined
+  const days = new Map<number, number>()
+  const startOf = (index: number): number => {
+    const known = days.get(index)
+    if (known !== undefined) return known
+    if (days.size > 20_000) days.clear()
+    const offset = offsetAt(format, index * day)
+    days.set(index, offset)
+    return offset
+  }
+  return (milliseconds) => {
+    let at = Math.max(milliseconds, earliest)
+    if (at > latest) at = latest + ((at - latest) % cycle)
+    const index = Math.floor(at / day)
+    const offset = startOf(index)
+    return offset === startOf(index + 1) ? offset : offsetAt(format, at)
+  }
+}
