@@ -65,7 +65,7 @@ export interface Codec {
     params: ReadonlyArray<unknown>,
     batch: Batch,
     inTransaction: boolean
-  ) => Effect.Effect<ReadonlyArray<number> | undefined, SqlError | PoolError>
+  ) => Effect.Effect<ReadonlyArray<number> | undefined, SqlError>
   /** One value for a column of a known type, where a string for json is a json string. `number` is for messages. */
   readonly bindValue: (value: unknown, oid: number, number: number) => Result.Result<unknown, PoolError>
   /** A column of values as one array parameter for `unnest($n::T[])`. */
