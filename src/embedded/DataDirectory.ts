@@ -1,6 +1,7 @@
 /**
  * The directory that holds a server's data: a fresh one that goes with the scope, or one of the user's own that stays.
  */
+import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
@@ -8,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import { type Binaries, temporaryFolder } from "./Binaries.ts"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { dataDirUnusable, startFailed } from "./EmbeddedPostgresError.ts"
+import { type Guard, guard as makeGuard } from "./Guard.ts"
 import { canReach, type Identity, isRoot } from "./Identity.ts"
 import * as Process from "./Process.ts"
 
@@ -22,7 +24,9 @@ interface Surroundings {
   readonly username: string
   /** The folder of this server's passing files. */
   readonly work: string
-  readonly guard: Process.Guard
+  readonly guard: Guard
+  /** Whether the data is to outlive the server. */
+  readonly durable: boolean
 }
 
 /**
@@ -59,7 +63,6 @@ const initialise = Effect.fnUntraced(function* (directory: DataDirectory, option
     await Fs.writeFile(pwfile, `${Redacted.value(directory.password)}\n`, { mode: 0o600 })
     await own(pwfile, directory.identity)
   })
-  const what = `The data directory ${directory.path} could not be set up: initdb failed.`
   const args = [
     `--pgdata=${directory.path}`,
     `--username=${options.username}`,
@@ -70,13 +73,15 @@ const initialise = Effect.fnUntraced(function* (directory: DataDirectory, option
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     "--no-instructions",
-    "--no-sync"
+    ...(options.durable ? [] : ["--no-sync"])
   ]
-  yield* Process.run(
-    { file: options.binaries.initdb, args, identity: directory.identity, cwd: options.work },
-    options.guard,
-    what
-  ).pipe(Effect.ensuring(Effect.promise(() => Fs.rm(pwfile, { force: true }))))
+  const command = { file: options.binaries.initdb, args, identity: directory.identity, cwd: options.work }
+  yield* Process.run(command, {
+    guard: options.guard,
+    what: `The data directory ${directory.path} could not be set up: initdb failed.`,
+    // In a directory that stays, initdb removes what it made; ours is removed whole.
+    signals: [...(options.durable ? [["SIGTERM", "10 seconds"] as const] : []), ["SIGKILL", "5 seconds"]]
+  }).pipe(Effect.ensuring(Effect.promise(() => Fs.rm(pwfile, { force: true }))))
 })
 
 /** A data directory inside `work`, with a password that nobody else knows. */
@@ -119,7 +124,10 @@ export const kept = Effect.fnUntraced(function* (
 ) {
   const { binaries } = options
   const version = yield* attempt(path, "cannot be used", async () => {
-    await Fs.mkdir(path, { recursive: true, mode: 0o700 })
+    await Fs.mkdir(Path.dirname(path), { recursive: true })
+    await Fs.mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error
+    })
     return readVersion(path)
   })
   if (version !== undefined && version !== binaries.major) {
@@ -158,17 +166,24 @@ export const kept = Effect.fnUntraced(function* (
   return { path, identity, password: Redacted.make(password) }
 })
 
-/** A folder for one server's files, removed with the scope: its log, and its data unless that stays elsewhere. */
-export const work = (identity: Identity | undefined) =>
-  Effect.acquireRelease(
+/**
+ * A folder for one server's files, removed with the scope: its log, and its data unless that stays elsewhere. The guard
+ * that removes it in our place is there before it.
+ */
+export const work = Effect.fnUntraced(function* (identity: Identity | undefined) {
+  const failed = (cause: unknown) => startFailed("No directory could be made for the server.", { cause })
+  const folder = yield* Effect.tryPromise({ try: () => temporaryFolder(identity), catch: failed })
+  const path = Path.join(folder, `effect-global-pool-${randomBytes(6).toString("hex")}`)
+  const guard = yield* makeGuard(path)
+  yield* Effect.acquireRelease(
     Effect.tryPromise({
       try: async () => {
-        const path = await Fs.mkdtemp(Path.join(await temporaryFolder(identity), "effect-global-pool-"))
+        await Fs.mkdir(path, { mode: 0o700 })
         await own(path, identity)
-        return path
       },
-      catch: (cause) => startFailed("No directory could be made for the server.", { cause })
+      catch: failed
     }),
-    (path) =>
-      Effect.ignore(Effect.tryPromise(() => Fs.rm(path, { recursive: true, force: true, maxRetries: 5 })))
+    () => Effect.ignore(Effect.tryPromise(() => Fs.rm(path, { recursive: true, force: true, maxRetries: 5 })))
   )
+  return { work: path, guard }
+})

@@ -68,6 +68,9 @@ const problems = (
     const problem = value === undefined ? undefined : nameProblem(value)
     if (problem !== undefined) found.push([option, problem])
   }
+  if (username !== undefined && /["$'\\]/.test(username)) {
+    found.push(["username", "contains a quote, a dollar sign or a backslash, which initdb does not take"])
+  }
   if (username?.startsWith("pg_"))
     found.push(["username", "begins with pg_, which Postgres keeps for itself"])
   if (password !== undefined) {
@@ -79,9 +82,11 @@ const problems = (
   if (Option.isNone(startTimeout) || !Duration.isGreaterThan(startTimeout.value, Duration.zero)) {
     found.push(["startTimeout", 'is not a duration above zero, such as "30 seconds"'])
   }
-  for (const name of Object.keys(serverSettings ?? {})) {
+  for (const [name, value] of Object.entries(serverSettings ?? {})) {
+    const setting = JSON.stringify(name)
     if (!settingName.test(name))
-      found.push(["serverSettings", `has ${JSON.stringify(name)}, which is no name of a setting`])
+      found.push(["serverSettings", `has ${setting}, which is no name of a setting`])
+    if (String(value).includes("\0")) found.push(["serverSettings", `has a NUL character in ${setting}`])
   }
   return found
 }

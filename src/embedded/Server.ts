@@ -18,6 +18,7 @@ import { type Binaries, binaries } from "./Binaries.ts"
 import * as DataDirectory from "./DataDirectory.ts"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { dataDirUnusable, portBusy, startFailed } from "./EmbeddedPostgresError.ts"
+import type { Guard } from "./Guard.ts"
 import { identity } from "./Identity.ts"
 import { checked, type EmbeddedPostgresOptions, type Options } from "./Options.ts"
 import * as Process from "./Process.ts"
@@ -35,17 +36,25 @@ export interface ServerSettings {
 
 const host = "127.0.0.1"
 
-const freePort: Effect.Effect<number, EmbeddedPostgresError> = Effect.callback((resume) => {
-  const server = Net.createServer()
-  server.once("error", (cause) =>
-    resume(Effect.fail(startFailed(`Could not find a free port of ${host}.`, { cause })))
-  )
-  server.listen(0, host, () => {
-    const address = server.address()
-    const port = typeof address === "object" && address !== null ? address.port : 0
-    server.close(() => resume(Effect.succeed(port)))
+/** Makes sure that a port is free, and gives it; 0 asks for any. */
+const freePort = (wanted: number): Effect.Effect<number, EmbeddedPostgresError> =>
+  Effect.callback((resume) => {
+    const server = Net.createServer()
+    server.once("error", (cause: NodeJS.ErrnoException) =>
+      resume(
+        Effect.fail(
+          cause.code === "EADDRINUSE"
+            ? portBusy(wanted)
+            : startFailed(`Port ${wanted} of ${host} cannot be used.`, { cause })
+        )
+      )
+    )
+    server.listen(wanted, host, () => {
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : wanted
+      server.close(() => resume(Effect.succeed(port)))
+    })
   })
-})
 
 /** Data that goes away with the server need not survive a crash of the machine. */
 const unsafeButFast = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" }
@@ -88,7 +97,7 @@ interface Launch {
   readonly binaries: Binaries
   readonly directory: DataDirectory.DataDirectory
   readonly work: string
-  readonly guard: Process.Guard
+  readonly guard: Guard
   readonly options: Options
 }
 
@@ -163,7 +172,7 @@ const launchOnPort = Effect.fnUntraced(function* (launchable: Launch) {
   })
   const { port } = launchable.options
   if (port !== undefined) return yield* attemptOn(port)
-  return yield* Effect.retry(Effect.flatMap(freePort, attemptOn), {
+  return yield* Effect.retry(Effect.flatMap(freePort(0), attemptOn), {
     times: 4,
     while: (error) => error.reason._tag === "PortBusy"
   })
@@ -202,13 +211,14 @@ export const start = (
 
 const startInRealTime = Effect.fnUntraced(function* (input: EmbeddedPostgresOptions) {
   const options = yield* checked(input)
+  if (options.port !== undefined) yield* freePort(options.port)
   const stepDown = yield* identity
   const found = yield* binaries(stepDown)
-  const work = yield* DataDirectory.work(stepDown)
-  const guard = yield* Process.guard(work)
+  const { work, guard } = yield* DataDirectory.work(stepDown)
   const { dataDir, username, database } = options
   const generate = Redacted.make(randomBytes(24).toString("base64url"))
-  const common = { binaries: found, username, identity: stepDown, work, guard }
+  const durable = dataDir !== undefined
+  const common = { binaries: found, username, identity: stepDown, work, guard, durable }
   const directory =
     dataDir === undefined
       ? yield* DataDirectory.fresh({ ...common, password: options.password ?? generate })

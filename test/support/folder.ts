@@ -1,0 +1,74 @@
+/**
+ * Folders for tests, and what is left in them.
+ */
+import { existsSync, readFileSync } from "node:fs"
+import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { eventually, type NeverHeld } from "./database.ts"
+
+/** An empty folder that goes with the scope; everyone may enter it unless another mode is given. */
+export const folder = (mode = 0o755): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const path = await Fs.realpath(await Fs.mkdtemp(Path.join(Os.tmpdir(), "test-")))
+      await Fs.chmod(path, mode)
+      return path
+    }),
+    (path) => Effect.promise(() => Fs.rm(path, { recursive: true, force: true }))
+  )
+
+/** Makes a folder the one for temporary files, of this process and those that it starts, while the scope lives. */
+export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.tap(folder(), (path) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const before = process.env.TMPDIR
+      process.env.TMPDIR = path
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        if (before === undefined) delete process.env.TMPDIR
+        else process.env.TMPDIR = before
+      })
+  )
+)
+
+/** What an embedded server has in a folder for temporary files, its binaries left out: those are shared and stay. */
+export const traces = (path: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(async () =>
+    (await Fs.readdir(path)).filter((name) => /^effect-global-pool-(?!embedded-postgres)/.test(name))
+  )
+
+/** Whether a process is there and runs; one that has ended and that nobody collected does not. */
+export const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+  } catch {
+    return false
+  }
+  const stat = `/proc/${pid}/stat`
+  return !(existsSync(stat) && readFileSync(stat, "utf8").includes(") Z "))
+}
+
+/** The process id of the server with this data directory. */
+export const serverPid = (dataDir: string): Effect.Effect<number> =>
+  Effect.promise(async () =>
+    Number.parseInt(await Fs.readFile(Path.join(dataDir, "postmaster.pid"), "utf8"), 10)
+  )
+
+/** Waits until a server and its directory are gone. */
+export const gone = (server: {
+  readonly pid: number
+  readonly dataDir: string
+}): Effect.Effect<unknown, NeverHeld> =>
+  eventually(
+    "the server and its directory are gone",
+    Effect.promise(async () => ({
+      alive: isAlive(server.pid),
+      files: await Fs.readdir(Path.dirname(server.dataDir)).catch(() => "none")
+    })),
+    ({ alive, files }) => !alive && files === "none"
+  )
