@@ -6,12 +6,13 @@
  * under the place. `reason` is one of `effect/sql`'s, chosen with more care than the driver's, and `reason.cause` has the
  * server's fields, cleaned like the message (in asyncpg: `PostgresError` and its attributes).
  */
-import { SqlError, type SqlErrorReason } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 import { conditionOf } from "./error/Conditions.ts"
 import { describe, storyOf, stringOf } from "./error/Driver.ts"
 import { excerpt, indexOf } from "./error/Excerpt.ts"
 import { type Marked, withoutPasswords } from "./error/Literals.ts"
 import { nearest } from "./error/Nearest.ts"
+import { fieldsOf, finish, isTold } from "./error/Print.ts"
 import { adviceOf, reasonOf, type Tag, tagOf } from "./error/Reason.ts"
 import * as Redact from "./error/Redact.ts"
 import { valuesOf } from "./error/Values.ts"
@@ -30,75 +31,13 @@ export interface At {
   readonly prefixLength?: number | undefined
   /** Host, port and database for people to read, `localhost:5432/app`, and no password. */
   readonly server?: string | undefined
+  /** The fields of the last error that the server sent on a connection which is closed now: the driver drops them. */
+  readonly farewell?: { readonly [field: string]: string | undefined } | undefined
   /** The databases that exist, to name the nearest when the one asked for does not. */
   readonly databases?: ReadonlyArray<string> | undefined
 }
 
-/**
- * `error.reason.cause`: the server's fields, without any parameter's value. `code` is the SQLSTATE, or Node's code when the
- * connection failed. `position` counts characters of the statement's text from 1.
- */
-export interface ServerFields extends Error {
-  readonly code?: string
-  readonly condition?: string
-  readonly severity?: string
-  readonly detail?: string
-  readonly hint?: string
-  readonly position?: number
-  readonly where?: string
-  readonly schema?: string
-  readonly table?: string
-  readonly column?: string
-  readonly dataType?: string
-  readonly constraint?: string
-}
-
-const inspect = Symbol.for("nodejs.util.inspect.custom")
-const told = new WeakSet<SqlError>()
-
-const hide = (target: object, properties: { readonly [key: PropertyKey]: unknown }): void => {
-  for (const key of Reflect.ownKeys(properties)) {
-    Object.defineProperty(target, key, {
-      value: Reflect.get(properties, key),
-      enumerable: false,
-      configurable: true,
-      writable: true
-    })
-  }
-}
-
-/** Printed by Node, the error is its name and story: frames of the driver's socket and causes that repeat it help nobody. */
-const printPlainly = (error: Error, name: string): void => {
-  const text = `${name}: ${error.message}`
-  hide(error, { stack: text, [inspect]: () => text })
-}
-
-const fieldsOf = (message: string, fields: { readonly [key: string]: unknown }): ServerFields => {
-  const cause: ServerFields = new Error(message)
-  hide(cause, { name: "PostgresError", stack: `PostgresError: ${message}` })
-  for (const [key, value] of Object.entries(fields))
-    if (value !== undefined) Object.assign(cause, { [key]: value })
-  return cause
-}
-
-const finish = (
-  reason: (message: string) => SqlErrorReason,
-  parts: ReadonlyArray<string | undefined>,
-  retryable = true
-): SqlError => {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-  const why = reason(parts.filter((part) => part !== undefined && part !== "").join("\n"))
-  const error = new SqlError({ reason: why })
-  Error.stackTraceLimit = limit
-  if (!retryable) hide(why, { isRetryable: false })
-  printPlainly(why, why._tag)
-  printPlainly(error, "SqlError")
-  // Printers of every kind follow `cause`, and would tell the story twice; `reason` is where it is read.
-  hide(error, { cause: undefined })
-  told.add(error)
-  return error
-}
+export type { ServerFields } from "./error/Print.ts"
 
 const heading = ({ number, of }: At): string =>
   number === undefined
@@ -149,8 +88,7 @@ const neighbours = (code: string, said: string, databases: At["databases"]): str
     : `The server has ${listed(databases.slice(0, 10))}${databases.length > 10 ? " and others" : ""}.`
 }
 
-const tellServer = (error: SqlError, code: string, at: At): SqlError => {
-  const raw = error.reason.cause
+const tellServer = (error: SqlError, raw: unknown, code: string, at: At): SqlError => {
   const field = (key: string) => stringOf(raw, key)
   const text = at.text ?? ""
   const said = field("message") ?? error.reason._tag
@@ -174,20 +112,21 @@ const tellServer = (error: SqlError, code: string, at: At): SqlError => {
       (routine?.startsWith("exec_stmt_raise") ?? false) ||
       /^PL\/(?!pgSQL)/.test(where ?? "")
   }
-  const clean = (key: string) => {
-    const value = field(key)
-    return value === undefined ? undefined : Redact.message(value, circumstances)
-  }
   const name = (key: string) => {
     const value = field(key)
     return value === undefined ? undefined : Redact.name(value, circumstances)
   }
 
   const state = { code, message: said, routine, constraint: name("constraint") }
-  const message = Redact.message(said, circumstances)
+  // The driver's own name for the statement says nothing to anyone.
+  const message = Redact.message(
+    said.replace(/prepared statement "effect_\w+"/, "the statement"),
+    circumstances
+  )
   const rawDetail = field("detail")
   const detail = rawDetail === undefined ? undefined : Redact.detail(rawDetail, circumstances)
-  const hint = clean("hint")
+  const rawHint = field("hint")
+  const hint = rawHint === undefined ? undefined : Redact.hint(rawHint, circumstances)
   const context = where === undefined ? [] : Redact.context(where, circumstances)
   const query = field("internalQuery")
   const inner =
@@ -278,9 +217,11 @@ const tellOther = (error: SqlError, at: At): SqlError => {
  * ```
  */
 export const tell = (error: SqlError, at: At = {}): SqlError => {
-  if (told.has(error)) return error
-  const code = stringOf(error.reason.cause, "code")
+  if (isTold(error)) return error
+  const { cause } = error.reason
   // Sockets' errors have a code too, but only a server says how severe it is.
-  const server = code !== undefined && stringOf(error.reason.cause, "severity") !== undefined
-  return server ? tellServer(error, code, at) : tellOther(error, at)
+  const code = stringOf(cause, "severity") === undefined ? undefined : stringOf(cause, "code")
+  if (code !== undefined) return tellServer(error, cause, code, at)
+  const farewell = error.reason._tag === "ConnectionError" ? at.farewell?.code : undefined
+  return farewell === undefined ? tellOther(error, at) : tellServer(error, at.farewell, farewell, at)
 }

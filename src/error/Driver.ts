@@ -61,7 +61,7 @@ export const describe = (params: ReadonlyArray<unknown> | undefined, number: num
   params !== undefined && number <= params.length ? `$${number}, ${kindOf(params[number - 1])}` : `$${number}`
 
 const encoding = (cause: unknown, params: ReadonlyArray<unknown> | undefined): Story => {
-  const why = constantPart(stringOf(cause, "message") ?? "")
+  const why = constantPart(stringOf(cause, "message") ?? "").replace(/ for(?: \S*)?$/, "")
   const kinds = (params ?? []).slice(0, 20).map((_, index) => describe(params, index + 1))
   return {
     tag: "UnknownError",

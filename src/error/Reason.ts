@@ -82,6 +82,9 @@ const advice: { readonly [code: string]: string } = {
 /** What to do about it, in a sentence or two; `undefined` when the server's own words say all. */
 export const adviceOf = (state: State): string | undefined => {
   if (isMiscount(state)) return "Give as many parameters as the statement has placeholders: $1 is the first."
+  if (state.code === "42601" && state.routine === "exec_parse_message") {
+    return "Send them one by one, or all or none of them with trans([...])."
+  }
   if (state.code === "0A000" && isStalePlan(state)) {
     return "A table changed after the statement was prepared. Run it again, in a transaction all of it."
   }

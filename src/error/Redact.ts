@@ -105,12 +105,16 @@ const shortened = (text: string): string =>
 /** Bytes of a broken character are data; the one that a JavaScript string can really hold is NUL. */
 const brokenBytes = /0x(?!00\b)[0-9a-f]{2}(?: 0x[0-9a-f]{2})*/g
 
-/** A message or hint with its quoted parts that may not be shown, and values without quotes, blanked. */
+/** A message with its quoted parts that may not be shown, and values without quotes, blanked. */
 export const message = (text: string, at: Circumstances): string => {
   if (at.early && !isData(at.code)) return shortened(text)
   const clean = cleaned(at.values === undefined ? text : at.values.blankQuoting(text), at)
   return shortened(isData(at.code) ? clean.replace(brokenBytes, ellipsis) : clean)
 }
+
+/** A hint. Postgres's own speak of names and settings, also in a data exception. */
+export const hint = (text: string, at: Circumstances): string =>
+  message(text, at.raised || !isData(at.code) ? at : { ...at, code: "", early: false })
 
 /** A detail; `undefined` when nothing of it may be shown. */
 export const detail = (text: string, at: Circumstances): string | undefined => {

@@ -9,7 +9,7 @@
  * table with a serial column does the same unseen, asyncpg's reset keeps it too, and neither is of use outside a transaction.
  */
 import { hasEffect, takesSessionLock } from "./Functions.ts"
-import { empty, refusalOf } from "./Refusal.ts"
+import { empty, nul, refusalOf } from "./Refusal.ts"
 import { type Token, tokenAt, valueOf } from "./Scanner.ts"
 
 export interface Facts {
@@ -189,8 +189,8 @@ const look = (text: string): Facts => {
   while (isSymbol(text, first, ";") || isSymbol(text, first, "(")) first = tokenAt(text, first.end)
   if (first.kind === "end") return { ...nothing, refusal: empty }
   const command = wordOf(text, first)
-  if (command === "") return nothing
-  const refusal = refusalOf(command, text, first.end)
+  if (command === "") return text.includes("\0") ? { ...nothing, refusal: nul } : nothing
+  const refusal = text.includes("\0") ? nul : refusalOf(command, text, first.end)
   if (refusal !== undefined) return { ...nothing, refusal, command: command.toUpperCase() }
 
   let inner = command === "explain" ? afterExplain(text, first.end) : first

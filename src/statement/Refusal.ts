@@ -32,6 +32,10 @@ const copyOut =
 export const empty =
   "An empty statement was not sent: the text holds no SQL. Pass one statement, for instance select 1."
 
+/** For a text that the protocol would cut off in its middle. */
+export const nul =
+  "The statement was not sent: its text holds a NUL character (\\u0000), which Postgres cannot read. Remove it; a parameter of type bytea may hold it."
+
 /** Whether `COPY` moves data over the connection. Its first FROM or TO outside parentheses says so. */
 const copyRefusal = (text: string, from: number): string | undefined => {
   let depth = 0

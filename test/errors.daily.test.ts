@@ -1,0 +1,527 @@
+/**
+ * What a person reads after each of the mistakes that everybody makes: the exact text.
+ */
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { database, eventually } from "./support/database.ts"
+import { teller } from "./support/telling.ts"
+
+const shop = Effect.fnUntraced(function* () {
+  const db = yield* database()
+  const pg = yield* teller(db.settings)
+  yield* pg.run(`create table users (
+    id int primary key,
+    email text not null constraint users_email_key unique,
+    age int constraint adult check (age >= 18)
+  )`)
+  yield* pg.run(
+    "create table orders (id int primary key, user_id int not null references users, amount numeric(5, 2))"
+  )
+  yield* pg.run("insert into users values (1, 'ann@example.org', 40), (2, 'bob@example.org', 50)")
+  return { ...pg, db }
+})
+
+it.effect("a column that does not exist", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("select id, emial from users where age > $1", [30])
+    expect(error.reason._tag).toBe("SqlSyntaxError")
+    expect(error.message).toMatchInlineSnapshot(`
+      "column "emial" does not exist (SQLSTATE 42703 undefined_column)
+      Hint: Perhaps you meant to reference the column "users.email".
+      Statement:
+        select id, emial from users where age > $1
+                   ^"
+    `)
+  })
+)
+
+it.effect("a table that does not exist", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select * from uesrs")).message).toMatchInlineSnapshot(`
+      "relation "uesrs" does not exist (SQLSTATE 42P01 undefined_table)
+      Statement:
+        select * from uesrs
+                      ^"
+    `)
+  })
+)
+
+it.effect("a function for other types", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select upper(age) from users")).message).toMatchInlineSnapshot(`
+      "function upper(integer) does not exist (SQLSTATE 42883 undefined_function)
+      Hint: No function matches the given name and argument types. You might need to add explicit type casts.
+      Statement:
+        select upper(age) from users
+               ^"
+    `)
+  })
+)
+
+it.effect("a syntax error in the middle of a long statement", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const ids = Array.from({ length: 500 }, (_, index) => index).join(", ")
+    const error = yield* failing(
+      `select id, email from users where id in (${ids}) adn age > 3 and id not in (${ids})`
+    )
+    expect(error.message).toMatchInlineSnapshot(`
+      "syntax error at or near "adn" (SQLSTATE 42601 syntax_error)
+      Statement:
+        …486, 487, 488, 489, 490, 491, 492, 493, 494, 495, 496, 497, 498, 499) adn age > 3 and id not in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,…
+                                                                               ^"
+    `)
+  })
+)
+
+it.effect("a syntax error in a statement of many lines", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing(`
+      select u.email, sum(o.amount) as spent
+      from users u
+      join orders o on o.user_id = u.id
+      where u.age > 18
+        and o.amount >> 100 &
+      group by u.email
+      order by spent desc
+    `)
+    expect(error.message).toMatchInlineSnapshot(`
+      "syntax error at or near "group" (SQLSTATE 42601 syntax_error)
+      Statement:
+        select u.email, sum(o.amount) as spent
+        from users u
+        join orders o on o.user_id = u.id
+        where u.age > 18
+          and o.amount >> 100 &
+        group by u.email
+        ^
+        order by spent desc"
+    `)
+  })
+)
+
+it.effect("a statement that is not finished", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select * from users where\n")).message).toMatchInlineSnapshot(`
+      "syntax error at end of input (SQLSTATE 42601 syntax_error)
+      Statement:
+        select * from users where
+                                 ^"
+    `)
+  })
+)
+
+it.effect("the caret below characters that are two columns wide, and below a tab", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select '日本語', '😀',\temial from users")).message).toMatchInlineSnapshot(`
+      "column "emial" does not exist (SQLSTATE 42703 undefined_column)
+      Hint: Perhaps you meant to reference the column "users.email".
+      Statement:
+        select '日本語', '😀',	emial from users
+                              	^"
+    `)
+  })
+)
+
+it.effect("which statement of how many, with a prefix that was sent before it", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("/* trace=1 */ update users set emial = $1", ["x"], {
+      text: "update users set emial = $1",
+      prefixLength: 14,
+      number: 2,
+      of: 3
+    })
+    expect(error.message).toMatchInlineSnapshot(`
+      "column "emial" of relation "users" does not exist (SQLSTATE 42703 undefined_column)
+      Statement 2 of 3:
+        update users set emial = $1
+                         ^"
+    `)
+  })
+)
+
+it.effect("a value that is there already", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("insert into users values ($1, $2, $3)", [3, "ann@example.org", 33])
+    expect(error.reason._tag).toBe("UniqueViolation")
+    expect(error.reason).toHaveProperty("constraint", "users_email_key")
+    expect(error.message).toMatchInlineSnapshot(`
+      "duplicate key value violates unique constraint "users_email_key" (SQLSTATE 23505 unique_violation)
+      Detail: Key (email)=(…) already exists.
+      At: table public.users, constraint users_email_key
+      Statement:
+        insert into users values ($1, $2, $3)"
+    `)
+  })
+)
+
+it.effect("a row that another table does not have", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("insert into orders values ($1, $2, 10)", [1, 777])
+    expect(error.reason._tag).toBe("ConstraintError")
+    expect(error.message).toMatchInlineSnapshot(`
+      "insert or update on table "orders" violates foreign key constraint "orders_user_id_fkey" (SQLSTATE 23503 foreign_key_violation)
+      Detail: Key (user_id)=(…) is not present in table "users".
+      At: table public.orders, constraint orders_user_id_fkey
+      Statement:
+        insert into orders values ($1, $2, 10)"
+    `)
+  })
+)
+
+it.effect("a row that another table still needs", () =>
+  Effect.gen(function* () {
+    const { failing, run } = yield* shop()
+    yield* run("insert into orders values (1, 2, 10)")
+    expect((yield* failing("delete from users where id = $1", [2])).message).toMatchInlineSnapshot(`
+      "update or delete on table "users" violates foreign key constraint "orders_user_id_fkey" on table "orders" (SQLSTATE 23503 foreign_key_violation)
+      Detail: Key (id)=(…) is still referenced from table "orders".
+      At: table public.orders, constraint orders_user_id_fkey
+      Statement:
+        delete from users where id = $1"
+    `)
+  })
+)
+
+it.effect("a value that a check refuses", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("update users set age = $1 where id = 1", [17])
+    expect(error.reason._tag).toBe("ConstraintError")
+    expect(error.message).toMatchInlineSnapshot(`
+      "new row for relation "users" violates check constraint "adult" (SQLSTATE 23514 check_violation)
+      Detail: Failing row contains (…).
+      At: table public.users, constraint adult
+      Statement:
+        update users set age = $1 where id = 1"
+    `)
+  })
+)
+
+it.effect("a value that is missing", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("insert into users values ($1, $2)", [3, null])).message).toMatchInlineSnapshot(`
+      "null value in column "email" of relation "users" violates not-null constraint (SQLSTATE 23502 not_null_violation)
+      Detail: Failing row contains (…).
+      At: table public.users, column email
+      Statement:
+        insert into users values ($1, $2)"
+    `)
+  })
+)
+
+it.effect("a parameter of the wrong type", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("select * from users where email <> $1 and id = $2", ["x", "forty-two"])
+    expect(error.reason._tag).toBe("UnknownError")
+    expect(error.message).toMatchInlineSnapshot(`
+      "invalid input syntax for type integer: "…" (SQLSTATE 22P02 invalid_text_representation)
+      In: parameter $2, a string
+      Statement:
+        select * from users where email <> $1 and id = $2"
+    `)
+  })
+)
+
+it.effect("a literal of the wrong type", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select * from users where id = 'forty-two'")).message).toMatchInlineSnapshot(`
+      "invalid input syntax for type integer: "forty-two" (SQLSTATE 22P02 invalid_text_representation)
+      Statement:
+        select * from users where id = 'forty-two'
+                                       ^"
+    `)
+  })
+)
+
+it.effect("a number too large for its column", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("insert into orders values (1, 1, $1)", [123456])).message).toMatchInlineSnapshot(`
+      "numeric field overflow (SQLSTATE 22003 numeric_value_out_of_range)
+      Detail: A field with precision 5, scale 2 must round to an absolute value less than 10^3.
+      Statement:
+        insert into orders values (1, 1, $1)"
+    `)
+  })
+)
+
+it.effect("too few parameters", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("select * from users where id = $1 and age = $2", [1])
+    expect(error.reason._tag).toBe("SqlSyntaxError")
+    expect(error.isRetryable).toBe(false)
+    expect(error.message).toMatchInlineSnapshot(`
+      "bind message supplies 1 parameters, but the statement requires 2 (SQLSTATE 08P01 protocol_violation)
+      Give as many parameters as the statement has placeholders: $1 is the first.
+      Statement:
+        select * from users where id = $1 and age = $2"
+    `)
+  })
+)
+
+it.effect("a parameter whose type nothing says", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select $1 is null", [null])).message).toMatchInlineSnapshot(`
+      "could not determine data type of parameter $1 (SQLSTATE 42P18 indeterminate_datatype)
+      Say in the statement which type the parameter has, for instance $1::text.
+      Statement:
+        select $1 is null"
+    `)
+  })
+)
+
+it.effect("a parameter that cannot be sent", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select $1, $2", [1, { password: "hunter2" }])).message).toMatchInlineSnapshot(`
+      "A parameter cannot be sent: Cannot infer a PostgreSQL type. Nothing was sent.
+      The parameters are $1, a number; $2, an object.
+      Statement:
+        select $1, $2"
+    `)
+  })
+)
+
+it.effect("two statements in one", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select 1; drop table users")).message).toMatchInlineSnapshot(`
+      "cannot insert multiple commands into a prepared statement (SQLSTATE 42601 syntax_error)
+      Send them one by one, or all or none of them with trans([...]).
+      Statement:
+        select 1; drop table users"
+    `)
+  })
+)
+
+it.effect("division by zero", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select id / $1::int from users", [0])).message).toMatchInlineSnapshot(`
+      "division by zero (SQLSTATE 22012 division_by_zero)
+      Statement:
+        select id / $1::int from users"
+    `)
+  })
+)
+
+it.effect("a failing function", () =>
+  Effect.gen(function* () {
+    const { failing, run } = yield* shop()
+    yield* run(`create function pay(user_id int, amount int) returns void language plpgsql as $$
+      begin
+        insert into orders values (1, user_id, amount);
+        raise exception 'user % may not pay %', user_id, amount using hint = 'Ask an administrator.';
+      end $$`)
+    const raised = yield* failing("select pay($1, $2)", [1, 555])
+    expect(raised.message).toMatchInlineSnapshot(`
+      "user … may not pay … (SQLSTATE P0001 raise_exception)
+      Hint: Ask an administrator.
+      In: PL/pgSQL function pay(integer,integer) line 4 at RAISE
+      Statement:
+        select pay($1, $2)"
+    `)
+    const inner = yield* failing("select pay($1, $2)", [9999, 555])
+    expect(inner.message).toMatchInlineSnapshot(`
+      "insert or update on table "orders" violates foreign key constraint "orders_user_id_fkey" (SQLSTATE 23503 foreign_key_violation)
+      Detail: Key (user_id)=(…) is not present in table "users".
+      At: table public.orders, constraint orders_user_id_fkey
+      In: SQL statement "insert into orders values (…, user_id, amount)"
+          PL/pgSQL function pay(integer,integer) line 3 at SQL statement
+      Statement:
+        select pay($1, $2)"
+    `)
+  })
+)
+
+it.effect("a wrong statement inside a function", () =>
+  Effect.gen(function* () {
+    const { failing, run } = yield* shop()
+    yield* run(`create function rename(id int, to_name text) returns void language plpgsql as $$
+      begin
+        execute format('update users set nmae = %L where id = %s', to_name, id);
+      end $$`)
+    expect((yield* failing("select rename($1, $2)", [1, "carol"])).message).toMatchInlineSnapshot(`
+      "column "nmae" of relation "users" does not exist (SQLSTATE 42703 undefined_column)
+      In: PL/pgSQL function rename(integer,text) line 3 at EXECUTE
+      Query in the function:
+        update users set nmae = '…' where id = …
+                         ^
+      Statement:
+        select rename($1, $2)"
+    `)
+  })
+)
+
+it.effect("permission denied", () =>
+  Effect.gen(function* () {
+    const { failing, run, db } = yield* shop()
+    const role = `guest_${db.settings.database}`
+    yield* Effect.acquireRelease(run(`create role ${role}`), () => Effect.orDie(run(`drop role ${role}`)))
+    yield* run(`set role ${role}`)
+    const error = yield* failing("select * from users")
+    yield* run("reset role")
+    expect(error.reason._tag).toBe("AuthorizationError")
+    expect(error.message).toMatchInlineSnapshot(`
+      "permission denied for table users (SQLSTATE 42501 insufficient_privilege)
+      Grant the right to the role that connects, or connect as a role that has it.
+      Statement:
+        select * from users"
+    `)
+  })
+)
+
+it.effect("a statement that takes too long, and one that is cancelled", () =>
+  Effect.gen(function* () {
+    const { failing, run, db } = yield* shop()
+    yield* run("set statement_timeout = 30")
+    const late = yield* failing("select pg_sleep(60)")
+    yield* run("set statement_timeout = 0")
+    expect(late.reason._tag).toBe("StatementTimeoutError")
+    expect(late.isRetryable).toBe(true)
+    expect(late.message).toMatchInlineSnapshot(`
+      "canceling statement due to statement timeout (SQLSTATE 57014 query_canceled)
+      Raise statementTimeout, or give the statement less to do.
+      Statement:
+        select pg_sleep(60)"
+    `)
+
+    const fiber = yield* Effect.forkChild(failing("select pg_sleep(60)"))
+    yield* eventually(
+      "it is cancelled",
+      db.witness.query(
+        "select pg_cancel_backend(pid) as done from pg_stat_activity where datname = current_database() and query like 'select pg_sleep%'"
+      ),
+      (rows) => rows.length > 0
+    )
+    const cancelled = yield* Fiber.join(fiber)
+    expect(cancelled.reason._tag).toBe("UnknownError")
+    expect(cancelled.isRetryable).toBe(false)
+    expect(cancelled.message).toMatchInlineSnapshot(`
+      "canceling statement due to user request (SQLSTATE 57014 query_canceled)
+      The statement was cancelled, by this program or by another connection. Nothing of it took effect.
+      Statement:
+        select pg_sleep(60)"
+    `)
+  })
+)
+
+it.effect("a lock that does not come free", () =>
+  Effect.gen(function* () {
+    const { failing, run, db } = yield* shop()
+    yield* run("set lock_timeout = 30")
+    yield* db.witness.query("begin")
+    yield* db.witness.query("lock table users")
+    const error = yield* failing("select * from users")
+    yield* db.witness.query("rollback")
+    expect(error.reason._tag).toBe("LockTimeoutError")
+    expect(error.message).toMatchInlineSnapshot(`
+      "canceling statement due to lock timeout (SQLSTATE 55P03 lock_not_available)
+      Another transaction holds the lock. Run the statement again, or raise lock_timeout.
+      Statement:
+        select * from users
+                      ^"
+    `)
+  })
+)
+
+it.effect("a deadlock", () =>
+  Effect.gen(function* () {
+    const { failing, run, db } = yield* shop()
+    const other = yield* teller(db.settings)
+    const lock = "update users set age = age + 1 where id = $1"
+    yield* run("set deadlock_timeout = '100ms'")
+    yield* other.run("set deadlock_timeout = '1h'")
+    yield* run("begin")
+    yield* other.run("begin")
+    yield* run(lock, [1])
+    yield* other.run(lock, [2])
+    const waiting = yield* Effect.forkChild(other.run(lock, [1]))
+    yield* db.until("the other waits", (sessions) =>
+      sessions.some(({ waitEvent }) => waitEvent === "transactionid")
+    )
+    const error = yield* failing(lock, [2], { number: 2, of: 2 })
+    yield* run("rollback")
+    yield* Fiber.join(waiting)
+    expect(error.reason._tag).toBe("DeadlockError")
+    expect(error.isRetryable).toBe(true)
+    expect(error.message.replace(/(Process|transaction|process) \d+/g, "$1 N")).toMatchInlineSnapshot(`
+      "deadlock detected (SQLSTATE 40P01 deadlock_detected)
+      Detail: Process N waits for ShareLock on transaction N; blocked by process N.
+      Process N waits for ShareLock on transaction N; blocked by process N.
+      Hint: See server log for query details.
+      The other transaction went on. Run the whole transaction again; transaction(effect, { retry }) does it.
+      In: while updating tuple (0,2) in relation …
+      Statement 2 of 2:
+        update users set age = age + 1 where id = $1"
+    `)
+  })
+)
+
+it.effect("a statement after the one that failed the transaction, and one that writes where it may not", () =>
+  Effect.gen(function* () {
+    const { failing, run } = yield* shop()
+    yield* run("begin read only")
+    expect((yield* failing("delete from orders")).message).toMatchInlineSnapshot(`
+      "cannot execute DELETE in a read-only transaction (SQLSTATE 25006 read_only_sql_transaction)
+      Writing needs a transaction that is not read-only, on a server that is no standby.
+      Statement:
+        delete from orders"
+    `)
+    expect((yield* failing("select 1")).message).toMatchInlineSnapshot(`
+      "current transaction is aborted, commands ignored until end of transaction block (SQLSTATE 25P02 in_failed_sql_transaction)
+      An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone.
+      Statement:
+        select 1"
+    `)
+    yield* run("rollback")
+  })
+)
+
+it.effect("a table that changed under a prepared statement of a transaction", () =>
+  Effect.gen(function* () {
+    const { failing, run, db } = yield* shop()
+    yield* run("select * from users")
+    yield* db.witness.query("alter table users add name text")
+    yield* run("begin")
+    const error = yield* failing("select * from users")
+    yield* run("rollback")
+    expect(error.reason._tag).toBe("SerializationError")
+    expect(error.isRetryable).toBe(true)
+    expect(error.message).toMatchInlineSnapshot(`
+      "cached plan must not change result type (SQLSTATE 0A000 feature_not_supported)
+      A table changed after the statement was prepared. Run it again, in a transaction all of it.
+      Statement:
+        select * from users"
+    `)
+  })
+)
+
+it.effect("a password in the statement is not shown", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    const error = yield* failing("alter role nobody_here password 'hunter2' frobnicate")
+    expect(error.message).toMatchInlineSnapshot(`
+      "unrecognized role option "frobnicate" (SQLSTATE 42601 syntax_error)
+      Statement:
+        alter role nobody_here password '…' frobnicate
+                                            ^"
+    `)
+  })
+)
