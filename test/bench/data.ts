@@ -98,16 +98,16 @@ export const bulkRows = (count: number): ReadonlyArray<BulkRow> =>
     id: index + 1,
     name: `name of row ${index + 1}`,
     active: index % 3 === 0,
-    score: index / 7,
+    score: index / 7 + 0.05,
     at: new Date(1_700_000_000_000 + index * 1000)
   }))
 
 /** The most rows of five columns that one statement of at most 65 535 parameters takes, rounded down. */
 export const chunkRows = 10_000
 
-export const chunksOf = <A>(rows: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
-  Array.from({ length: Math.ceil(rows.length / chunkRows) }, (_, index) =>
-    rows.slice(index * chunkRows, (index + 1) * chunkRows)
+export const chunksOf = <A>(rows: ReadonlyArray<A>, size = chunkRows): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>
+    rows.slice(index * size, (index + 1) * size)
   )
 
 /** The columns of the rows, as `unnest` takes them. */

@@ -1,20 +1,26 @@
 /**
  * The benchmark: `npm run bench`, with `-- --quick` for the short form, with names of workloads or peers for a part.
  *
- * Options: `--rounds=N`, `--seconds=S`, `--cores=shared|split|none`, `--peers=a,b`, `--profile=folder`, `--quick`.
+ * Options: `--rounds=N`, `--seconds=S`, `--cores=shared|split|none`, `--peers=a,b`, `--profile=folder`,
+ * `--out=folder` (where `results.md` and `results.svg` go; a run of everything replaces those in `test/bench`).
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { createInterface } from "node:readline"
 import pg from "pg"
-import { build } from "./build.ts"
+import { build, root } from "./build.ts"
+import { chartOf } from "./chart.ts"
 import { fullSizes, load, quickSizes } from "./data.ts"
 import { chooseCores, describeMachine, type Pinning } from "./machine.ts"
 import { peers } from "./peers/list.ts"
 import { findPgbench } from "./pgbench.ts"
-import { section } from "./report.ts"
+import { section, sectionOf } from "./report.ts"
+import { resultsOf } from "./results.ts"
 import { type Context, type Outcome, runWorkload } from "./run.ts"
 import { startServer } from "./servers.ts"
+import { suites } from "./suites/list.ts"
+import type { Section } from "./suites/Suite.ts"
 import { workloads } from "./workloads/list.ts"
 
 const args = process.argv.slice(2)
@@ -45,6 +51,12 @@ const chosen = workloads(sizes).filter(
     (names.length === 0 && (!quick || workload.quick)) || names.some((name) => workload.name.startsWith(name))
 )
 
+const chosenSuites = suites.filter((suite) =>
+  names.length === 0 ? (quick ? suite.quick : suite.always) : names.includes(suite.name)
+)
+/** Only a run of everything replaces the results that are kept. */
+const whole = !quick && names.length === 0 && wantedPeers === undefined
+
 const built = build()
 const server = await startServer(cores)
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
@@ -60,9 +72,10 @@ const context: Context = {
   sizes,
   cores,
   built,
+  quick,
   rounds: Number(flag("rounds") ?? (quick ? 1 : 3)),
-  milliseconds: Number(flag("seconds") ?? (quick ? 0.5 : 2)) * 1000,
-  warm: quick ? 300 : 1000,
+  milliseconds: Number(flag("seconds") ?? (quick ? 0.3 : 2)) * 1000,
+  warm: quick ? 150 : 1000,
   python: findPython(),
   pgbench: findPgbench(),
   profiles: flag("profile")
@@ -75,6 +88,25 @@ for (const workload of chosen) {
   outcomes.push(outcome)
   console.log(section(outcome))
 }
+const sections: Array<Section> = []
+for (const suite of chosenSuites) {
+  try {
+    const found = await suite.run(context)
+    sections.push(...found)
+    for (const one of found) console.log(sectionOf(one))
+  } catch (error) {
+    console.log(`### ${suite.name}\n\n${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  }
+}
 proxy.kill()
 await admin.end()
 await server.stop()
+
+if (whole || flag("out") !== undefined) {
+  const folder = flag("out") ?? path.join(root, "test/bench")
+  const subtitle = `${describeMachine()}; ${server.version}`
+  fs.writeFileSync(path.join(folder, "results.md"), resultsOf(context, server.version, outcomes, sections))
+  fs.writeFileSync(path.join(folder, "results.svg"), chartOf(outcomes, subtitle))
+  console.log(`Written: ${path.join(folder, "results.md")} and results.svg`)
+}

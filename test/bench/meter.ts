@@ -4,6 +4,7 @@
  * The load loops of a peer ask it whether to go on and which operation comes next, and tell it when one has ended.
  */
 import type { Operation } from "./data.ts"
+import { quantile } from "./numbers.ts"
 
 /** What a load is made of. */
 export interface Load {
@@ -37,11 +38,6 @@ export interface Meter {
   readonly done: (operation: Operation, startedAt: number) => void
   readonly read: () => Measured
 }
-
-export const quantile = (sorted: Float64Array, share: number): number =>
-  sorted.length === 0
-    ? Number.NaN
-    : (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN)
 
 /** Starts the clock. `from` is the number of the first operation, so that rounds do not repeat each other. */
 export const startMeter = (load: Load, milliseconds: number, from: number): Meter => {

@@ -4,7 +4,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { accounts, type Sizes, type Target, text } from "./data.ts"
-import { type Measured, quantile } from "./meter.ts"
+import type { Measured } from "./meter.ts"
+import { quantile } from "./numbers.ts"
 import type { Workload } from "./workloads/Workload.ts"
 
 export const findPgbench = (): string | undefined =>

@@ -1,17 +1,9 @@
 /** Medians over the rounds, ratios to this package, and the tables that show them. */
 import type { Measured } from "./meter.ts"
+import { median, shown, table } from "./numbers.ts"
 import { ours } from "./peers/list.ts"
 import type { Entry, Outcome } from "./run.ts"
-
-export const median = (values: ReadonlyArray<number>): number => {
-  const sorted = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  return sorted.length === 0
-    ? Number.NaN
-    : sorted.length % 2 === 1
-      ? (sorted[middle] ?? Number.NaN)
-      : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2
-}
+import type { Section } from "./suites/Suite.ts"
 
 /** The medians of one peer in one workload. */
 export interface Line {
@@ -43,40 +35,39 @@ export const linesOf = ({ workload, entries }: Outcome): ReadonlyArray<Line> => 
   return lines.map((line) => ({ ...line, ratio: own / line.perSecond }))
 }
 
-const number = (value: number, digits: number): string =>
-  Number.isFinite(value)
-    ? value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
-    : "–"
+const cells = (line: Line): ReadonlyArray<string> => [
+  line.peer,
+  shown(line.perSecond, line.perSecond < 100 ? 1 : 0),
+  shown(line.ratio, 2),
+  shown(line.p50, 2),
+  shown(line.p99, 2),
+  shown(line.cpu, line.cpu < 10 ? 1 : 0),
+  shown(line.memory, 0)
+]
 
-const firstLine = (reason: string): string => (reason.split("\n")[0] ?? "").slice(0, 80)
-
-const cells = (line: Line): ReadonlyArray<string> =>
-  line.missing === undefined
-    ? [
-        line.peer,
-        number(line.perSecond, line.perSecond < 100 ? 1 : 0),
-        number(line.ratio, 2),
-        number(line.p50, 2),
-        number(line.p99, 2),
-        number(line.cpu, line.cpu < 10 ? 1 : 0),
-        number(line.memory, 0)
-      ]
-    : [line.peer, firstLine(line.missing), "", "", "", "", ""]
-
-/** A Markdown table whose columns also line up as plain text. */
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (row: ReadonlyArray<string>) =>
-    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join(" | ")} |`
-  const [head = [], ...body] = rows
-  const rule = `| ${widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`
-  return [line(head), rule, ...body.map(line)].join("\n")
+/** Peers without a figure, by reason. */
+const absentees = (lines: ReadonlyArray<Line>): string => {
+  const reasons = [...new Set(lines.flatMap((line) => line.missing ?? []))]
+  const sentences = reasons.map(
+    (reason) =>
+      `${lines
+        .filter((line) => line.missing === reason)
+        .map((line) => line.peer)
+        .join(", ")}: ${reason}.`
+  )
+  return sentences.length === 0 ? "" : `\nNot measured: ${sentences.join(" ")}\n`
 }
+
+/** A section of a suite as a heading and a table. */
+export const sectionOf = ({ title, rows, note }: Section): string =>
+  `### ${title}\n\n${note === undefined ? "" : `${note}\n\n`}${table(rows)}\n`
 
 /** One workload as a heading and a table. */
 export const section = (outcome: Outcome): string => {
   const { title, unit } = outcome.workload
   const per = unit === "rows/s" ? "row" : unit === "transactions/s" ? "transaction" : "statement"
   const head = ["", unit, "ratio", "p50 ms", "p99 ms", `CPU µs per ${per}`, "peak MB"]
-  return `### ${title}\n\n${table([head, ...linesOf(outcome).map(cells)])}\n`
+  const lines = linesOf(outcome)
+  const measured = lines.filter((line) => line.missing === undefined)
+  return `### ${title}\n\n${table([head, ...measured.map(cells)])}\n${absentees(lines)}`
 }

@@ -23,6 +23,7 @@ export interface Context {
   readonly cores: Cores
   /** Folder of the built package and benchmark, as `build.ts` leaves it. */
   readonly built: string
+  readonly quick: boolean
   readonly rounds: number
   readonly milliseconds: number
   readonly warm: number
@@ -63,7 +64,8 @@ const converse = (child: ChildProcess): Child => {
     ask: async (command) => {
       stdin.write(`${JSON.stringify(command)}\n`)
       const line = await lines.next()
-      if (line.done === true) throw new Error(`The process ended: ${complaint}`)
+      if (line.done === true)
+        throw new Error(`The process ended: ${/^\w*Error.*$/m.exec(complaint)?.[0] ?? complaint}`)
       const answer: { readonly ok?: unknown; readonly error?: string } = JSON.parse(line.value)
       if (answer.error !== undefined) throw new Error(answer.error)
       return answer.ok
@@ -110,65 +112,82 @@ export const startChild = (entry: PeerEntry, workload: Workload, context: Contex
 
 interface Runner {
   readonly peer: string
-  readonly round: () => Promise<Measured | undefined>
+  /** Checks the answers and warms up, before the first round. */
+  readonly ready: () => Promise<void>
+  readonly round: () => Promise<Measured>
   readonly stop: () => Promise<void>
-  readonly missing?: string
 }
 
+const nothing = async () => undefined
+
+/** A runner whose figures cannot be had; `ready` says why. */
 const absent = (peer: string, missing: string): Runner => ({
   peer,
-  missing,
-  round: async () => undefined,
-  stop: async () => undefined
+  ready: () => Promise.reject(new Missing(missing)),
+  round: () => Promise.reject(new Missing(missing)),
+  stop: nothing
 })
 
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** Not a failure: the peer or the machine has no such thing. */
+class Missing extends Error {}
 
-const prepare = async (
-  entry: PeerEntry,
-  workload: Workload,
-  context: Context
-): Promise<Runner | undefined> => {
-  const { operation, slowShare } = workload.load
-  if (entry.only !== undefined && !entry.only.includes(operation)) return undefined
-  if (entry.kind === "pgbench") {
-    const { pgbench } = context
-    if (pgbench === undefined) return absent(entry.name, "pgbench is not installed")
-    const target = workload.link ? context.linked : context.target
-    const command = pinned(context.cores.load, pgbench, [])
-    const round = (milliseconds: number) =>
-      runPgbench(command, entry.variant, workload, target, context.sizes, milliseconds)
-    return { peer: entry.name, round: () => round(context.milliseconds), stop: async () => undefined }
+const reason = (error: unknown): string =>
+  error instanceof Missing
+    ? error.message
+    : `FAILED: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]?.slice(0, 200)}`
+
+const pgbenchRunner = (entry: PeerEntry, workload: Workload, context: Context): Runner => {
+  const { pgbench } = context
+  if (pgbench === undefined) return absent(entry.name, "pgbench is not installed")
+  const target = workload.link ? context.linked : context.target
+  const command = pinned(context.cores.load, pgbench, [])
+  return {
+    peer: entry.name,
+    ready: nothing,
+    round: async () => {
+      const found = await runPgbench(
+        command,
+        entry.variant,
+        workload,
+        target,
+        context.sizes,
+        context.milliseconds
+      )
+      if (found === undefined) throw new Missing("no such operation")
+      return found
+    },
+    stop: nothing
   }
+}
+
+/** Starts a peer's process, which goes on starting while those of the others are started. */
+const startRunner = (entry: PeerEntry, workload: Workload, context: Context): Runner => {
+  if (entry.kind === "pgbench") return pgbenchRunner(entry, workload, context)
   if (entry.kind === "python" && context.python === undefined) {
     return absent(entry.name, "python3 with asyncpg is not installed")
   }
+  const { operation, slowShare, times } = workload.load
   const child = startChild(entry, workload, context)
-  try {
-    const offered = (await child.ask({ do: "operations" })) as ReadonlyArray<Operation>
-    if (!offered.includes(operation) || (slowShare > 0 && !offered.includes("slow"))) {
-      await child.stop()
-      return absent(entry.name, "has no such operation")
-    }
-    const wrong = await verify(context.admin, operation, context.sizes, (turn) =>
-      child.ask({ do: "once", operation, turn })
-    )
-    if (wrong !== undefined) throw new Error(wrong)
-    if (workload.load.times === undefined)
-      await child.ask({ do: "round", warm: 0, milliseconds: context.warm })
-    return {
-      peer: entry.name,
-      round: async () =>
-        (await child.ask({
-          do: "round",
-          warm: workload.load.times === undefined ? Math.min(200, context.warm) : 0,
-          milliseconds: context.milliseconds
-        })) as Measured,
-      stop: child.stop
-    }
-  } catch (error) {
-    await child.stop()
-    return absent(entry.name, `FAILED: ${reason(error)}`)
+  return {
+    peer: entry.name,
+    ready: async () => {
+      const offered = (await child.ask({ do: "operations" })) as ReadonlyArray<Operation>
+      if (!offered.includes(operation) || (slowShare > 0 && !offered.includes("slow"))) {
+        throw new Missing("no such operation")
+      }
+      const wrong = await verify(context.admin, operation, context.sizes, (turn) =>
+        child.ask({ do: "once", operation, turn })
+      )
+      if (wrong !== undefined) throw new Error(wrong)
+      if (times === undefined) await child.ask({ do: "round", warm: 0, milliseconds: context.warm })
+    },
+    round: async () =>
+      (await child.ask({
+        do: "round",
+        warm: times === undefined ? Math.min(200, context.warm) : 0,
+        milliseconds: context.milliseconds
+      })) as Measured,
+    stop: child.stop
   }
 }
 
@@ -178,27 +197,26 @@ export const runWorkload = async (
   entries: ReadonlyArray<PeerEntry>,
   context: Context
 ): Promise<Outcome> => {
-  const runners: Array<Runner> = []
-  for (const entry of entries) {
-    const runner = await prepare(entry, workload, context)
-    if (runner !== undefined) runners.push(runner)
-  }
-  const results = new Map(
-    runners.map((runner) => [runner.peer, { rounds: [] as Measured[], missing: runner.missing }])
-  )
+  const { operation } = workload.load
+  const runners = entries
+    .filter((entry) => entry.only === undefined || entry.only.includes(operation))
+    .map((entry) => startRunner(entry, workload, context))
+  const results = runners.map((runner) => ({ runner, rounds: [] as Measured[], missing: [] as string[] }))
   try {
+    for (const { runner, missing } of results) {
+      await runner.ready().catch((error: unknown) => {
+        missing.push(reason(error))
+        return runner.stop()
+      })
+    }
     for (let round = 0; round < context.rounds; round++) {
-      for (const runner of runners) {
-        const result = results.get(runner.peer)
-        if (result === undefined || result.missing !== undefined) continue
-        try {
-          await clean(context.admin)
-          const measured = await runner.round()
-          if (measured === undefined) result.missing = "has no such operation"
-          else result.rounds.push(measured)
-        } catch (error) {
-          result.missing = `FAILED: ${reason(error)}`
-        }
+      for (const { runner, rounds, missing } of results) {
+        if (missing.length > 0) continue
+        await clean(context.admin)
+        await runner.round().then(
+          (measured) => rounds.push(measured),
+          (error: unknown) => missing.push(reason(error))
+        )
       }
     }
   } finally {
@@ -206,10 +224,10 @@ export const runWorkload = async (
   }
   return {
     workload,
-    entries: Array.from(results, ([peer, { rounds, missing }]) => ({
-      peer,
+    entries: results.map(({ runner, rounds, missing }) => ({
+      peer: runner.peer,
       rounds,
-      ...(missing === undefined ? {} : { missing })
+      ...(missing[0] === undefined ? {} : { missing: missing[0] })
     }))
   }
 }

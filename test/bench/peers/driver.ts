@@ -1,5 +1,6 @@
 /** The driver's own client, `PgClient` of `@effect/sql-pg`: plain, and with `multiplex`. */
 import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
@@ -19,7 +20,11 @@ export const open: Open = async (target, sizes, variant) => {
     })
   )
   const sql = await runtime.runPromise(PgClient.PgClient)
-  const rows = bulkRows(sizes.bulk)
+  /** The driver takes at most 32 767 parameters in a statement. */
+  const chunks = chunksOf(
+    bulkRows(sizes.bulk).map((row): Record<string, unknown> => ({ ...row })),
+    6500
+  ).filter(Arr.isReadonlyArrayNonEmpty)
 
   const trans = (turn: number, count: number) =>
     sql.withTransaction(
@@ -45,14 +50,7 @@ export const open: Open = async (target, sizes, variant) => {
         ),
       insertMany: () =>
         sql.withTransaction(
-          Effect.forEach(
-            chunksOf(rows),
-            (chunk) =>
-              sql`insert into bulk ${sql.insert(chunk.map((row): Record<string, unknown> => ({ ...row })))}`,
-            {
-              discard: true
-            }
-          )
+          Effect.forEach(chunks, (chunk) => sql`insert into bulk ${sql.insert(chunk)}`, { discard: true })
         ),
       stream: () =>
         Stream.runFold(

@@ -57,7 +57,7 @@ def literal(name, params):
 def bulk_rows():
     second = datetime.timedelta(seconds=1)
     return [
-        (i + 1, f"name of row {i + 1}", i % 3 == 0, i / 7, EPOCH + i * second) for i in range(sizes["bulk"])
+        (i + 1, f"name of row {i + 1}", i % 3 == 0, i / 7 + 0.05, EPOCH + i * second) for i in range(sizes["bulk"])
     ]
 
 
@@ -128,7 +128,7 @@ async def open_original():
 
 
 def quantile(ordered, share):
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else None
 
 
 def used():

@@ -1,0 +1,9 @@
+/** A script's first row through the driver's own client, by submodule imports. */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { target, text } from "./script.ts"
+
+const layer = PgClient.layer({ ...target, password: Redacted.make(target.password) })
+const program = Effect.flatMap(PgClient.PgClient, (sql) => sql.unsafe(text, [1]))
+console.log(await Effect.runPromise(Effect.provide(program, layer)))

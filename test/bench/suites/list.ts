@@ -1,0 +1,7 @@
+/** The suites. */
+import { cold } from "./cold.ts"
+import { cost } from "./cost.ts"
+import { idle } from "./idle.ts"
+import type { Suite } from "./Suite.ts"
+
+export const suites: ReadonlyArray<Suite> = [cold, idle, cost]
