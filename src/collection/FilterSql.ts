@@ -3,7 +3,7 @@
  */
 import { isJson } from "../Sql.ts"
 import type { Draft } from "./Draft.ts"
-import { column, param, params } from "./Draft.ts"
+import { column, isJsonColumn, param, params } from "./Draft.ts"
 import type { Comparison, Condition } from "./Filter.ts"
 import { isPlain } from "./Input.ts"
 
@@ -20,12 +20,13 @@ const operators: Readonly<Record<Comparison, string>> = {
   $contains: "@>"
 }
 
-/** One array parameter serves any number of scalars, and its statement is prepared once; arrays and json cannot be elements of it. */
-const fitsArray = (values: ReadonlyArray<unknown>): boolean =>
+/** One array parameter serves any number of scalars, and its statement is prepared once; arrays and json cannot be its elements. */
+const fitsArray = (draft: Draft, name: string, values: ReadonlyArray<unknown>): boolean =>
+  !isJsonColumn(draft, name) &&
   !values.some((value) => Array.isArray(value) || isJson(value) || isPlain(value))
 
 const oneOf = (draft: Draft, name: string, values: ReadonlyArray<unknown>): string =>
-  fitsArray(values)
+  fitsArray(draft, name, values)
     ? `${column(draft, name)} = any(${params(draft, values, name)})`
     : `${column(draft, name)} in (${values.map((value) => param(draft, value, name)).join(", ")})`
 

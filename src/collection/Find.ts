@@ -2,7 +2,6 @@
  * The statements that read: find, count, exists and distinct.
  */
 import * as Result from "effect/Result"
-import type { PoolError } from "../PoolError.ts"
 import * as Draft from "./Draft.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
@@ -16,11 +15,9 @@ export interface Options {
   readonly offset: number | undefined
 }
 
-type Parsed<A> = Result.Result<A, PoolError>
-
 export const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
 
-const parseColumns = (value: unknown, place: string): Parsed<ReadonlyArray<string>> => {
+const parseColumns = (value: unknown, place: string): Draft.Parsed<ReadonlyArray<string>> => {
   const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []
   if (names.length > 0 && names.every((name) => typeof name === "string")) return Result.succeed(names)
   const what = Array.isArray(value) && value.length === 0 ? "an empty array" : described(value)
@@ -33,7 +30,7 @@ const parseColumns = (value: unknown, place: string): Parsed<ReadonlyArray<strin
   )
 }
 
-const parseOrder = (value: unknown, place: string): Parsed<Options["orderBy"]> => {
+const parseOrder = (value: unknown, place: string): Draft.Parsed<Options["orderBy"]> => {
   const entries = entriesOf(value, "orderBy", place)
   if (Result.isFailure(entries)) return Result.fail(entries.failure)
   const order: Array<readonly [string, "asc" | "desc"]> = []
@@ -47,7 +44,7 @@ const parseOrder = (value: unknown, place: string): Parsed<Options["orderBy"]> =
   return Result.succeed(order)
 }
 
-const parseCount = (name: string, value: unknown, place: string): Parsed<number> =>
+const parseCount = (name: string, value: unknown, place: string): Draft.Parsed<number> =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0
     ? Result.succeed(value)
     : Result.fail(
@@ -59,7 +56,7 @@ export const parseOptions = (
   options: unknown,
   known: ReadonlyArray<string>,
   place: string
-): Parsed<Options> =>
+): Draft.Parsed<Options> =>
   Result.gen(function* () {
     if (options === undefined) return noOptions
     let parsed = noOptions
@@ -83,38 +80,38 @@ const order = (draft: Draft.Draft, by: Options["orderBy"]): string =>
     ? ""
     : ` order by ${by.map(([column, direction]) => `${Draft.column(draft, column)} ${direction}`).join(", ")}`
 
-/** `table` is a quoted name, here and below. */
 export const find = (
-  place: string,
-  table: string,
+  site: Draft.Site,
   condition: Condition,
   options: Options
-): Parsed<Draft.Compiled> => {
-  const draft = Draft.make(place)
+): Draft.Parsed<Draft.Compiled> => {
+  const draft = Draft.make(site)
   const columns = options.columns === undefined ? "*" : Draft.columns(draft, options.columns)
-  let text = `select ${columns} from ${table}${where(draft, condition)}${order(draft, options.orderBy)}`
-  if (options.limit !== undefined) text += ` limit ${Draft.count(draft, options.limit)}`
-  if (options.offset !== undefined) text += ` offset ${Draft.count(draft, options.offset)}`
+  let text = `select ${columns} from ${site.table}${where(draft, condition)}${order(draft, options.orderBy)}`
+  if (options.limit !== undefined) text += ` limit ${Draft.bound(draft, options.limit)}`
+  if (options.offset !== undefined) text += ` offset ${Draft.bound(draft, options.offset)}`
   return Draft.finish(draft, text)
 }
 
-export const count = (place: string, table: string, condition: Condition): Parsed<Draft.Compiled> => {
-  const draft = Draft.make(place)
-  return Draft.finish(draft, `select count(*) as "count" from ${table}${where(draft, condition)}`)
+export const count = (site: Draft.Site, condition: Condition): Draft.Parsed<Draft.Compiled> => {
+  const draft = Draft.make(site)
+  return Draft.finish(draft, `select count(*) as "count" from ${site.table}${where(draft, condition)}`)
 }
 
-export const exists = (place: string, table: string, condition: Condition): Parsed<Draft.Compiled> => {
-  const draft = Draft.make(place)
-  return Draft.finish(draft, `select exists(select from ${table}${where(draft, condition)}) as "exists"`)
+export const exists = (site: Draft.Site, condition: Condition): Draft.Parsed<Draft.Compiled> => {
+  const draft = Draft.make(site)
+  return Draft.finish(draft, `select exists(select from ${site.table}${where(draft, condition)}) as "exists"`)
 }
 
 export const distinct = (
-  place: string,
-  table: string,
+  site: Draft.Site,
   column: string,
   condition: Condition
-): Parsed<Draft.Compiled> => {
-  const draft = Draft.make(place)
+): Draft.Parsed<Draft.Compiled> => {
+  const draft = Draft.make(site)
   const name = Draft.column(draft, column)
-  return Draft.finish(draft, `select distinct ${name} as "value" from ${table}${where(draft, condition)}`)
+  return Draft.finish(
+    draft,
+    `select distinct ${name} as "value" from ${site.table}${where(draft, condition)}`
+  )
 }

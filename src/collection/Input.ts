@@ -41,7 +41,7 @@ export const described = (value: unknown): string => {
 
 /** The refusal of a call at `place`, for instance `users.delete`. */
 export const refuse = (place: string, what: string, instead: string): PoolError =>
-  refused(`${place}: ${what}. ${instead} Nothing was sent.`)
+  refused(`${place}: ${what}. ${instead} The call had no effect.`)
 
 /** A plain object's entries, each read once, or why it is not read. */
 export const entriesOf = (

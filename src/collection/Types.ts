@@ -2,6 +2,7 @@
  * The types of filters, changes and options, by the row of the table. A table without a row type takes any column and
  * any value.
  */
+import type { Progress } from "../Operations.ts"
 import type { Json } from "../Sql.ts"
 
 /** The row of a table that has no row type. */
@@ -111,16 +112,9 @@ export interface FindOptions<Row = AnyRow, K extends ColumnOf<Row> = ColumnOf<Ro
   readonly offset?: number
 }
 
-/** How far long work has come. */
-export interface Progress {
-  readonly rows: number
-  /** The bytes of the rows' values, estimated: text by its length, numbers by 8. */
-  readonly bytes: number
-}
-
 export interface ProgressOptions {
-  /** Called after each piece of the work. */
-  readonly onProgress?: (progress: Progress) => void
+  /** Called after each piece of the work, with the totals so far. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
 export interface UpsertOptions<Row = AnyRow> {

@@ -1,8 +1,6 @@
 /**
  * The statements that write one row, or the rows that a filter keeps: insert, upsert, update and delete.
  */
-import type * as Result from "effect/Result"
-import type { PoolError } from "../PoolError.ts"
 import type { Change } from "./Change.ts"
 import * as Draft from "./Draft.ts"
 import type { Condition } from "./Filter.ts"
@@ -18,7 +16,7 @@ export interface Conflict {
   readonly update: ReadonlyArray<string>
 }
 
-type Parsed = Result.Result<Draft.Compiled, PoolError>
+type Parsed = Draft.Parsed<Draft.Compiled>
 
 /** ` on conflict …` */
 export const onConflict = (draft: Draft.Draft, conflict: Conflict): string => {
@@ -31,42 +29,36 @@ export const onConflict = (draft: Draft.Draft, conflict: Conflict): string => {
   return `${target} update set ${set.join(", ")}`
 }
 
-const into = (draft: Draft.Draft, table: string, row: Entries): string => {
-  if (row.length === 0) return `insert into ${table} default values`
+const into = (draft: Draft.Draft, row: Entries): string => {
+  if (row.length === 0) return `insert into ${draft.table} default values`
   const columns = Draft.columns(
     draft,
     row.map(([column]) => column)
   )
   const values = row.map(([column, value]) => Draft.param(draft, value, column))
-  return `insert into ${table} (${columns}) values (${values.join(", ")})`
+  return `insert into ${draft.table} (${columns}) values (${values.join(", ")})`
 }
 
-/** `table` is a quoted name, here and below. */
-export const insert = (place: string, table: string, row: Entries): Parsed => {
-  const draft = Draft.make(place)
-  return Draft.finish(draft, `${into(draft, table, row)} returning *`)
+export const insert = (site: Draft.Site, row: Entries): Parsed => {
+  const draft = Draft.make(site)
+  return Draft.finish(draft, `${into(draft, row)} returning *`)
 }
 
-export const upsert = (place: string, table: string, row: Entries, conflict: Conflict): Parsed => {
-  const draft = Draft.make(place)
-  return Draft.finish(draft, `${into(draft, table, row)}${onConflict(draft, conflict)}`)
+export const upsert = (site: Draft.Site, row: Entries, conflict: Conflict): Parsed => {
+  const draft = Draft.make(site)
+  return Draft.finish(draft, `${into(draft, row)}${onConflict(draft, conflict)}`)
 }
 
-export const update = (
-  place: string,
-  table: string,
-  condition: Condition,
-  changes: ReadonlyArray<Change>
-): Parsed => {
-  const draft = Draft.make(place)
+export const update = (site: Draft.Site, condition: Condition, changes: ReadonlyArray<Change>): Parsed => {
+  const draft = Draft.make(site)
   const set = changes.map(({ _tag, column, value }) => {
     const name = Draft.column(draft, column)
     return `${name} = ${_tag === "Add" ? `${name} + ` : ""}${Draft.param(draft, value, column)}`
   })
-  return Draft.finish(draft, `update ${table} set ${set.join(", ")}${where(draft, condition)}`)
+  return Draft.finish(draft, `update ${site.table} set ${set.join(", ")}${where(draft, condition)}`)
 }
 
-export const remove = (place: string, table: string, condition: Condition): Parsed => {
-  const draft = Draft.make(place)
-  return Draft.finish(draft, `delete from ${table}${where(draft, condition)}`)
+export const remove = (site: Draft.Site, condition: Condition): Parsed => {
+  const draft = Draft.make(site)
+  return Draft.finish(draft, `delete from ${site.table}${where(draft, condition)}`)
 }

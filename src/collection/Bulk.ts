@@ -1,0 +1,146 @@
+/**
+ * Many rows, from an array or a stream, all or nothing: cut into pieces, a statement or a few for each.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { OperationError, Progress } from "../Operations.ts"
+import * as BulkSql from "./BulkSql.ts"
+import type { Columns } from "./Columns.ts"
+import { equal } from "./Columns.ts"
+import { described, refuse } from "./Input.ts"
+import * as Piece from "./Piece.ts"
+import * as Statement from "./Statement.ts"
+import type { Target } from "./Target.ts"
+import type { ProgressOptions } from "./Types.ts"
+import * as Upsert from "./Upsert.ts"
+
+/** What is done with the rows. */
+interface Work {
+  /** The call as a message names it. */
+  readonly place: string
+  readonly columns: Columns
+  /** `undefined` for an insert. */
+  readonly plan: Upsert.Plan | undefined
+}
+
+/** Stores a piece; gives the number of rows stored. */
+const store = Effect.fnUntraced(function* <A, E, R>(
+  target: Target<A, E, R>,
+  { place, columns, plan }: Work,
+  piece: Piece.Piece
+): Effect.fn.Return<number, OperationError, R> {
+  const site = { place, table: target.name, columns }
+  let stored = 0
+  for (const group of piece.groups.values()) {
+    const conflict =
+      plan === undefined
+        ? undefined
+        : yield* Effect.fromResult(Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place))
+    const { text, params } = yield* Effect.fromResult(BulkSql.store(site, group, conflict))
+    stored += (yield* target.bulk(text, params, place)).rowCount
+  }
+  return stored
+})
+
+/** The next piece of the rows, from number `from`, counted from 1. */
+const cut = Effect.fnUntraced(function* (
+  { place, columns, plan }: Work,
+  rows: ReadonlyArray<unknown>,
+  from: number,
+  seen: Upsert.Seen
+) {
+  const piece = Piece.make(place, columns, plan !== undefined)
+  for (let number = from; number <= rows.length && !Piece.isFull(piece); number++) {
+    const row = rows[number - 1]
+    const problem =
+      Piece.take(piece, row, number) ??
+      (plan === undefined ? undefined : Upsert.repeated(seen, plan, row, number, columns, place))
+    if (problem !== undefined) return yield* problem
+  }
+  return piece
+})
+
+const storeAll = Effect.fnUntraced(function* <A, E, R>(
+  target: Target<A, E, R>,
+  work: Work,
+  rows: ReadonlyArray<unknown>
+): Effect.fn.Return<number, OperationError, R> {
+  const seen: Upsert.Seen = new Map()
+  const first = yield* cut(work, rows, 1, seen)
+  if (first.rows === rows.length && first.groups.size === 1) return yield* store(target, work, first)
+  return yield* target.transaction(
+    Effect.gen(function* () {
+      let stored = yield* store(target, work, first)
+      for (let done = first.rows; done < rows.length; ) {
+        const piece = yield* cut(work, rows, done + 1, seen)
+        stored += yield* store(target, work, piece)
+        done += piece.rows
+      }
+      return stored
+    })
+  )
+})
+
+/** Stores an array of rows. Where the table turns out to have changed since it was looked at, once more. */
+export const many = Effect.fnUntraced(function* <A, E, R>(
+  target: Target<A, E, R>,
+  place: string,
+  given: unknown,
+  plan?: Upsert.Plan
+): Effect.fn.Return<number, E | OperationError, R> {
+  if (!Array.isArray(given)) {
+    return yield* refuse(
+      place,
+      `the rows are ${described(given)}, not an array`,
+      "Give the rows in an array."
+    )
+  }
+  if (given.length === 0) return 0
+  const rows = yield* target.translation.stored(given)
+  const known = yield* Statement.remembered(target)
+  if (known === undefined) {
+    return yield* storeAll(target, { place, columns: yield* Statement.look(target), plan }, rows)
+  }
+  return yield* Effect.catch(storeAll(target, { place, columns: known, plan }, rows), (error) =>
+    Statement.mayBeStale(error)
+      ? Effect.matchEffect(Statement.look(target), {
+          onFailure: () => Effect.fail(error),
+          onSuccess: (columns) =>
+            equal(columns, known) ? Effect.fail(error) : storeAll(target, { place, columns, plan }, rows)
+        })
+      : Effect.fail(error)
+  )
+})
+
+/** Stores the rows of a stream, holding one piece of them at a time. */
+export const stream = <A, E, R, E2, R2>(
+  target: Target<A, E, R>,
+  place: string,
+  rows: Stream.Stream<unknown, E2, R2>,
+  { onProgress }: ProgressOptions
+): Effect.Effect<number, E | E2 | OperationError, R | R2> =>
+  target.transaction(
+    Effect.gen(function* () {
+      const work: Work = { place, columns: yield* Statement.look(target), plan: undefined }
+      let piece = Piece.make(place, work.columns, false)
+      let stored = 0
+      let taken: Progress = { rows: 0, bytes: 0 }
+      const flush = Effect.gen(function* () {
+        stored += yield* store(target, work, piece)
+        taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
+        piece = Piece.make(place, work.columns, false)
+        onProgress?.(taken)
+      })
+      yield* Stream.runForEachArray(rows, (chunk) =>
+        Effect.gen(function* () {
+          for (const row of yield* target.translation.stored(chunk)) {
+            const problem = Piece.take(piece, row, taken.rows + piece.rows + 1)
+            if (problem !== undefined) return yield* problem
+            if (Piece.isFull(piece)) yield* flush
+          }
+        })
+      )
+      if (piece.rows > 0) yield* flush
+      return stored
+    })
+  )

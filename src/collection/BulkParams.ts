@@ -1,0 +1,80 @@
+/**
+ * The parameters of a bulk statement: each is one column of many rows, bound as one array by the pool's codec.
+ */
+import * as Result from "effect/Result"
+import type { Codec } from "../codec/Codec.ts"
+import type { PoolError } from "../PoolError.ts"
+import { refused } from "../PoolError.ts"
+import { shown } from "./Input.ts"
+
+/** One column of many rows. */
+export interface ColumnParam {
+  readonly column: string
+  /** The OID of the column's type; a domain's is the type beneath it. 0 where it is not known. */
+  readonly type: number
+  /** Whether the values travel as texts, cast one by one: the values are arrays, and arrays of arrays would be flattened. */
+  readonly asTexts: boolean
+  readonly values: ReadonlyArray<unknown>
+  /** The number of each value's row in the whole call. */
+  readonly rows: ReadonlyArray<number>
+}
+
+const text = 25
+
+/** The same error, with the row and the column that it is about. */
+const located = (param: ColumnParam, index: number, place: string, error: PoolError): PoolError =>
+  refused(`${place}, row ${param.rows[index]}, column ${shown(param.column)}: ${error.message}`)
+
+/** Where one of the values cannot be written, which. */
+const locate = (
+  codec: Codec,
+  param: ColumnParam,
+  number: number,
+  place: string,
+  error: PoolError
+): PoolError => {
+  for (let index = 0; index < param.values.length; index++) {
+    const one = codec.bindValue(param.values[index], param.type, number)
+    if (Result.isFailure(one)) return located(param, index, place, one.failure)
+  }
+  return error
+}
+
+const bindTexts = (
+  codec: Codec,
+  param: ColumnParam,
+  number: number,
+  place: string
+): Result.Result<unknown, PoolError> => {
+  const texts: Array<unknown> = []
+  for (let index = 0; index < param.values.length; index++) {
+    const one = codec.bindValue(param.values[index], param.type, number)
+    if (Result.isFailure(one)) return Result.fail(located(param, index, place, one.failure))
+    texts.push(one.success)
+  }
+  return codec.bindColumn(texts, text, number)
+}
+
+/** The types that the codec has to know before `bind`. */
+export const typesOf = (params: ReadonlyArray<ColumnParam>): ReadonlyArray<number> =>
+  params.map(({ type }) => type).filter((type) => type !== 0)
+
+/** The parameters as the driver takes them; `place` is the call as a message names it. */
+export const bind = (
+  codec: Codec,
+  params: ReadonlyArray<ColumnParam>,
+  place: string
+): Result.Result<ReadonlyArray<unknown>, PoolError> => {
+  const bound: Array<unknown> = []
+  for (const param of params) {
+    const number = bound.length + 1
+    const one = param.asTexts
+      ? bindTexts(codec, param, number, place)
+      : codec.bindColumn(param.values, param.type, number)
+    if (Result.isFailure(one)) {
+      return Result.fail(param.asTexts ? one.failure : locate(codec, param, number, place, one.failure))
+    }
+    bound.push(one.success)
+  }
+  return Result.succeed(bound)
+}

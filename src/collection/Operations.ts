@@ -1,0 +1,113 @@
+/**
+ * The operations of a table without SQL: their types.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import type {
+  Changes,
+  ColumnOf,
+  Filter,
+  FindOneOptions,
+  FindOptions,
+  NewRow,
+  ProgressOptions,
+  UpsertOptions
+} from "./Types.ts"
+
+/**
+ * A table's operations on rows of type `Row`.
+ *
+ * **Details**
+ *
+ * Filters, changes and options are checked before anything is sent: whatever would widen what a statement touches - an
+ * `undefined`, an unknown operator, something that is no plain object - fails with `PoolError` whose reason is
+ * `StatementRefused`. A column that the table does not have is the server's own error, with its hint. All of them work
+ * inside `transaction` too.
+ */
+export interface Collection<Row, E, R> {
+  /**
+   * All rows that the filter keeps; `{}` and no filter are every row. pymongo's `find`, with `sort`, `skip` and `limit` as options.
+   *
+   * **Example** (Adults by name)
+   *
+   * ```ts
+   * import { PG } from "effect-global-pool"
+   *
+   * const users = PG.make("postgres://localhost/app").table("users")
+   * const adults = users.find({ age: { $gte: 18 } }, { orderBy: { name: "asc" }, limit: 10 })
+   * ```
+   */
+  readonly find: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+    filter?: Filter<Row>,
+    options?: FindOptions<Row, K>
+  ) => Effect.Effect<ReadonlyArray<Pick<Row, K>>, E, R>
+
+  /** The first row that the filter keeps, if there is one. pymongo's `find_one`. */
+  readonly findOne: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+    filter?: Filter<Row>,
+    options?: FindOneOptions<Row, K>
+  ) => Effect.Effect<Option.Option<Pick<Row, K>>, E, R>
+
+  /** As `find`, row by row: constant memory, back pressure, and an end on the server when the consumer stops. Iterating a cursor in pymongo. */
+  readonly findStream: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+    filter?: Filter<Row>,
+    options?: FindOptions<Row, K> & ProgressOptions
+  ) => Stream.Stream<Pick<Row, K>, E, R>
+
+  /** Stores one row and gives it as it was stored, defaults filled in; `{}` is a row of defaults. pymongo's `insert_one`. */
+  readonly insert: (row: NewRow<Row>) => Effect.Effect<Row, E, R>
+
+  /**
+   * Stores any number of rows, all or none, and gives their number. pymongo's `insert_many`, asyncpg's `executemany` at the
+   * speed of its `copy_records_to_table`.
+   *
+   * **Gotchas**
+   *
+   * Rows may differ in their columns; those left out take their defaults. Rows that name the same columns are stored in
+   * order; among rows that differ in columns with a default, those that name the same come together.
+   */
+  readonly insertMany: (rows: ReadonlyArray<NewRow<Row>>) => Effect.Effect<number, E, R>
+
+  /**
+   * Stores the rows of a stream, all or none, and gives their number. A bounded piece of the rows is held at a time; the
+   * connection and its transaction are held until the stream ends.
+   */
+  readonly insertStream: <E2, R2>(
+    rows: Stream.Stream<NewRow<Row>, E2, R2>,
+    options?: ProgressOptions
+  ) => Effect.Effect<number, E | E2, R | R2>
+
+  /**
+   * Stores rows, or changes those that are there already, and gives the number of rows stored or changed. pymongo's
+   * `replace_one` and `update_one` with `upsert=True`, and a `bulk_write` of them.
+   *
+   * **Details**
+   *
+   * `on` names the columns of a unique index, which decide whether a row is there. A row that is there takes the values of
+   * all the new row's other columns; `update` names fewer, and `[]` keeps it as it is. Two rows with the same key in one call
+   * are refused, unless nothing is updated: then the first is kept.
+   */
+  readonly upsert: (
+    rows: NewRow<Row> | ReadonlyArray<NewRow<Row>>,
+    options: UpsertOptions<Row>
+  ) => Effect.Effect<number, E, R>
+
+  /** Changes the rows that the filter keeps and gives their number. pymongo's `update_many`, with `$set` left out. */
+  readonly update: (filter: Filter<Row>, changes: Changes<Row>) => Effect.Effect<number, E, R>
+
+  /** Deletes the rows that the filter keeps and gives their number. pymongo's `delete_many`. */
+  readonly delete: (filter: Filter<Row>) => Effect.Effect<number, E, R>
+
+  /** The number of rows that the filter keeps. pymongo's `count_documents`. */
+  readonly count: (filter?: Filter<Row>) => Effect.Effect<number, E, R>
+
+  /** Whether the filter keeps a row. */
+  readonly exists: (filter?: Filter<Row>) => Effect.Effect<boolean, E, R>
+
+  /** A column's different values, in no order, NULL as `null`. pymongo's `distinct`. */
+  readonly distinct: <K extends ColumnOf<Row>>(
+    column: K,
+    filter?: Filter<Row>
+  ) => Effect.Effect<ReadonlyArray<Row[K]>, E, R>
+}

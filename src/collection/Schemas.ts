@@ -1,0 +1,129 @@
+/**
+ * A table's `Schema` at work: whole rows are decoded and encoded by it, single columns by its fields.
+ *
+ * **Details**
+ *
+ * A schema with `fields` (a struct, a class) serves rows that have only some of the columns, and the values in filters
+ * and changes. Of any other schema only whole rows can be encoded, and values in filters and changes are bound as given.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Fields } from "./Input.ts"
+import { isPlain } from "./Input.ts"
+import type { ColumnOf } from "./Types.ts"
+
+/** What a table handle takes as its schema: it needs no services. */
+export type RowSchema<Row> = Schema.Codec<Row, unknown>
+
+type ColumnSchema = Schema.Codec<unknown, unknown>
+
+/** Values on their way between the caller and the statement. */
+export interface Translation<Row, E> {
+  /** The rows of a result; `columns` are those asked for, `undefined` for all. */
+  readonly rows: (
+    rows: ReadonlyArray<Fields>,
+    columns?: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<Row>, E>
+  /** Rows to be stored. */
+  readonly stored: (rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, E>
+  /** A value to be compared with a column or assigned to it. */
+  readonly value: (column: string, value: unknown) => Effect.Effect<unknown, E>
+  /** Values of a column. */
+  readonly values: <K extends ColumnOf<Row>>(
+    column: K,
+    values: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Row[K]>, E>
+  /** Whether some of the columns can be read without the others. */
+  readonly partial: boolean
+}
+
+/** Without a schema values pass as they are; the row type is the caller's word. */
+export const trusting = <Row>(): Translation<Row, never> => ({
+  rows: (rows: ReadonlyArray<unknown>) => Effect.succeed(rows as ReadonlyArray<Row>),
+  stored: Effect.succeed,
+  value: (_, value) => Effect.succeed(value),
+  values: <K extends ColumnOf<Row>>(_: K, values: ReadonlyArray<unknown>) =>
+    Effect.succeed(values as ReadonlyArray<Row[K]>),
+  partial: true
+})
+
+const isColumnSchema = (value: unknown): value is ColumnSchema => Schema.isSchema(value)
+
+const fieldsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined => {
+  if (!("fields" in schema) || !isPlain(schema.fields)) return undefined
+  const fields = new Map<string, ColumnSchema>()
+  for (const [name, field] of Object.entries(schema.fields))
+    if (isColumnSchema(field)) fields.set(name, field)
+  return fields
+}
+
+/** Makes a thing when it is first used, and once. */
+const lazy = <A>(make: () => A): (() => A) => {
+  let made: { readonly value: A } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+const perColumn = <A>(
+  fields: ReadonlyMap<string, ColumnSchema> | undefined,
+  make: (schema: ColumnSchema) => A
+): ((column: string) => A | undefined) => {
+  const made = new Map<string, A>()
+  return (column) => {
+    const field = fields?.get(column)
+    if (field === undefined) return undefined
+    const known = made.get(column)
+    if (known !== undefined) return known
+    const fresh = make(field)
+    made.set(column, fresh)
+    return fresh
+  }
+}
+
+/** Only these columns of a row, each optional when `optional` says so. */
+const some = (
+  fields: ReadonlyMap<string, ColumnSchema>,
+  columns: Iterable<string>,
+  optional: boolean
+): ColumnSchema => {
+  const picked: Array<[string, ColumnSchema]> = []
+  for (const column of columns) {
+    const field = fields.get(column)
+    if (field !== undefined) picked.push([column, optional ? Schema.optionalKey(field) : field])
+  }
+  return Schema.Struct(Object.fromEntries(picked))
+}
+
+/** Translation by a schema. */
+export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schema.SchemaError> => {
+  const fields = fieldsOf(schema)
+  const decodeRows = lazy(() => Schema.decodeUnknownEffect(Schema.Array(schema)))
+  const encodeRows = lazy(() =>
+    fields === undefined
+      ? Schema.encodeUnknownEffect(Schema.Array(schema))
+      : Schema.encodeUnknownEffect(Schema.Array(some(fields, fields.keys(), true)), {
+          onExcessProperty: "error"
+        })
+  )
+  const encoders = perColumn(fields, (field) => Schema.encodeUnknownEffect(field))
+  const decoders = perColumn(fields, (field) => Schema.decodeUnknownEffect(Schema.Array(field)))
+  return {
+    rows: (rows, columns) =>
+      columns === undefined || fields === undefined
+        ? decodeRows()(rows)
+        : Effect.map(
+            Schema.decodeUnknownEffect(Schema.Array(some(fields, columns, false)))(rows),
+            (decoded) => decoded as ReadonlyArray<Row>
+          ),
+    stored: (rows) => encodeRows()(rows),
+    value: (column, value) => encoders(column)?.(value) ?? Effect.succeed(value),
+    values: <K extends ColumnOf<Row>>(column: K, values: ReadonlyArray<unknown>) =>
+      Effect.map(
+        decoders(column)?.(values) ?? Effect.succeed(values),
+        (decoded) => decoded as ReadonlyArray<Row[K]>
+      ),
+    partial: fields !== undefined
+  }
+}

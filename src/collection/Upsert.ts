@@ -1,0 +1,118 @@
+/**
+ * What an upsert is asked to do, checked; and which of its rows mean the same row of the table, told before anything is
+ * sent, since the server names neither.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../PoolError.ts"
+import type { Columns } from "./Columns.ts"
+import type { Parsed } from "./Draft.ts"
+import { described, entriesOf, isPlain, refuse, shown } from "./Input.ts"
+import type { Conflict } from "./Write.ts"
+
+/** An upsert's options, checked. */
+export interface Plan {
+  readonly on: ReadonlyArray<string>
+  /** `undefined` for all columns of the row that `on` does not name. */
+  readonly update: ReadonlyArray<string> | undefined
+}
+
+const names = (option: string, value: unknown, place: string): Parsed<ReadonlyArray<string>> => {
+  const list: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : [value]
+  if (list.every((name) => typeof name === "string")) return Result.succeed(list)
+  const what = Array.isArray(value) ? "an array that holds no names" : described(value)
+  return Result.fail(refuse(place, `${option} is ${what}`, `Name the columns: { ${option}: ["id"] }.`))
+}
+
+export const parse = (options: unknown, place: string): Parsed<Plan> =>
+  Result.gen(function* () {
+    let on: ReadonlyArray<string> = []
+    let update: ReadonlyArray<string> | undefined
+    for (const [option, value] of yield* entriesOf(options, "the options", place)) {
+      if (option === "on") on = yield* names(option, value, place)
+      else if (option !== "update") {
+        return yield* Result.fail(
+          refuse(place, `${shown(option)} is no option`, "The options are on and update.")
+        )
+      } else if (value !== undefined) update = yield* names(option, value, place)
+    }
+    if (on.length > 0) return { on, update }
+    const instead =
+      'Name the columns of a unique index, which decide whether a row is there already: { on: ["id"] }.'
+    return yield* Result.fail(refuse(place, "on names no column", instead))
+  })
+
+/** What to do about a conflict for rows that have these columns. `row` names them in a message. */
+export const conflict = (
+  plan: Plan,
+  columns: Iterable<string>,
+  row: string,
+  place: string
+): Parsed<Conflict> => {
+  const given = new Set(columns)
+  if (plan.update === undefined) {
+    for (const name of plan.on) given.delete(name)
+    return Result.succeed({ on: plan.on, update: [...given] })
+  }
+  const missing = plan.update.find((name) => !given.has(name))
+  return missing === undefined
+    ? Result.succeed({ on: plan.on, update: plan.update })
+    : Result.fail(
+        refuse(
+          place,
+          `update names column ${shown(missing)}, which ${row} lacks`,
+          "Give the row a value for it, or leave it out of update."
+        )
+      )
+}
+
+const integers: ReadonlySet<string> = new Set(
+  ["int2", "int4", "int8", "oid"].map((type) => `pg_catalog.${type}`)
+)
+
+/** A key's part such that equal parts are equal to Postgres. Unequal parts may be equal to it too, in a type not known here. */
+const partOf = (value: unknown, type: string | undefined): string => {
+  if (value instanceof Date) return `date ${value.getTime()}`
+  if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString("hex")}`
+  if (type !== undefined && integers.has(type) && /^[+-]?\d+$/.test(String(value)))
+    return `integer ${BigInt(String(value).replace("+", ""))}`
+  if (type === "pg_catalog.uuid") return `uuid ${String(value).toLowerCase().replaceAll(/[{}-]/g, "")}`
+  if (type === "pg_catalog.numeric" && /^\d+(\.\d+)?$/.test(String(value))) {
+    return `numeric ${String(value)
+      .replace(/^0+(?=\d)/, "")
+      .replace(/(\.\d*?)0+$/, "$1")
+      .replace(/\.$/, "")}`
+  }
+  return typeof value === "object" ? `json ${JSON.stringify(value)}` : `${typeof value} ${String(value)}`
+}
+
+/** The rows met so far by their key. */
+export type Seen = Map<string, number>
+
+/**
+ * Says so when a row has the key of an earlier one. NULL equals nothing, and rows that are only added, never updated, may
+ * repeat: the first is kept.
+ */
+export const repeated = (
+  seen: Seen,
+  plan: Plan,
+  row: unknown,
+  number: number,
+  columns: Columns,
+  place: string
+): PoolError | undefined => {
+  if (plan.update?.length === 0 || !isPlain(row)) return undefined
+  const parts: Array<string> = []
+  for (const name of plan.on) {
+    const value = Object.hasOwn(row, name) ? row[name] : undefined
+    if (value === undefined || value === null) return undefined
+    parts.push(partOf(value, columns.get(name)?.type))
+  }
+  const key = JSON.stringify(parts)
+  const earlier = seen.get(key)
+  if (earlier === undefined) {
+    seen.set(key, number)
+    return undefined
+  }
+  const what = `row ${number} has the same ${plan.on.map(shown).join(", ")} as row ${earlier}`
+  return refuse(place, what, "One upsert changes a row of the table once: keep one of the two.")
+}
