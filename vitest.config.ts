@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config"
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
+/** Where to write a report that a program can read, besides the one for people. */
+const report = process.env.TEST_REPORT
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -13,6 +16,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/server.ts"],
+    reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: "forks",
