@@ -93,19 +93,21 @@ const tellServer = (error: SqlError, raw: unknown, code: string, at: At): SqlErr
   const text = at.text ?? ""
   const said = field("message") ?? error.reason._tag
   const sent = numberOf(field("position"))
-  const position = sent === undefined ? undefined : sent - (at.prefixLength ?? 0)
+  const where = field("where")
+  // In a type's name that was a value, the position is one of that value.
+  const position =
+    sent === undefined || where?.startsWith("invalid type name") ? undefined : sent - (at.prefixLength ?? 0)
   const index = position === undefined ? undefined : indexOf(text, position)
   const marked = at.text === undefined ? undefined : withoutPasswords({ text, index })
   const condition = conditionOf(code)
   const routine = field("routine")
-  const where = field("where")
   const params = at.params ?? (at.text === undefined ? [] : undefined)
   const circumstances: Redact.Circumstances = {
     code,
     text: marked?.text ?? "",
     values: params === undefined ? undefined : valuesOf(params),
     names: namesAtFault.flatMap((key) => field(key) ?? []),
-    early: index !== undefined && !code.startsWith("P0"),
+    early: index !== undefined && where === undefined,
     raised:
       code.startsWith("P0") ||
       condition === undefined ||

@@ -30,7 +30,10 @@ export interface Circumstances {
 const ellipsis = "…"
 const longest = 2000
 const quoted = /"[^"]*"|»[^«]*«|«[^»]*»|„[^“”]*[“”]|“[^”]*”|‘[^’]*’|「[^」]*」/g
+const marks = /["»«„“”‘’「」]/
+const allMarks = /["»«„“”‘’「」]/g
 const closing = /["»«”“’」]/g
+const isClosing = /["»«”“’」]/
 /** Words behind which Postgres quotes a name, never a value, in a violation of a constraint. */
 const beforeName = /\b(?:table|relation|constraint|column|type|domain|index|view|schema|partition|trigger)\s$/
 
@@ -56,8 +59,10 @@ const isViolation = (code: string): boolean => code.startsWith("23") || code.sta
 const isData = (code: string): boolean => code.startsWith("22")
 const isXml = (code: string): boolean => /^2200[LMNST]$/.test(code)
 
+/** Classes whose messages hold no value outside of quotes, so that a value that is a common word does not maim them. */
+const wordsOnly = /^(?:08|23|25|28|40|44|53|57)/
+
 const mayShow = (content: string, before: string, at: Circumstances): boolean => {
-  if (!/[\p{L}\p{N}]/u.test(content) && content.length <= 2) return true
   if (holds(at.text, content)) return true
   if (!at.raised && at.names.includes(content)) return true
   if (at.raised && at.values?.none) return true
@@ -71,33 +76,63 @@ const mayShow = (content: string, before: string, at: Circumstances): boolean =>
   return at.values !== undefined && (at.values.none || !at.values.related(content))
 }
 
-const unquoted = (text: string, at: Circumstances): string =>
-  at.values === undefined ? text : at.values.blank(text, at.raised)
+const unquoted = (text: string, at: Circumstances): string => {
+  if (!at.raised && wordsOnly.test(at.code)) return text
+  if (at.raised) return at.values === undefined ? text : at.values.blank(text, true)
+  const colon = text.indexOf(": ")
+  const tail = colon < 0 ? "" : text.slice(colon + 2)
+  const shown =
+    /\p{L}/u.test(tail) && at.values?.related(tail) !== false ? `${text.slice(0, colon)}: ${ellipsis}` : text
+  return at.values === undefined ? shown : at.values.blank(shown, false)
+}
 
-const cleaned = (text: string, at: Circumstances): string => {
+/** What a data exception expected instead is not data: a brace, a comma. */
+const isPunctuation = /^[{}[\](),:;.]$/
+
+interface Part {
+  readonly start: number
+  readonly end: number
+}
+
+/** The quoted parts of a text. Values can hold quotes of their own; where one may, all between the first and last is one part. */
+const partsOf = (text: string, at: Circumstances, maySay: (part: Part) => boolean): ReadonlyArray<Part> => {
+  const parts = Array.from(text.matchAll(quoted), ({ index, 0: part }) => ({
+    start: index,
+    end: index + part.length
+  }))
+  const first = text.search(marks)
+  if (first < 0 || (!at.raised && wordsOnly.test(at.code))) return parts
+  const last = Array.from(text.matchAll(closing)).at(-1)?.index ?? first
+  const whole = { start: first, end: last === first ? text.length : last + 1 }
+  const closed =
+    parts.length > 0 && parts.at(-1)!.end === last + 1 && parts.length * 2 === text.match(allMarks)!.length
+  const trusted = closed && (parts.length === 1 || at.values?.quoting === false)
+  if (!trusted) return [whole]
+  if (!isData(at.code) && !at.raised) return parts
+  const shown = parts.findIndex((part) => !maySay(part))
+  return shown < 0 ? parts : [...parts.slice(0, shown), { start: parts[shown]!.start, end: last + 1 }]
+}
+
+const cleaned = (text: string, at: Circumstances, punctuation: boolean): string => {
+  const maySay = ({ start, end }: Part): boolean => {
+    const content = text.slice(start + 1, end - 1)
+    return mayShow(content, text.slice(0, start), at) || (punctuation && isPunctuation.test(content))
+  }
   let result = ""
   let kept = 0
-  quoted.lastIndex = 0
-  for (let match = quoted.exec(text); match !== null; match = quoted.exec(text)) {
-    const before = text.slice(kept, match.index)
-    const open = match[0].charAt(0)
-    const close = match[0].charAt(match[0].length - 1)
-    result += unquoted(before, at)
-    kept = match.index + match[0].length
-    if (mayShow(match[0].slice(1, -1), text.slice(0, match.index), at)) result += match[0]
-    else {
-      // A value may hold quotes of its own: the last mark is the first one that surely ends it.
-      const rest = text.slice(kept)
-      if (isData(at.code) || at.raised) {
-        const last = Array.from(rest.matchAll(closing)).at(-1)
-        if (last !== undefined) kept += last.index + 1
-      }
-      result += open + ellipsis + close
-    }
-    quoted.lastIndex = kept
+  for (const part of partsOf(text, at, maySay)) {
+    const { start, end } = part
+    const close = isClosing.test(text.charAt(end - 1)) && end > start + 1 ? text.charAt(end - 1) : ""
+    result += unquoted(text.slice(kept, start), at)
+    result += maySay(part) ? text.slice(start, end) : `${text.charAt(start)}${ellipsis}${close}`
+    kept = end
   }
   return result + unquoted(text.slice(kept), at)
 }
+
+/** Both ends of a text that is too long to be read; a value that is quoted in it stays between its quotes. */
+const readable = (text: string): string =>
+  text.length <= 2 * longest ? text : `${text.slice(0, longest)}${ellipsis}${text.slice(-longest)}`
 
 const shortened = (text: string): string =>
   text.length <= longest ? text : `${text.slice(0, longest).replace(/[\ud800-\udbff]$/, "")}${ellipsis}`
@@ -106,9 +141,10 @@ const shortened = (text: string): string =>
 const brokenBytes = /0x(?!00\b)[0-9a-f]{2}(?: 0x[0-9a-f]{2})*/g
 
 /** A message with its quoted parts that may not be shown, and values without quotes, blanked. */
-export const message = (text: string, at: Circumstances): string => {
+export const message = (text: string, at: Circumstances, punctuation = false): string => {
   if (at.early && !isData(at.code)) return shortened(text)
-  const clean = cleaned(at.values === undefined ? text : at.values.blankQuoting(text), at)
+  const said = readable(text)
+  const clean = cleaned(at.values === undefined ? said : at.values.blankQuoting(said), at, punctuation)
   return shortened(isData(at.code) ? clean.replace(brokenBytes, ellipsis) : clean)
 }
 
@@ -121,7 +157,7 @@ export const detail = (text: string, at: Circumstances): string | undefined => {
   for (const [pattern, replacement] of rows) if (pattern.test(text)) return text.replace(pattern, replacement)
   if (isViolation(at.code) && !at.raised) return harmless.test(text) ? text : undefined
   if (isXml(at.code)) return undefined
-  return message(text, at)
+  return message(text, at, true)
 }
 
 const masked = (marked: Marked, at: Circumstances): Marked =>

@@ -7,14 +7,19 @@ const longRun = 16
 /** From this many characters on, a name that holds a value, or that a value holds, counts as made from it. */
 const longPart = 4
 
+/** From this many characters on, a value is found inside of longer words, too. */
+const telling = 8
+
 export interface Values {
   /** No parameter has a text: nothing can turn up. */
   readonly none: boolean
+  /** One of them holds quotation marks, which the server puts between quotation marks as they are. */
+  readonly quoting: boolean
   /** Whether this quoted name or value could come from a parameter. */
   readonly related: (content: string) => boolean
-  /** The text with what comes from a parameter blanked; `thorough` also blanks short and ordinary words. */
+  /** The text with what comes from a parameter blanked; `thorough` also blanks values of few characters. */
   readonly blank: (text: string, thorough: boolean) => string
-  /** The text without the values that hold quotation marks, which the server puts between quotation marks as they are. */
+  /** The text without the values that hold quotation marks. */
   readonly blankQuoting: (text: string) => string
 }
 
@@ -67,14 +72,14 @@ export const holds = (text: string, part: string): boolean => {
   return false
 }
 
-/** Every whole occurrence of `part`, ignoring case, becomes an ellipsis. */
+/** Every occurrence of `part`, ignoring case, becomes an ellipsis. */
 const without = (text: string, part: string): string => {
   let lower = text.toLowerCase()
   if (lower.length !== text.length) lower = text
   let result = ""
   let kept = 0
   for (let at = lower.indexOf(part); at >= 0; at = lower.indexOf(part, at + 1)) {
-    if (at < kept || !isBounded(lower, at, part)) continue
+    if (at < kept || (part.length < telling && !isBounded(lower, at, part))) continue
     result += `${text.slice(kept, at)}…`
     kept = at + part.length
   }
@@ -100,8 +105,9 @@ const withoutRuns = (text: string, long: ReadonlyArray<string>): string => {
 }
 
 const timestamps = /\d{4,}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)*)?)?/g
+const edges = /^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu
+const longWords = /[\p{L}\p{N}]{4,}/gu
 const quotation = /["«»„“”‘’「」]/
-const ordinary = /^[\p{L} ]+$/u
 
 /**
  * The values of these parameters. Nested ones count one by one, and booleans and NULL not at all.
@@ -112,12 +118,18 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
   texts.delete("")
   texts.delete("[]")
   texts.delete("{}")
+  const bare = Array.from(texts, (text) => text.replace(edges, ""))
+  for (const text of bare) texts.add(text)
+  texts.delete("")
+  const words = new Set(bare.flatMap((text) => text.match(longWords) ?? []))
   const all = Array.from(texts).sort((left, right) => right.length - left.length)
   const long = all.filter((text) => text.length >= longRun)
   return {
     none: all.length === 0,
+    quoting: all.some((text) => quotation.test(text)),
     related: (content) => {
       const lower = content.toLowerCase()
+      for (const word of words) if (lower.includes(word)) return true
       return all.some(
         (text) =>
           text === lower ||
@@ -129,7 +141,7 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
     blank: (text, thorough) => {
       let result = dated ? text.replace(timestamps, "…") : text
       for (const value of all) {
-        if (thorough || (value.length >= longPart && !ordinary.test(value))) result = without(result, value)
+        if (thorough || value.length >= longPart) result = without(result, value)
       }
       return withoutRuns(result, long)
     }

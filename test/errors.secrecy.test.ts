@@ -1,0 +1,333 @@
+/**
+ * No value of a parameter is in an error, however it fails and however it is printed.
+ */
+import { inspect } from "node:util"
+import { expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import { SqlError as Made, UnknownError } from "effect/sql/SqlError"
+import * as fc from "fast-check"
+import { tell } from "../src/ServerError.ts"
+import { database } from "./support/database.ts"
+import { teller } from "./support/telling.ts"
+
+const schema = [
+  "create type mood as enum ('happy', 'sad')",
+  "create type pair as (a int, b text)",
+  "create domain short as text check (length(value) < 3)",
+  "create table users (id int primary key generated always as identity, email text unique, note text not null default '', age int check (age > 0), code varchar(3))",
+  "create unique index on users (lower(note), age) where age = 7",
+  "create table orders (id int, email text references users (email))",
+  "create table slots (during tstzrange, label text, exclude using gist (during with &&))",
+  "create table parts (k text, v text) partition by list (k)",
+  "create view adults as select * from users where age >= 18 with check option",
+  `create function raising(p text) returns int language plpgsql as $$
+   begin raise exception 'no such thing: % ("%")', upper(p), p using detail = 'about ' || p, hint = 'not ' || p, column = p, constraint = p, table = p; end $$`,
+  `create function stating(p text) returns int language plpgsql as $$
+   begin raise sqlstate 'AB123' using message = 'message ' || left(p, 40); end $$`,
+  `create function building(p text) returns int language plpgsql as $$
+   begin execute 'select ' || quote_ident(p) || ' from users where email = ' || quote_literal(p); return 1; end $$`,
+  `create function pasting(p text) returns int language plpgsql as $$
+   begin execute 'select 1 from users where email = ' || p; return 1; end $$`,
+  `create function assigning(p text) returns int language plpgsql as $$
+   declare x int; begin x := p; return x; end $$`,
+  "create function casting(p text) returns int language sql volatile as $$ select p::int $$",
+  `create function adding(p text) returns void language plpgsql as $$
+   begin insert into users (email, note) values (p, null); end $$`
+]
+
+const types = [
+  "int",
+  "int8",
+  "numeric",
+  "float8",
+  "bool",
+  "date",
+  "timestamp",
+  "timestamptz",
+  "time",
+  "timetz",
+  "interval",
+  "uuid",
+  "inet",
+  "cidr",
+  "macaddr",
+  "json",
+  "jsonb",
+  "jsonpath",
+  "xml",
+  "point",
+  "box",
+  "path",
+  "polygon",
+  "circle",
+  "line",
+  "bit(3)",
+  "money",
+  "int4range",
+  "tstzrange",
+  "int4multirange",
+  "int[]",
+  "text[]",
+  "mood",
+  "mood[]",
+  "pair",
+  "pair[]",
+  "short",
+  "tsquery",
+  "regclass",
+  "regtype",
+  "regproc",
+  "regprocedure",
+  "regoper",
+  "regrole",
+  "regnamespace",
+  "regconfig",
+  "oid",
+  "pg_lsn",
+  "tid",
+  "xid8",
+  "pg_snapshot",
+  "bytea"
+]
+
+/** Statements that fail with most texts as their one parameter. */
+const statements = [
+  ...types.map((type) => `select $1::${type}`),
+  ...types.map((type) => `select ('x' || upper($1::text))::${type}`),
+  ...["int[]", "pair", "json", "mood[]", "int4range"].map(
+    (type) => `select ('{"(' || $1::text || '",')::${type}`
+  ),
+  "insert into users (email) values ($1), ($1)",
+  "insert into users (note, age) values (upper($1::text), 7), ($1, 7)",
+  "insert into users (email, age) values ($1, -1)",
+  "insert into users (email, note) values ($1, null)",
+  "insert into users (code) values ($1)",
+  "insert into users (age) values ($1::text::int)",
+  "insert into adults (email, age) values ($1, 3)",
+  "insert into orders values (1, $1)",
+  "insert into slots values ('[2020-01-01,2020-01-02)', $1), ('[2020-01-01,2020-01-03)', $1)",
+  "insert into parts values ($1, $1)",
+  "select to_date($1, 'YYYY-MM-DD')",
+  "select to_timestamp('2020', $1)",
+  "select to_number($1, '99')",
+  "select date_trunc($1, now())",
+  "select date_part($1, now())",
+  "select now() at time zone $1",
+  "select set_config($1, 'x', true)",
+  "select set_config('work_mem', $1, true)",
+  "select set_config('role', $1, true)",
+  "select set_config('search_path', $1, true), current_setting($1)",
+  "select convert_to('a', $1)",
+  "select decode($1, 'hex')",
+  "select decode($1, 'base64')",
+  "select encode('a', $1)",
+  "select regexp_match('a', '(' || $1)",
+  "select 'a' like 'b' escape $1",
+  "select format('%' || $1)",
+  "select xpath('((' || $1, '<a/>')",
+  "select xmlparse(document '<a>' || $1 || '</b>')",
+  "select pg_read_file($1)",
+  "select nextval($1)",
+  "select currval($1)",
+  "select to_tsvector($1::text::regconfig, 'a')",
+  "select jsonb_path_query('{\"a\": 1}', ('strict $.' || $1)::jsonpath)",
+  "select jsonb_path_query('{}', ('strict $.\"' || md5($1) || '\"')::jsonpath)",
+  "select * from json_populate_record(null::pair, json_build_object('a', $1::text))",
+  "select * from json_to_record(json_build_object('a', $1::text)) as x(a int)",
+  "select json_build_object('a', $1::text)::text::int",
+  "select jsonb_build_object('a', $1::text)->'a'::text::int",
+  "select ($1::text || '\"')::json",
+  "select lo_import($1)",
+  "select pg_notify($1, repeat($1, 5000))",
+  "select query_to_xml('select ' || $1, true, true, '')",
+  "select pg_advisory_lock($1::text::int)",
+  "select make_interval(hours => $1::text::int)",
+  "select has_table_privilege($1, 'users', 'select')",
+  "select has_table_privilege('users', $1)",
+  "select pg_get_viewdef($1)",
+  "select ts_headline($1::text::regconfig, 'a', to_tsquery('b'))",
+  "select to_tsquery('simple', $1 || ' & (')",
+  "select raising($1)",
+  "select stating($1)",
+  "select building($1)",
+  "select pasting($1)",
+  "select assigning($1)",
+  "select casting($1)",
+  "select adding($1)",
+  "select $1::text::int from users",
+  "with x as (select $1::text as y) select y::numeric from x",
+  "select '2020-01-01'::date + $1::text::interval",
+  "select array[$1::text]::int[]",
+  "select row($1::text, 2)::text::pair",
+  "select $1, nosuch from users",
+  "select $1 frm users"
+]
+
+/** Every way in which an error is read. */
+const readings = (error: SqlError): string =>
+  [
+    error.message,
+    error.stack,
+    String(error),
+    error.reason.message,
+    error.reason.stack,
+    inspect(error),
+    inspect({ error: [error] }, { depth: 20 }),
+    inspect(error, { depth: 20, showHidden: true, customInspect: false }),
+    inspect(error.reason.cause, { depth: 20, showHidden: true }),
+    JSON.stringify(error),
+    JSON.stringify(Cause.prettyErrors(Cause.fail(error))),
+    Cause.pretty(Cause.fail(error))
+  ].join("\n")
+
+const letters = fc.string({ unit: fc.constantFrom(..."bcdfghjklmnpqrstvwxz"), minLength: 9, maxLength: 12 })
+const mixed = letters.map((text) => `${text.slice(0, 5)}7${text.slice(5)}3`)
+const marks = fc.constantFrom(
+  "",
+  "",
+  '"',
+  "'",
+  " ",
+  "(",
+  ")",
+  ",",
+  "=",
+  "\n",
+  "\\",
+  "{",
+  "»",
+  "é",
+  "日本",
+  '"" "',
+  ")=(",
+  ") already exists."
+)
+
+/** A text with a word in it that must not be seen. */
+const secret = fc
+  .tuple(fc.oneof(letters, mixed), marks, marks)
+  .map(([word, before, after]) => ({ word, value: `${before}${word}${after}` }))
+
+it.effect(
+  "a text in any failing statement",
+  () =>
+    Effect.gen(function* () {
+      const { settings } = yield* database()
+      const pg = yield* teller(settings, { connectTimeout: "30 seconds" })
+      for (const sql of schema) yield* pg.run(sql)
+      const failed = new Set<string>()
+      const check = ({ word, value }: { readonly word: string; readonly value: string }) =>
+        Effect.gen(function* () {
+          for (const text of statements) {
+            const params = [value]
+            const result = yield* Effect.result(pg.run(text, params))
+            if (result._tag === "Success") continue
+            failed.add(text)
+            const known = readings(tell(result.failure, { text, params }))
+            expect(known.toLowerCase(), text).not.toContain(word)
+            // What a function of the user says cannot be told apart from a value that nobody knows.
+            if (text.includes("raising") || text.includes("stating")) continue
+            const unknown = readings(tell(result.failure, { text }))
+            expect(unknown.toLowerCase(), text).not.toContain(word)
+          }
+        })
+      yield* Effect.promise(() =>
+        fc.assert(
+          fc.asyncProperty(secret, (each) => Effect.runPromise(check(each))),
+          { numRuns: 15 }
+        )
+      )
+      expect(statements.filter((text) => !failed.has(text))).toEqual([])
+    }),
+  120_000
+)
+
+it.effect("numbers, dates, bytes and what arrays and objects hold", () =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const pg = yield* teller(settings)
+    yield* pg.run(
+      "create table items (id int8 primary key, price float8 check (price < 0), at timestamptz, bytes bytea, tags text[])"
+    )
+    yield* pg.run(`create function refuse(what text) returns int language plpgsql as $$
+      begin raise exception 'refused: %', what; end $$`)
+    const at = new Date("2031-07-19T11:12:13.456Z")
+    const bytes = Uint8Array.from([222, 173, 190, 239, 1, 2, 3, 4])
+    const cases: ReadonlyArray<readonly [string, ReadonlyArray<unknown>, ReadonlyArray<string>]> = [
+      ["insert into items (id) values ($1), ($1)", [7654321], ["7654321"]],
+      ["insert into items (id) values ($1), ($1)", [7654321987654321n], ["7654321987654321"]],
+      ["insert into items (id, price) values (1, $1)", [76543.21], ["76543"]],
+      [
+        "insert into items values (1, 1, $1, $2, $3)",
+        [at, bytes, ["larkspur"]],
+        ["2031", "deadbeef", "larkspur"]
+      ],
+      ["select refuse($1::int8::text)", [42], ["42"]],
+      ["select refuse($1::float8::text)", [1.5], ["1.5"]],
+      ["select refuse($1::timestamptz::text)", [at], ["2031", "12:13"]],
+      ["select refuse($1::bytea::text)", [bytes], ["deadbeef"]],
+      ["select refuse($1::text[]::text)", [["larkspur", "foxglove"]], ["larkspur", "foxglove"]],
+      ["select $1::text[]::int[]", [["larkspur"]], ["larkspur"]],
+      ["select $1", [{ password: "larkspur" }], ["larkspur"]],
+      ["select $1", [[[1, 2], ["larkspur"]]], ["larkspur"]],
+      ["select $1", [[1, "larkspur"]], ["larkspur"]],
+      ["select $1", [Symbol("larkspur")], ["larkspur"]],
+      ["select $1", [() => "larkspur"], ["larkspur"]],
+      ["select $1", [2n ** 70n + 123456789n], ["1180591620717"]]
+    ]
+    for (const [sql, params, secrets] of cases) {
+      const text = readings(yield* pg.failing(sql, params))
+      for (const word of secrets) expect(text, sql).not.toContain(word)
+    }
+  })
+)
+
+it.effect("what stands in the statement's own text may be shown", () =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const pg = yield* teller(settings)
+    const literal = yield* pg.failing("select 'larkspur'::int, $1::int", [1])
+    expect(literal.message).toContain('type integer: "larkspur"')
+  })
+)
+
+it("a server that speaks another language", () => {
+  const german = (fields: { readonly [key: string]: string }) =>
+    readings(
+      tell(
+        new Made({
+          reason: new UnknownError({
+            cause: Object.assign(new Error(fields.message), { severity: "FEHLER", ...fields })
+          })
+        }),
+        { text: "select $1", params: ["larkspur"] }
+      )
+    )
+  const spoken = [
+    {
+      code: "22P02",
+      message: "ungültige Eingabesyntax für Typ integer: »larkspur«",
+      where: "unnamed portal parameter $1 = '...'"
+    },
+    {
+      code: "23505",
+      message: "doppelter Schlüsselwert verletzt Unique-Constraint »users_email_key«",
+      detail: "Schlüssel »(email)=(larkspur)« existiert bereits.",
+      constraint: "users_email_key"
+    },
+    {
+      code: "23514",
+      message: "neue Zeile verletzt Check-Constraint",
+      detail: "Fehlgeschlagene Zeile enthält (1, larkspur)."
+    },
+    {
+      code: "22P02",
+      message: "ungültige Eingabesyntax für Typ json",
+      where: 'JSON-Daten, Zeile 1: {"a": larkspur'
+    }
+  ]
+  for (const fields of spoken) expect(german(fields)).not.toContain("larkspur")
+  expect(german(spoken[1]!)).toContain("»users_email_key«")
+})
