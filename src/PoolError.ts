@@ -5,6 +5,7 @@
  * reach the server at all.
  */
 import * as Data from "effect/Data"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
 
 /** A setting is missing, malformed or out of range. Nothing was connected. */
 export interface InvalidSettings {
@@ -63,3 +64,15 @@ export const refused = (message: string): PoolError =>
 /** A setting that breaks a rule. */
 export const invalid = (setting: string, message: string): PoolError =>
   new PoolError({ reason: { _tag: "InvalidSettings", setting }, message })
+
+/** A pool's error where only a `SqlError` may stand: in Effect's own SQL clients. */
+export const toSqlError = (error: SqlError | PoolError): SqlError =>
+  error instanceof PoolError
+    ? new SqlError({
+        reason: new ConnectionError({ cause: error, message: error.message, operation: "acquire" })
+      })
+    : error
+
+/** The pool's error again. */
+export const fromSqlError = (error: SqlError): SqlError | PoolError =>
+  error.reason.cause instanceof PoolError ? error.reason.cause : error

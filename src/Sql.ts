@@ -32,7 +32,11 @@ export interface Identifier {
   readonly [IdentifierId]: string
 }
 
-const make = (parts: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Sql => ({ [TypeId]: TypeId, parts, values })
+const make = (parts: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Sql => ({
+  [TypeId]: TypeId,
+  parts,
+  values
+})
 
 /** Whether a value was made by `PG.sql` or `PG.id`. */
 export const isSql = (value: unknown): value is Sql =>
@@ -42,7 +46,8 @@ const isIdentifier = (value: unknown): value is Identifier =>
   typeof value === "object" && value !== null && IdentifierId in value
 
 /** Whether the first argument of a call is a template's strings. */
-export const isTemplate = (value: unknown): value is TemplateStringsArray => Array.isArray(value) && "raw" in value
+export const isTemplate = (value: unknown): value is TemplateStringsArray =>
+  Array.isArray(value) && "raw" in value
 
 /**
  * A statement or fragment in which every value is a bound parameter, a table handle, `PG.id` and another `PG.sql`
@@ -94,7 +99,8 @@ export const quoteTable = (name: string): string => {
 /**
  * Names as a quoted identifier for a template: `PG.id("name")`, `PG.id("schema", "table")`.
  */
-export const id = (...names: readonly [string, ...ReadonlyArray<string>]): Sql => make([names.map(quote).join(".")], [])
+export const id = (...names: readonly [string, ...ReadonlyArray<string>]): Sql =>
+  make([names.map(quote).join(".")], [])
 
 const JsonId = "~effect-global-pool/Json"
 
@@ -109,7 +115,8 @@ export interface Json {
  */
 export const json = (value: unknown): Json => ({ [JsonId]: JsonId, value })
 
-export const isJson = (value: unknown): value is Json => typeof value === "object" && value !== null && JsonId in value
+export const isJson = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && JsonId in value
 
 /** Text and parameters of a `Sql`, its placeholders numbered from `$1`. */
 export const bind = (statement: Sql): Bound => {
@@ -120,14 +127,34 @@ export const bind = (statement: Sql): Bound => {
 
 const noParams: ReadonlyArray<unknown> = []
 
+const noStatement = (): PoolError =>
+  refused("This is no statement: a statement is SQL text, [text, parameters] or PG.sql`…`. Nothing was sent.")
+
 /** One statement of `trans`, in any of its forms. */
 export const fromStatement = (statement: Statement): Result.Result<Bound, PoolError> => {
   if (typeof statement === "string") return Result.succeed({ text: statement, params: noParams })
   if (isSql(statement)) return Result.succeed(bind(statement))
-  if (Array.isArray(statement) && typeof statement[0] === "string" && (statement[1] === undefined || Array.isArray(statement[1]))) {
+  if (
+    Array.isArray(statement) &&
+    typeof statement[0] === "string" &&
+    (statement[1] === undefined || Array.isArray(statement[1]))
+  ) {
     return Result.succeed({ text: statement[0], params: statement[1] ?? noParams })
   }
-  return Result.fail(
-    refused("This is no statement: a statement is SQL text, [text, parameters] or PG.sql`…`. Nothing was sent.")
-  )
+  return Result.fail(noStatement())
+}
+
+/** The arguments of an operation: a template and its values, or a statement and its parameters. */
+export const fromArguments = (
+  first: unknown,
+  rest: ReadonlyArray<unknown>
+): Result.Result<Bound, PoolError> => {
+  if (typeof first === "string") {
+    const params = rest[0] ?? noParams
+    return Array.isArray(params)
+      ? Result.succeed({ text: first, params })
+      : Result.fail(refused("The parameters of a statement are an array: [first, second]. Nothing was sent."))
+  }
+  if (isTemplate(first)) return Result.succeed(bind(sql(first, ...rest)))
+  return isSql(first) ? Result.succeed(bind(first)) : Result.fail(noStatement())
 }

@@ -1,0 +1,71 @@
+/**
+ * The standard Effect SQL client on a pool: what `SqlSchema`, `SqlModel`, `SqlResolver` and `PgMigrator` run on.
+ */
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import type { Reactivity } from "effect/reactivity/Reactivity"
+import * as SqlClient from "effect/sql/SqlClient"
+import * as Statement from "effect/sql/Statement"
+import { toSqlError } from "./PoolError.ts"
+import * as Held from "./pool/Held.ts"
+import type { Pool } from "./pool/Pool.ts"
+import type { Checked } from "./settings/Settings.ts"
+import { linkTo, poolLink } from "./transaction/Link.ts"
+import { transactOf } from "./transaction/Transaction.ts"
+
+/** `PgClient.json` marks its values so; the driver's compiler knows the mark. */
+interface PgJson extends Statement.Custom<"PgJson", unknown> {}
+const json = Statement.custom<PgJson>("PgJson")
+
+/** What the client says of itself; `PgMigrator` hands it to `pg_dump`. */
+const configOf = (settings: Checked): PgClient.PgClientConfig => ({
+  host: settings.host,
+  port: settings.port,
+  path: settings.path,
+  ssl: settings.ssl === "prefer" ? true : settings.ssl,
+  database: settings.database,
+  username: settings.username,
+  password: settings.password,
+  applicationName: settings.applicationName
+})
+
+/**
+ * A client over a pool. Its statements are lent a connection each, join the fiber's transaction, and tell their errors as a
+ * handle's do; a pool's own error is the cause of a `ConnectionError`.
+ */
+export const make = (pool: Pool): Effect.Effect<PgClient.PgClient, never, Reactivity> => {
+  const { settings } = pool
+  const link = poolLink(pool)
+  const reserved = Effect.mapError(pool.reserve, toSqlError)
+  const listening: PgClient.PgClient["listen"] = (channel) =>
+    Effect.flatMap(reserved, (member) => {
+      member.leaves = "session"
+      return member.connection.listen(channel)
+    })
+  const client = SqlClient.make({
+    acquirer: Effect.succeed(link),
+    borrower: (f) => f(link),
+    transactionAcquirer: Effect.map(reserved, (member) => linkTo(pool, Held.hold(member))),
+    transactionService: pool.clientTransaction,
+    compiler: PgClient.makeCompiler(),
+    driver: "pg",
+    spanAttributes: [
+      ["db.system.name", "postgresql"],
+      ["db.namespace", settings.database],
+      ["server.address", settings.path ?? settings.host],
+      ["server.port", settings.port]
+    ]
+  })
+  return Effect.map(client, (standard) => {
+    const own: PgClient.PgClient = Object.assign(standard, {
+      [PgClient.TypeId]: PgClient.TypeId,
+      config: configOf(settings),
+      withTransaction: transactOf(pool),
+      json: (value: unknown) => Statement.fragment([json(value)]),
+      listen: listening,
+      notify: (channel: string, payload: string) =>
+        Effect.asVoid(link.executeRaw("SELECT pg_catalog.pg_notify($1, $2)", [channel, payload]))
+    })
+    return own
+  })
+}

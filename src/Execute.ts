@@ -1,0 +1,154 @@
+/**
+ * One statement, from its text and parameters to rows: what its text shows is checked, its parameters are encoded, it runs
+ * on the fiber's transaction or on a connection lent for it, its rows are decoded, and its error is told well.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Batch } from "./codec/Codec.ts"
+import { type PoolError, refused } from "./PoolError.ts"
+import type { Result } from "./pool/Connection.ts"
+import * as Held from "./pool/Held.ts"
+import type * as Lines from "./pool/Lines.ts"
+import * as Pipeline from "./pool/Pipeline.ts"
+import type { Pool } from "./pool/Pool.ts"
+import * as ServerError from "./ServerError.ts"
+import type { Bound } from "./Sql.ts"
+import { type Facts, factsOf } from "./statement/Facts.ts"
+
+/** Which of how many statements, for the error of a batch. */
+export interface Position {
+  readonly number: number
+  readonly of: number
+}
+
+/** The transaction of this pool that the fiber is in. */
+export const joined = (pool: Pool, context: Context.Context<never>): Held.Held | undefined => {
+  const link = Context.getOrUndefined(context, pool.transaction)
+  return link === undefined ? undefined : link[0].held
+}
+
+/** The statement's facts, unless it is one that is not sent. */
+export const check = (statement: Bound): Effect.Effect<Facts, PoolError> => {
+  const facts = factsOf(statement.text)
+  return facts.refusal === undefined ? Effect.succeed(facts) : Effect.fail(refused(facts.refusal))
+}
+
+export const tell =
+  (statement: Bound, position?: Position) =>
+  (error: SqlError): SqlError =>
+    ServerError.tell(error, { text: statement.text, params: statement.params, ...position })
+
+const severity = { nothing: 0, session: 1, prepared: 2 } as const
+
+/** A statement whose parameters the driver can take. */
+export interface Encoded {
+  readonly statement: Bound
+  readonly facts: Facts
+  readonly params: ReadonlyArray<unknown>
+  readonly position?: Position
+}
+
+/** Sends a statement, and decodes its rows. What it leaves is noted first: whatever becomes of it, it is cleaned up. */
+export const send = (
+  pool: Pool,
+  member: Lines.Member,
+  encoded: Encoded,
+  prepare = true
+): Effect.Effect<Result, SqlError> =>
+  Effect.suspend(() => {
+    const { facts, params, position, statement } = encoded
+    if (severity[facts.leaves] > severity[member.leaves]) member.leaves = facts.leaves
+    const flagged = pool.codec.flagged()
+    return Effect.matchEffect(member.connection.query(statement.text, params, prepare), {
+      onFailure: (error) => Effect.fail(tell(statement, position)(error)),
+      onSuccess: (result) => {
+        if (facts.changesTypes) pool.onCatalogueChange()
+        if (pool.codec.flagged() === flagged) return Effect.succeed(result)
+        return Effect.map(pool.codec.settle(result.rows, member.connection.query), (rows) => ({
+          ...result,
+          rows
+        }))
+      }
+    })
+  })
+
+const batchOn =
+  (member: Lines.Member): Batch =>
+  (statements) =>
+    Pipeline.run(statements.map(([text, params]) => member.connection.query(text, params, false)))
+
+/** Encodes parameters; asks the server which types it expects where their values do not tell. */
+export const encode = (
+  pool: Pool,
+  member: Lines.Member,
+  statement: Bound,
+  facts: Facts,
+  position?: Position
+): Effect.Effect<Encoded, SqlError | PoolError> => {
+  const done = (params: ReadonlyArray<unknown>): Encoded =>
+    position === undefined ? { statement, facts, params } : { statement, facts, params, position }
+  const plain = pool.codec.bind(statement.params)
+  if (plain !== undefined) return Effect.succeed(done(plain))
+  return pool.codec
+    .parameterTypes(statement.text, statement.params, batchOn(member), member.connection.inTransaction())
+    .pipe(
+      Effect.catchTag("SqlError", (error) => Effect.fail(tell(statement, position)(error))),
+      Effect.flatMap((types) => Effect.fromResult(pool.codec.bindTyped(statement.params, types))),
+      Effect.map(done)
+    )
+}
+
+/** How a statement's parameters are encoded on the connection that it runs on. */
+export type Encode = (member: Lines.Member, facts: Facts) => Effect.Effect<Encoded, SqlError | PoolError>
+
+/** Runs a statement on a transaction's connection. */
+const runOnHeld = (pool: Pool, held: Held.Held, statement: Bound, prepare: boolean, how: Encode) =>
+  Effect.flatMap(check(statement), (facts) =>
+    Held.on(held, (member) =>
+      Effect.flatMap(how(member, facts), (encoded) => send(pool, member, encoded, prepare))
+    )
+  )
+
+export const onHeld = (
+  pool: Pool,
+  held: Held.Held,
+  statement: Bound,
+  prepare = true
+): Effect.Effect<Result, SqlError | PoolError> =>
+  runOnHeld(pool, held, statement, prepare, (member, facts) => encode(pool, member, statement, facts))
+
+/** Runs one statement with parameters of the caller's own encoding, joining the fiber's transaction if there is one. */
+export const encodedBy = (
+  pool: Pool,
+  statement: Bound,
+  how: Encode
+): Effect.Effect<Result, SqlError | PoolError> =>
+  Effect.withFiber((fiber) => {
+    const held = joined(pool, fiber.context)
+    if (held !== undefined) return runOnHeld(pool, held, statement, true, how)
+    return Effect.flatMap(check(statement), (facts) =>
+      pool.single(statement.text, false, (member) =>
+        Effect.flatMap(how(member, facts), (encoded) => send(pool, member, encoded))
+      )
+    )
+  })
+
+/** Runs one statement, joining the fiber's transaction if there is one. */
+export const single = (
+  pool: Pool,
+  statement: Bound,
+  prepare = true
+): Effect.Effect<Result, SqlError | PoolError> =>
+  Effect.withFiber((fiber) => {
+    const held = joined(pool, fiber.context)
+    if (held !== undefined) return onHeld(pool, held, statement, prepare)
+    const facts = factsOf(statement.text)
+    if (facts.refusal !== undefined) return Effect.fail(refused(facts.refusal))
+    const params = pool.codec.bind(statement.params)
+    return params === undefined
+      ? encodedBy(pool, statement, (member) => encode(pool, member, statement, facts))
+      : pool.single(statement.text, facts.reads, (member) =>
+          send(pool, member, { statement, facts, params }, prepare)
+        )
+  })

@@ -1,0 +1,175 @@
+/**
+ * What database and table handles have in common: where their pool is, and the SQL operations on it.
+ *
+ * The methods stand on a prototype, so that a handle is as small as its settings; all that it holds are those, checked when
+ * they are first used.
+ */
+import { inspect } from "node:util"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import { single } from "./Execute.ts"
+import type {
+  OperationError,
+  Operations,
+  Outcome,
+  Row,
+  RowOperations,
+  StreamOptions,
+  TransactionOptions
+} from "./Operations.ts"
+import type { PoolError } from "./PoolError.ts"
+import { PoolRegistry } from "./PoolRegistry.ts"
+import { withProgress } from "./Progress.ts"
+import type { Pool } from "./pool/Pool.ts"
+import { rows } from "./Rows.ts"
+import { type Bound, fromArguments, type Sql, type Statement } from "./Sql.ts"
+import { check } from "./settings/Check.ts"
+import { type Checked, describe, type Settings } from "./settings/Settings.ts"
+import { batch } from "./transaction/Batch.ts"
+import { transaction } from "./transaction/Transaction.ts"
+
+/** Settings on their way to a pool. Nothing of them shows when it is printed. */
+export class Source {
+  readonly #settings: Settings
+  #checked: Result.Result<Checked, PoolError> | undefined
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
+  checked(): Result.Result<Checked, PoolError> {
+    this.#checked ??= check(this.#settings)
+    return this.#checked
+  }
+
+  toString(): string {
+    const checked = this.checked()
+    return Result.isSuccess(checked) ? describe(checked.success) : "with invalid settings"
+  }
+}
+
+/** Finds the source's pool in the registry, and runs there. */
+export const onPool = <A, E, R>(
+  source: Source,
+  run: (pool: Pool) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | PoolError, R | PoolRegistry> =>
+  Effect.withFiber<A, E | PoolError, R | PoolRegistry>((fiber) => {
+    const checked = source.checked()
+    if (Result.isFailure(checked)) return Effect.fail(checked.failure)
+    const registry = Context.getUnsafe(fiber.context, PoolRegistry)
+    const known = registry.known(checked.success)
+    return known === undefined ? Effect.flatMap(registry.pool(checked.success), run) : run(known)
+  })
+
+type Failing<A, E = never> = Effect.Effect<A, E | OperationError, PoolRegistry>
+
+/** The first argument of an operation, in all its forms. */
+export type First = string | Sql | TemplateStringsArray
+
+type Rest = ReadonlyArray<unknown>
+
+/** How rows become what the handle promises; without it they are as they came. */
+export type Decode<E> = (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<unknown>, E>
+
+const outcomeOf = ({ command, rowCount, rows }: Outcome): Outcome => ({ command, rowCount, rows })
+
+/** Rows are of the type that the handle's schema, or else the caller, says. */
+const as = <B>(rows: ReadonlyArray<unknown>): ReadonlyArray<B> => rows as ReadonlyArray<B>
+
+const isStreamOptions = (value: unknown): value is StreamOptions =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The SQL operations on a source, for rows of type `A` that decode with errors of type `E`. */
+export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
+  protected readonly source: Source
+
+  constructor(source: Source) {
+    this.source = source
+  }
+
+  protected abstract get decode(): Decode<E> | undefined
+
+  #run<B, E2, R>(
+    first: First,
+    rest: Rest,
+    run: (pool: Pool, statement: Bound) => Effect.Effect<B, E2, R>
+  ): Effect.Effect<B, E2 | PoolError, R | PoolRegistry> {
+    const statement = fromArguments(first, rest)
+    if (Result.isFailure(statement)) return Effect.fail(statement.failure)
+    return onPool(this.source, (pool) => run(pool, statement.success))
+  }
+
+  execute(first: First, ...rest: Rest): Failing<Outcome> {
+    return this.#run(first, rest, (pool, statement) => Effect.map(single(pool, statement), outcomeOf))
+  }
+
+  select<B = A>(first: First, ...rest: Rest): Failing<ReadonlyArray<B>, E> {
+    const { decode } = this
+    return this.#run(first, rest, (pool, statement) =>
+      decode === undefined
+        ? Effect.map(single(pool, statement), ({ rows }) => as<B>(rows))
+        : Effect.flatMap(single(pool, statement), ({ rows }) => Effect.map(decode(rows), as<B>))
+    )
+  }
+
+  selectOne<B = A>(first: First, ...rest: Rest): Failing<Option.Option<B>, E> {
+    const { decode } = this
+    return this.#run(first, rest, (pool, statement) =>
+      Effect.flatMap(single(pool, statement), ({ rows }) => {
+        const one = rows.slice(0, 1)
+        const decoded = decode === undefined ? Effect.succeed(one) : decode(one)
+        return Effect.map(decoded, (rows) => Option.fromUndefinedOr(as<B>(rows)[0]))
+      })
+    )
+  }
+
+  selectValue<B = unknown>(first: First, ...rest: Rest): Failing<Option.Option<B>> {
+    return this.#run(first, rest, (pool, statement) =>
+      Effect.map(single(pool, statement), ({ fields, rows }) => {
+        const [name] = fields.map((field) => field.name)
+        const values = name === undefined ? [] : rows.slice(0, 1).map((row) => row[name])
+        return values.length === 0 ? Option.none<B>() : Option.some(as<B>(values)[0]!)
+      })
+    )
+  }
+
+  stream<B = A>(first: First, ...rest: Rest): Stream.Stream<B, E | OperationError, PoolRegistry> {
+    const { decode } = this
+    const options = typeof first === "string" && isStreamOptions(rest[1]) ? rest[1] : undefined
+    const raw = Stream.unwrap(
+      this.#run(first, rest, (pool, statement) =>
+        Effect.succeed(withProgress(rows(pool, statement), options))
+      )
+    )
+    return Stream.flattenIterable(
+      Stream.mapEffect(Stream.chunks(raw), (piece) =>
+        decode === undefined ? Effect.succeed(as<B>(piece)) : Effect.map(decode(piece), as<B>)
+      )
+    )
+  }
+
+  trans(statements: ReadonlyArray<Statement>): Failing<ReadonlyArray<Outcome>> {
+    return onPool(this.source, (pool) => batch(pool, statements))
+  }
+
+  transaction<B, E2, R>(
+    effect: Effect.Effect<B, E2, R>,
+    options?: TransactionOptions
+  ): Effect.Effect<B, E2 | OperationError, R | PoolRegistry> {
+    return onPool(this.source, (pool) => transaction(pool, effect, options))
+  }
+
+  /** What is printed for the handle: never a secret. */
+  abstract toString(): string
+
+  toJSON(): string {
+    return this.toString()
+  }
+
+  [inspect.custom](): string {
+    return this.toString()
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * Advisory locks that a transaction holds: the server frees them when it ends, however it ends.
+ */
+import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type { SqlError } from "effect/sql/SqlError"
+import { single } from "./Execute.ts"
+import { type PoolError, refused } from "./PoolError.ts"
+import type { Pool } from "./pool/Pool.ts"
+import type { Bound } from "./Sql.ts"
+import { transaction } from "./transaction/Transaction.ts"
+
+/** What a lock is called: any text, or a whole number in the range of `int8`. */
+export type LockKey = string | number | bigint
+
+const isKey = (key: unknown): key is LockKey =>
+  typeof key === "string" || typeof key === "bigint" || (typeof key === "number" && Number.isSafeInteger(key))
+
+/** Texts are hashed to 64 bits by the server, so that every program that uses the text has the same lock. */
+const statement = (take: string, key: LockKey): Bound => {
+  const argument = typeof key === "string" ? "pg_catalog.hashtextextended($1::text, 0)" : "$1::int8"
+  return {
+    text: `select pg_catalog.${take}(${argument}) as taken`,
+    params: [typeof key === "string" ? key : String(key)]
+  }
+}
+
+const noKey = Effect.fail(refused("A lock's key is a text, a whole number or a bigint. Nothing was sent."))
+
+/** Waits for the lock, then runs the effect in the transaction that holds it. */
+export const withLock = <A, E, R>(
+  pool: Pool,
+  key: LockKey,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError | PoolError, R> =>
+  isKey(key)
+    ? transaction(pool, Effect.andThen(single(pool, statement("pg_advisory_xact_lock", key)), effect))
+    : noKey
+
+/** Runs the effect in a transaction that holds the lock, or not at all while another has it. */
+export const tryLock = <A, E, R>(
+  pool: Pool,
+  key: LockKey,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<Option.Option<A>, E | SqlError | PoolError, R> =>
+  isKey(key)
+    ? transaction(
+        pool,
+        Effect.flatMap(single(pool, statement("pg_try_advisory_xact_lock", key)), ({ rows }) =>
+          rows[0]?.taken === true ? Effect.asSome(effect) : Effect.succeedNone
+        )
+      )
+    : noKey

@@ -1,0 +1,48 @@
+/**
+ * What a user types first: handles, the registry of the process, and pieces of SQL.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PG } from "effect-global-pool"
+ *
+ * const pgdb = PG.make({ host: "localhost", username: "app", database: "app" })
+ * const users = pgdb.table("users")
+ *
+ * const program = users.select`select id, name from ${users} where age >= ${18}`
+ *
+ * Effect.runPromise(PG.run(program)).then((rows) => rows satisfies ReadonlyArray<unknown>)
+ * ```
+ */
+import type { ConfigError } from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Database from "./Database.ts"
+import { fromEnvironment } from "./settings/Environment.ts"
+
+export type { Database } from "./Database.ts"
+/**
+ * A handle to a database. Nothing connects, and nothing is checked until an operation runs.
+ *
+ * The counterpart of asyncpg's `create_pool` and pymongo's `MongoClient`.
+ */
+export { make } from "./Database.ts"
+export type {
+  Isolation,
+  OperationError,
+  Outcome,
+  Progress,
+  Row,
+  StreamOptions,
+  TransactionOptions
+} from "./Operations.ts"
+export { layer, run } from "./SharedRegistry.ts"
+export type { Json, Sql, Statement } from "./Sql.ts"
+export { id, json, sql } from "./Sql.ts"
+export type { Settings } from "./settings/Settings.ts"
+export type { DecodedTable, Table } from "./Table.ts"
+
+/** A handle from `DATABASE_URL`, else `PGHOST` `PGPORT` `PGUSER` `PGPASSWORD` `PGDATABASE` `PGSSLMODE`. */
+export const fromEnv: Effect.Effect<Database.Database, ConfigError> = /* @__PURE__ */ Effect.map(
+  fromEnvironment,
+  Database.make
+)

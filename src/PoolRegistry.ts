@@ -1,0 +1,178 @@
+/**
+ * The pools of a process, by key: opened by the first call that needs one, shared by all calls, ended with the registry.
+ *
+ * **When to use**
+ *
+ * `PG.layer` is the registry of the whole process. A registry of its own (`PoolRegistry.layer`) sets a limit over all its
+ * pools, and keeps a part of a program apart: a test, or a batch job beside a server.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { invalid, PoolError } from "./PoolError.ts"
+import * as Limit from "./pool/Limit.ts"
+import * as Pool from "./pool/Pool.ts"
+import { type Checked, describe, differences } from "./settings/Settings.ts"
+
+export type { PoolStats } from "./pool/Pool.ts"
+
+/** Options of a registry of its own. */
+export interface Options {
+  /** The most connections of all pools together. No limit. */
+  readonly maxConnections?: number | undefined
+  /** A pool without a call for this long is closed and forgotten; the next call opens it again. `"5 minutes"`. */
+  readonly poolIdleTimeout?: Duration.Input | undefined
+}
+
+/** @internal */
+export interface Service {
+  /** The pool of these settings, made if it is not there. */
+  readonly pool: (settings: Checked) => Effect.Effect<Pool.Pool, PoolError>
+  /** The pool of these settings without an effect, where it is there and known to be the right one. */
+  readonly known: (settings: Checked) => Pool.Pool | undefined
+  readonly terminate: (key: string, grace: number) => Effect.Effect<void>
+  readonly stats: Effect.Effect<ReadonlyArray<Pool.PoolStats>>
+}
+
+interface Entry {
+  readonly pool: Pool.Pool
+  readonly scope: Scope.Closeable
+}
+
+const conflict = (opened: Checked, asked: Checked, names: ReadonlyArray<keyof Checked>): PoolError =>
+  new PoolError({
+    reason: { _tag: "DatabaseConflict", key: asked.key, settings: names },
+    message: `The pool "${asked.key}" is open for database ${describe(opened)} with other settings than this handle, which asks for ${describe(asked)}. They differ in ${names.join(", ")}. One key is one pool: give this handle a key of its own, { key: "…" }, and it gets a pool of its own.`
+  })
+
+const defaultPoolIdleTimeout = Duration.minutes(5)
+
+const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Service, PoolError, Scope.Scope> {
+  const most = options.maxConnections ?? Number.POSITIVE_INFINITY
+  if (!(most >= 1) || !(Number.isInteger(most) || most === Number.POSITIVE_INFINITY)) {
+    return yield* invalid("maxConnections", "The registry's maxConnections must be a whole number from 1.")
+  }
+  const idle = Duration.fromInput(options.poolIdleTimeout ?? defaultPoolIdleTimeout)
+  if (Option.isNone(idle) || !(Duration.toMillis(idle.value) > 0)) {
+    return yield* invalid(
+      "poolIdleTimeout",
+      'The registry\'s poolIdleTimeout must be a duration such as "5 minutes".'
+    )
+  }
+  const idleMillis = Duration.toMillis(idle.value)
+  const clock = yield* Clock.Clock
+  const registryScope = yield* Scope.Scope
+  const limit = Limit.make(most)
+  const pools = yield* Ref.make(HashMap.empty<string, Entry>())
+  const making = Semaphore.makeUnsafe(1)
+  /** Settings known to be those of an open pool: what every call but the first looks at. */
+  const seen = new WeakMap<Checked, Entry>()
+
+  const take = (key: string) =>
+    Ref.modify(pools, (all) => [HashMap.get(all, key), HashMap.remove(all, key)] as const)
+
+  /** Closes a pool for which no call came, and forgets it. */
+  const forgetIdle = (entry: Entry): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const left = entry.pool.lastUsed() + idleMillis - clock.currentTimeMillisUnsafe()
+      if (left > 0) return Effect.andThen(Effect.sleep(left), forgetIdle(entry))
+      // The pool's scope ends this fiber, so another one ends the pool.
+      return Effect.asVoid(Effect.forkIn(end(entry.pool.settings.key, 0, entry), registryScope))
+    })
+
+  const end = (key: string, grace: number, only?: Entry): Effect.Effect<void> =>
+    Effect.uninterruptible(
+      Effect.suspend(() => {
+        const entry = HashMap.get(Ref.getUnsafe(pools), key)
+        if (Option.isNone(entry) || (only !== undefined && entry.value !== only)) return Effect.void
+        return Effect.flatMap(take(key), () =>
+          Effect.andThen(entry.value.pool.close(grace), Scope.close(entry.value.scope, Exit.void))
+        )
+      })
+    )
+
+  const open = (settings: Checked): Effect.Effect<Entry> =>
+    Effect.uninterruptible(
+      Effect.gen(function* () {
+        const scope = yield* Scope.fork(registryScope)
+        const pool = yield* Scope.provide(Pool.make(settings, limit), scope)
+        yield* Scope.addFinalizer(scope, pool.close(0))
+        const entry: Entry = { pool, scope }
+        yield* Ref.update(pools, HashMap.set(settings.key, entry))
+        if (idleMillis !== Number.POSITIVE_INFINITY) {
+          yield* Effect.forkIn(forgetIdle(entry), scope)
+        }
+        return entry
+      })
+    )
+
+  const find = (settings: Checked): Effect.Effect<Entry, PoolError> | undefined => {
+    const entry = HashMap.get(Ref.getUnsafe(pools), settings.key)
+    if (Option.isNone(entry)) return undefined
+    const names = differences(entry.value.pool.settings, settings)
+    if (names.length > 0) return Effect.fail(conflict(entry.value.pool.settings, settings, names))
+    seen.set(settings, entry.value)
+    return Effect.succeed(entry.value)
+  }
+
+  const known = (settings: Checked): Pool.Pool | undefined => {
+    const entry = seen.get(settings)
+    return entry === undefined || entry.pool.isClosing() ? undefined : entry.pool
+  }
+
+  return {
+    known,
+    pool: (settings) =>
+      Effect.map(
+        Effect.suspend(
+          () => find(settings) ?? making.withPermit(Effect.suspend(() => find(settings) ?? open(settings)))
+        ),
+        (entry) => entry.pool
+      ),
+    terminate: end,
+    stats: Effect.sync(() => Array.from(HashMap.values(Ref.getUnsafe(pools)), (entry) => entry.pool.stats()))
+  }
+})
+
+/**
+ * The service that every operation needs: the pools of a process by key.
+ *
+ * **Example** (What the pools do now)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PG, PoolRegistry } from "effect-global-pool"
+ *
+ * const program = Effect.map(PoolRegistry.stats, (pools) => pools.length)
+ *
+ * Effect.runPromise(PG.run(program)).then((open) => open satisfies number)
+ * ```
+ */
+export class PoolRegistry extends Context.Service<PoolRegistry, Service>()(
+  "effect-global-pool/PoolRegistry"
+) {
+  /**
+   * A registry of its own, with a limit over all its pools.
+   *
+   * Fails with `PoolError`, reason `InvalidSettings`, when an option is out of range.
+   */
+  static layer(options: Options = {}): Layer.Layer<PoolRegistry, PoolError> {
+    return Layer.effect(PoolRegistry, make(options))
+  }
+
+  /** Each pool as it is now: `{ key, open, inUse, idle, waiting, max }`. The counterpart of asyncpg's `Pool.get_size` and its kin. */
+  static readonly stats: Effect.Effect<ReadonlyArray<Pool.PoolStats>, never, PoolRegistry> = Effect.flatMap(
+    PoolRegistry,
+    (registry) => registry.stats
+  )
+}

@@ -1,0 +1,189 @@
+/**
+ * One connection of a pool: the driver's session on a socket of our own, with the few things that the pool needs and the
+ * driver does not offer - the transaction status, cancelling while pipelining, and an end that the server confirms.
+ */
+import type { Duplex } from "node:stream"
+import { PassThrough } from "node:stream"
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import type { Codec } from "../codec/Codec.ts"
+import type { Checked } from "../settings/Settings.ts"
+import * as Socket from "./Socket.ts"
+import * as Wire from "./Wire.ts"
+
+export type Result = PgConnection.Result
+export type Row = PgConnection.Row
+
+/** A statement as it goes to the driver: parameters encoded by the codec. */
+export interface Encoded {
+  readonly text: string
+  readonly params: ReadonlyArray<unknown>
+}
+
+export interface Connection {
+  /** The server's process for this session, as in `pg_stat_activity.pid`. */
+  readonly pid: number
+  /**
+   * Runs one statement, behind whatever is already on the wire. Interruption only drops the answer: who holds the
+   * connection alone follows it up with `recover`.
+   */
+  readonly query: (
+    text: string,
+    params: ReadonlyArray<unknown>,
+    prepare?: boolean
+  ) => Effect.Effect<Result, SqlError>
+  /** Rows as they come, with back pressure. Ending the stream early cancels the statement on the server. */
+  readonly stream: (text: string, params: ReadonlyArray<unknown>) => Stream.Stream<Row, SqlError>
+  /** Notifications of a channel, for as long as the scope is open. */
+  readonly listen: PgConnection.PgConnection["listen"]
+  /** Waits until nothing is on the wire. */
+  readonly drained: Effect.Effect<void>
+  /** Cancels what runs, waits until nothing is on the wire, and makes sure that no late cancel hits the next statement. */
+  readonly recover: Effect.Effect<void>
+  /** Whether a transaction is open or failed: the server's last word. */
+  readonly inTransaction: () => boolean
+  readonly isDead: () => boolean
+  /** Whether a cancel was sent that may still arrive late. */
+  readonly isSuspect: () => boolean
+  /** Ends the session and waits until the server's process for it is gone; one that does not go in time is cut off. */
+  readonly close: Effect.Effect<void>
+}
+
+const idle = 0x49
+const drainTime = 5_000
+const goodbyeTime = 2_000
+/** Postgres itself allows no value over 1 GB. */
+const maxMessageSize = 0x7fffffff
+
+const timedOut = (settings: Checked): SqlError =>
+  new SqlError({
+    reason: new ConnectionError({
+      cause: Object.assign(
+        new Error(`Opening a connection took longer than connectTimeout, ${settings.connectTimeout} ms`),
+        {
+          code: "ETIMEDOUT"
+        }
+      ),
+      message: "Opening a connection timed out",
+      operation: "connect"
+    })
+  })
+
+/**
+ * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason; `onTimeZone` when the
+ * server reports the session's time zone.
+ */
+export const open = (
+  settings: Checked,
+  codec: Codec,
+  onEnd: () => void
+): Effect.Effect<Connection, SqlError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const runFork = Effect.runForkWith(yield* Effect.context<never>())
+      const key = { pid: 0, secret: 0 }
+      let status = idle
+      let suspect = false
+      let ready = false
+      const observe = Wire.watch({
+        onKey: (pid, secret) => {
+          key.pid = pid
+          key.secret = secret
+        },
+        onTypes: codec.meet,
+        onParameter: (name, value) => {
+          if (name === "TimeZone") codec.setTimeZone(value)
+        },
+        onReady: (next) => {
+          status = next
+        }
+      })
+      const opened = restore(
+        Effect.gen(function* () {
+          const socket = yield* Effect.acquireRelease(
+            Socket.open(settings),
+            (socket) => Effect.sync(() => (ready ? undefined : socket.destroy())),
+            { interruptible: true }
+          ).pipe(Scope.provide(scope))
+          socket.on("data", observe)
+          let handed = false
+          // The driver asks for a first stream to speak on, and for others to cancel on: those are ours to send.
+          const stream = (): Duplex => {
+            if (!handed) {
+              handed = true
+              return socket
+            }
+            suspect = true
+            runFork(Socket.cancel(settings, key))
+            return new PassThrough().destroy()
+          }
+          const driver = yield* PgConnection.make({
+            stream,
+            ssl: false,
+            username: settings.username,
+            database: settings.database,
+            password: settings.password,
+            applicationName: settings.applicationName,
+            startupParameters:
+              settings.statementTimeout === undefined
+                ? settings.startupParameters
+                : { ...settings.startupParameters, statement_timeout: String(settings.statementTimeout) },
+            startupOptions: settings.startupOptions,
+            connectTimeout: Duration.infinity,
+            types: codec.registry,
+            multiplex: settings.pipelining,
+            prepare: settings.prepare,
+            maxMessageSize
+          }).pipe(Scope.provide(scope))
+          ready = true
+          return { socket, driver }
+        })
+      ).pipe(
+        Effect.timeoutOrElse({
+          duration: settings.connectTimeout,
+          orElse: () => Effect.fail(timedOut(settings))
+        }),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )
+      const { driver, socket } = yield* opened
+      socket.once("close", onEnd)
+      const drained = Effect.scoped(driver.pin).pipe(
+        Effect.timeoutOrElse({ duration: drainTime, orElse: () => Effect.sync(() => socket.destroy()) })
+      )
+      // A cancel that the server passed on late would hit the next statement. A signal is delivered before a process
+      // reads its next message, so one empty round trip after the request takes the hit or shows that none is left.
+      const settle = Effect.suspend(() => {
+        suspect = false
+        return Effect.ignore(driver.query("", [], false))
+      })
+      const connection: Connection = {
+        pid: driver.processId,
+        query: driver.query,
+        stream: driver.stream,
+        listen: driver.listen,
+        drained,
+        recover: Effect.uninterruptible(
+          Effect.suspend(() =>
+            socket.destroyed
+              ? Effect.void
+              : Socket.cancel(settings, key).pipe(Effect.andThen(drained), Effect.andThen(settle))
+          )
+        ),
+        inTransaction: () => status !== idle,
+        isDead: () => socket.destroyed,
+        isSuspect: () => suspect,
+        close: Scope.close(scope, Exit.void).pipe(
+          Effect.andThen(Socket.closed(socket)),
+          Effect.timeoutOrElse({ duration: goodbyeTime, orElse: () => Effect.sync(() => socket.destroy()) }),
+          Effect.uninterruptible
+        )
+      }
+      return connection
+    })
+  )

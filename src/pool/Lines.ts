@@ -1,0 +1,149 @@
+/**
+ * Who holds a connection and who waits for one: the bookkeeping of a single pool, without effects.
+ *
+ * A connection is lent whole to one caller, or shared by callers whose single statements are known to be short and
+ * travel one behind another. Short ones go first, so that none waits out a long one (shortest job first; L. Kleinrock,
+ * "Queueing Systems", vol. 2), and the two lines take turns, so that neither starves.
+ */
+import type { Effect } from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../PoolError.ts"
+import type { Connection } from "./Connection.ts"
+import type { Spare } from "./Limit.ts"
+
+/** What a statement's text shows that it leaves behind in its session. */
+export type Leaves = "nothing" | "session" | "prepared"
+
+/** A connection of the pool and what is going on on it. */
+export interface Member extends Spare {
+  readonly connection: Connection
+  readonly openedAt: number
+  /** Callers that have it now. */
+  live: number
+  /** Lent whole, or being cleaned: nobody else gets on it. */
+  exclusive: boolean
+  /** Gets no more shared statements, since a caller waits for it whole or its turn is over. */
+  promised: boolean
+  /** A caller left while its statement was on the wire. */
+  dropped: boolean
+  leaves: Leaves
+  /** When the statement that runs now began, in milliseconds of a clock that only goes forward. */
+  since: number
+  /** When it began to serve without a pause. */
+  turnSince: number
+  idleAt: number
+  /** Whether the last caller had it whole: the two lines take turns. */
+  servedWhole: boolean
+  closing: boolean
+}
+
+/** A caller's place: waiting while `member` is missing, holding a connection afterwards. */
+export interface Lease {
+  readonly whole: boolean
+  member: Member | undefined
+  resume: ((result: Effect<Member, SqlError | PoolError>) => void) | undefined
+  waitingSince: number
+  /** Pools of which the caller holds a connection already. */
+  held: ReadonlyArray<string>
+}
+
+const none: ReadonlyArray<string> = []
+
+export const makeLease = (whole: boolean): Lease => ({
+  whole,
+  member: undefined,
+  resume: undefined,
+  waitingSince: 0,
+  held: none
+})
+
+/** A statement that has run longer than this lets nobody queue behind it. */
+export const longRunning = 5
+/** The most statements that are on one connection at a time. */
+export const mostShared = 64
+/** How long a connection serves one pool while others wait for a place under the limit. */
+export const turn = 10
+
+export interface Lines {
+  readonly members: Set<Member>
+  /** Idle ones, the longest idle first. */
+  readonly idle: Set<Member>
+  readonly waitingWhole: Set<Lease>
+  readonly waitingShared: Set<Lease>
+}
+
+export const make = (): Lines => ({
+  members: new Set(),
+  idle: new Set(),
+  waitingWhole: new Set(),
+  waitingShared: new Set()
+})
+
+export const waiting = (lines: Lines): number => lines.waitingWhole.size + lines.waitingShared.size
+
+/** The first of a set, which keeps the order in which its members were added. */
+export const first = <A>(set: Set<A>): A | undefined => set.values().next().value
+
+const last = <A>(set: Set<A>): A | undefined => {
+  let found: A | undefined
+  for (const item of set) found = item
+  return found
+}
+
+/** Connections that are lent now. */
+export const inUse = (lines: Lines): number => {
+  let count = 0
+  for (const member of lines.members) if (member.live > 0) count++
+  return count
+}
+
+/** Takes the idle connection that was used last, whose caches are warm. */
+export const takeIdle = (lines: Lines, lease: Lease, now: number): Member | undefined => {
+  const member = last(lines.idle)
+  if (member === undefined) return undefined
+  lines.idle.delete(member)
+  member.turnSince = now
+  hand(member, lease, now)
+  return member
+}
+
+/** Puts a caller on a connection. */
+export const hand = (member: Member, lease: Lease, now: number): void => {
+  lease.member = member
+  if (member.live === 0) member.since = now
+  member.live++
+  if (lease.whole) member.exclusive = true
+  member.servedWhole = lease.whole
+}
+
+export const isShareable = (member: Member, now: number): boolean =>
+  !member.exclusive &&
+  !member.promised &&
+  !member.closing &&
+  member.live < mostShared &&
+  (member.live === 0 || now - member.since < longRunning)
+
+/** The shared connection with the fewest callers, or none. */
+export const leastShared = (lines: Lines, now: number): Member | undefined => {
+  let best: Member | undefined
+  for (const member of lines.members) {
+    if (isShareable(member, now) && (best === undefined || member.live < best.live)) best = member
+  }
+  return best
+}
+
+/** Keeps one shared connection from more callers, so that it comes free for one who wants it whole. */
+export const promise = (lines: Lines): void => {
+  let best: Member | undefined
+  let promised = 0
+  for (const member of lines.members) {
+    if (member.promised) promised++
+    else if (!member.exclusive && !member.closing && (best === undefined || member.live < best.live))
+      best = member
+  }
+  if (best !== undefined && promised < lines.waitingWhole.size) best.promised = true
+}
+
+/** Which line a free connection serves next. */
+export const nextIsWhole = (lines: Lines, member: Member): boolean =>
+  lines.waitingWhole.size > 0 && (lines.waitingShared.size === 0 || !member.servedWhole)

@@ -1,0 +1,54 @@
+/**
+ * What a caller is told when no connection comes free.
+ */
+import * as Context from "effect/Context"
+import { PoolError } from "../PoolError.ts"
+import type * as Limit from "./Limit.ts"
+import type { PoolStats } from "./Pool.ts"
+
+/** Keys of the pools of which the current fiber holds a connection: its transactions and streams. */
+export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool/Held", {
+  defaultValue: () => []
+})
+
+const fail = (stats: PoolStats, message: string): PoolError =>
+  new PoolError({
+    reason: {
+      _tag: "AcquireTimeout",
+      key: stats.key,
+      inUse: stats.inUse,
+      max: stats.max,
+      waiting: stats.waiting
+    },
+    message
+  })
+
+const places = (stats: PoolStats, limit: Limit.Limit): string =>
+  `${stats.inUse} of its ${stats.max} connections are in use, ${stats.waiting} operations wait` +
+  (limit.max === Number.POSITIVE_INFINITY
+    ? ""
+    : `, and all pools together have ${limit.used()} of ${limit.max}`)
+
+/** A caller waited for the whole of `acquireTimeout`. */
+export const timedOut = (
+  stats: PoolStats,
+  limit: Limit.Limit,
+  millis: number,
+  held: ReadonlyArray<string>
+): PoolError => {
+  const advice =
+    held.length === 0
+      ? "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
+      : `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
+  return fail(
+    stats,
+    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${places(stats, limit)}. ${advice}`
+  )
+}
+
+/** As many callers wait as `maxWaiting` allows. */
+export const tooMany = (stats: PoolStats, limit: Limit.Limit): PoolError =>
+  fail(
+    stats,
+    `The pool "${stats.key}" takes no more waiting operations, by the setting maxWaiting: ${places(stats, limit)}. Try again later, or raise maxConnections or maxWaiting.`
+  )
