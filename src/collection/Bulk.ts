@@ -2,6 +2,7 @@
  * Many rows, from an array or a stream, all or nothing: cut into pieces, a statement or a few for each.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { OperationError, Progress } from "../Operations.ts"
 import * as BulkSql from "./BulkSql.ts"
@@ -23,24 +24,67 @@ interface Work {
   readonly plan: Upsert.Plan | undefined
 }
 
-/** Stores a piece; gives the number of rows stored. */
-const store = Effect.fnUntraced(function* <A, E, R>(
+/** The statements that store a piece. */
+const write = Effect.fnUntraced(function* <A, E, R>(
   target: Target<A, E, R>,
   { place, columns, plan }: Work,
   piece: Piece.Piece
-): Effect.fn.Return<number, OperationError, R> {
+) {
   const site = { place, table: target.name, columns }
-  let stored = 0
+  const statements: Array<BulkSql.Bulk> = []
   for (const group of piece.groups.values()) {
     const conflict =
       plan === undefined
         ? undefined
         : yield* Effect.fromResult(Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place))
-    const { text, params } = yield* Effect.fromResult(BulkSql.store(site, group, conflict))
-    stored += (yield* target.bulk(text, params, place)).rowCount
+    statements.push(yield* Effect.fromResult(BulkSql.store(site, group, conflict)))
   }
-  return stored
+  return statements
 })
+
+/** Runs them in turn; gives the number of rows stored. */
+const send = <A, E, R>(
+  target: Target<A, E, R>,
+  statements: ReadonlyArray<BulkSql.Bulk>,
+  place: string
+): Effect.Effect<number, OperationError, R> =>
+  Effect.map(
+    Effect.forEach(statements, ({ text, params }) => target.bulk(text, params, place)),
+    (outcomes) => outcomes.reduce((stored, { rowCount }) => stored + rowCount, 0)
+  )
+
+/**
+ * Stores pieces in turn, in a transaction: while the server works on one, the next is taken in and written. At most two
+ * are held at a time.
+ */
+const inTurn = <A, E, R, E2, R2>(
+  target: Target<A, E, R>,
+  work: Work,
+  feed: (put: (piece: Piece.Piece) => Effect.Effect<void, OperationError, R>) => Effect.Effect<void, E2, R2>
+): Effect.Effect<number, E2 | OperationError, R | R2> =>
+  target.transaction(
+    Effect.scoped(
+      Effect.gen(function* () {
+        const scope = yield* Effect.scope
+        let stored = 0
+        let underWay: Fiber.Fiber<number, OperationError> | undefined
+        const finish = Effect.gen(function* () {
+          if (underWay !== undefined) stored += yield* Fiber.join(underWay)
+        })
+        yield* feed((piece) =>
+          Effect.gen(function* () {
+            const statements = yield* write(target, work, piece)
+            yield* finish
+            underWay = yield* Effect.forkIn(send(target, statements, work.place), scope, {
+              startImmediately: true
+            })
+          })
+        )
+        yield* finish
+        return stored
+      })
+    )
+  )
 
 /** The next piece of the rows, from number `from`, counted from 1. */
 const cut = Effect.fnUntraced(function* (
@@ -67,16 +111,17 @@ const storeAll = Effect.fnUntraced(function* <A, E, R>(
 ): Effect.fn.Return<number, OperationError, R> {
   const seen: Upsert.Seen = new Map()
   const first = yield* cut(work, rows, 1, seen)
-  if (first.rows === rows.length && first.groups.size === 1) return yield* store(target, work, first)
-  return yield* target.transaction(
+  if (first.rows === rows.length && first.groups.size === 1) {
+    return yield* send(target, yield* write(target, work, first), work.place)
+  }
+  return yield* inTurn(target, work, (put) =>
     Effect.gen(function* () {
-      let stored = yield* store(target, work, first)
+      yield* put(first)
       for (let done = first.rows; done < rows.length; ) {
         const piece = yield* cut(work, rows, done + 1, seen)
-        stored += yield* store(target, work, piece)
+        yield* put(piece)
         done += piece.rows
       }
-      return stored
     })
   )
 })
@@ -112,35 +157,35 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   )
 })
 
-/** Stores the rows of a stream, holding one piece of them at a time. */
-export const stream = <A, E, R, E2, R2>(
+/** Stores the rows of a stream. */
+export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
   target: Target<A, E, R>,
   place: string,
   rows: Stream.Stream<unknown, E2, R2>,
   { onProgress }: ProgressOptions
-): Effect.Effect<number, E | E2 | OperationError, R | R2> =>
-  target.transaction(
-    Effect.gen(function* () {
-      const work: Work = { place, columns: yield* Statement.look(target), plan: undefined }
-      let piece = Piece.make(place, work.columns, false)
-      let stored = 0
-      let taken: Progress = { rows: 0, bytes: 0 }
-      const flush = Effect.gen(function* () {
-        stored += yield* store(target, work, piece)
-        taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
-        piece = Piece.make(place, work.columns, false)
-        onProgress?.(taken)
-      })
-      yield* Stream.runForEachArray(rows, (chunk) =>
-        Effect.gen(function* () {
-          for (const row of yield* target.translation.stored(chunk)) {
-            const problem = Piece.take(piece, row, taken.rows + piece.rows + 1)
-            if (problem !== undefined) return yield* problem
-            if (Piece.isFull(piece)) yield* flush
-          }
-        })
-      )
-      if (piece.rows > 0) yield* flush
-      return stored
+): Effect.fn.Return<number, E | E2 | OperationError, R | R2> {
+  const work: Work = { place, columns: yield* Statement.look(target), plan: undefined }
+  let piece = Piece.make(place, work.columns, false)
+  let taken: Progress = { rows: 0, bytes: 0 }
+  return yield* inTurn(target, work, (put) => {
+    const flush = Effect.gen(function* () {
+      yield* put(piece)
+      taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
+      piece = Piece.make(place, work.columns, false)
+      onProgress?.(taken)
     })
-  )
+    const taking = Stream.runForEachArray(rows, (chunk) =>
+      Effect.gen(function* () {
+        for (const row of yield* target.translation.stored(chunk)) {
+          const problem = Piece.take(piece, row, taken.rows + piece.rows + 1)
+          if (problem !== undefined) return yield* problem
+          if (Piece.isFull(piece)) yield* flush
+        }
+      })
+    )
+    return Effect.andThen(
+      taking,
+      Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))
+    )
+  })
+})

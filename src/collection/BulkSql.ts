@@ -33,10 +33,8 @@ const unknownColumn = (name: string): Column => ({
 })
 
 const check = (draft: Draft.Draft, { column, values, rows }: ColumnParam): void => {
-  for (let index = 0; index < values.length; index++) {
-    const place = `${draft.place}, row ${rows[index]}`
-    draft.problem ??= valueRefusal(values[index], column, place)
-  }
+  const index = values.findIndex((value) => valueRefusal(value, column, "") !== undefined)
+  if (index >= 0) draft.problem ??= valueRefusal(values[index], column, `${draft.place}, row ${rows[index]}`)
 }
 
 const unnested = (placeholder: string, { form, type }: Column): string =>

@@ -71,6 +71,7 @@ const integers: ReadonlySet<string> = new Set(
 
 /** A key's part such that equal parts are equal to Postgres. Unequal parts may be equal to it too, in a type not known here. */
 const partOf = (value: unknown, type: string | undefined): string => {
+  if (typeof value === "number") return `${Number.isInteger(value) ? "integer" : "number"} ${value}`
   if (value instanceof Date) return `date ${value.getTime()}`
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString("hex")}`
   if (type !== undefined && integers.has(type) && /^[+-]?\d+$/.test(String(value)))
@@ -107,7 +108,7 @@ export const repeated = (
     if (value === undefined || value === null) return undefined
     parts.push(partOf(value, columns.get(name)?.type))
   }
-  const key = JSON.stringify(parts)
+  const key = parts.length === 1 ? parts[0]! : JSON.stringify(parts)
   const earlier = seen.get(key)
   if (earlier === undefined) {
     seen.set(key, number)
