@@ -15,6 +15,7 @@ import { fullSizes, load, quickSizes } from "./data.ts"
 import { chooseCores, describeMachine, type Pinning } from "./machine.ts"
 import { peers } from "./peers/list.ts"
 import { findPgbench } from "./pgbench.ts"
+import { summarize } from "./profile.ts"
 import { section, sectionOf } from "./report.ts"
 import { resultsOf } from "./results.ts"
 import { type Context, type Outcome, runWorkload } from "./run.ts"
@@ -46,11 +47,13 @@ const cores = chooseCores(pinning)
 const sizes = quick ? quickSizes : fullSizes
 const wantedPeers = flag("peers")?.split(",")
 const chosenPeers = peers.filter((peer) => wantedPeers === undefined || wantedPeers.includes(peer.name))
-const chosen = workloads(sizes).filter(
-  (workload) =>
-    (names.length === 0 && (!quick || workload.quick)) || names.some((name) => workload.name.startsWith(name))
+const offered = workloads(sizes)
+const exact = new Set(offered.map((workload) => workload.name).filter((name) => names.includes(name)))
+const chosen = offered.filter(({ name, quick: short }) =>
+  names.length === 0
+    ? !quick || short
+    : exact.has(name) || names.some((wanted) => !exact.has(wanted) && name.startsWith(wanted))
 )
-
 const chosenSuites = suites.filter((suite) =>
   names.length === 0 ? (quick ? suite.quick : suite.always) : names.includes(suite.name)
 )
@@ -98,6 +101,10 @@ for (const suite of chosenSuites) {
     console.log(`### ${suite.name}\n\n${error instanceof Error ? error.message : String(error)}\n`)
     process.exitCode = 1
   }
+}
+if (context.profiles !== undefined) {
+  const files = fs.readdirSync(context.profiles).filter((name) => name.endsWith(".cpuprofile"))
+  for (const name of files) console.log(summarize(path.join(context.profiles, name)))
 }
 proxy.kill()
 await admin.end()

@@ -3,5 +3,6 @@ import { cold } from "./cold.ts"
 import { cost } from "./cost.ts"
 import { idle } from "./idle.ts"
 import type { Suite } from "./Suite.ts"
+import { tenants } from "./tenants.ts"
 
-export const suites: ReadonlyArray<Suite> = [cold, idle, cost]
+export const suites: ReadonlyArray<Suite> = [cold, idle, cost, tenants]
