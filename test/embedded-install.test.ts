@@ -10,10 +10,18 @@ import { program } from "./support/process.ts"
 const text = `
 import { statSync } from "node:fs"
 import * as Effect from "effect/Effect"
-import { start } from "./node_modules/effect-global-pool/dist/embedded/Server.js"
+import * as Option from "effect/Option"
+import { PG } from "effect-global-pool"
+import { EmbeddedPostgres } from "effect-global-pool/embedded"
 
-const server = Effect.map(start({}), ({ dataDir }) => ({ uid: statSync(dataDir).uid }))
-const outcome = Effect.catch(Effect.scoped(server), ({ reason, message }) => Effect.succeed({ reason, message }))
+const program = Effect.gen(function* () {
+  const pgdb = yield* EmbeddedPostgres.make()
+  const dataDir = yield* PG.run(pgdb.selectValue("show data_directory"))
+  return { uid: statSync(Option.getOrThrow(dataDir)).uid }
+})
+const outcome = Effect.catchTag(Effect.scoped(program), "EmbeddedPostgresError", ({ reason, message }) =>
+  Effect.succeed({ reason, message })
+)
 console.log(JSON.stringify(await Effect.runPromise(outcome)))
 `
 

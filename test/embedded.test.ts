@@ -7,9 +7,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import type { EmbeddedPostgresOptions } from "../src/embedded/Options.ts"
+import { PG } from "effect-global-pool"
+import { EmbeddedPostgres, type EmbeddedPostgresOptions } from "effect-global-pool/embedded"
 import { type ServerSettings, start } from "../src/embedded/Server.ts"
 import { eventually } from "./support/database.ts"
 import { folder, gone, isAlive, serverPid, temporaryFolder, traces } from "./support/folder.ts"
@@ -148,6 +150,48 @@ describe("a server of its own", () => {
       assert.notInclude(JSON.stringify(server), secret)
       const error = yield* Effect.flip(query({ ...server, password: Redacted.make("wrong") }, "select 1"))
       assert.strictEqual(error.reason._tag, "AuthenticationError")
+    })
+  )
+})
+
+describe("its handle", () => {
+  it.effect("is that of any database", () =>
+    Effect.gen(function* () {
+      const pgdb = yield* EmbeddedPostgres.make({ database: "shop" })
+      const rows = yield* PG.run(
+        Effect.gen(function* () {
+          const users = pgdb.table("users")
+          yield* users.execute("create table users (id int, name text)")
+          yield* users.execute`insert into ${users} values (${1}, ${"Ada"})`
+          return yield* users.select`select * from ${users}`
+        })
+      )
+      assert.deepStrictEqual(rows, [{ id: 1, name: "Ada" }])
+    })
+  )
+
+  it.effect("gets along with those of other embedded servers in one registry", () =>
+    Effect.gen(function* () {
+      const ask = (pgdb: PG.Database) => pgdb.selectValue("select inet_server_port()")
+      const ports = yield* PG.run(
+        Effect.gen(function* () {
+          const first = yield* EmbeddedPostgres.make()
+          const second = yield* EmbeddedPostgres.make()
+          const third = yield* Effect.scoped(Effect.flatMap(EmbeddedPostgres.make(), ask))
+          return [yield* ask(first), yield* ask(second), third]
+        })
+      )
+      assert.strictEqual(new Set(ports.map((port) => Option.getOrThrow(port))).size, 3)
+    })
+  )
+
+  it.effect("fails with an error that a program can catch by its tag", () =>
+    Effect.gen(function* () {
+      const reason = yield* Effect.scoped(EmbeddedPostgres.make({ port: -1 })).pipe(
+        Effect.as("started"),
+        Effect.catchTag("EmbeddedPostgresError", (error) => Effect.succeed(error.reason._tag))
+      )
+      assert.strictEqual(reason, "InvalidOption")
     })
   )
 })

@@ -143,10 +143,11 @@ const copy = async (native: string, target: string): Promise<void> => {
     await Fs.mkdir(Path.join(target, directory), { recursive: true })
     await Fs.chmod(Path.join(target, directory), 0o755)
   }
-  for (const file of files) {
-    await Fs.copyFile(Path.join(native, file), Path.join(target, file))
+  const copyFile = async (file: string) => {
+    await Fs.copyFile(Path.join(native, file), Path.join(target, file), Fs.constants.COPYFILE_FICLONE)
     await Fs.chmod(Path.join(target, file), 0o755)
   }
+  await Promise.all(files.map(copyFile))
   for (const { file, link } of await readLinks(native)) {
     await Fs.symlink(Path.relative(Path.dirname(link), file), Path.join(target, link))
   }
@@ -157,14 +158,16 @@ const isSound = async (native: string, target: string): Promise<boolean> => {
   if (!(await exists(target))) return false
   const self = process.getuid?.()
   const { directories, files } = await list(native)
-  const links = await readLinks(native)
-  for (const path of [...directories, ...files, ...links.map(({ link }) => link)]) {
+  const links = (await readLinks(native)).map(({ link }) => link)
+  const isOurs = async (path: string) => {
     const stats = await Fs.lstat(Path.join(target, path)).catch(() => undefined)
     if (stats === undefined || stats.uid !== self) return false
-    if (!stats.isSymbolicLink() && (stats.mode & 0o022) !== 0) return false
-    if (stats.isFile() && stats.size !== (await Fs.stat(Path.join(native, path))).size) return false
+    if (stats.isSymbolicLink()) return true
+    if ((stats.mode & 0o022) !== 0) return false
+    return stats.isDirectory() || stats.size === (await Fs.stat(Path.join(native, path))).size
   }
-  return true
+  const answers = await Promise.all([...directories, ...files, ...links].map(isOurs))
+  return answers.every((answer) => answer)
 }
 
 /** A folder for files that the server's user can reach too. */

@@ -1,17 +1,21 @@
 /**
- * A user's program with an embedded server: it starts one with the options given as JSON, tells about it, and stays
- * until a signal ends it.
+ * A user's program with an embedded server: it starts one, asks it something, tells about it, and stays with its pool
+ * open until a signal ends it.
  */
-import * as Fs from "node:fs"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
-import { start } from "../../src/embedded/Server.ts"
+import { PG } from "effect-global-pool"
+import { EmbeddedPostgres } from "effect-global-pool/embedded"
 
 const program = Effect.gen(function* () {
-  const { dataDir, port } = yield* start(JSON.parse(process.argv[2] ?? "{}"))
-  const [pid] = Fs.readFileSync(`${dataDir}/postmaster.pid`, "utf8").split("\n")
-  process.stdout.write(`${JSON.stringify({ dataDir, port, pid: Number(pid) })}\n`)
-  return yield* Effect.never
+  const pgdb = yield* EmbeddedPostgres.make()
+  const stay = Effect.gen(function* () {
+    const [row] = yield* pgdb.select`select current_setting('data_directory') as "dataDir",
+      split_part(pg_read_file('postmaster.pid'), ${"\n"}, 1)::int as pid`
+    process.stdout.write(`${JSON.stringify(row)}\n`)
+    return yield* Effect.never
+  })
+  return yield* PG.run(stay)
 })
 
 NodeRuntime.runMain(Effect.scoped(program))

