@@ -68,8 +68,9 @@ export const finish = (
   if (!retryable) hide(why, { isRetryable: false })
   printPlainly(why, why._tag)
   printPlainly(error, "SqlError")
-  // Printers of every kind follow `cause`, and would tell the story twice; `reason` is where it is read.
-  hide(error, { cause: undefined })
+  // Printers of every kind follow `cause` and what can be enumerated, and would tell the story again and again.
+  Reflect.deleteProperty(error, "cause")
+  for (const key of Object.keys(error)) Object.defineProperty(error, key, { enumerable: false })
   told.add(error)
   return error
 }

@@ -1,0 +1,115 @@
+/**
+ * An error that nobody handles reads like a person wrote it: its story, once, and where in the program it was.
+ */
+import { expect, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { isSqlError, SqlError, UnknownError } from "effect/sql/SqlError"
+import { excerpt } from "../src/error/Excerpt.ts"
+import { withoutPasswords } from "../src/error/Literals.ts"
+import { nearest } from "../src/error/Nearest.ts"
+import { tell } from "../src/ServerError.ts"
+import { program } from "./support/process.ts"
+
+const printed = (how: string) =>
+  Effect.gen(function* () {
+    const run = yield* program("test/support/failing.ts", { args: [how] })
+    yield* run.exit
+    return `${run.stdout()}${run.stderr()}`
+  })
+
+const story = `duplicate key value violates unique constraint "users_email_key" (SQLSTATE 23505 unique_violation)
+Detail: Key (email)=(…) already exists.
+At: table public.users, constraint users_email_key
+Statement:
+  insert into users (email) values ($1)`
+
+it.effect("console.log", () =>
+  Effect.gen(function* () {
+    const text = yield* printed("log")
+    const indented = `SqlError: ${story}`.replaceAll("\n", "\n  ")
+    expect(text).toBe(`SqlError: ${story}\n{\n  error: ${indented}\n}\n`)
+  })
+)
+
+it.effect("thrown, rejected, and the failure of a main program", () =>
+  Effect.gen(function* () {
+    for (const how of ["uncaught", "unhandled", "main"]) {
+      const text = yield* printed(how)
+      expect(text.split("duplicate key").length, text).toBe(2)
+      expect(text, how).toContain(`SqlError: ${story}`)
+      expect(text, how).not.toContain("ann@")
+      expect(text, how).not.toMatch(/\[cause\]|PgConnection|nbtinsert|node_modules\/@effect\/sql-pg/)
+      expect(text.split("\n").length, text).toBeLessThan(25)
+    }
+  })
+)
+
+const failure = (fields: object) =>
+  new SqlError({
+    reason: new UnknownError({
+      cause: Object.assign(new Error("could not serialize access"), { severity: "ERROR", ...fields }),
+      message: "PgConnection: Query failed"
+    })
+  })
+
+it.effect("tags, reasons and retries work as with any SqlError", () =>
+  Effect.gen(function* () {
+    const error = tell(failure({ code: "40001" }), { text: "commit" })
+    expect(error).toBeInstanceOf(SqlError)
+    expect(isSqlError(error)).toBe(true)
+    expect(error.isRetryable).toBe(true)
+    const caught = yield* Effect.fail(error).pipe(
+      Effect.catchTag("SqlError", ({ reason }) => Effect.succeed(reason._tag))
+    )
+    expect(caught).toBe("SerializationError")
+    const byReason = yield* Effect.fail(error).pipe(
+      Effect.catchReason("SqlError", "SerializationError", (reason) => Effect.succeed(reason.cause))
+    )
+    expect(byReason).toMatchObject({ code: "40001", condition: "serialization_failure" })
+    let tries = 0
+    yield* Effect.suspend(() => (tries++ < 2 ? Effect.fail(error) : Effect.void)).pipe(
+      Effect.retry({ schedule: Schedule.recurs(3), while: ({ isRetryable }) => isRetryable })
+    )
+    expect(tries).toBe(3)
+    expect(Cause.pretty(Cause.fail(error))).toBe(`SqlError: ${error.message}`)
+  })
+)
+
+it("an excerpt keeps to 2 000 characters around the place, and to lines that fit", () => {
+  const lines = Array.from({ length: 400 }, (_, index) => `  line ${index} of the statement`)
+  const text = lines.join("\n")
+  const index = text.indexOf("line 200")
+  const shown = excerpt({ text, index })
+  expect(shown.length).toBeLessThan(2300)
+  const [place, caret] = shown
+    .split("\n")
+    .slice(shown.split("\n").findIndex((line) => line.includes("line 200 ")))
+  expect(caret?.indexOf("^")).toBe(place?.indexOf("line 200"))
+  expect(excerpt({ text: `select '${"x".repeat(5000)}'`, index: undefined }).length).toBeLessThan(2010)
+  expect(excerpt({ text: "😀".repeat(3000), index: 3001 })).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/)
+  expect(excerpt({ text: "select 1\r\n  from\u001b[31m x", index: 17 })).toBe(
+    "  select 1\n    from\ufffd[31m x\n         ^"
+  )
+})
+
+it("passwords in a statement", () => {
+  const hidden = (text: string) => withoutPasswords({ text, index: undefined }).text
+  expect(hidden("create role a login PASSWORD 'hunter2' valid until '2030-01-01'")).toBe(
+    "create role a login PASSWORD '…' valid until '2030-01-01'"
+  )
+  expect(
+    hidden("create user mapping for a server s options (user 'x', password E'hun\\'ter2')")
+  ).not.toContain("ter2")
+  expect(hidden("select password from users")).toBe("select password from users")
+})
+
+it("the nearest names", () => {
+  const names = ["postgres", "shop", "Shop_test", "blog", "analytics"]
+  expect(nearest("shpo", names)).toEqual(["shop"])
+  expect(nearest("SHOP", names)).toEqual(["shop", "Shop_test"])
+  expect(nearest("analitycs", names)).toEqual(["analytics"])
+  expect(nearest("inventory", names)).toEqual([])
+  expect(nearest("x", [])).toEqual([])
+})
