@@ -104,13 +104,24 @@ const cut = Effect.fnUntraced(function* (
   return piece
 })
 
+/**
+ * Stores the rows, by columns that were remembered or just looked at. What is remembered is not trusted with a default that
+ * was added since, which would be lost on rows that lack its column.
+ */
 const storeAll = Effect.fnUntraced(function* <A, E, R>(
   target: Target<A, E, R>,
-  work: Work,
-  rows: ReadonlyArray<unknown>
+  given: Work,
+  rows: ReadonlyArray<unknown>,
+  isRemembered: boolean
 ): Effect.fn.Return<number, OperationError, R> {
-  const seen: Upsert.Seen = new Map()
-  const first = yield* cut(work, rows, 1, seen)
+  let work = given
+  let seen: Upsert.Seen = new Map()
+  let first = yield* cut(work, rows, 1, seen)
+  if (isRemembered && (first.rows < rows.length || Piece.isMixed(first))) {
+    work = { ...given, columns: yield* Statement.look(target) }
+    seen = new Map()
+    first = yield* cut(work, rows, 1, seen)
+  }
   if (first.rows === rows.length && first.groups.size === 1) {
     return yield* send(target, yield* write(target, work, first), work.place)
   }
@@ -144,14 +155,16 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   const rows = yield* target.translation.stored(given)
   const known = yield* Statement.remembered(target)
   if (known === undefined) {
-    return yield* storeAll(target, { place, columns: yield* Statement.look(target), plan }, rows)
+    return yield* storeAll(target, { place, columns: yield* Statement.look(target), plan }, rows, false)
   }
-  return yield* Effect.catch(storeAll(target, { place, columns: known, plan }, rows), (error) =>
+  return yield* Effect.catch(storeAll(target, { place, columns: known, plan }, rows, true), (error) =>
     Statement.mayBeStale(error)
       ? Effect.matchEffect(Statement.look(target), {
           onFailure: () => Effect.fail(error),
           onSuccess: (columns) =>
-            equal(columns, known) ? Effect.fail(error) : storeAll(target, { place, columns, plan }, rows)
+            equal(columns, known)
+              ? Effect.fail(error)
+              : storeAll(target, { place, columns, plan }, rows, false)
         })
       : Effect.fail(error)
   )

@@ -34,7 +34,7 @@ export const described = (value: unknown): string => {
   if (IdentifierId in value) return "a handle"
   if (isPlain(value)) return "an object"
   const maker: unknown = value.constructor
-  return typeof maker === "function" && maker.name !== ""
+  return typeof maker === "function" && maker.name !== "" && maker !== Object
     ? `a ${maker.name}`
     : "an object with a prototype of its own"
 }

@@ -58,6 +58,12 @@ export const make = (place: string, columns: Columns, exact: boolean): Piece => 
 
 export const isFull = (piece: Piece): boolean => piece.rows >= mostRows || piece.bytes >= mostBytes
 
+/** Whether a row lacks a column that another row of its group names. */
+export const isMixed = (piece: Piece): boolean => {
+  for (const group of piece.groups.values()) if (group.shapes > 1) return true
+  return false
+}
+
 /** The bytes of a value, estimated. */
 export const sizeOf = (value: unknown): number => {
   if (typeof value === "string") return value.length
