@@ -218,8 +218,10 @@ const tellOther = (error: SqlError, at: At): SqlError => {
  *          ^
  * ```
  */
-export const tell = (error: SqlError, at: At = {}): SqlError => {
+export const tell = (error: SqlError, about: At = {}): SqlError => {
   if (isTold(error)) return error
+  // A connection that cannot be had is nobody's statement, and was told no parameter.
+  const at = error.reason.operation === "connect" ? { ...about, text: undefined, params: undefined } : about
   const { cause } = error.reason
   // Sockets' errors have a code too, but only a server says how severe it is.
   const code = stringOf(cause, "severity") === undefined ? undefined : stringOf(cause, "code")

@@ -133,6 +133,20 @@ it.effect(
     })
 )
 
+it.effect("a connection that cannot be had is not the fault of the statement that needed it", () =>
+  Effect.gen(function* () {
+    const settings = { ...server(), database: "shpo" }
+    const error = yield* unreachable(settings, {
+      server: "db:5432/shpo",
+      text: "select $1",
+      params: ["shpo"]
+    })
+    expect(error.message).toBe(
+      'database "shpo" does not exist (SQLSTATE 3D000 invalid_catalog_name)\nServer: db:5432/shpo'
+    )
+  })
+)
+
 it.effect("a role that does not exist", () =>
   Effect.gen(function* () {
     const error = yield* unreachable({ ...server(), username: "nobody_here" })
