@@ -32,7 +32,8 @@ export const arrayLiteral = (writing: Writing, value: unknown, element: number):
   if (values === undefined) {
     return fail(writing, `is ${nameOf(value)}, and the server expects an array of ${type?.name ?? "values"}`)
   }
-  const isFlat = takesArray(type)
+  // An array as an element: json, a vector, a domain over an array.
+  const isFlat = takesArray(type) || type?.kind === "array"
   const delimiter = type?.delimiter ?? ","
   const shape: Array<number> = []
   let leafDepth = -1

@@ -1,0 +1,135 @@
+/**
+ * Every type of `pg_type`, with its edge values: what it becomes, and that it goes back in as it came.
+ */
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { json } from "../src/Sql.ts"
+import { database } from "./support/database.ts"
+import { type Typed, typed } from "./support/typed.ts"
+import { equal, type Plan, plans, schema } from "./support/types.ts"
+
+/** An array or a composite equals its parts, read one by one. */
+const partsTold = Effect.fnUntraced(function* (
+  session: Typed,
+  plan: Plan,
+  expression: string,
+  value: unknown
+) {
+  if (plan.parts === undefined || value === null) return undefined
+  const once = `with once as materialized (select ${expression} as v)`
+  if (plan.parts === "attributes") {
+    const [row] = yield* session.run(`${once} select v as "the value", (v).* from once`)
+    const { "the value": whole, ...attributes } = row ?? {}
+    return equal(whole, attributes)
+      ? undefined
+      : `is ${JSON.stringify(whole)}, its attributes are ${JSON.stringify(attributes)}`
+  }
+  const rows = yield* session.run(
+    `${once} select v as value, u as element, array_ndims(v) as depth from once, unnest(v) as u`
+  )
+  const whole = rows[0]?.value
+  const flat = Array.isArray(whole) ? whole.flat(Number(rows[0]?.depth) - 1) : []
+  return equal(
+    flat.map(emptied),
+    rows.map((row) => emptied(row.element))
+  )
+    ? undefined
+    : `is ${JSON.stringify(value).slice(0, 300)}, its elements are ${JSON.stringify(rows).slice(0, 300)}`
+})
+
+/** A composite of NULLs that came out of a set is a NULL or a row of NULLs, as the server likes. */
+const emptied = (value: unknown): unknown =>
+  typeof value === "object" &&
+  value !== null &&
+  !(value instanceof Date) &&
+  !(value instanceof Uint8Array) &&
+  !Array.isArray(value) &&
+  Object.values(value).every((inner) => inner === null)
+    ? null
+    : value
+
+/** The value itself and its text, in one statement. */
+const read = Effect.fnUntraced(function* (session: Typed, plan: Plan) {
+  const failures: Array<string> = []
+  for (const expression of plan.expressions) {
+    const [row] = yield* session.run(
+      `select v as value, v::text as text from (select ${expression} as v) as _`
+    )
+    const told = plan.told(row?.value, row?.text) ?? (yield* partsTold(session, plan, expression, row?.value))
+    if (told !== undefined) failures.push(`${plan.name}: ${expression.slice(0, 200)}: ${told}`)
+  }
+  return failures
+})
+
+/** What the server itself does not store or take is no loss: pseudo-types, and types whose input it refuses. */
+const notTaken = /pseudo-type|cannot accept a value of type|more than one function named/
+
+const isJson = (plan: Plan): boolean => /jsonb?"?$/.test(plan.name)
+
+/** A json string is told from json text by `PG.json`: the one value that does not go back as it is. */
+const sent = (plan: Plan, value: unknown): unknown =>
+  isJson(plan) && typeof value === "string" ? json(value) : value
+
+/** Lower bounds of an array are not kept. */
+const withoutBounds = (text: unknown): unknown =>
+  typeof text === "string" ? text.replaceAll(/(^|")(?:\[-?\d+:-?\d+\])+=/g, "$1") : text
+
+const goesBack = Effect.fnUntraced(function* (session: Typed, plan: Plan) {
+  const failures: Array<string> = []
+  const table = `back_${plan.oid}`
+  const created = yield* Effect.result(session.connection.query(`create table ${table} (v ${plan.name})`))
+  if (created._tag === "Failure")
+    return notTaken.test(String(created.failure.reason.cause))
+      ? []
+      : [`${plan.name}: ${created.failure.reason.cause}`]
+  for (const expression of plan.expressions) {
+    const source = `with once as materialized (select ${expression} as v)`
+    const [row] = yield* session.run(`${source} select v, v::text as text from once`)
+    const insert = `insert into ${table} values ($1) returning v, v::text as text`
+    const types = yield* session.expected(insert)
+    const bound = yield* Effect.fromResult(session.codec.bindTyped([sent(plan, row?.v)], types))
+    const result = yield* Effect.result(session.connection.query(insert, bound))
+    const told =
+      result._tag === "Failure"
+        ? String(result.failure.reason.cause)
+        : withoutBounds(result.success.rows[0]?.text) === withoutBounds(row?.text) ||
+            (isJson(plan) && equal(result.success.rows[0]?.v, row?.v))
+          ? undefined
+          : `came back as ${String(result.success.rows[0]?.text).slice(0, 200)}, was ${String(row?.text).slice(0, 200)}`
+    if (told !== undefined && !notTaken.test(told))
+      failures.push(`${plan.name}: ${expression.slice(0, 200)}: ${told}`)
+  }
+  yield* session.run(`drop table ${table}`)
+  return failures
+})
+
+const dependsOnZone = (name: string): boolean => /time|tstz/.test(name)
+
+const impossible =
+  /cannot accept a value|cannot cast|no binary output function|malformed array literal|NUMA|unrecognized key word/
+
+for (const zone of ["UTC", "Europe/Warsaw", "America/Los_Angeles"]) {
+  it.effect(`every type decodes, in a session in ${zone}`, () =>
+    Effect.gen(function* () {
+      const db = yield* database()
+      yield* schema(db.witness)
+      const session = yield* typed(db.settings, {}, { startupParameters: { TimeZone: zone } })
+      const { producible, unproducible } = yield* plans(session, zone === "UTC" ? () => true : dependsOnZone)
+      const failures = yield* Effect.forEach(producible, (plan) => read(session, plan))
+      expect(failures.flat()).toEqual([])
+      // What no session can produce is told by the server, in its own words.
+      for (const { name, reason } of unproducible) expect(`${name}: ${reason}`).toMatch(impossible)
+    })
+  )
+}
+
+it.effect("every type goes back in as it came", () =>
+  Effect.gen(function* () {
+    const db = yield* database()
+    yield* schema(db.witness)
+    const session = yield* typed(db.settings, { timestamp: "string" })
+    const { producible } = yield* plans(session)
+    const failures = yield* Effect.forEach(producible, (plan) => goesBack(session, plan))
+    expect(failures.flat()).toEqual([])
+  })
+)
