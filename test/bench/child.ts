@@ -2,6 +2,8 @@
  * The process in which one peer runs one workload. It takes one JSON command per line on stdin and answers each with
  * one JSON line on stdout.
  */
+import * as fs from "node:fs"
+import { Session } from "node:inspector/promises"
 import * as readline from "node:readline"
 import type { Operation, Sizes, Target } from "./data.ts"
 import { type Load, startMeter } from "./meter.ts"
@@ -14,6 +16,8 @@ export interface Assignment {
   readonly target: Target
   readonly sizes: Sizes
   readonly load: Load
+  /** File for a CPU profile of the last round. */
+  readonly profile: string | undefined
 }
 
 export type Command =
@@ -25,6 +29,21 @@ const assignment: Assignment = JSON.parse(process.argv[2] ?? "")
 const { open }: { readonly open: Open } = await import(`./peers/${assignment.module}.js`)
 const session = await open(assignment.target, assignment.sizes, assignment.variant)
 const { load } = assignment
+
+/** Runs with the profiler on, if a profile is wanted: start-up and warming up are not in it. */
+const profiled = async <A>(work: () => Promise<A>): Promise<A> => {
+  const { profile } = assignment
+  if (profile === undefined) return await work()
+  const inspector = new Session()
+  inspector.connect()
+  await inspector.post("Profiler.enable")
+  await inspector.post("Profiler.start")
+  const answer = await work()
+  const found = await inspector.post("Profiler.stop")
+  fs.writeFileSync(profile, JSON.stringify(found.profile))
+  inspector.disconnect()
+  return answer
+}
 
 /** Each round goes on where the one before ended, so that no row is written twice. */
 let turn = 1
@@ -41,10 +60,12 @@ const obey = async (command: Command): Promise<unknown> => {
         await session.drive(warm)
         turn = warm.turn()
       }
-      const meter = startMeter(load, command.milliseconds, turn)
-      await session.drive(meter)
-      turn = meter.turn()
-      return meter.read()
+      return await profiled(async () => {
+        const meter = startMeter(load, command.milliseconds, turn)
+        await session.drive(meter)
+        turn = meter.turn()
+        return meter.read()
+      })
     }
   }
 }

@@ -104,7 +104,7 @@ for (const suite of chosenSuites) {
 }
 if (context.profiles !== undefined) {
   const files = fs.readdirSync(context.profiles).filter((name) => name.endsWith(".cpuprofile"))
-  for (const name of files) console.log(summarize(path.join(context.profiles, name)))
+  for (const name of files.sort()) console.log(summarize(path.join(context.profiles, name)))
 }
 proxy.kill()
 await admin.end()

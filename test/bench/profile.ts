@@ -26,7 +26,7 @@ const most = (totals: ReadonlyMap<string, number>, count: number, total: number)
     .map(([name, time]) => `${((100 * time) / total).toFixed(1).padStart(6)} %  ${name}`)
     .join("\n")
 
-/** Shares are of the time that is neither idle nor start-up of the program. */
+/** Shares are of the time that JavaScript ran. */
 export const summarize = (file: string, count = 40): string => {
   const profile: Profile = JSON.parse(fs.readFileSync(file, "utf8"))
   const frames = new Map(profile.nodes.map((node) => [node.id, node.callFrame]))

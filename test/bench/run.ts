@@ -86,20 +86,15 @@ export const startChild = (entry: PeerEntry, workload: Workload, context: Contex
     variant: entry.variant,
     target: workload.link ? context.linked : context.target,
     sizes: context.sizes,
-    load: workload.load
+    load: workload.load,
+    profile:
+      context.profiles === undefined
+        ? undefined
+        : path.join(context.profiles, `${workload.name}.${entry.name}.cpuprofile`)
   }
-  const profile =
-    context.profiles === undefined
-      ? []
-      : [
-          "--cpu-prof",
-          `--cpu-prof-dir=${context.profiles}`,
-          `--cpu-prof-name=${workload.name}.${entry.name}.cpuprofile`
-        ]
   const [command, args] =
     entry.kind === "node"
       ? pinned(context.cores.load, process.execPath, [
-          ...profile,
           path.join(context.built, "test/bench/child.js"),
           JSON.stringify(assignment)
         ])
