@@ -8,7 +8,7 @@
  */
 import type { SqlError } from "effect/sql/SqlError"
 import { conditionOf } from "./error/Conditions.ts"
-import { describe, storyOf, stringOf } from "./error/Driver.ts"
+import { describe, isOwn, storyOf, stringOf } from "./error/Driver.ts"
 import { excerpt, indexOf } from "./error/Excerpt.ts"
 import { type Marked, withoutPasswords } from "./error/Literals.ts"
 import { nearest } from "./error/Nearest.ts"
@@ -16,6 +16,7 @@ import { fieldsOf, finish, isTold } from "./error/Print.ts"
 import { adviceOf, reasonOf, type Tag, tagOf } from "./error/Reason.ts"
 import * as Redact from "./error/Redact.ts"
 import { valuesOf } from "./error/Values.ts"
+import { PoolError } from "./PoolError.ts"
 
 /** What the error is about; all of it is optional, and each thing given makes the message clearer. */
 export interface At {
@@ -192,6 +193,22 @@ const tellOther = (error: SqlError, at: At): SqlError => {
   )
 }
 
+/** What the package found out itself is told already; `text` is added where it is about one. */
+const tellOwn = (error: SqlError, at: At): SqlError => {
+  const { _tag, cause, message = "", operation } = error.reason
+  const code = stringOf(cause, "code")
+  const said = message.replaceAll(/\bPg(?:Connection|Client): /g, "")
+  const about = operation === undefined || operation === "query" ? at.text : undefined
+  return finish(
+    (message) => reasonOf(_tag, { cause: fieldsOf(said, { code }), message, operation }, undefined),
+    [
+      said,
+      statement(at, about === undefined ? undefined : withoutPasswords({ text: about, index: undefined }))
+    ],
+    error.isRetryable
+  )
+}
+
 /**
  * The error with the whole story as its message and the reason that fits best; never with a parameter's value. An error that
  * was told before comes back as it is.
@@ -223,6 +240,9 @@ export const tell = (error: SqlError, about: At = {}): SqlError => {
   // A connection that cannot be had is nobody's statement, and was told no parameter.
   const at = error.reason.operation === "connect" ? { ...about, text: undefined, params: undefined } : about
   const { cause } = error.reason
+  if (isOwn(error) && error.reason.operation !== "connect") {
+    return cause instanceof PoolError ? error : tellOwn(error, at)
+  }
   // Sockets' errors have a code too, but only a server says how severe it is.
   const code = stringOf(cause, "severity") === undefined ? undefined : stringOf(cause, "code")
   if (code !== undefined) return tellServer(error, cause, code, at)

@@ -8,6 +8,7 @@ import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { ConnectionError, SqlError, UnknownError } from "effect/sql/SqlError"
+import { PoolError } from "../src/PoolError.ts"
 import { tell } from "../src/ServerError.ts"
 import { database, eventually, server } from "./support/database.ts"
 import { teller, unreachable } from "./support/telling.ts"
@@ -269,6 +270,35 @@ it("an error that is neither the server's nor the socket's keeps what is constan
     Statement:
       select $1"
   `)
+})
+
+it("what the package itself found out keeps its words", () => {
+  const own = (operation: string, message: string, cause: unknown) =>
+    tell(new SqlError({ reason: new ConnectionError({ cause, message, operation }) }), {
+      text: "update users set name = $1",
+      params: ["hunter2"],
+      server: "db:5432/shop"
+    })
+  const fatal = Object.assign(new Error("terminating connection"), { severity: "FATAL", code: "57P01" })
+  expect(own("commit", "It is unknown whether the transaction took effect: look first.", fatal).message).toBe(
+    "It is unknown whether the transaction took effect: look first."
+  )
+  expect(own("query", "The value is past the largest safe integer.", undefined).message).toBe(
+    "The value is past the largest safe integer.\nStatement:\n  update users set name = $1"
+  )
+  const late = Object.assign(new Error("Opening took longer than connectTimeout, 5000 ms"), {
+    code: "ETIMEDOUT"
+  })
+  expect(own("connect", "Opening a connection timed out", late).message).toBe(
+    "Could not connect to db:5432/shop: opening took longer than connectTimeout, 5000 ms (ETIMEDOUT).\n" +
+      "Check the settings host and port and what filters traffic on the way, or raise connectTimeout."
+  )
+  const refused = Object.assign(new Error("connect"), { code: "ECONNREFUSED", syscall: "connect" })
+  expect(own("connect", "The connection could not be opened", refused).message).toContain(
+    "nothing listens there (ECONNREFUSED)"
+  )
+  const pool = new PoolError({ reason: { _tag: "StatementRefused" }, message: "No." })
+  expect(own("acquire", "No.", pool).reason.cause).toBe(pool)
 })
 
 it("an error that was told is told once", () => {

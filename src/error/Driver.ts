@@ -36,7 +36,8 @@ const refusals: { readonly [code: string]: readonly [what: string, advice: strin
   EACCES: ["the socket may not be opened", "Check the rights of the socket's folder."]
 }
 
-const isCertificate = (code: string): boolean => /CERT|SIGNED|LEAF_SIGNATURE|ERR_TLS|ERR_SSL/.test(code)
+const isCertificate = (code: string): boolean => /CERT|SIGNED|LEAF_SIGNATURE/.test(code)
+const isHandshake = (code: string): boolean => /^(?:ERR_TLS|ERR_SSL|EPROTO)/.test(code)
 
 const unknownOutcome = "Whether the statement took effect is not known: repeat it only if that does no harm."
 
@@ -71,14 +72,20 @@ const encoding = (cause: unknown, params: ReadonlyArray<unknown> | undefined): S
   }
 }
 
-const connecting = (code: string | undefined, server: string): Story => {
+/** Words of the package itself, which hold no value: the driver's all begin with its name. */
+export const isOwn = ({ reason }: SqlError): boolean =>
+  reason.message !== undefined && reason.message !== "" && !/^Pg\w+: /.test(reason.message)
+
+const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`
+
+const connecting = (code: string | undefined, server: string, own = ""): Story => {
   const [what, advice] = (code === undefined ? undefined : refusals[code]) ?? [
     "the connection broke off",
     undefined
   ]
   return {
     tag: "ConnectionError",
-    message: `Could not connect to ${server}: ${what}${code === undefined ? "" : ` (${code})`}.`,
+    message: `Could not connect to ${server}: ${own === "" ? what : lowerFirst(own)}${code === undefined ? "" : ` (${code})`}.`,
     advice,
     code
   }
@@ -103,6 +110,12 @@ export const storyOf = (
       `The TLS certificate of ${server} was not accepted (${code}).`,
       "Give the authority that signed it, ssl: { ca }, and connect to a name that it is made out to."
     )
+  }
+  if (code !== undefined && isHandshake(code)) {
+    return story("ConnectionError", `${server} and this program could not agree on TLS (${code}).`)
+  }
+  if (reason.operation === "connect" && isOwn(error)) {
+    return connecting(code, server, stringOf(cause, "syscall") === undefined ? causeSaid : "")
   }
   if (reason._tag === "AuthenticationError") {
     if (said === "No password configured") {

@@ -65,7 +65,7 @@ export const finish = (
   const why = reason(parts.filter((part) => part !== undefined && part !== "").join("\n"))
   const error = new SqlError({ reason: why })
   Error.stackTraceLimit = limit
-  if (!retryable) hide(why, { isRetryable: false })
+  if (why.isRetryable && !retryable) hide(why, { isRetryable: false })
   printPlainly(why, why._tag)
   printPlainly(error, "SqlError")
   // Printers of every kind follow `cause` and what can be enumerated, and would tell the story again and again.
