@@ -29,6 +29,10 @@ type Part<T> =
         ? string
         : { readonly [K in keyof Present<T>]?: unknown } | Json
 
+/** A pattern, for columns that may be text: a schema may have made something else of it. */
+type Pattern<T> =
+  Present<T> extends number | bigint | boolean | Date | Uint8Array | ReadonlyArray<unknown> ? never : string
+
 /** The operators on a column, as in pymongo; several on one column are joined by "and". */
 export interface Operators<T> {
   /** Equal; `null` is `IS NULL`. */
@@ -44,11 +48,11 @@ export interface Operators<T> {
   /** None of these values; `[]` keeps every row. As in SQL, with any value rows where the column is NULL are not kept. */
   readonly $nin?: ReadonlyArray<Written<Exclude<T, undefined>> | null>
   /** SQL's `LIKE`: `%` for any characters, `_` for one. */
-  readonly $like?: unknown extends T ? string : Present<T> extends string ? string : never
+  readonly $like?: Pattern<T>
   /** `LIKE` in which case does not matter. */
-  readonly $ilike?: unknown extends T ? string : Present<T> extends string ? string : never
+  readonly $ilike?: Pattern<T>
   /** A regular expression in Postgres' own syntax (`~`), somewhere in the column's text. */
-  readonly $regex?: unknown extends T ? string : Present<T> extends string ? string : never
+  readonly $regex?: Pattern<T>
   readonly $isNull?: boolean
   /** `@>`: an array column that holds all of these elements, a jsonb column that holds this part. */
   readonly $contains?: unknown extends T ? unknown : Part<T>

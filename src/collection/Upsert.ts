@@ -65,25 +65,29 @@ export const conflict = (
       )
 }
 
-const integers: ReadonlySet<string> = new Set(
-  ["int2", "int4", "int8", "oid"].map((type) => `pg_catalog.${type}`)
-)
+const oids = { integers: new Set([20, 21, 23, 26]), numeric: 1700, uuid: 2950 }
+
+/** Digits without the zeros that say nothing. */
+const canonical = (digits: string): string => {
+  const whole = digits.replace(/^0+(?=\d)/, "")
+  return whole.includes(".") ? whole.replace(/\.?0+$/, "") : whole
+}
 
 /** A key's part such that equal parts are equal to Postgres. Unequal parts may be equal to it too, in a type not known here. */
-const partOf = (value: unknown, type: string | undefined): string => {
-  if (typeof value === "number") return `${Number.isInteger(value) ? "integer" : "number"} ${value}`
+const partOf = (value: unknown, type: number | undefined): string => {
+  if (typeof value === "number" && type !== oids.numeric) {
+    return `${Number.isInteger(value) ? "integer" : "number"} ${value}`
+  }
   if (value instanceof Date) return `date ${value.getTime()}`
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString("hex")}`
-  if (type !== undefined && integers.has(type) && /^[+-]?\d+$/.test(String(value)))
-    return `integer ${BigInt(String(value).replace("+", ""))}`
-  if (type === "pg_catalog.uuid") return `uuid ${String(value).toLowerCase().replaceAll(/[{}-]/g, "")}`
-  if (type === "pg_catalog.numeric" && /^\d+(\.\d+)?$/.test(String(value))) {
-    return `numeric ${String(value)
-      .replace(/^0+(?=\d)/, "")
-      .replace(/(\.\d*?)0+$/, "$1")
-      .replace(/\.$/, "")}`
+  if (typeof value === "object") return `json ${JSON.stringify(value)}`
+  const text = String(value)
+  if (type !== undefined && oids.integers.has(type) && /^[+-]?\d+$/.test(text)) {
+    return `integer ${BigInt(text.replace("+", ""))}`
   }
-  return typeof value === "object" ? `json ${JSON.stringify(value)}` : `${typeof value} ${String(value)}`
+  if (type === oids.uuid) return `uuid ${text.toLowerCase().replaceAll(/[{}-]/g, "")}`
+  if (type === oids.numeric && /^\d+(\.\d+)?$/.test(text)) return `numeric ${canonical(text)}`
+  return `${typeof value} ${text}`
 }
 
 /** The rows met so far by their key. */
@@ -106,7 +110,7 @@ export const repeated = (
   for (const name of plan.on) {
     const value = Object.hasOwn(row, name) ? row[name] : undefined
     if (value === undefined || value === null) return undefined
-    parts.push(partOf(value, columns.get(name)?.type))
+    parts.push(partOf(value, columns.get(name)?.oid))
   }
   const key = parts.length === 1 ? parts[0]! : JSON.stringify(parts)
   const earlier = seen.get(key)

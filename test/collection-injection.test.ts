@@ -1,0 +1,242 @@
+/**
+ * No input changes the shape of a statement: not a value, a column, a table's name, an operator or an option.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { PG, PoolRegistry } from "effect-global-pool"
+import * as fc from "fast-check"
+import * as Change from "../src/collection/Change.ts"
+import type { Parsed, Site } from "../src/collection/Draft.ts"
+import * as Filter from "../src/collection/Filter.ts"
+import * as Find from "../src/collection/Find.ts"
+import * as Write from "../src/collection/Write.ts"
+import { quoteTable } from "../src/Sql.ts"
+import { withDatabase } from "./support/handle.ts"
+
+const classics = [
+  "'; drop table users; --",
+  '"; drop table users; --',
+  'x" or 1=1 --',
+  "' or '1'='1",
+  "1; delete from users",
+  "\\'; drop table users; --",
+  "$1",
+  "$$; drop table users; $$",
+  "/* */",
+  "*/ or true /*",
+  "x') or ('1'='1",
+  "%' or 'a'='a",
+  "ｓｅｌｅｃｔ",
+  "＇ or 1=1",
+  "\u2028",
+  "admin'--",
+  'a"."b',
+  'U&"\\0022"'
+]
+
+const hostile = fc.oneof(
+  fc.constantFrom(...classics),
+  fc.string({
+    unit: fc.constantFrom("'", '"', "\\", ";", "-", "/", "*", "$", "1", " ", "(", ")", ".", "a", "\n"),
+    minLength: 1
+  }),
+  fc.string({ unit: "grapheme", minLength: 1 }),
+  fc.string({ unit: "binary", minLength: 1 })
+)
+
+/** A name's and a value's counterpart that could do no harm. */
+interface Words {
+  readonly name: (given: string) => string
+  readonly value: (given: string) => string
+}
+
+const asGiven: Words = { name: (given) => given, value: (given) => given }
+const harmless: Words = { name: () => "n", value: () => "v" }
+
+type Plan = (words: Words) => unknown
+
+const operators = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$like", "$ilike", "$regex", "$contains"]
+
+const condition: fc.Arbitrary<Plan> = fc.oneof(
+  hostile.map(
+    (value): Plan =>
+      (words) =>
+        words.value(value)
+  ),
+  fc.constant<Plan>(() => null),
+  fc.tuple(fc.constantFrom(...operators), hostile).map(
+    ([operator, value]): Plan =>
+      (words) => ({ [operator]: words.value(value) })
+  ),
+  fc.tuple(fc.constantFrom("$in", "$nin"), fc.array(hostile, { maxLength: 3 })).map(
+    ([operator, values]): Plan =>
+      (words) => ({ [operator]: values.map(words.value) })
+  )
+)
+
+/** A filter of one column for each name, so that the names may become equal. */
+const filters = fc.letrec<{ filter: Plan }>((tie) => ({
+  filter: fc.oneof(
+    { maxDepth: 3 },
+    fc
+      .tuple(
+        hostile.filter((name) => !name.startsWith("$")),
+        condition
+      )
+      .map(
+        ([name, inner]): Plan =>
+          (words) => ({ [words.name(name)]: inner(words) })
+      ),
+    fc.array(tie("filter"), { maxLength: 3 }).map(
+      (of): Plan =>
+        (words) => ({ $and: of.map((inner) => inner(words)) })
+    ),
+    fc.array(tie("filter"), { maxLength: 3 }).map(
+      (of): Plan =>
+        (words) => ({ $or: of.map((inner) => inner(words)) })
+    ),
+    tie("filter").map(
+      (of): Plan =>
+        (words) => ({ $not: of(words) })
+    )
+  )
+})).filter
+
+/** A statement's text with each quoted name made the same; `undefined` for what was refused. */
+const shape = (compiled: Parsed<{ readonly text: string; readonly params: ReadonlyArray<unknown> }>) =>
+  Result.isFailure(compiled)
+    ? undefined
+    : {
+        text: compiled.success.text.replace(/"(?:[^"]|"")*"/g, '"n"'),
+        params: compiled.success.params.length
+      }
+
+/** All that may stand in a statement beside quoted names. */
+const known = /^[a-z\s$0-9()=<>~@*,.+"]*$/
+
+const sameShape = (
+  table: string,
+  compile: (
+    site: Site,
+    words: Words
+  ) => Parsed<{ readonly text: string; readonly params: ReadonlyArray<unknown> }>
+) => {
+  const site = (table: string): Site => ({ place: "t.find", table: quoteTable(table), columns: new Map() })
+  const given = shape(compile(site(table.replaceAll(".", "")), asGiven))
+  if (given === undefined) return
+  assert.deepStrictEqual(given, shape(compile(site("n"), harmless)))
+  assert.match(given.text, known)
+}
+
+describe("the shape of a statement is that of harmless words", () => {
+  const numRuns = 1000
+
+  it("for names and values in filters, options and a table's name", () => {
+    fc.assert(
+      fc.property(filters, hostile, hostile, hostile, (filter, table, column, order) =>
+        sameShape(table, (site, words) =>
+          Result.gen(function* () {
+            const condition = yield* Filter.parse(filter(words), site.place)
+            const given = {
+              columns: [words.name(column)],
+              orderBy: { [words.name(order)]: "desc" },
+              limit: 1
+            }
+            const options = yield* Find.parseOptions(given, Object.keys(given), site.place)
+            return yield* Find.find(site, condition, options)
+          })
+        )
+      ),
+      { numRuns }
+    )
+  })
+
+  it("for names and values in changes and rows", () => {
+    fc.assert(
+      fc.property(hostile, hostile, hostile, (table, column, value) => {
+        const entries = (words: Words) => [[words.name(column), words.value(value)]] as const
+        sameShape(table, (site, words) => Write.insert(site, entries(words)))
+        sameShape(table, (site, words) => {
+          const names = [words.name(column)]
+          return Write.upsert(site, entries(words), { on: names, update: names })
+        })
+        sameShape(table, (site, words) =>
+          Result.gen(function* () {
+            const changes = yield* Change.parse(Object.fromEntries(entries(words)), site.place)
+            return yield* Write.update(site, Filter.everyRow, changes)
+          })
+        )
+        sameShape(table, (site, words) => Find.distinct(site, words.name(column), Filter.everyRow))
+      }),
+      { numRuns }
+    )
+  })
+
+  it("or else the statement is refused: a NUL would end it, and an operator is none of ours", () => {
+    fc.assert(
+      fc.property(hostile, hostile, (before, after) => {
+        const site: Site = { place: "t.find", table: '"t"', columns: new Map() }
+        const name = `${before}\0${after}`.replace(/^\$/, "x")
+        assert.isTrue(Result.isFailure(Write.insert(site, [[name, 1]])))
+        assert.isTrue(Result.isFailure(Find.distinct(site, name, Filter.everyRow)))
+        const operator = `$${after}`
+        if (![...operators, "$in", "$nin", "$isNull"].includes(operator)) {
+          assert.isTrue(Result.isFailure(Filter.parse({ a: { [operator]: 1 } }, "t.find")))
+        }
+      }),
+      { numRuns: 300 }
+    )
+  })
+})
+
+const users = [
+  "create table users (id int primary key, name text)",
+  "insert into users values (1, 'Ann'), (2, 'Bob')"
+]
+
+withDatabase("the server takes hostile words for what they are", users, ({ pgdb, witness }) =>
+  Effect.gen(function* () {
+    const table = pgdb.table("users")
+    const words = [
+      ...classics,
+      ...fc.sample(
+        hostile.filter((word) => !word.includes("\0")),
+        40
+      )
+    ]
+    for (const word of words) {
+      const stored = word.replace(/[\uD800-\uDFFF]/g, "")
+      assert.deepStrictEqual(yield* table.find({ name: stored }), [])
+      assert.strictEqual(yield* table.delete({ name: { $in: [stored] } }), 0)
+      assert.deepStrictEqual(yield* table.insert({ id: 3, name: stored }), { id: 3, name: stored })
+      assert.strictEqual(yield* table.insertMany([{ id: 4, name: stored }]), 1)
+      assert.strictEqual(yield* table.upsert([{ id: 4, name: stored }], { on: "id" }), 1)
+      assert.strictEqual(yield* table.update({ name: stored }, { name: stored }), 2)
+      assert.strictEqual(yield* table.delete({ id: { $gt: 2 }, name: stored }), 2)
+      if (word.startsWith("$")) continue
+      const asName: ReadonlyArray<Effect.Effect<unknown, PG.OperationError, PoolRegistry>> = [
+        table.find({ [word]: 1 }),
+        table.find({}, { columns: [word] }),
+        table.find({}, { orderBy: { [word]: "asc" } }),
+        table.insert({ [word]: 1 }),
+        table.insertMany([{ [word]: 1 }]),
+        table.update({}, { [word]: 1 }),
+        table.delete({ [word]: 1 }),
+        table.distinct(word),
+        table.upsert({ id: 1 }, { on: word }),
+        table.upsert([{ id: 1 }], { on: word }),
+        pgdb.table(word.replaceAll(".", "")).delete({})
+      ]
+      for (const effect of asName) {
+        const { message } = yield* Effect.flip(effect)
+        assert.match(message, /42703|42P01|42602/)
+      }
+    }
+    const rows = yield* witness.query("select id, name from users order by id")
+    assert.deepStrictEqual(rows, [
+      { id: 1, name: "Ann" },
+      { id: 2, name: "Bob" }
+    ])
+  })
+)
