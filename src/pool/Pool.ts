@@ -22,6 +22,7 @@ import * as Cost from "./Cost.ts"
 import * as Held from "./Held.ts"
 import type * as Limit from "./Limit.ts"
 import * as Lines from "./Lines.ts"
+import * as Nearby from "./Nearby.ts"
 import * as Overload from "./Overload.ts"
 
 /** A pool as it is at one moment. `waiting` counts calls that wait for a connection. */
@@ -158,7 +159,11 @@ export const make = Effect.fnUntraced(function* (
       // The server or the network ended it. While a caller has it, that caller's exit takes it off the books.
       if (member !== undefined && member.live === 0 && !member.closing) remove(member, false)
     }
-    return restore(Connection.open(settings, codec, onEnd)).pipe(
+    return restore(
+      Effect.catchTag(Connection.open(settings, codec, onEnd), "SqlError", (error) =>
+        Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
+      )
+    ).pipe(
       Effect.tap((connection) =>
         learnt ? Effect.void : Effect.onError(restore(codec.learn(connection.query)), () => connection.close)
       ),
