@@ -6,11 +6,11 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { type Binaries, temporaryFolder } from "./Binaries.ts"
+import type { Binaries } from "./Binaries.ts"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { dataDirUnusable, startFailed } from "./EmbeddedPostgresError.ts"
 import { type Guard, guard as makeGuard } from "./Guard.ts"
-import { canReach, type Identity, isRoot } from "./Identity.ts"
+import { canReach, type Identity, isRoot, temporaryFolder } from "./Identity.ts"
 import * as Process from "./Process.ts"
 
 export interface DataDirectory {

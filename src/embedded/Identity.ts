@@ -6,6 +6,7 @@
  */
 import { execFile } from "node:child_process"
 import * as Fs from "node:fs/promises"
+import * as Os from "node:os"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
@@ -51,4 +52,12 @@ export const canReach = async (path: string, identity: Identity | undefined): Pr
     if (((mode >> shift) & execute) === 0) return false
     if (directory === Path.dirname(directory)) return true
   }
+}
+
+/** A folder for files that the server's user can reach too. */
+export const temporaryFolder = async (identity: Identity | undefined): Promise<string> => {
+  for (const folder of [Os.tmpdir(), "/tmp", "/var/tmp"]) {
+    if (await canReach(folder, identity).catch(() => false)) return folder
+  }
+  throw new Error("The server's user can reach neither the folder for temporary files nor /tmp nor /var/tmp")
 }

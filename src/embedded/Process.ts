@@ -52,11 +52,13 @@ const start = (command: Command, output: "pipe" | number): Child => {
   return { process: child, closed, error: () => failure }
 }
 
+const hints: Readonly<Record<string, string>> = {
+  ENOENT: " Its binaries need a system with glibc, which Alpine Linux is not.",
+  EACCES: " Is its folder mounted noexec? TMPDIR names another one."
+}
+
 const couldNotRun = (command: Command, cause: NodeJS.ErrnoException | undefined): EmbeddedPostgresError =>
-  startFailed(
-    `${command.file} could not be run.${cause?.code === "ENOENT" ? " Its binaries need a system with glibc, which Alpine Linux is not." : ""}`,
-    { cause }
-  )
+  startFailed(`${command.file} could not be run.${hints[cause?.code ?? ""] ?? ""}`, { cause })
 
 const hasEnded = (child: ChildProcess): boolean =>
   child.pid === undefined || child.exitCode !== null || child.signalCode !== null

@@ -5,7 +5,9 @@ import { existsSync, readFileSync } from "node:fs"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { eventually, type NeverHeld } from "./database.ts"
 
@@ -20,27 +22,36 @@ export const folder = (mode = 0o755): Effect.Effect<string, never, Scope.Scope> 
     (path) => Effect.promise(() => Fs.rm(path, { recursive: true, force: true }))
   )
 
-/** Makes a folder the one for temporary files, of this process and those that it starts, while the scope lives. */
-export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.tap(folder(), (path) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
+/** The folder for temporary files of a test file and of what it starts. */
+export class Temporary extends Context.Service<Temporary, { readonly path: string }>()("test/Temporary") {
+  static readonly layer = Layer.effect(
+    Temporary,
+    Effect.gen(function* () {
+      const path = yield* folder()
       const before = process.env.TMPDIR
       process.env.TMPDIR = path
-      return before
-    }),
-    (before) =>
-      Effect.sync(() => {
-        if (before === undefined) delete process.env.TMPDIR
-        else process.env.TMPDIR = before
-      })
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (before === undefined) delete process.env.TMPDIR
+          else process.env.TMPDIR = before
+        })
+      )
+      return { path }
+    })
   )
-)
+}
 
-/** What an embedded server has in a folder for temporary files, its binaries left out: those are shared and stay. */
-export const traces = (path: string): Effect.Effect<ReadonlyArray<string>> =>
+/** What embedded servers have in a folder for temporary files, their binaries left out: those are shared and stay. */
+export const tracesIn = (path: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.promise(async () =>
     (await Fs.readdir(path)).filter((name) => /^effect-global-pool-(?!embedded-postgres)/.test(name))
   )
+
+/** The same for the folder of this test file. */
+export const traces: Effect.Effect<ReadonlyArray<string>, never, Temporary> = Effect.flatMap(
+  Temporary,
+  ({ path }) => tracesIn(path)
+)
 
 /** Whether a process is there and runs; one that has ended and that nobody collected does not. */
 export const isAlive = (pid: number): boolean => {

@@ -60,7 +60,7 @@ const packages: ReadonlyArray<readonly [name: string, parts: ReadonlyArray<strin
 export const platformPackage = platform
 
 /** Puts a file or folder where it is installed: a second name of the same file where that is possible, else a copy. */
-const install = async (from: string, to: string, links: boolean): Promise<void> => {
+export const install = async (from: string, to: string, links: boolean): Promise<void> => {
   const stats = await Fs.lstat(from)
   if (stats.isDirectory()) {
     await Fs.mkdir(to, { recursive: true })

@@ -44,8 +44,10 @@ export interface ProgramOptions {
   /** The user to run as, for root to choose. */
   readonly uid?: number
   readonly gid?: number
-  /** Node's own arguments in place of the TypeScript loader. */
+  /** Node's own arguments in place of those that load TypeScript. */
   readonly node?: ReadonlyArray<string>
+  /** Another `node` than the one that runs the tests. */
+  readonly executable?: string
 }
 
 const isOver = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
@@ -62,8 +64,16 @@ export const program = (
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => {
-        const { args = [], env, cwd = root, node = ["--import", loader], uid, gid } = options
-        const child = spawn(process.execPath, [...node, Path.resolve(root, file), ...args], {
+        const {
+          args = [],
+          env,
+          cwd = root,
+          node = ["--import", loader],
+          executable = process.execPath,
+          uid,
+          gid
+        } = options
+        const child = spawn(executable, [...node, Path.resolve(root, file), ...args], {
           cwd,
           env: { ...process.env, TSX_TSCONFIG_PATH: Path.join(root, "tsconfig.json"), ...env },
           // A group of its own: a signal for the group must not reach the test runner.

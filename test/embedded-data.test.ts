@@ -1,0 +1,93 @@
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { assert, layer } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Redacted from "effect/Redacted"
+import { start } from "../src/embedded/Server.ts"
+import { eventually } from "./support/database.ts"
+import { failure, query, value } from "./support/embedded-server.ts"
+import { folder, Temporary } from "./support/folder.ts"
+
+layer(Temporary.layer)("a data directory of one's own", (it) => {
+  it.effect("keeps the data from one server to the next", () =>
+    Effect.gen(function* () {
+      const dataDir = Path.join(yield* folder(), "new", "data")
+      const first = yield* Effect.scoped(
+        Effect.tap(start({ dataDir, database: "shop" }), (server) =>
+          query(server, "create table kept as select 42 as answer")
+        )
+      )
+      const second = yield* Effect.scoped(
+        Effect.tap(start({ dataDir, database: "shop" }), (server) =>
+          Effect.gen(function* () {
+            assert.strictEqual(yield* value(server, "select answer from kept"), 42)
+            assert.strictEqual(yield* value(server, "show fsync"), "on")
+          })
+        )
+      )
+      assert.strictEqual(Redacted.value(second.password), Redacted.value(first.password))
+    })
+  )
+
+  it.effect("is for one server at a time", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const server = yield* start({ dataDir })
+      const error = yield* failure({ dataDir })
+      assert.deepStrictEqual(error.reason, { _tag: "DataDirUnusable", dataDir })
+      assert.include(error.message, "is in use by another server")
+      assert.strictEqual(yield* value(server, "select 1"), 1)
+    })
+  )
+
+  it.effect("wants the password that it was set up with", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      yield* Effect.scoped(start({ dataDir, password: "first" }))
+      const other = yield* failure({ dataDir, password: "second" })
+      assert.include(other.message, "was set up with another username or password")
+      const none = yield* failure({ dataDir })
+      assert.include(none.message, "Give it as the option password")
+      for (const { reason, message } of [other, none]) {
+        assert.deepStrictEqual(reason, { _tag: "DataDirUnusable", dataDir })
+        assert.notInclude(message, "first")
+      }
+      yield* Effect.scoped(start({ dataDir, password: "first" }))
+    })
+  )
+
+  it.effect("is refused when it holds something else", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const file = Path.join(dataDir, "letter.txt")
+      yield* Effect.promise(() => Fs.writeFile(file, "dear"))
+      const error = yield* failure({ dataDir })
+      assert.include(error.message, "is not empty and holds no Postgres data")
+      assert.strictEqual(yield* Effect.promise(() => Fs.readFile(file, "utf8")), "dear")
+      const inside = yield* failure({ dataDir: file })
+      assert.strictEqual(inside.reason._tag, "DataDirUnusable")
+    })
+  )
+
+  it.effect("is refused when another version made it", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      yield* Effect.promise(() => Fs.writeFile(Path.join(dataDir, "PG_VERSION"), "9\n"))
+      const error = yield* failure({ dataDir })
+      assert.include(error.message, `The data directory ${dataDir} was made by Postgres 9`)
+    })
+  )
+
+  it.effect("is as it was when its set-up is interrupted", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const entries = Effect.promise(() => Fs.readdir(dataDir))
+      const fiber = yield* Effect.forkScoped(Effect.scoped(start({ dataDir })))
+      yield* eventually("it is being set up", entries, (names) => names.length > 0)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* entries, [])
+      yield* Effect.scoped(start({ dataDir }))
+    })
+  )
+})
