@@ -107,6 +107,7 @@ export const hex: Read<string> = (bytes, offset, size) => {
 
 /** The length of the C string at `offset`, its end not counted. */
 export const cStringSize = (bytes: Uint8Array, offset: number): number => {
-  const end = bytes.indexOf(0, offset)
-  return (end < 0 ? bytes.length : end) - offset
+  let end = offset
+  while (end < bytes.length && bytes[end] !== 0) end++
+  return end - offset
 }

@@ -2,10 +2,39 @@
  * Values made of values: arrays, composites and records, ranges and multiranges. What is inside is read by the OID that
  * the wire names, when it is read, so that a type learnt later serves statements prepared before.
  */
+import type { Read } from "./Bytes.ts"
 import { int32, uint32 } from "./Bytes.ts"
 import type { Attribute, Reader, Session } from "./Session.ts"
 import { askServer, missType, readerOf } from "./Session.ts"
 import { put } from "./System.ts"
+
+const elements = (read: Read, bytes: Uint8Array, offset: number, count: number): ReadonlyArray<unknown> => {
+  const values: Array<unknown> = new Array(count)
+  let at = offset
+  for (let index = 0; index < count; index++) {
+    const size = int32(bytes, at)
+    at += 4
+    if (size < 0) {
+      values[index] = null
+    } else {
+      values[index] = read(bytes, at, size)
+      at += size
+    }
+  }
+  return values
+}
+
+/** A flat list of values as nested arrays of these lengths. */
+const nested = (values: ReadonlyArray<unknown>, shape: ReadonlyArray<number>): ReadonlyArray<unknown> => {
+  let level = values
+  for (let depth = shape.length - 1; depth > 0; depth--) {
+    const length = shape[depth]!
+    level = Array.from({ length: level.length / length }, (_, index) =>
+      level.slice(index * length, (index + 1) * length)
+    )
+  }
+  return level
+}
 
 /** Arrays of any number of dimensions; lower bounds are not kept, NULL elements are `null`. */
 export const arrayReader = (session: Session): Reader => ({
@@ -13,26 +42,10 @@ export const arrayReader = (session: Session): Reader => ({
     const dimensions = int32(bytes, offset)
     if (dimensions === 0) return []
     const read = readerOf(session, uint32(bytes, offset + 8)).value
-    let at = offset + 12 + dimensions * 8
-    const level = (depth: number): ReadonlyArray<unknown> => {
-      const count = int32(bytes, offset + 12 + depth * 8)
-      const values: Array<unknown> = new Array(count)
-      if (depth + 1 < dimensions) {
-        for (let index = 0; index < count; index++) values[index] = level(depth + 1)
-        return values
-      }
-      for (let index = 0; index < count; index++) {
-        const size = int32(bytes, at)
-        at += 4
-        if (size < 0) values[index] = null
-        else {
-          values[index] = read(bytes, at, size)
-          at += size
-        }
-      }
-      return values
-    }
-    return level(0)
+    if (dimensions === 1) return elements(read, bytes, offset + 20, int32(bytes, offset + 12))
+    const shape = Array.from({ length: dimensions }, (_, depth) => int32(bytes, offset + 12 + depth * 8))
+    const count = shape.reduce((product, length) => product * length, 1)
+    return nested(elements(read, bytes, offset + 12 + dimensions * 8, count), shape)
   },
   text: undefined
 })
@@ -89,11 +102,22 @@ export const domainReader = (session: Session, oid: number, base: number): Reade
 
 const special = /["\\()[\],\s]/
 
-const bound = (text: string): string =>
-  text === "" || special.test(text) ? `"${text.replaceAll("\\", "\\\\").replaceAll('"', '""')}"` : text
+const quoted = (text: string): string =>
+  text.includes('"') || text.includes("\\")
+    ? `"${text.replaceAll("\\", "\\\\").replaceAll('"', '""')}"`
+    : `"${text}"`
+
+/** Texts of these numbers never need quotes as the bound of a range. */
+const plainBounds = new Set([20, 21, 23, 26, 700, 701, 1700])
+
+const boundAt = (text: Read<string>, isPlain: boolean, bytes: Uint8Array, offset: number): string => {
+  const bound = text(bytes, offset + 4, int32(bytes, offset))
+  return !isPlain && (bound === "" || special.test(bound)) ? quoted(bound) : bound
+}
 
 /** A range in the text of its type: `[1,5)`, `empty`, `(,)`. */
 export const rangeReader = (session: Session, oid: number, element: number): Reader => {
+  const isPlain = plainBounds.has(element)
   const value = (bytes: Uint8Array, offset: number, size: number): string => {
     const known = session.readers.get(element)
     if (known === undefined) {
@@ -105,15 +129,14 @@ export const rangeReader = (session: Session, oid: number, element: number): Rea
     const flags = bytes[offset]!
     if ((flags & 1) !== 0) return "empty"
     let at = offset + 1
-    const next = (isInfinite: boolean): string => {
-      if (isInfinite) return ""
-      const length = int32(bytes, at)
-      at += 4 + length
-      return bound(text(bytes, at - length, length))
+    let range = (flags & 2) !== 0 ? "[" : "("
+    if ((flags & 8) === 0) {
+      range += boundAt(text, isPlain, bytes, at)
+      at += 4 + int32(bytes, at)
     }
-    const lower = next((flags & 8) !== 0)
-    const upper = next((flags & 16) !== 0)
-    return `${(flags & 2) !== 0 ? "[" : "("}${lower},${upper}${(flags & 4) !== 0 ? "]" : ")"}`
+    range += ","
+    if ((flags & 16) === 0) range += boundAt(text, isPlain, bytes, at)
+    return range + ((flags & 4) !== 0 ? "]" : ")")
   }
   return { value, text: value }
 }

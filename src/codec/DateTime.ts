@@ -28,8 +28,18 @@ export const readDate: Read<Date | number | undefined> = (bytes, offset) => {
   return Number.isNaN(date.getTime()) ? undefined : date
 }
 
+interface DateText {
+  readonly days: number
+  readonly text: string
+  readonly era: string
+}
+
+/** The day written last: rows often share their days. */
+let latest: DateText = { days: 0, text: "2000-01-01", era: "" }
+
 /** `2024-02-29`, without the era: a year before 1 counts backwards and ends in ` BC`. */
-const dateText = (days: number): { readonly text: string; readonly era: string } => {
+const dateText = (days: number): DateText => {
+  if (latest.days === days) return latest
   const z = days + epochDays + 719_468
   const era = Math.floor(z / 146_097)
   const dayOfEra = z - era * 146_097
@@ -47,18 +57,28 @@ const dateText = (days: number): { readonly text: string; readonly era: string }
   const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
   const shown = year > 0 ? year : 1 - year
   const yearText = shown < 10_000 ? twoDigits[(shown / 100) | 0]! + twoDigits[shown % 100] : String(shown)
-  return { text: `${yearText}-${twoDigits[month]}-${twoDigits[day]}`, era: year > 0 ? "" : " BC" }
+  latest = { days, text: `${yearText}-${twoDigits[month]}-${twoDigits[day]}`, era: year > 0 ? "" : " BC" }
+  return latest
 }
 
-const fractionText = (micros: number): string =>
-  micros === 0 ? "" : `.${String(micros).padStart(6, "0").replace(/0+$/, "")}`
+/** A fraction of a second without its trailing zeros. */
+const fractionText = (micros: number): string => {
+  if (micros === 0) return ""
+  const first = (micros / 10_000) | 0
+  const second = ((micros / 100) | 0) - first * 100
+  const third = micros - first * 10_000 - second * 100
+  const text = `.${twoDigits[first]}${second === 0 && third === 0 ? "" : twoDigits[second]}${third === 0 ? "" : twoDigits[third]}`
+  return text.charCodeAt(text.length - 1) === 48 ? text.slice(0, -1) : text
+}
 
 /** `01:02:03.5` of the microseconds since midnight. */
 const timeText = (micros: number): string => {
-  const seconds = Math.floor(micros / 1_000_000)
-  return `${twoDigits[(seconds / 3600) | 0]}:${twoDigits[((seconds / 60) | 0) % 60]}:${twoDigits[seconds % 60]}${fractionText(
-    micros - seconds * 1_000_000
-  )}`
+  const seconds = (micros / 1_000_000) | 0
+  const minutes = (seconds / 60) | 0
+  const hours = (minutes / 60) | 0
+  const whole = `${twoDigits[hours]}:${twoDigits[minutes - hours * 60]}:${twoDigits[seconds - minutes * 60]}`
+  const fraction = (micros - seconds * 1_000_000) | 0
+  return fraction === 0 ? whole : whole + fractionText(fraction)
 }
 
 /** `+02`, `+05:30`, `-07:52:58` of the seconds east of UTC. */
@@ -125,12 +145,13 @@ const intervalTime = (
   if (!Number.isNaN(exact)) {
     const size = Math.abs(exact)
     const seconds = Math.floor(size / 1_000_000)
-    const hours = Math.floor(seconds / 3600)
+    const hours = (seconds / 3600) | 0
+    const rest = (seconds - hours * 3600) | 0
+    const minutes = (rest / 60) | 0
+    const fraction = (size - seconds * 1_000_000) | 0
     return {
       minus: exact < 0,
-      text: `${hours < 100 ? twoDigits[hours] : hours}:${twoDigits[Math.floor(seconds / 60) % 60]}:${
-        twoDigits[seconds % 60]
-      }${fractionText(size - seconds * 1_000_000)}`
+      text: `${hours < 100 ? twoDigits[hours] : hours}:${twoDigits[minutes]}:${twoDigits[rest - minutes * 60]}${fractionText(fraction)}`
     }
   }
   const large = bigInt64(bytes, offset)
@@ -145,6 +166,12 @@ const intervalTime = (
   }
 }
 
+/** One field of an interval behind those before it; a sign is told where the field before was negative. */
+const field = (before: string, afterMinus: boolean, value: number, unit: string): string =>
+  value === 0
+    ? before
+    : `${before}${before === "" ? "" : " "}${afterMinus && value > 0 ? "+" : ""}${value} ${unit}${value === 1 ? "" : "s"}`
+
 /**
  * An interval in the style `postgres`: `1 year 2 mons -3 days +04:05:06`. Since Postgres 17 the extreme values are
  * infinite; before it they were ordinary ones.
@@ -157,16 +184,17 @@ export const intervalText = (bytes: Uint8Array, offset: number, hasInfinity: boo
     if (infinite > 0 && days === 0x7fffffff && months === 0x7fffffff) return "infinity"
     if (infinite < 0 && days === -0x80000000 && months === -0x80000000) return "-infinity"
   }
-  let text = ""
-  let afterMinus = false
-  const part = (value: number, unit: string) => {
-    if (value === 0) return
-    text += `${text === "" ? "" : " "}${afterMinus && value > 0 ? "+" : ""}${value} ${unit}${value === 1 ? "" : "s"}`
-    afterMinus = value < 0
+  const years = (months / 12) | 0
+  let text = field("", false, years, "year")
+  let afterMinus = years < 0
+  if (months !== years * 12) {
+    text = field(text, afterMinus, months - years * 12, "mon")
+    afterMinus = months < 0
   }
-  part(Math.trunc(months / 12), "year")
-  part(months % 12, "mon")
-  part(days, "day")
+  if (days !== 0) {
+    text = field(text, afterMinus, days, "day")
+    afterMinus = days < 0
+  }
   const isZero = int32(bytes, offset) === 0 && int32(bytes, offset + 4) === 0
   if (isZero && text !== "") return text
   const time = intervalTime(bytes, offset)

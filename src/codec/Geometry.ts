@@ -11,9 +11,9 @@ const point = (bytes: Uint8Array, offset: number): string =>
   `(${coordinate(bytes, offset)},${coordinate(bytes, offset + 8)})`
 
 const points = (bytes: Uint8Array, offset: number, count: number): string => {
-  const texts: Array<string> = []
-  for (let index = 0; index < count; index++) texts.push(point(bytes, offset + index * 16))
-  return texts.join(",")
+  let text = count > 0 ? point(bytes, offset) : ""
+  for (let index = 1; index < count; index++) text += `,${point(bytes, offset + index * 16)}`
+  return text
 }
 
 export const readPoint: Read<string> = (bytes, offset) => point(bytes, offset)

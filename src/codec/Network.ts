@@ -8,39 +8,36 @@ import { hexByte, uint16 } from "./Bytes.ts"
 const v4 = (bytes: Uint8Array, offset: number): string =>
   `${bytes[offset]}.${bytes[offset + 1]}.${bytes[offset + 2]}.${bytes[offset + 3]}`
 
-/** The longest run of zero words, which `::` stands for. */
-const longestZeros = (words: ReadonlyArray<number>): { readonly base: number; readonly size: number } => {
-  let best = { base: -1, size: 1 }
-  let base = -1
-  for (let index = 0; index <= 8; index++) {
-    if (index < 8 && words[index] === 0) {
-      if (base < 0) base = index
-    } else if (base >= 0) {
-      if (index - base > best.size) best = { base, size: index - base }
-      base = -1
-    }
+const word = (bytes: Uint8Array, offset: number, index: number): number =>
+  uint16(bytes, offset + index * 2, 2)
+
+/** Words in hexadecimal, separated by colons, from one index to before another. */
+const words = (bytes: Uint8Array, offset: number, from: number, to: number): string => {
+  let text = ""
+  for (let index = from; index < to; index++) {
+    text += `${index === from ? "" : ":"}${word(bytes, offset, index).toString(16)}`
   }
-  return best.base < 0 ? { base: -1, size: 0 } : best
+  return text
 }
 
+/** The longest run of two or more zero words becomes `::`; an address that stands for one of version 4 ends like it. */
 const v6 = (bytes: Uint8Array, offset: number): string => {
-  const words = Array.from({ length: 8 }, (_, index) => uint16(bytes, offset + index * 2, 2))
-  const zeros = longestZeros(words)
-  let text = ""
+  let base = -1
+  let size = 1
   for (let index = 0; index < 8; index++) {
-    if (zeros.base >= 0 && index >= zeros.base && index < zeros.base + zeros.size) {
-      if (index === zeros.base) text += ":"
-      continue
+    const start = index
+    while (index < 8 && word(bytes, offset, index) === 0) index++
+    if (index - start > size) {
+      base = start
+      size = index - start
     }
-    if (index !== 0) text += ":"
-    const isV4 =
-      index === 6 &&
-      zeros.base === 0 &&
-      (zeros.size === 6 || (zeros.size === 7 && words[7] !== 1) || (zeros.size === 5 && words[5] === 0xffff))
-    if (isV4) return text + v4(bytes, offset + 12)
-    text += words[index]!.toString(16)
   }
-  return zeros.base >= 0 && zeros.base + zeros.size === 8 ? `${text}:` : text
+  if (base < 0) return words(bytes, offset, 0, 8)
+  if (base === 0) {
+    if (size === 6) return `::${v4(bytes, offset + 12)}`
+    if (size === 5 && word(bytes, offset, 5) === 0xffff) return `::ffff:${v4(bytes, offset + 12)}`
+  }
+  return `${words(bytes, offset, 0, base)}::${words(bytes, offset, base + size, 8)}`
 }
 
 const address = (bytes: Uint8Array, offset: number): string =>

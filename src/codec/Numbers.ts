@@ -53,6 +53,8 @@ const shortest = (value: number, single: boolean): string => {
 }
 
 const floatText = (value: number, single: boolean): string => {
+  // Between these JavaScript writes the same digits in the same form.
+  if (!single && Math.abs(value) >= 0.0001 && Math.abs(value) < 1e15) return String(value)
   if (value === 0) return Object.is(value, -0) ? "-0" : "0"
   if (!Number.isFinite(value)) return String(value)
   const sign = value < 0 ? "-" : ""
@@ -78,6 +80,8 @@ export const readFloat4Text: Read<string> = (bytes, offset) => floatText(float32
 
 export const readFloat8Text: Read<string> = (bytes, offset) => floatText(float64(bytes, offset), false)
 
+const fourDigits = (group: number): string => twoDigits[(group / 100) | 0]! + twoDigits[group % 100]
+
 /** `numeric`: every digit the server holds, the trailing zeros of its scale included. */
 export const readNumeric: Read<string> = (bytes, offset) => {
   const count = uint16(bytes, offset, 2)
@@ -87,19 +91,16 @@ export const readNumeric: Read<string> = (bytes, offset) => {
   if (sign === 0xc000) return "NaN"
   if (sign === 0xd000) return "Infinity"
   if (sign === 0xf000) return "-Infinity"
+  const digits = offset + 8
   let text = sign === 0x4000 ? "-" : ""
-  const group = (index: number): number =>
-    index >= 0 && index < count ? uint16(bytes, offset + 8 + index * 2, 2) : 0
-  if (weight < 0) text += "0"
-  for (let index = 0; index <= weight; index++) {
-    const digits = group(index)
-    text += index === 0 ? String(digits) : twoDigits[(digits / 100) | 0]! + twoDigits[digits % 100]
+  text += weight < 0 || count === 0 ? "0" : String(uint16(bytes, digits, 2))
+  for (let index = 1; index <= weight; index++) {
+    text += index < count ? fourDigits(uint16(bytes, digits + index * 2, 2)) : "0000"
   }
   if (scale === 0) return text
   let fraction = ""
   for (let index = weight + 1; fraction.length < scale; index++) {
-    const digits = group(index)
-    fraction += twoDigits[(digits / 100) | 0]! + twoDigits[digits % 100]
+    fraction += index >= 0 && index < count ? fourDigits(uint16(bytes, digits + index * 2, 2)) : "0000"
   }
   return `${text}.${fraction.length === scale ? fraction : fraction.slice(0, scale)}`
 }

@@ -16,12 +16,16 @@ export const readUuid: Read<string> = (bytes, offset) => {
   return `${digits.slice(0, 8)}-${digits.slice(8, 12)}-${digits.slice(12, 16)}-${digits.slice(16, 20)}-${digits.slice(20)}`
 }
 
+const eightBits: ReadonlyArray<string> = /* @__PURE__ */ Array.from({ length: 256 }, (_, value) =>
+  value.toString(2).padStart(8, "0")
+)
+
 /** `bit` and `varbit`: a digit per bit. */
 export const readBits: Read<string> = (bytes, offset, size) => {
   const count = int32(bytes, offset)
   let text = ""
-  for (let index = 4; index < size; index++) text += bytes[offset + index]!.toString(2).padStart(8, "0")
-  return text.slice(0, count)
+  for (let index = 4; index < size; index++) text += eightBits[bytes[offset + index]!]
+  return text.length === count ? text : text.slice(0, count)
 }
 
 /** A row's place in its table: block and number. */
@@ -34,8 +38,14 @@ export const readXid8: Read<string> = (bytes, offset) => String(bigUint64(bytes,
 
 /** A position in the write-ahead log; from Postgres 19 on its second half is padded to eight digits. */
 export const lsnText = (bytes: Uint8Array, offset: number, padded: boolean): string => {
-  const half = (at: number): string => uint32(bytes, at).toString(16).toUpperCase()
-  return `${half(offset)}/${padded ? half(offset + 4).padStart(8, "0") : half(offset + 4)}`
+  const low = hex(bytes, offset + 4, 4)
+  return `${trimmed(hex(bytes, offset, 4))}/${padded ? low : trimmed(low)}`.toUpperCase()
+}
+
+const trimmed = (digits: string): string => {
+  let at = 0
+  while (at < digits.length - 1 && digits.charCodeAt(at) === 48) at++
+  return digits.slice(at)
 }
 
 /** `pg_snapshot`: `xmin:xmax:` and the transactions under way. */
