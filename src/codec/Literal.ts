@@ -140,11 +140,14 @@ export const takesArray = (type: Type | undefined): boolean =>
   type !== undefined &&
   (isJsonType(type) || type.kind === "vector" || (type.kind === "base" && vectorTypes.has(type.name)))
 
+const notPlain = (value: object): string =>
+  `is ${nameOf(value)}, and only plain objects and arrays are taken: make one of it`
+
 const objectLiteral = (writing: Writing, value: object, type: Type | undefined): string | null => {
   if (isJsonType(type)) {
     return isPlain(value) || Array.isArray(value)
       ? jsonLiteral(writing, value)
-      : fail(writing, `is ${nameOf(value)}, which is no plain object: use PG.json(value), or give its fields`)
+      : fail(writing, notPlain(value))
   }
   if (type?.kind === "composite" && (Array.isArray(value) || isPlain(value)))
     return compositeLiteral(writing, value, type)
@@ -157,10 +160,7 @@ const objectLiteral = (writing: Writing, value: object, type: Type | undefined):
     return fail(writing, `is an array, and the server expects ${type.name}. Use PG.json(value) for json`)
   }
   if (!isPlain(value)) {
-    return fail(
-      writing,
-      `is ${nameOf(value)}: objects have to be plain. Use PG.json(value), or give its fields`
-    )
+    return fail(writing, notPlain(value))
   }
   if (type === undefined || isBaseNamed(type, "text")) return jsonLiteral(writing, value)
   if (isBaseNamed(type, "hstore")) return hstoreLiteral(writing, value)

@@ -32,6 +32,10 @@ const bindJson = (value: unknown): unknown => {
   return writing.problem === undefined ? text : Unbound
 }
 
+/** Views that hold bytes and nothing else; an `Int32Array` may be meant as an array of numbers. */
+const isBytes = (value: object): boolean =>
+  value instanceof ArrayBuffer || value instanceof DataView || value instanceof Int8Array
+
 const bindOne = (value: unknown): unknown => {
   switch (typeof value) {
     case "string":
@@ -45,7 +49,7 @@ const bindOne = (value: unknown): unknown => {
     case "object":
       if (value === null || value instanceof Uint8Array || PgTypes.isParameter(value)) return value
       if (isJson(value)) return bindJson(value.value)
-      return bytesOf(value) ?? Unbound
+      return isBytes(value) ? bytesOf(value) : Unbound
   }
   return Unbound
 }
@@ -95,6 +99,8 @@ const bindTypedOne = (writing: Writing, value: unknown, oid: number): unknown =>
     if (dateTypes.has(type?.name ?? "")) return dateLiteral(writing, value, type?.name ?? "")
     return isJsonName(type?.name) ? literal(writing, value, oid) : PgTypes.timestamptz(value)
   }
+  const bytes = type?.kind === "array" ? undefined : bytesOf(value)
+  if (bytes !== undefined) return bytes
   if (Array.isArray(value) && (type === undefined || type.name === "text")) return guessArray(writing, value)
   return literal(writing, value, oid)
 }
