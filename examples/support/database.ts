@@ -1,0 +1,21 @@
+/**
+ * Where the examples run: on the database of DATABASE_URL, else on an embedded server that ends with the scope.
+ */
+import { Config, Effect, Exit, Option, Scope } from "effect"
+import { PG } from "effect-global-pool"
+import { EmbeddedPostgres } from "effect-global-pool/embedded"
+
+export const database = Effect.flatMap(
+  Config.option(Config.Redacted("DATABASE_URL")),
+  Option.match({
+    onNone: () => EmbeddedPostgres.make(),
+    onSome: (url) => Effect.succeed(PG.make({ url }))
+  })
+)
+
+/** The same for a program outside Effect, which has no scope to end it with. */
+export const openDatabase = async () => {
+  const scope = Scope.makeUnsafe()
+  const pgdb = await Effect.runPromise(Scope.provide(database, scope))
+  return { pgdb, closeDatabase: () => Effect.runPromise(Scope.close(scope, Exit.void)) }
+}
