@@ -1,27 +1,35 @@
 /**
  * How long a pool's statements take, learnt by their text.
  *
- * Only a read that has shown itself short shares a connection. The moving average gives the newest run a fifth of the
- * weight, so one long run, capped, ends the sharing of its text for the next few.
+ * Two moving averages over the last runs, the newest with a thirty-second of the weight: of the time, and of how many were
+ * long. Only a text that has shown itself short shares a connection; two long runs among some sixty end that until enough
+ * short ones have followed. A pause of this process counts as one long run and not more, since the answers that it kept
+ * waiting come together.
  */
 
 export interface Cost {
   /** Moving average in milliseconds. */
   average: number
+  /** Moving share of runs that were long. */
+  long: number
   runs: number
 }
 
 const mostTexts = 1_000
-const weight = 0.2
-const shortAverage = 4
-const cap = 100
+const weight = 1 / 32
 const fewestRuns = 2
+/** A run from which on a statement counts as long, in milliseconds. */
+const longRun = 5
+const mostLong = 0.05
 
-export const isShort = (cost: Cost): boolean => cost.runs >= fewestRuns && cost.average < shortAverage
+export const isShort = (cost: Cost): boolean =>
+  cost.runs >= fewestRuns && cost.long < mostLong && cost.average < longRun
 
 export const record = (cost: Cost, millis: number): void => {
   cost.runs++
-  cost.average += weight * (Math.min(millis, cap) - cost.average)
+  const share = Math.max(weight, 1 / cost.runs)
+  cost.average += share * (Math.min(millis, longRun * 4) - cost.average)
+  cost.long += weight * ((millis >= longRun ? 1 : 0) - cost.long)
 }
 
 /** Costs by text; the texts used longest ago are forgotten. */
@@ -31,7 +39,7 @@ export const make = (): ((text: string) => Cost) => {
   return (text) => {
     const known = recent.get(text)
     if (known !== undefined) return known
-    const cost = older.get(text) ?? { average: 0, runs: 0 }
+    const cost = older.get(text) ?? { average: 0, long: 0, runs: 0 }
     if (recent.size >= mostTexts) {
       older = recent
       recent = new Map()

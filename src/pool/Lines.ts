@@ -5,7 +5,7 @@
  * travel one behind another. Short ones go first, so that none waits out a long one (shortest job first; L. Kleinrock,
  * "Queueing Systems", vol. 2), and the two lines take turns, so that neither starves.
  */
-import type { Effect } from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../PoolError.ts"
 import type { Connection } from "./Connection.ts"
@@ -37,11 +37,34 @@ export interface Member extends Spare {
   closing: boolean
 }
 
+export const makeMember = (
+  connection: Connection,
+  openedAt: number,
+  turnSince: number,
+  evict: () => void
+): Member => ({
+  connection,
+  openedAt,
+  live: 0,
+  exclusive: false,
+  promised: false,
+  dropped: false,
+  leaves: "nothing",
+  since: 0,
+  turnSince,
+  idleAt: openedAt,
+  servedWhole: false,
+  closing: false,
+  evict
+})
+
 /** A caller's place: waiting while `member` is missing, holding a connection afterwards. */
 export interface Lease {
   readonly whole: boolean
+  /** Milliseconds that its statement takes on average, where it may share. */
+  readonly average: number
   member: Member | undefined
-  resume: ((result: Effect<Member, SqlError | PoolError>) => void) | undefined
+  resume: ((result: Effect.Effect<Member, SqlError | PoolError>) => void) | undefined
   waitingSince: number
   /** Pools of which the caller holds a connection already. */
   held: ReadonlyArray<string>
@@ -49,8 +72,9 @@ export interface Lease {
 
 const none: ReadonlyArray<string> = []
 
-export const makeLease = (whole: boolean): Lease => ({
+export const makeLease = (whole: boolean, average: number): Lease => ({
   whole,
+  average,
   member: undefined,
   resume: undefined,
   waitingSince: 0,
@@ -61,33 +85,47 @@ export const makeLease = (whole: boolean): Lease => ({
 export const longRunning = 5
 /** The most statements that are on one connection at a time. */
 export const mostShared = 64
+/** The most that keep each other company although another connection is free. */
+export const mostCompany = 32
+/** The longest average, in milliseconds, of a statement that keeps others company although another connection is free. */
+export const quick = 1
 /** How long a connection serves one pool while others wait for a place under the limit. */
 export const turn = 10
 
 export interface Lines {
   readonly members: Set<Member>
   /** Idle ones, the longest idle first. */
-  readonly idle: Set<Member>
+  readonly idle: Array<Member>
   readonly waitingWhole: Set<Lease>
   readonly waitingShared: Set<Lease>
 }
 
 export const make = (): Lines => ({
   members: new Set(),
-  idle: new Set(),
+  idle: [],
   waitingWhole: new Set(),
   waitingShared: new Set()
 })
 
 export const waiting = (lines: Lines): number => lines.waitingWhole.size + lines.waitingShared.size
 
-/** The first of a set, which keeps the order in which its members were added. */
-export const first = <A>(set: Set<A>): A | undefined => set.values().next().value
+const first = <A>(set: Set<A>): A | undefined => set.values().next().value
 
-const last = <A>(set: Set<A>): A | undefined => {
-  let found: A | undefined
-  for (const item of set) found = item
-  return found
+/** Who has waited longest, in whichever line. */
+export const longestWaiting = (lines: Lines): Lease | undefined => {
+  const whole = first(lines.waitingWhole)
+  const shared = first(lines.waitingShared)
+  if (whole === undefined || shared === undefined) return whole ?? shared
+  return whole.waitingSince <= shared.waitingSince ? whole : shared
+}
+
+export const failWaiting = (lines: Lines, error: SqlError | PoolError): void => {
+  for (const line of [lines.waitingWhole, lines.waitingShared]) {
+    for (const lease of line) {
+      line.delete(lease)
+      lease.resume?.(Effect.fail(error))
+    }
+  }
 }
 
 /** Connections that are lent now. */
@@ -97,14 +135,19 @@ export const inUse = (lines: Lines): number => {
   return count
 }
 
-/** Takes the idle connection that was used last, whose caches are warm. */
-export const takeIdle = (lines: Lines, lease: Lease, now: number): Member | undefined => {
-  const member = last(lines.idle)
-  if (member === undefined) return undefined
-  lines.idle.delete(member)
-  member.turnSince = now
-  hand(member, lease, now)
-  return member
+/** The idle connection that was used last, whose caches are warm. */
+export const lastIdle = (lines: Lines): Member | undefined => lines.idle[lines.idle.length - 1]
+
+export const rest = (lines: Lines, member: Member, now: number): void => {
+  member.idleAt = now
+  lines.idle.push(member)
+}
+
+/** Ends a connection's rest, and says whether it was resting. */
+export const unrest = (lines: Lines, member: Member): boolean => {
+  const at = lines.idle.lastIndexOf(member)
+  if (at >= 0) lines.idle.splice(at, 1)
+  return at >= 0
 }
 
 /** Puts a caller on a connection. */
@@ -120,8 +163,17 @@ export const isShareable = (member: Member, now: number): boolean =>
   !member.exclusive &&
   !member.promised &&
   !member.closing &&
+  !member.dropped &&
   member.live < mostShared &&
   (member.live === 0 || now - member.since < longRunning)
+
+/** The first connection that has callers and room for one more quick statement, or none. */
+export const company = (lines: Lines, now: number): Member | undefined => {
+  for (const member of lines.members) {
+    if (member.live > 0 && member.live < mostCompany && isShareable(member, now)) return member
+  }
+  return undefined
+}
 
 /** The shared connection with the fewest callers, or none. */
 export const leastShared = (lines: Lines, now: number): Member | undefined => {

@@ -2,6 +2,7 @@
  * What a caller is told when no connection comes free.
  */
 import * as Context from "effect/Context"
+import type { SqlError } from "effect/sql/SqlError"
 import { PoolError } from "../PoolError.ts"
 import type * as Limit from "./Limit.ts"
 import type { PoolStats } from "./Pool.ts"
@@ -34,15 +35,18 @@ export const timedOut = (
   stats: PoolStats,
   limit: Limit.Limit,
   millis: number,
-  held: ReadonlyArray<string>
+  held: ReadonlyArray<string>,
+  lastFailure: SqlError | undefined
 ): PoolError => {
+  const failed =
+    lastFailure === undefined ? "" : `Opening one more failed: ${lastFailure.message.split("\n", 1)[0]}. `
   const advice =
     held.length === 0
       ? "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
       : `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
   return fail(
     stats,
-    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${places(stats, limit)}. ${advice}`
+    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${places(stats, limit)}. ${failed}${advice}`
   )
 }
 

@@ -1,0 +1,303 @@
+/**
+ * Lends the connections of one pool: who gets which, when one more is opened, and what happens to one that comes back.
+ *
+ * All of it is synchronous but for opening, cleaning and closing, which run in fibers of their own.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Codec } from "../codec/Codec.ts"
+import type { PoolError } from "../PoolError.ts"
+import type { Checked } from "../settings/Settings.ts"
+import * as Clean from "./Clean.ts"
+import * as Connection from "./Connection.ts"
+import type * as Limit from "./Limit.ts"
+import * as Lines from "./Lines.ts"
+import * as Loop from "./Loop.ts"
+import * as Nearby from "./Nearby.ts"
+
+export interface Options {
+  readonly settings: Checked
+  readonly limit: Limit.Limit
+  readonly codec: Codec
+  readonly clock: Clock.Clock
+  /** Runs what must come to its end whatever becomes of the pool's callers. */
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  readonly onIdle: () => void
+  /** What a caller is told whose wait ends with the pool. */
+  readonly ended: () => SqlError
+}
+
+export interface Lender {
+  readonly lines: Lines.Lines
+  /** A connection for this caller, if there is one now. */
+  readonly take: (lease: Lines.Lease) => Lines.Member | undefined
+  /** Puts the caller in line; its `resume` is called once. */
+  readonly wait: (lease: Lines.Lease) => void
+  /** The caller is done with its connection, or leaves the line. `interrupted`: its statement may still run. */
+  readonly giveBack: (lease: Lines.Lease, interrupted: boolean) => void
+  readonly failWaiting: (error: SqlError | PoolError) => void
+  /** Closes an idle connection. */
+  readonly retire: (member: Lines.Member) => void
+  /** Opens what `minConnections` asks for. */
+  readonly start: () => void
+  readonly isClosing: () => boolean
+  /** When the last caller gave its connection back; now, while one has it. */
+  readonly lastUsed: () => number
+  /** Why the last try to open a connection failed, if the one after it did not succeed. */
+  readonly lastFailure: () => SqlError | undefined
+  readonly close: (grace: number) => Effect.Effect<void>
+}
+
+const monotonic = () => performance.now()
+
+export const make = (options: Options): Lender => {
+  const { clock, codec, ended, limit, onIdle, run, settings } = options
+  const lines = Lines.make()
+  const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
+  let learnt = false
+  let asked = false
+  let closing = false
+  let lastUsed = clock.currentTimeMillisUnsafe()
+  let lastFailure: SqlError | undefined
+  let onQuiet: (() => void) | undefined
+
+  const quiet = () => Lines.inUse(lines) === 0 && Lines.waiting(lines) === 0
+  const settleQuiet = () => {
+    if (onQuiet !== undefined && quiet()) onQuiet()
+  }
+
+  const failWaiting = (error: SqlError | PoolError): void => {
+    Lines.failWaiting(lines, error)
+    settleQuiet()
+  }
+
+  const remove = (member: Lines.Member, evicted: boolean): void => {
+    if (!lines.members.delete(member)) return
+    Lines.unrest(lines, member)
+    limit.removeSpare(member)
+    limit.release(evicted)
+    demand()
+  }
+
+  /** Takes a connection out of use at once, and off the books when the server has ended it. */
+  const shut = (member: Lines.Member, evicted: boolean): Effect.Effect<void> => {
+    member.closing = true
+    Lines.unrest(lines, member)
+    limit.removeSpare(member)
+    return Effect.andThen(
+      member.connection.close,
+      Effect.sync(() => remove(member, evicted))
+    )
+  }
+
+  const open: Effect.Effect<void> = Effect.uninterruptibleMask((restore) => {
+    let member: Lines.Member | undefined
+    const onEnd = () => {
+      // The server or the network ended it. While a caller has it, that caller's exit takes it off the books.
+      if (member !== undefined && member.live === 0 && !member.closing) remove(member, false)
+    }
+    return restore(
+      Effect.catchTag(Connection.open(settings, codec, onEnd), "SqlError", (error) =>
+        Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
+      )
+    ).pipe(
+      Effect.tap((connection) =>
+        learnt ? Effect.void : Effect.onError(restore(codec.learn(connection.query)), () => connection.close)
+      ),
+      Effect.matchCause({
+        onFailure: (cause: Cause.Cause<SqlError>) => {
+          const error = Option.getOrElse(Cause.findErrorOption(cause), ended)
+          lastFailure = error
+          limit.release(false)
+          // With another connection, or another on its way, the line still moves.
+          if (lines.members.size === 0 && openings.size <= 1) failWaiting(error)
+        },
+        onSuccess: (connection) => {
+          learnt = true
+          lastFailure = undefined
+          const opened = Lines.makeMember(connection, clock.currentTimeMillisUnsafe(), monotonic(), () =>
+            run(shut(opened, true))
+          )
+          member = opened
+          lines.members.add(opened)
+          ready(opened)
+        }
+      })
+    )
+  })
+
+  const openOne = (): void => {
+    const opening: { fiber?: Fiber.Fiber<void> } = {}
+    const done = Effect.sync(() => {
+      openings.delete(opening)
+      if (lines.members.size > 0 && lastFailure === undefined) demand()
+    })
+    openings.add(opening)
+    opening.fiber = run(Effect.andThen(open, done))
+  }
+
+  const wanted = () => Math.max(Lines.waiting(lines), settings.minConnections - lines.members.size)
+
+  const asker: Limit.Asker = {
+    onPlace: () => {
+      asked = false
+      if (closing || wanted() <= 0) limit.release(false)
+      else {
+        openOne()
+        demand()
+      }
+    }
+  }
+
+  /** Opens as many connections as callers wait for, as far as both limits allow; one until the catalogue is learnt. */
+  const demand = (): void => {
+    const most = closing ? 0 : Math.min(wanted(), learnt ? Number.POSITIVE_INFINITY : 1)
+    while (!asked && openings.size < most && lines.members.size + openings.size < settings.maxConnections) {
+      if (!limit.ask(asker)) {
+        asked = true
+        return
+      }
+      openOne()
+    }
+  }
+
+  const grant = (member: Lines.Member, line: Set<Lines.Lease>, lease: Lines.Lease): void => {
+    line.delete(lease)
+    Lines.hand(member, lease, monotonic())
+    lease.resume?.(Effect.succeed(member))
+  }
+
+  const serveShared = (member: Lines.Member): void => {
+    const at = monotonic()
+    for (const lease of lines.waitingShared) {
+      if (!Lines.isShareable(member, at)) return
+      grant(member, lines.waitingShared, lease)
+    }
+  }
+
+  const hasHadItsTurn = (member: Lines.Member) =>
+    limit.isContested() && monotonic() - member.turnSince >= Lines.turn
+
+  /** A clean connection without callers gives up its place, is replaced, serves a line, or rests. */
+  const ready = (member: Lines.Member): void => {
+    member.promised = false
+    member.exclusive = false
+    const unwanted = Lines.waiting(lines) === 0
+    lastUsed = clock.currentTimeMillisUnsafe()
+    if (unwanted ? limit.isContested() : hasHadItsTurn(member)) {
+      limit.clearing()
+      run(shut(member, true))
+    } else if (lastUsed - member.openedAt >= settings.connectionTTL || (closing && unwanted)) {
+      run(shut(member, false))
+    } else if (unwanted) {
+      Lines.rest(lines, member, lastUsed)
+      limit.addSpare(member)
+      onIdle()
+    } else if (Lines.nextIsWhole(lines, member)) {
+      for (const lease of lines.waitingWhole) {
+        grant(member, lines.waitingWhole, lease)
+        break
+      }
+    } else serveShared(member)
+    settleQuiet()
+  }
+
+  /** The last caller has left. */
+  const free = (member: Lines.Member): void => {
+    if (member.connection.isDead()) {
+      remove(member, false)
+      settleQuiet()
+    } else if (Clean.isClean(member, settings)) ready(member)
+    else {
+      member.exclusive = true
+      run(
+        Effect.flatMap(Clean.clean(member, settings), (clean) =>
+          clean && !member.connection.isDead() ? Effect.sync(() => ready(member)) : shut(member, false)
+        )
+      )
+    }
+  }
+
+  const leave = (lease: Lines.Lease): void => {
+    lines.waitingWhole.delete(lease)
+    lines.waitingShared.delete(lease)
+    if (asked && wanted() <= 0) {
+      asked = false
+      limit.withdraw(asker)
+    }
+    settleQuiet()
+  }
+
+  const take = (lease: Lines.Lease): Lines.Member | undefined => {
+    const at = monotonic()
+    const mayShare = !lease.whole && lines.waitingShared.size === 0
+    const member =
+      (mayShare && lease.average < Lines.quick && Loop.isBusy(at) ? Lines.company(lines, at) : undefined) ??
+      Lines.lastIdle(lines) ??
+      (mayShare ? Lines.leastShared(lines, at) : undefined)
+    if (member === undefined) return undefined
+    if (Lines.unrest(lines, member)) {
+      limit.removeSpare(member)
+      member.turnSince = at
+    }
+    Lines.hand(member, lease, at)
+    return member
+  }
+
+  const untilQuiet = Effect.callback<void>((resume) => {
+    onQuiet = () => {
+      onQuiet = undefined
+      resume(Effect.void)
+    }
+    settleQuiet()
+  })
+
+  const end = (member: Lines.Member): Effect.Effect<void> =>
+    Effect.andThen(member.live > 0 ? member.connection.recover : Effect.void, shut(member, false))
+
+  return {
+    lines,
+    take,
+    wait: (lease) => {
+      const line = lease.whole ? lines.waitingWhole : lines.waitingShared
+      line.add(lease)
+      if (lease.whole) Lines.promise(lines)
+      demand()
+    },
+    giveBack: (lease, interrupted) => {
+      const { member } = lease
+      if (member === undefined) return leave(lease)
+      lease.member = undefined
+      member.live--
+      if (interrupted) member.dropped = true
+      else member.since = monotonic()
+      if (member.live === 0) free(member)
+      else if (hasHadItsTurn(member)) member.promised = true
+      else if (member.live <= Lines.mostCompany && lines.waitingShared.size > 0) serveShared(member)
+    },
+    failWaiting,
+    retire: (member) => {
+      run(shut(member, false))
+    },
+    start: demand,
+    isClosing: () => closing,
+    lastUsed: () => (quiet() ? lastUsed : clock.currentTimeMillisUnsafe()),
+    lastFailure: () => lastFailure,
+    close: (grace) =>
+      Effect.gen(function* () {
+        closing = true
+        if (asked) limit.withdraw(asker)
+        for (const member of Array.from(lines.idle)) run(shut(member, false))
+        yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
+        failWaiting(ended())
+        yield* Fiber.interruptAll(
+          Array.from(openings, ({ fiber }) => fiber).filter((fiber) => fiber !== undefined)
+        )
+        yield* Effect.forEach(Array.from(lines.members), end, { concurrency: "unbounded", discard: true })
+      }).pipe(Effect.uninterruptible)
+  }
+}
