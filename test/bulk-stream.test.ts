@@ -80,7 +80,7 @@ describe("insertStream", () => {
         })
       )
       yield* t.insertStream(rows, { onProgress: (progress) => (stored = progress.rows) })
-      assert.isAtMost(most, 20_000)
+      assert.isAtMost(most, 10_000)
     })
   )
 

@@ -94,7 +94,7 @@ const cut = Effect.fnUntraced(function* (
   seen: Upsert.Seen
 ) {
   const piece = Piece.make(place, columns, plan !== undefined)
-  for (let number = from; number <= rows.length && !Piece.isFull(piece); number++) {
+  for (let number = from; number <= rows.length && !Piece.isFull(piece, Piece.large); number++) {
     const row = rows[number - 1]
     const problem =
       Piece.take(piece, row, number) ??
@@ -192,7 +192,7 @@ export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
         for (const row of yield* target.translation.stored(chunk)) {
           const problem = Piece.take(piece, row, taken.rows + piece.rows + 1)
           if (problem !== undefined) return yield* problem
-          if (Piece.isFull(piece)) yield* flush
+          if (Piece.isFull(piece, Piece.small)) yield* flush
         }
       })
     )

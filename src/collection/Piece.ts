@@ -41,9 +41,17 @@ export interface Piece {
   bytes: number
 }
 
-/** Measured: larger pieces are no faster, and hold more memory. */
-const mostRows = 10_000
-const mostBytes = 4 * 1024 * 1024
+/** How much a piece takes. */
+export interface Limits {
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** For rows that are in memory anyway. Measured: still larger pieces are hardly faster. */
+export const large: Limits = { rows: 10_000, bytes: 4 * 1024 * 1024 }
+
+/** For a stream's rows: what lives shorter costs less memory. */
+export const small: Limits = { rows: 2500, bytes: 1024 * 1024 }
 
 export const make = (place: string, columns: Columns, exact: boolean): Piece => ({
   place,
@@ -56,7 +64,8 @@ export const make = (place: string, columns: Columns, exact: boolean): Piece => 
   bytes: 0
 })
 
-export const isFull = (piece: Piece): boolean => piece.rows >= mostRows || piece.bytes >= mostBytes
+export const isFull = (piece: Piece, limits: Limits): boolean =>
+  piece.rows >= limits.rows || piece.bytes >= limits.bytes
 
 /** Whether a row lacks a column that another row of its group names. */
 export const isMixed = (piece: Piece): boolean => {
