@@ -8,7 +8,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { eventually, type NeverHeld } from "./database.ts"
+import { eventually, NeverHeld } from "./database.ts"
 
 /** The folder of `package.json`. */
 export const root = fileURLToPath(new URL("../..", import.meta.url))
@@ -24,7 +24,7 @@ export interface Program {
   readonly pid: number
   readonly stdout: () => string
   readonly stderr: () => string
-  /** Waits until it has printed this, and gives what the pattern matched; fails after 30 seconds. */
+  /** Waits until it has printed this, and gives what the pattern matched; fails after 30 seconds, or when it has ended. */
   readonly prints: (pattern: string | RegExp) => Effect.Effect<RegExpMatchArray, NeverHeld>
   /** Sends a signal to the process alone, as `kill` does. */
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
@@ -117,12 +117,19 @@ export const program = (
         stderr: () => output.stderr,
         prints: (pattern) => {
           const expression = typeof pattern === "string" ? new RegExp(escape(pattern)) : pattern
-          return eventually(
-            `${file} prints ${expression}`,
-            Effect.sync(() => ({ match: expression.exec(output.stdout), over: isOver(child), ...output })),
-            ({ match }) => match !== null,
-            "30 seconds"
-          ).pipe(Effect.map(({ match }) => match!))
+          const what = `${file} prints ${expression}`
+          const look = Effect.sync(() => ({
+            match: expression.exec(output.stdout),
+            over: isOver(child),
+            ...output
+          }))
+          return eventually(what, look, ({ match, over }) => match !== null || over, "30 seconds").pipe(
+            Effect.flatMap(({ match, ...seen }) =>
+              match !== null
+                ? Effect.succeed(match)
+                : Effect.fail(new NeverHeld({ message: `Ended before ${what}: ${JSON.stringify(seen)}` }))
+            )
+          )
         },
         signal: (signal) => Effect.sync(() => void child.kill(signal)),
         signalGroup: (signal) => Effect.sync(() => void process.kill(-(child.pid ?? 0), signal)),
