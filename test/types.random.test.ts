@@ -127,7 +127,6 @@ it.effect(
       }
       const read = yield* session.run("select * from wide order by n")
       expect(read).toHaveLength(10_000)
-      const copy = insert.replace("into wide", "into again")
       for (let start = 0; start < read.length; start += 100) {
         yield* Effect.forEach(
           read.slice(start, start + 100),

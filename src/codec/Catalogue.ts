@@ -29,28 +29,28 @@ const firstUserOid = 16384
  * 751 is `array_out`. `pg_range` has no multiranges before Postgres 14, which is why they are read through json.
  */
 const catalogueQuery = `
-select t.oid, t.typname::text as name,
-  case when t.typtype = 'b' and t.typoutput = 751 then 'a' else t.typtype::text end as kind,
-  case t.typtype when 'd' then t.typbasetype
+select pg_catalog.array_agg(t.oid) as oids, pg_catalog.array_agg(t.typname) as names,
+  pg_catalog.string_agg(case when t.typtype = 'b' and t.typoutput = 751 then 'a' else t.typtype::pg_catalog.text end, '') as kinds,
+  pg_catalog.array_agg(case t.typtype when 'd' then t.typbasetype
     when 'r' then (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid)
     when 'm' then (select r.rngtypid from pg_catalog.pg_range r
       where (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = t.oid)
-    else t.typelem end as "of",
-  t.typarray as "array", t.typdelim::text as delimiter,
-  case t.typtype when 'b' then (select p.proname::text from pg_catalog.pg_proc p where p.oid = t.typsend) end as send,
-  case when t.typtype = 'c' and t.oid = any($1::pg_catalog.oid[]) then
-    (select coalesce(pg_catalog.array_agg(a.attname::text order by a.attnum), '{}') from pg_catalog.pg_attribute a
-      where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) end as names,
-  case when t.typtype = 'c' and t.oid = any($1::pg_catalog.oid[]) then
-    (select coalesce(pg_catalog.array_agg(a.atttypid order by a.attnum), '{}') from pg_catalog.pg_attribute a
-      where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped) end as types
+    else t.typelem end) as ofs,
+  pg_catalog.array_agg(t.typarray) as arrays,
+  pg_catalog.string_agg(t.typdelim::pg_catalog.text, '') as delimiters,
+  pg_catalog.array_agg(case t.typtype when 'b' then
+    (select p.proname from pg_catalog.pg_proc p where p.oid = t.typsend) end) as sends,
+  pg_catalog.json_agg(pg_catalog.json_build_array(t.oid::pg_catalog.int8,
+    (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.atttypid::pg_catalog.int8) order by a.attnum)
+      from pg_catalog.pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)))
+    filter (where t.typtype = 'c' and t.oid = any($1::pg_catalog.oid[])) as composites,
+  pg_catalog.current_setting('TimeZone') as zone,
+  pg_catalog.current_setting('server_version_num') as version,
+  1234567::pg_catalog.int8::pg_catalog.money::pg_catalog.text as positive,
+  (-1234567)::pg_catalog.int8::pg_catalog.money::pg_catalog.text as negative
 from pg_catalog.pg_type t
 where t.oid = any($1::pg_catalog.oid[])
-  or ($2::pg_catalog.bool and t.oid >= ${firstUserOid} and not (t.typtype = 'b' and t.typoutput = 751))
-union all
-select 0, pg_catalog.current_setting('TimeZone'), 's', pg_catalog.current_setting('server_version_num')::pg_catalog.oid, 0, '', '',
-  array[1234567::pg_catalog.int8::pg_catalog.money::pg_catalog.text, (-1234567)::pg_catalog.int8::pg_catalog.money::pg_catalog.text], null
-where $2::pg_catalog.bool`
+  or ($2::pg_catalog.bool and t.oid >= ${firstUserOid} and not (t.typtype = 'b' and t.typoutput = 751))`
 
 const kinds: Readonly<Record<string, Kind>> = {
   a: "array",
@@ -90,44 +90,45 @@ const readerFor = (session: Session, type: Type, send: string): Reader => {
 }
 
 const learnSession = (session: Session, row: PgConnection.Row): void => {
-  session.zone = zoneOf(textOf(row.name))
-  session.version = numberOf(row.of)
-  const [positive, negative] = listOf(row.names)
-  session.money = moneyFormat(textOf(positive), textOf(negative))
+  session.zone = zoneOf(textOf(row.zone))
+  session.version = Number(row.version)
+  session.money = moneyFormat(textOf(row.positive), textOf(row.negative))
 }
 
-const learnType = (session: Session, row: PgConnection.Row): void => {
-  const oid = numberOf(row.oid)
-  const oids = listOf(row.types)
-  const attributes = listOf(row.names).map(
-    (name, index): Attribute => ({ name: textOf(name), oid: numberOf(oids[index]) })
+const attributeOf = (entry: unknown): Attribute => {
+  const [name, oid] = listOf(entry)
+  return { name: textOf(name), oid: numberOf(oid) }
+}
+
+/** The attributes of the composites that were asked for one by one. */
+const compositesOf = (row: PgConnection.Row): ReadonlyMap<number, ReadonlyArray<Attribute>> =>
+  new Map(
+    listOf(row.composites).map((entry) => {
+      const [oid, attributes] = listOf(entry)
+      return [numberOf(oid), listOf(attributes).map(attributeOf)]
+    })
   )
-  const type: Type = {
-    oid,
-    name: textOf(row.name),
-    kind: kinds[textOf(row.kind)] ?? "base",
-    of: numberOf(row.of),
-    array: numberOf(row.array),
-    delimiter: textOf(row.delimiter),
-    attributes
-  }
-  const isComplete = type.kind !== "composite" || row.names !== null
-  if (isComplete || !session.types.has(oid)) session.types.set(oid, type)
-  if (isComplete) session.readers.set(oid, readerFor(session, type, textOf(row.send)))
+
+const none: ReadonlyArray<Attribute> = []
+
+const learnType = (session: Session, type: Type, send: unknown, isComplete: boolean, array: Reader): void => {
+  if (isComplete)
+    session.readers.set(type.oid, type.kind === "array" ? array : readerFor(session, type, textOf(send)))
+  if (isComplete || !session.types.has(type.oid)) session.types.set(type.oid, type)
   if (type.array === 0) return
+  session.readers.set(type.array, array)
   session.types.set(type.array, {
     oid: type.array,
     name: `${type.name}[]`,
     kind: "array",
-    of: oid,
+    of: type.oid,
     array: 0,
-    delimiter: ",",
-    attributes: []
+    delimiter: type.delimiter,
+    attributes: none
   })
-  session.readers.set(type.array, Containers.arrayReader(session))
 }
 
-/** Asks for these types, and for all types of users if they were not learnt yet. */
+/** Asks for these types; and for all types of users, the time zone and the format of money. */
 export const learn = Effect.fnUntraced(function* (
   session: Session,
   query: Query,
@@ -135,9 +136,30 @@ export const learn = Effect.fnUntraced(function* (
   all: boolean
 ) {
   const result = yield* query(catalogueQuery, [`{${oids.join(",")}}`, all])
-  for (const row of result.rows) {
-    if (row.kind === "s") learnSession(session, row)
-    else learnType(session, row)
+  const row = result.rows[0] ?? {}
+  if (all) learnSession(session, row)
+  const array = Containers.arrayReader(session)
+  const composites = compositesOf(row)
+  const names = listOf(row.names)
+  const letters = textOf(row.kinds)
+  const ofs = listOf(row.ofs)
+  const arrays = listOf(row.arrays)
+  const delimiters = textOf(row.delimiters)
+  const sends = listOf(row.sends)
+  for (const [index, id] of listOf(row.oids).entries()) {
+    const oid = numberOf(id)
+    const kind = kinds[letters[index] ?? ""] ?? "base"
+    const attributes = composites.get(oid)
+    const type: Type = {
+      oid,
+      name: textOf(names[index]),
+      kind,
+      of: numberOf(ofs[index]),
+      array: numberOf(arrays[index]),
+      delimiter: delimiters[index] ?? ",",
+      attributes: attributes ?? none
+    }
+    learnType(session, type, sends[index], kind !== "composite" || attributes !== undefined, array)
   }
 })
 
