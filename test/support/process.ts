@@ -1,7 +1,7 @@
 /**
  * A program as a process of its own, as a user runs it: what it prints, how it takes a signal, how it ends.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -50,8 +50,6 @@ export interface ProgramOptions {
   readonly executable?: string
 }
 
-const isOver = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
-
 const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")
 
 /**
@@ -92,20 +90,25 @@ export const program = (
         child.on("error", (error) => {
           output.stderr += String(error)
         })
-        return { child, output }
+        // Not before all it has written is read.
+        let closed = false
+        child.on("close", () => {
+          closed = true
+        })
+        return { child, output, isOver: () => closed }
       }),
       ({ child }) =>
         Effect.sync(() => {
-          if (!isOver(child)) child.kill("SIGKILL")
+          child.kill("SIGKILL")
         })
     ),
-    ({ child, output }) => {
+    ({ child, output, isOver }) => {
       const ended = (): Ended => ({ code: child.exitCode, signal: child.signalCode })
       const exitWithin: Program["exitWithin"] = (patience) =>
         Effect.map(
           eventually(
             `${file} has ended`,
-            Effect.sync(() => ({ over: isOver(child), ...output })),
+            Effect.sync(() => ({ over: isOver(), ...output })),
             ({ over }) => over,
             patience
           ),
@@ -120,7 +123,7 @@ export const program = (
           const what = `${file} prints ${expression}`
           const look = Effect.sync(() => ({
             match: expression.exec(output.stdout),
-            over: isOver(child),
+            over: isOver(),
             ...output
           }))
           return eventually(what, look, ({ match, over }) => match !== null || over, "30 seconds").pipe(
