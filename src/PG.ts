@@ -19,6 +19,16 @@ import * as Effect from "effect/Effect"
 import * as Database from "./Database.ts"
 import { fromEnvironment } from "./settings/Environment.ts"
 
+export type {
+  Changes,
+  Filter,
+  FindOneOptions,
+  FindOptions,
+  NewRow,
+  OrderBy,
+  ProgressOptions,
+  UpsertOptions
+} from "./collection/Types.ts"
 export type { Database } from "./Database.ts"
 /**
  * A handle to a database. Nothing connects, and nothing is checked until an operation runs.

@@ -4,16 +4,14 @@
 import * as Stream from "effect/Stream"
 import type { Progress, Row, StreamOptions } from "./Operations.ts"
 
-const perValue = 8
-
-/** An estimate of a row's size: the length of texts and bytes, and eight for any other value. */
-export const sizeOf = (row: Row): number => {
+/** The bytes of a value, estimated: the length of texts and bytes, what is inside arrays and objects, eight for the rest. */
+export const sizeOf = (value: unknown): number => {
+  if (typeof value === "string") return value.length
+  if (typeof value !== "object" || value === null) return 8
+  if (value instanceof Uint8Array) return value.byteLength
+  if (value instanceof Date) return 8
   let size = 0
-  for (const name in row) {
-    const value = row[name]
-    if (typeof value === "string" || value instanceof Uint8Array) size += value.length
-    else if (value !== null) size += perValue
-  }
+  for (const inner of Array.isArray(value) ? value : Object.values(value)) size += sizeOf(inner)
   return size
 }
 

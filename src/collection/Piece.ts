@@ -9,6 +9,7 @@
  * Rows of one group keep their order, and groups follow one another as their first rows do.
  */
 import type { PoolError } from "../PoolError.ts"
+import { sizeOf } from "../Progress.ts"
 import type { Columns } from "./Columns.ts"
 import type { Fields } from "./Input.ts"
 import { described, isPlain, refuse } from "./Input.ts"
@@ -71,16 +72,6 @@ export const isFull = (piece: Piece, limits: Limits): boolean =>
 export const isMixed = (piece: Piece): boolean => {
   for (const group of piece.groups.values()) if (group.shapes > 1) return true
   return false
-}
-
-/** The bytes of a value, estimated. */
-export const sizeOf = (value: unknown): number => {
-  if (typeof value === "string") return value.length
-  if (typeof value !== "object" || value === null) return 8
-  if (value instanceof Uint8Array) return value.byteLength
-  let size = 8
-  for (const inner of Array.isArray(value) ? value : Object.values(value)) size += sizeOf(inner)
-  return size
 }
 
 const sameKeys = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean => {

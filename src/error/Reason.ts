@@ -17,6 +17,8 @@ const isTimeout = ({ message }: State): boolean => !/user request|recovery/.test
 const isStalePlan = ({ message, routine }: State): boolean =>
   routine === "RevalidateCachedQuery" || message.includes("cached plan must not change")
 
+const isOnConflict = ({ message }: State): boolean => message.includes("ON CONFLICT")
+
 const byCode: { readonly [code: string]: Tag } = {
   "08P01": "ConnectionError",
   "23505": "UniqueViolation",
@@ -92,6 +94,12 @@ export const adviceOf = (state: State): string | undefined => {
     return isTimeout(state)
       ? "Raise statementTimeout, or give the statement less to do."
       : "The statement was cancelled, by this program or by another connection. Nothing of it took effect."
+  }
+  if (state.code === "42P10" && isOnConflict(state)) {
+    return "Create a unique index on exactly these columns, or name the columns of one that exists."
+  }
+  if (state.code === "21000" && isOnConflict(state)) {
+    return "Two rows of the statement are the same row to the table's unique index: keep one of them."
   }
   return advice[state.code]
 }
