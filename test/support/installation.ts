@@ -14,12 +14,13 @@ import { root } from "./process.ts"
 
 const build = (target: string): Effect.Effect<void> =>
   Effect.callback((resume) => {
-    const tsc = Path.join(root, "node_modules", "typescript", "bin", "tsc")
-    // Types are checked elsewhere; declarations and maps are not needed to run.
-    const flags = ["--noCheck", "--declaration", "false", "--declarationMap", "false", "--sourceMap", "false"]
-    const args = [tsc, "-p", "tsconfig.build.json", "--outDir", target, ...flags]
-    execFile(process.execPath, args, { cwd: root }, (error, stdout) =>
-      resume(error === null ? Effect.void : Effect.die(new Error(`The package does not build:\n${stdout}`)))
+    const args = ["run", "--silent", "build:code", "--", `--outdir=${target}`]
+    execFile("npm", args, { cwd: root }, (error, stdout, stderr) =>
+      resume(
+        error === null
+          ? Effect.void
+          : Effect.die(new Error(`The package does not build:\n${stdout}${stderr}`))
+      )
     )
   })
 
