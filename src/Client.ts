@@ -45,7 +45,7 @@ export const make = (pool: Pool): Effect.Effect<PgClient.PgClient, never, Reacti
   const client = SqlClient.make({
     acquirer: Effect.succeed(link),
     borrower: (f) => f(link),
-    transactionAcquirer: Effect.map(reserved, (member) => linkTo(pool, Held.hold(member))),
+    transactionAcquirer: Effect.map(reserved, (member) => linkTo(pool, Held.hold(pool, member))),
     transactionService: pool.clientTransaction,
     compiler: PgClient.makeCompiler(),
     driver: "pg",

@@ -14,6 +14,7 @@ import * as Pipeline from "./pool/Pipeline.ts"
 import type { Pool } from "./pool/Pool.ts"
 import * as ServerError from "./ServerError.ts"
 import type { Bound } from "./Sql.ts"
+import { differences } from "./settings/Settings.ts"
 import { type Facts, factsOf } from "./statement/Facts.ts"
 
 /** Which of how many statements, for the error of a batch. */
@@ -24,8 +25,9 @@ export interface Position {
 
 /** The transaction of this pool that the fiber is in. */
 export const joined = (pool: Pool, context: Context.Context<never>): Held.Held | undefined => {
-  const link = Context.getOrUndefined(context, pool.transaction)
-  return link === undefined ? undefined : link[0].held
+  const held = Context.getOrUndefined(context, pool.transaction)?.[0].held
+  if (held === undefined || held.owner.settings === pool.settings) return held
+  return differences(held.owner.settings, pool.settings).length === 0 ? held : Held.closedTo(held)
 }
 
 /** The statement's facts, unless it is one that is not sent. */
@@ -41,6 +43,11 @@ export const tell =
 
 const severity = { nothing: 0, session: 1, prepared: 2 } as const
 
+/** Notes what a statement leaves in the session before it is sent: whatever becomes of it, it is cleaned up. */
+export const note = (member: Lines.Member, { leaves }: Facts): void => {
+  if (severity[leaves] > severity[member.leaves]) member.leaves = leaves
+}
+
 /** A statement whose parameters the driver can take. */
 export interface Encoded {
   readonly statement: Bound
@@ -49,7 +56,7 @@ export interface Encoded {
   readonly position?: Position
 }
 
-/** Sends a statement, and decodes its rows. What it leaves is noted first: whatever becomes of it, it is cleaned up. */
+/** Sends a statement, and decodes its rows. */
 export const send = (
   pool: Pool,
   member: Lines.Member,
@@ -58,7 +65,7 @@ export const send = (
 ): Effect.Effect<Result, SqlError> =>
   Effect.suspend(() => {
     const { facts, params, position, statement } = encoded
-    if (severity[facts.leaves] > severity[member.leaves]) member.leaves = facts.leaves
+    note(member, facts)
     const flagged = pool.codec.flagged()
     return Effect.matchEffect(member.connection.query(statement.text, params, prepare), {
       onFailure: (error) => Effect.fail(tell(statement, position)(error)),
@@ -117,6 +124,14 @@ export const onHeld = (
   prepare = true
 ): Effect.Effect<Result, SqlError | PoolError> =>
   runOnHeld(pool, held, statement, prepare, (member, facts) => encode(pool, member, statement, facts))
+
+/** Makes sure that the pool's codec knows these types, on the fiber's transaction or a connection lent for it. */
+export const know = (pool: Pool, oids: ReadonlyArray<number>): Effect.Effect<void, SqlError | PoolError> =>
+  Effect.withFiber((fiber) => {
+    const held = joined(pool, fiber.context)
+    const learn = (member: Lines.Member) => pool.codec.know(oids, member.connection.query)
+    return held === undefined ? pool.use(learn) : Held.on(held, learn)
+  })
 
 /** Runs one statement with parameters of the caller's own encoding, joining the fiber's transaction if there is one. */
 export const encodedBy = (

@@ -13,8 +13,12 @@ import { transaction } from "./transaction/Transaction.ts"
 /** What a lock is called: any text, or a whole number in the range of `int8`. */
 export type LockKey = string | number | bigint
 
+const limit = 2n ** 63n
+
 const isKey = (key: unknown): key is LockKey =>
-  typeof key === "string" || typeof key === "bigint" || (typeof key === "number" && Number.isSafeInteger(key))
+  typeof key === "bigint"
+    ? key >= -limit && key < limit
+    : typeof key === "string" || (typeof key === "number" && Number.isSafeInteger(key))
 
 /** Texts are hashed to 64 bits by the server, so that every program that uses the text has the same lock. */
 const statement = (take: string, key: LockKey): Bound => {
@@ -25,7 +29,9 @@ const statement = (take: string, key: LockKey): Bound => {
   }
 }
 
-const noKey = Effect.fail(refused("A lock's key is a text, a whole number or a bigint. Nothing was sent."))
+const noKey = Effect.fail(
+  refused("A lock's key is a text, a whole number, or a bigint within the range of int8. Nothing was sent.")
+)
 
 /** Waits for the lock, then runs the effect in the transaction that holds it. */
 export const withLock = <A, E, R>(

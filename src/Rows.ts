@@ -5,12 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
-import { check, type Encoded, encode, joined, onHeld, send, tell } from "./Execute.ts"
-import type { PoolError } from "./PoolError.ts"
-import type { Row } from "./pool/Connection.ts"
+import { check, type Encoded, encode, joined, note, onHeld, tell } from "./Execute.ts"
+import { fromSqlError, type PoolError, toSqlError } from "./PoolError.ts"
+import { sizeOf } from "./Progress.ts"
+import type { Result, Row } from "./pool/Connection.ts"
+import * as Fate from "./pool/Fate.ts"
 import * as Held from "./pool/Held.ts"
 import type * as Lines from "./pool/Lines.ts"
 import * as Overload from "./pool/Overload.ts"
+import * as Pipeline from "./pool/Pipeline.ts"
 import type { Pool } from "./pool/Pool.ts"
 import * as ServerError from "./ServerError.ts"
 import type { Bound } from "./Sql.ts"
@@ -18,22 +21,28 @@ import type { Facts } from "./statement/Facts.ts"
 
 type Rows = Stream.Stream<Row, SqlError | PoolError>
 
-/** Puts right what the driver could not read of a piece, on a connection of its own. */
-const settled = (
-  pool: Pool,
-  rows: ReadonlyArray<Row>
-): Effect.Effect<ReadonlyArray<Row>, SqlError | PoolError> =>
-  pool.use((member) => pool.codec.settle(rows, member.connection.query))
+/** Puts right what the driver could not read of a piece; where only the server can tell, on a connection of its own. */
+const settled = (pool: Pool, rows: ReadonlyArray<Row>): Effect.Effect<unknown, SqlError | PoolError> =>
+  Effect.mapError(
+    pool.codec.settle(rows, (text, params) =>
+      Effect.mapError(
+        pool.use(({ connection }) =>
+          Effect.onInterrupt(connection.query(text, params), () => connection.recover)
+        ),
+        toSqlError
+      )
+    ),
+    fromSqlError
+  )
 
 const fromDriver = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows => {
-  let flagged = pool.codec.flagged()
+  const flagged = pool.codec.flagged()
   return member.connection.stream(encoded.statement.text, encoded.params).pipe(
     Stream.mapError(tell(encoded.statement)),
-    Stream.mapArrayEffect((rows) => {
-      if (pool.codec.flagged() === flagged) return Effect.succeed(rows)
-      flagged = pool.codec.flagged()
-      return Effect.map(settled(pool, rows), () => rows)
-    })
+    // Rows are read ahead, so once one was flagged, any later piece may hold another.
+    Stream.mapArrayEffect((rows) =>
+      pool.codec.flagged() === flagged ? Effect.succeed(rows) : Effect.as(settled(pool, rows), rows)
+    )
   )
 }
 
@@ -43,13 +52,28 @@ export const rowsOnPool = (pool: Pool, statement: Bound): Rows =>
     Effect.gen(function* () {
       const facts = yield* check(statement)
       const member = yield* pool.reserve
-      if (facts.leaves !== "nothing") member.leaves = facts.leaves
-      return fromDriver(pool, member, yield* encode(pool, member, statement, facts))
+      note(member, facts)
+      const encoded = yield* Effect.onInterrupt(
+        encode(pool, member, statement, facts),
+        () => member.connection.recover
+      )
+      return fromDriver(pool, member, encoded)
     })
-  ).pipe(Stream.provideService(Overload.Held, [pool.settings.key]))
+  ).pipe(Stream.updateService(Overload.Held, (keys) => [...keys, pool.settings.key]))
 
-const piece = 500
+/** How many rows the first piece of a cursor has, and the most that any has. */
+const fewRows = 32
+const mostRows = 1_000
+/** About how many bytes a piece has once it is known how long rows are. */
+const pieceSize = 512 * 1024
 let cursors = 0
+
+/** How many rows the next piece has, by the length of those of the last. */
+const nextCount = (rows: ReadonlyArray<Row>): number => {
+  let size = 0
+  for (const row of rows) size += sizeOf(row)
+  return Math.max(1, Math.min(mostRows, Math.floor((pieceSize * rows.length) / Math.max(size, 1))))
+}
 
 /** Which statements Postgres declares a cursor for. */
 const hasCursor = (facts: Facts): boolean =>
@@ -57,6 +81,59 @@ const hasCursor = (facts: Facts): boolean =>
   facts.command === "VALUES" ||
   facts.command === "TABLE" ||
   (facts.command === "WITH" && facts.reads)
+
+/** A query of the user's under the name of its cursor. */
+interface Cursor {
+  readonly statement: Bound
+  readonly facts: Facts
+  readonly name: string
+}
+
+type Answer = Effect.Effect<Result, SqlError>
+
+const declare = (member: Lines.Member, { name, statement }: Cursor, params: Encoded["params"]): Answer => {
+  const prefix = `DECLARE ${name} NO SCROLL CURSOR FOR `
+  return Effect.mapError(member.connection.query(prefix + statement.text, params, false), (error) =>
+    ServerError.tell(error, { ...statement, prefixLength: prefix.length })
+  )
+}
+
+const fetch = (pool: Pool, member: Lines.Member, { name, statement }: Cursor, count: number): Answer =>
+  Effect.suspend(() => {
+    const flagged = pool.codec.flagged()
+    return Effect.flatMap(
+      Effect.mapError(
+        member.connection.query(`FETCH FORWARD ${count} FROM ${name}`, [], false),
+        tell(statement)
+      ),
+      (result) =>
+        pool.codec.flagged() === flagged
+          ? Effect.succeed(result)
+          : Effect.map(pool.codec.settle(result.rows, member.connection.query), (rows) => ({
+              ...result,
+              rows
+            }))
+    )
+  })
+
+/** Declares the cursor and reads its first piece, in one round trip. */
+const open = (pool: Pool, held: Held.Held, cursor: Cursor) =>
+  Held.on(held, (member, level) =>
+    Effect.gen(function* () {
+      const { params } = yield* encode(pool, member, cursor.statement, cursor.facts)
+      note(member, cursor.facts)
+      const [opened, read] = yield* Pipeline.run(
+        [declare(member, cursor, params), fetch(pool, member, cursor, fewRows)],
+        { pipelining: pool.settings.pipelining }
+      )
+      if (opened !== undefined) yield* opened
+      const { rows } = yield* read ?? Effect.interrupt
+      return { level, rows }
+    })
+  )
+
+const isLast = (asked: number, rows: ReadonlyArray<Row>) =>
+  rows.length < asked ? Option.none() : Option.some(nextCount(rows))
 
 /**
  * Rows through a cursor of the transaction, so that other statements of the transaction can run between two pieces. What
@@ -67,27 +144,26 @@ export const rowsOnHeld = (pool: Pool, held: Held.Held, statement: Bound): Rows 
     Effect.gen(function* () {
       const facts = yield* check(statement)
       if (!hasCursor(facts)) return Stream.fromIterable((yield* onHeld(pool, held, statement)).rows)
-      const name = `effect_global_pool_${cursors++}`
-      const declare = `DECLARE ${name} NO SCROLL CURSOR FOR `
-      yield* Held.on(held, (member) =>
-        Effect.flatMap(encode(pool, member, statement, facts), ({ params }) =>
-          Effect.mapError(member.connection.query(declare + statement.text, params, false), (error) =>
-            ServerError.tell(error, { ...statement, prefixLength: declare.length })
-          )
-        )
+      const cursor: Cursor = { statement, facts, name: `effect_global_pool_${cursors++}` }
+      let level: Held.Level | undefined
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (level !== undefined) Held.afterwards(level, `CLOSE ${cursor.name}`)
+        })
       )
-      yield* Effect.addFinalizer(() => Held.afterwards(held, `CLOSE ${name}`))
-      const fetch: Encoded = {
-        statement: { text: `FETCH FORWARD ${piece} FROM ${name}`, params: [] },
-        facts,
-        params: []
-      }
-      return Stream.paginate(undefined, () =>
-        Effect.map(
-          Held.on(held, (member) => send(pool, member, fetch, false)),
-          ({ rows }) => [rows, rows.length < piece ? Option.none() : Option.some(undefined)] as const
+      return Stream.paginate(fewRows, (count) => {
+        if (level === undefined) {
+          return Effect.map(open(pool, held, cursor), (opened) => {
+            level = opened.level
+            return [opened.rows, isLast(count, opened.rows)] as const
+          })
+        }
+        if (!Held.isAlive(level)) return Effect.fail(Fate.cursorGone())
+        return Effect.map(
+          Held.on(held, (member) => fetch(pool, member, cursor, count)),
+          ({ rows }) => [rows, isLast(count, rows)] as const
         )
-      )
+      })
     })
   )
 

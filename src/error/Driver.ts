@@ -39,7 +39,8 @@ const refusals: { readonly [code: string]: readonly [what: string, advice: strin
 const isCertificate = (code: string): boolean => /CERT|SIGNED|LEAF_SIGNATURE/.test(code)
 const isHandshake = (code: string): boolean => /^(?:ERR_TLS|ERR_SSL|EPROTO)/.test(code)
 
-const unknownOutcome = "Whether the statement took effect is not known: repeat it only if that does no harm."
+export const unknownOutcome =
+  "Whether the statement took effect is not known: repeat it only if that does no harm."
 
 /** The constant part of a message: up to where a value could begin. */
 const constantPart = (text: string): string => text.split(/[:"'`([{]|, received|\d/, 1)[0]!.trim()

@@ -2,12 +2,15 @@
  * One connection of a pool: the driver's session on a socket of our own, with the few things that the pool needs and the
  * driver does not offer - the transaction status, cancelling while pipelining, and an end that the server confirms.
  */
+import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import { PassThrough } from "node:stream"
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
@@ -37,6 +40,8 @@ export interface Connection {
     params: ReadonlyArray<unknown>,
     prepare?: boolean
   ) => Effect.Effect<Result, SqlError>
+  /** Opens a transaction with this statement; `inTransaction` says so from when it is sent. */
+  readonly begin: (text: string) => Effect.Effect<Result, SqlError>
   /** Rows as they come, with back pressure. Ending the stream early cancels the statement on the server. */
   readonly stream: (text: string, params: ReadonlyArray<unknown>) => Stream.Stream<Row, SqlError>
   /** Notifications of a channel, for as long as the scope is open. */
@@ -74,6 +79,31 @@ const timedOut = (settings: Checked): SqlError =>
     })
   })
 
+const passwordOf = ({ password }: Checked): Effect.Effect<Redacted.Redacted | undefined> =>
+  Effect.isEffect(password) ? password : Effect.succeed(password)
+
+/** Waits until the server has closed its side, after its process for this session has ended, and cuts off one that does not. */
+const hangUp = (socket: Net.Socket, patience: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (socket.destroyed) return Effect.void
+    socket.end()
+    socket.resume()
+    return Effect.timeoutOrElse(Socket.closed(socket), {
+      duration: patience,
+      orElse: () => Effect.sync(() => socket.destroy())
+    })
+  })
+
+/** Lets an interrupted opening end by hanging up, since the driver would leave before the server's process has. */
+const untilHungUp = <A, E>(
+  socket: Net.Socket,
+  patience: number,
+  opening: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.flatMap(Effect.forkDetach(Effect.uninterruptible(opening), { startImmediately: true }), (fiber) =>
+    Effect.onInterrupt(Fiber.join(fiber), () => Effect.andThen(hangUp(socket, patience), Fiber.await(fiber)))
+  )
+
 /**
  * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason; `onTimeZone` when the
  * server reports the session's time zone.
@@ -89,8 +119,9 @@ export const open = (
       const runFork = Effect.runForkWith(yield* Effect.context<never>())
       const key = { pid: 0, secret: 0 }
       let status = idle
+      let beginning = false
       let suspect = false
-      let ready = false
+      const patience = Math.min(settings.connectTimeout, goodbyeTime)
       const observe = Wire.watch({
         onKey: (pid, secret) => {
           key.pid = pid
@@ -106,10 +137,14 @@ export const open = (
       })
       const opened = restore(
         Effect.gen(function* () {
+          // Asked before there is a socket: the server gives a client only so long to say who it is.
+          const password = yield* passwordOf(settings)
           const socket = yield* Effect.acquireRelease(
             Socket.open(settings),
-            (socket) => Effect.sync(() => (ready ? undefined : socket.destroy())),
-            { interruptible: true }
+            (socket) => hangUp(socket, patience),
+            {
+              interruptible: true
+            }
           ).pipe(Scope.provide(scope))
           socket.on("data", observe)
           let handed = false
@@ -123,25 +158,28 @@ export const open = (
             runFork(Socket.cancel(settings, key))
             return new PassThrough().destroy()
           }
-          const driver = yield* PgConnection.make({
-            stream,
-            ssl: false,
-            username: settings.username,
-            database: settings.database,
-            password: settings.password,
-            applicationName: settings.applicationName,
-            startupParameters:
-              settings.statementTimeout === undefined
-                ? settings.startupParameters
-                : { ...settings.startupParameters, statement_timeout: String(settings.statementTimeout) },
-            startupOptions: settings.startupOptions,
-            connectTimeout: Duration.infinity,
-            types: codec.registry,
-            multiplex: settings.pipelining,
-            prepare: settings.prepare,
-            maxMessageSize
-          }).pipe(Scope.provide(scope))
-          ready = true
+          const driver = yield* untilHungUp(
+            socket,
+            patience,
+            PgConnection.make({
+              stream,
+              ssl: false,
+              username: settings.username,
+              database: settings.database,
+              password,
+              applicationName: settings.applicationName,
+              startupParameters:
+                settings.statementTimeout === undefined
+                  ? settings.startupParameters
+                  : { ...settings.startupParameters, statement_timeout: String(settings.statementTimeout) },
+              startupOptions: settings.startupOptions,
+              connectTimeout: Duration.infinity,
+              types: codec.registry,
+              multiplex: settings.pipelining,
+              prepare: settings.prepare,
+              maxMessageSize
+            }).pipe(Scope.provide(scope))
+          )
           return { socket, driver }
         })
       ).pipe(
@@ -165,6 +203,14 @@ export const open = (
       const connection: Connection = {
         pid: driver.processId,
         query: driver.query,
+        begin: (text) =>
+          Effect.suspend(() => {
+            beginning = true
+            return Effect.onExitPrimitive(driver.query(text, [], false), () => {
+              beginning = false
+              return undefined
+            })
+          }),
         stream: driver.stream,
         listen: driver.listen,
         drained,
@@ -175,14 +221,10 @@ export const open = (
               : Socket.cancel(settings, key).pipe(Effect.andThen(drained), Effect.andThen(settle))
           )
         ),
-        inTransaction: () => status !== idle,
+        inTransaction: () => beginning || status !== idle,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,
-        close: Scope.close(scope, Exit.void).pipe(
-          Effect.andThen(Socket.closed(socket)),
-          Effect.timeoutOrElse({ duration: goodbyeTime, orElse: () => Effect.sync(() => socket.destroy()) }),
-          Effect.uninterruptible
-        )
+        close: Effect.uninterruptible(Scope.close(scope, Exit.void))
       }
       return connection
     })

@@ -5,38 +5,50 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 
-/** How many are under way at a time, so that thousands of statements hold no more than this many in memory. */
-const window = 100
+/** How many statements are under way at a time. The driver writes no more than 128 before it has read an answer. */
+const mostStatements = 120
+/** How many bytes they may send in all, so that a long batch waits in the program and not in the socket's buffer. */
+const mostBytes = 4 * 1024 * 1024
+
+/** What bounds a pipeline; by default a round trip has as much as the driver takes. */
+export interface Options {
+  /** `false`: one after the other, for a connection that cannot pipeline. */
+  readonly pipelining?: boolean
+  /** About how many bytes each of the effects sends. */
+  readonly sizes?: ReadonlyArray<number>
+}
 
 /**
  * Starts the effects in order, each up to its write, and gives their exits in order. No more are started once one has
  * failed; those under way are awaited.
  */
 export const run = <A, E>(
-  effects: ReadonlyArray<Effect.Effect<A, E>>
+  effects: ReadonlyArray<Effect.Effect<A, E>>,
+  { pipelining = true, sizes = [] }: Options = {}
 ): Effect.Effect<ReadonlyArray<Exit.Exit<A, E>>> =>
   Effect.gen(function* () {
+    const most = pipelining ? mostStatements : 1
     const fibers: Array<Fiber.Fiber<A, E>> = []
     const exits: Array<Exit.Exit<A, E>> = []
+    let bytes = 0
+    let failed = false
     const next = Effect.suspend(() => Fiber.await(fibers[exits.length]!))
-    for (const effect of effects) {
-      if (fibers.length - exits.length >= window) {
+    for (const [index, effect] of effects.entries()) {
+      const size = sizes[index] ?? 0
+      while (exits.length < index && (index - exits.length >= most || bytes + size > mostBytes) && !failed) {
         const exit = yield* next
+        bytes -= sizes[exits.length] ?? 0
         exits.push(exit)
-        if (Exit.isFailure(exit)) break
+        failed = Exit.isFailure(exit)
       }
-      fibers.push(yield* Effect.forkChild(effect, { startImmediately: true }))
+      if (failed) break
+      const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+      fibers.push(fiber)
+      bytes += size
+      // It can fail before anything of it is sent; what follows must not be sent then, COMMIT least of all.
+      const done = fiber.pollUnsafe()
+      if (done !== undefined && Exit.isFailure(done)) break
     }
     while (exits.length < fibers.length) exits.push(yield* next)
     return exits
   })
-
-/** The first failure in order, or all values. */
-export const collect = <A, E>(exits: ReadonlyArray<Exit.Exit<A, E>>): Exit.Exit<ReadonlyArray<A>, E> => {
-  const values: Array<A> = []
-  for (const exit of exits) {
-    if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
-    values.push(exit.value)
-  }
-  return Exit.succeed(values)
-}

@@ -7,18 +7,22 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Predicate from "effect/Predicate"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { SqlError } from "effect/sql/SqlError"
-import { check, type Encoded, encode, joined, send, tell } from "../Execute.ts"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { check, type Encoded, encode, joined, send } from "../Execute.ts"
 import type { Outcome } from "../Operations.ts"
 import { type PoolError, refused } from "../PoolError.ts"
+import type { Result as Answer } from "../pool/Connection.ts"
+import * as Fate from "../pool/Fate.ts"
 import * as Held from "../pool/Held.ts"
 import type * as Lines from "../pool/Lines.ts"
 import * as Pipeline from "../pool/Pipeline.ts"
 import type { Pool } from "../pool/Pool.ts"
+import * as ServerError from "../ServerError.ts"
 import { type Bound, fromStatement, type Statement } from "../Sql.ts"
 import type { Facts } from "../statement/Facts.ts"
+import { commitOn, rollbackOn } from "./Commit.ts"
 import { transaction } from "./Transaction.ts"
 
 interface Checked {
@@ -40,63 +44,140 @@ const checkAll = (statements: ReadonlyArray<Statement>): Effect.Effect<ReadonlyA
       )
     : Effect.fail(refused("trans takes an array of statements. Nothing was sent."))
 
+/** Encodes all before any is sent: parameters that cannot be bound cost nothing but the error. */
 const encodeAll = (pool: Pool, member: Lines.Member, all: ReadonlyArray<Checked>) =>
   Effect.forEach(all, ({ facts, statement }, index) =>
-    encode(pool, member, statement, facts, { number: index + 1, of: all.length })
+    Effect.mapError(encode(pool, member, statement, facts, { number: index + 1, of: all.length }), (error) =>
+      isSqlError(error) ? error : numbered(error, index + 1, all.length)
+    )
   )
 
+const perValue = 8
+
+/** About how many bytes a statement sends. */
+const sizeOf = ({ params, statement }: Encoded): number => {
+  let size = statement.text.length
+  for (const value of params) {
+    const isLong = typeof value === "string" || value instanceof Uint8Array
+    size += isLong ? value.length : perValue
+  }
+  return size
+}
+
+type Exits = ReadonlyArray<Exit.Exit<Answer, SqlError>>
+
+/** The first error in order that is its statement's own. */
+const firstError = (exits: Exits): SqlError | undefined => {
+  const errors = exits.flatMap((exit) => Option.toArray(Exit.findErrorOption(exit)))
+  return errors.find((error) => !Fate.isAborted(error)) ?? errors[0]
+}
+
+const firstDefect = (exits: Exits): Exit.Exit<never, SqlError> | undefined => {
+  for (const exit of exits) if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
+  return undefined
+}
+
 /** On a connection that has a transaction open already: the savepoint around it is its caller's. */
-const insideHeld = (pool: Pool, held: Held.Held, all: ReadonlyArray<Checked>) =>
-  Effect.flatMap(
-    Held.on(held, (member) => encodeAll(pool, member, all)),
-    (encoded) =>
-      Held.on(held, (member) =>
-        Effect.flatMap(Pipeline.run(encoded.map((one) => send(pool, member, one))), (exits) =>
-          Pipeline.collect(exits)
-        )
+const insideHeld = (pool: Pool, held: Held.Held, all: ReadonlyArray<Checked>, prepare: boolean) =>
+  Held.on(held, (member) =>
+    Effect.gen(function* () {
+      const encoded = yield* encodeAll(pool, member, all)
+      const exits = yield* Pipeline.run(
+        encoded.map((one) => send(pool, member, one, prepare)),
+        { pipelining: pool.settings.pipelining, sizes: encoded.map(sizeOf) }
       )
+      const error = firstError(exits)
+      if (error !== undefined) return yield* error
+      const defect = firstDefect(exits)
+      if (defect !== undefined) return yield* defect
+      return exits.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value] : []))
+    })
   )
+
+/** What became of `BEGIN`, of the statements, and of `COMMIT` if it was sent. */
+interface Ended {
+  readonly begun: Exit.Exit<unknown, SqlError>
+  readonly statements: Exits
+  readonly commit: Exit.Exit<unknown, SqlError> | undefined
+  readonly isDead: boolean
+}
+
+/** The error of a transaction that did not go through, or whose results cannot be given. */
+const errorOf = ({ begun, commit, isDead, statements }: Ended, of: number): SqlError | undefined => {
+  const begin = Option.getOrUndefined(Exit.findErrorOption(begun))
+  const own = firstError(statements)
+  const end = commit === undefined ? undefined : Option.getOrUndefined(Exit.findErrorOption(commit))
+  if (isDead) {
+    // What the server refused was rolled back, whatever became of the connection afterwards.
+    if (begin === undefined && own !== undefined && Fate.isAnswer(own)) return own
+    if (commit !== undefined && Exit.isSuccess(commit)) return own
+    const lost = own ?? end ?? begin
+    return lost === undefined ? undefined : end === undefined ? Fate.undone(lost) : end
+  }
+  if (begin !== undefined) {
+    const took = statements.filter(Exit.isSuccess).length
+    return Fate.notBegun(
+      ServerError.tell(begin, { text: "BEGIN" }),
+      statements.length === 0
+        ? "Nothing of it was sent."
+        : `Each statement ran by itself: ${took} of ${statements.length} that were sent took effect.`
+    )
+  }
+  if (own === undefined) return end
+  return commit !== undefined && Exit.isSuccess(commit) ? Fate.committed(own, of) : own
+}
 
 /** `BEGIN`, all, `COMMIT`. Interrupted, it is cancelled once `BEGIN` is through, and is either done or undone. */
 const alone = (
   pool: Pool,
   member: Lines.Member,
-  encoded: ReadonlyArray<Encoded>
+  encoded: ReadonlyArray<Encoded>,
+  prepare: boolean
 ): Effect.Effect<ReadonlyArray<Outcome>, SqlError> => {
   const { connection } = member
-  const undo = Effect.suspend(() =>
-    connection.isDead() || !connection.inTransaction()
-      ? Effect.void
-      : Effect.ignore(connection.query("ROLLBACK", []))
-  )
+  const { pipelining } = pool.settings
   return Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const begin = yield* Effect.forkDetach(connection.query("BEGIN", []), { startImmediately: true })
-      const all = [
-        ...encoded.map((one) => send(pool, member, one)),
-        Effect.mapError(Held.commitOn(member), tell({ text: "COMMIT", params: [] }))
-      ]
-      const exits = yield* Effect.onInterrupt(restore(Pipeline.run(all)), () =>
-        Fiber.await(begin).pipe(Effect.andThen(connection.recover), Effect.andThen(undo))
-      )
-      const begun = yield* Fiber.await(begin)
-      const results = Pipeline.collect(exits)
-      if (Exit.isSuccess(results) && Exit.isSuccess(begun)) return results.value.slice(0, -1)
-      yield* Effect.andThen(connection.drained, undo)
-      if (Exit.isFailure(begun)) yield* Effect.mapError(begun, Held.lost)
-      return yield* Effect.map(results, (values) => values.slice(0, -1))
+      const begin = yield* Effect.forkDetach(connection.begin("BEGIN"), { startImmediately: true })
+      const answered = Held.promptly(member, Fiber.await(begin))
+      if (!pipelining) yield* answered
+      const refusedToBegin = !pipelining && begin.pollUnsafe()?._tag !== "Success"
+      const exits = refusedToBegin
+        ? []
+        : yield* Effect.onInterrupt(
+            restore(
+              Pipeline.run<Answer, SqlError>(
+                [...encoded.map((one) => send(pool, member, one, prepare)), commitOn(member)],
+                { pipelining, sizes: encoded.map(sizeOf) }
+              )
+            ),
+            () => answered.pipe(Effect.andThen(connection.recover), Effect.andThen(rollbackOn(member)))
+          )
+      const ended: Ended = {
+        begun: yield* Fiber.await(begin),
+        statements: exits.slice(0, encoded.length),
+        commit: exits[encoded.length],
+        isDead: connection.isDead()
+      }
+      const error = errorOf(ended, encoded.length)
+      if (error === undefined && Exit.isSuccess(ended.begun) && ended.commit?._tag === "Success") {
+        return ended.statements.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value] : []))
+      }
+      yield* rollbackOn(member)
+      return yield* error ?? firstDefect([...exits]) ?? Effect.interrupt
     })
   )
 }
 
-/** A plan that an `alter table` made stale: nothing of the transaction was done, and the next try makes a new plan. */
-const isStalePlan = (error: SqlError): boolean => {
-  const { cause } = error.reason
-  if (!Predicate.hasProperty(cause, "code")) return false
-  return cause.code === "26000" || (cause.code === "0A000" && error.message.includes("cached plan"))
-}
-
 const outcome = ({ command, rowCount, rows }: Outcome): Outcome => ({ command, rowCount, rows })
+
+/** Once more, unprepared, when a plan was stale. */
+const again = <A, E, R>(run: (prepare: boolean) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.catchIf(
+    run(true),
+    (error) => isSqlError(error) && Fate.isStalePlan(error),
+    () => run(false)
+  )
 
 /** Runs the statements as one transaction, or as a savepoint of the fiber's. */
 export const batch = (
@@ -110,11 +191,12 @@ export const batch = (
       const outcomes =
         held === undefined
           ? pool.use((member) =>
-              Effect.flatMap(encodeAll(pool, member, all), (encoded) =>
-                Effect.retry(alone(pool, member, encoded), { times: 1, while: isStalePlan })
+              Effect.flatMap(
+                Effect.onInterrupt(encodeAll(pool, member, all), () => member.connection.recover),
+                (encoded) => again((prepare) => alone(pool, member, encoded, prepare))
               )
             )
-          : transaction(pool, insideHeld(pool, held, all))
+          : again((prepare) => transaction(pool, insideHeld(pool, held, all, prepare)))
       return Effect.map(outcomes, (done) => done.map(outcome))
     })
   })

@@ -1,0 +1,94 @@
+/**
+ * A line in front of what one caller has at a time: first come, first served.
+ */
+import * as Effect from "effect/Effect"
+
+/** A caller in the line. */
+interface Place {
+  /** It keeps its turn for as long as a program of the user's runs, and so may wait for one who stands behind it. */
+  readonly isProgram: boolean
+  /** When its turn began, by a clock that only goes forward. */
+  since: number
+  resume: (() => void) | undefined
+}
+
+export interface Turn {
+  holder: Place | undefined
+  readonly waiting: Set<Place>
+}
+
+export const make = (): Turn => ({ holder: undefined, waiting: new Set() })
+
+/** How long a program may keep a caller waiting, and with what that caller fails then. */
+export interface Patience<E> {
+  readonly millis: number
+  readonly error: () => E
+}
+
+const begin = (turn: Turn, place: Place): void => {
+  turn.holder = place
+  place.since = performance.now()
+}
+
+const leave = (turn: Turn, place: Place): void => {
+  if (turn.holder !== place) {
+    turn.waiting.delete(place)
+    return
+  }
+  turn.holder = undefined
+  const next = turn.waiting.values().next()
+  if (next.done === true) return
+  turn.waiting.delete(next.value)
+  begin(turn, next.value)
+  // In a tick of its own: a long line would otherwise be served on one stack.
+  queueMicrotask(() => next.value.resume?.())
+}
+
+const wait = <E>(turn: Turn, place: Place, patience: Patience<E>): Effect.Effect<void, E> =>
+  Effect.callback<void>((resume) => {
+    place.resume = () => resume(Effect.void)
+    if (turn.holder === place) place.resume()
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: patience.millis,
+      orElse: () =>
+        Effect.suspend(() => {
+          const { holder } = turn
+          const isStuck =
+            holder?.isProgram === true &&
+            holder !== place &&
+            performance.now() - holder.since >= patience.millis
+          return isStuck ? Effect.fail(patience.error()) : wait(turn, place, patience)
+        })
+    })
+  )
+
+const enter = <E>(turn: Turn, place: Place, patience: Patience<E>): Effect.Effect<void, E> => {
+  if (turn.holder !== undefined) {
+    turn.waiting.add(place)
+    return wait(turn, place, patience)
+  }
+  begin(turn, place)
+  return Effect.void
+}
+
+/** Runs an effect when it is its turn. Interruption, waiting or running, leaves the line. */
+export const withTurn = <A, E, R, E2>(
+  turn: Turn,
+  patience: Patience<E2>,
+  effect: Effect.Effect<A, E, R>,
+  isProgram = false
+): Effect.Effect<A, E | E2, R> =>
+  Effect.suspend(() => {
+    const place: Place = { isProgram, since: 0, resume: undefined }
+    return Effect.onExitPrimitive(
+      Effect.flatMap(
+        Effect.suspend(() => enter(turn, place, patience)),
+        () => effect
+      ),
+      () => {
+        leave(turn, place)
+        return undefined
+      }
+    )
+  })

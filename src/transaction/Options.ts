@@ -1,0 +1,48 @@
+/**
+ * The options of a transaction: which there are, what is wrong with those given, and the statement that begins by them.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Schedule from "effect/Schedule"
+import type { TransactionOptions } from "../Operations.ts"
+import { type PoolError, refused } from "../PoolError.ts"
+
+const isolations = ["read uncommitted", "read committed", "repeatable read", "serializable"]
+const names = ["isolation", "readOnly", "deferrable", "retry"]
+
+const isTimes = (retry: unknown): boolean =>
+  Predicate.hasProperty(retry, "times") && Number.isInteger(retry.times) && Number(retry.times) >= 0
+
+const problemOf = (asked: TransactionOptions, isNested: boolean): string | undefined => {
+  if (!Predicate.isObject(asked)) return "A transaction's options are an object, { isolation, readOnly … }."
+  const unknown = Object.keys(asked).find((name) => !names.includes(name))
+  if (unknown !== undefined) return `A transaction has no option ${unknown}: they are ${names.join(", ")}.`
+  const { deferrable, isolation, readOnly, retry } = asked
+  if (isolation !== undefined && !isolations.some((level) => level === isolation)) {
+    return `A transaction's isolation is one of ${isolations.map((level) => `"${level}"`).join(", ")}.`
+  }
+  for (const [name, flag] of Object.entries({ readOnly, deferrable })) {
+    if (flag !== undefined && typeof flag !== "boolean") return `A transaction's ${name} is true or false.`
+  }
+  if (retry !== undefined && !Schedule.isSchedule(retry) && !isTimes(retry)) {
+    return "A transaction's retry is a Schedule, or { times } with a whole number from 0."
+  }
+  const given = Object.entries(asked).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  return isNested && given.length > 0
+    ? `A transaction inside another is a savepoint of it and cannot have options of its own: ${given.join(", ")}. Give them to the outer transaction; only the whole of it can be repeated or isolated.`
+    : undefined
+}
+
+/** What is wrong with the options. */
+export const refusalOf = (asked: TransactionOptions, isNested: boolean): PoolError | undefined => {
+  const problem = problemOf(asked, isNested)
+  return problem === undefined ? undefined : refused(`${problem} Nothing was sent.`)
+}
+
+/** The statement that begins a transaction of these options; `undefined` where they leave everything to the default. */
+export const beginOf = ({ deferrable, isolation, readOnly }: TransactionOptions): string | undefined =>
+  isolation === undefined && readOnly === undefined && deferrable === undefined
+    ? undefined
+    : "BEGIN" +
+      (isolation === undefined ? "" : ` ISOLATION LEVEL ${isolation.toUpperCase()}`) +
+      (readOnly === undefined ? "" : readOnly ? " READ ONLY" : " READ WRITE") +
+      (deferrable === undefined ? "" : deferrable ? " DEFERRABLE" : " NOT DEFERRABLE")
