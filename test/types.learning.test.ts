@@ -152,6 +152,32 @@ it.effect("a type of an extension that cannot be sent is the server's error, and
   })
 )
 
+it.effect(
+  "a type of an extension whose bytes not even the server reads back fails with the column's name",
+  () =>
+    Effect.gen(function* () {
+      const { run, witness } = yield* open()
+      yield* witness.query("create type mute")
+      yield* witness.query(
+        "create function mute_in(cstring) returns mute as 'int4in' language internal immutable strict"
+      )
+      yield* witness.query(
+        "create function mute_out(mute) returns cstring as 'int4out' language internal immutable strict"
+      )
+      yield* witness.query(
+        "create function mute_send(mute) returns bytea as 'int4send' language internal immutable strict"
+      )
+      yield* witness.query(
+        "create type mute (input = mute_in, output = mute_out, send = mute_send, internallength = 4, passedbyvalue, alignment = int4)"
+      )
+      const error = yield* Effect.flip(run("select 1 as one, '42'::mute as m"))
+      expect(error.message).toMatchInlineSnapshot(
+        `"The column "m" of type mute is in a binary form that this version does not know. Cast the value to text. The statement itself ran on the server."`
+      )
+      expect(yield* run("select '42'::mute::text as m")).toEqual([{ m: "42" }])
+    })
+)
+
 it.effect("an int8 that a number cannot hold fails with the column's name", () =>
   Effect.gen(function* () {
     const { run } = yield* open()
@@ -159,7 +185,7 @@ it.effect("an int8 that a number cannot hold fails with the column's name", () =
       run('select 9007199254740991 as fits, array[9007199254740992] as "too big"')
     )
     expect(error.message).toMatchInlineSnapshot(
-      `"The column "too big" of type int8[] holds an int8 past ±(2^53−1), which a number cannot hold exactly. Set int8: "bigint" or "string", or cast the value to text. The statement took effect on the server."`
+      `"The column "too big" of type int8[] holds an int8 past ±(2^53−1), which a number cannot hold exactly. Set int8: "bigint" or "string", or cast the value to text. The statement itself ran on the server."`
     )
     expect(yield* run("select 9007199254740991 as fits, -9007199254740991 as low")).toEqual([
       { fits: 9007199254740991, low: -9007199254740991 }
@@ -187,7 +213,7 @@ it.effect("a timestamp past Date fails clearly, and is text by the setting", () 
     const sql = "select '294276-12-31 23:59:59.999999'::timestamp as late"
     const dates = yield* open()
     expect((yield* Effect.flip(dates.run(sql))).message).toMatchInlineSnapshot(
-      `"The column "late" of type timestamp holds a timestamp past the year 275760, where Date ends. Set timestamp: "string", or cast the value to text. The statement took effect on the server."`
+      `"The column "late" of type timestamp holds a timestamp past the year 275760, where Date ends. Set timestamp: "string", or cast the value to text. The statement itself ran on the server."`
     )
     const strings = yield* open({ timestamp: "string" })
     expect(yield* strings.run(sql)).toEqual([{ late: "294276-12-31 23:59:59.999999" }])
@@ -221,6 +247,28 @@ it.effect("text in a zone that this process does not know is left to the server"
       { at: "2024-06-30 19:30:00-04:30" }
     ])
   })
+)
+
+it.effect(
+  "text that is no UTF-8, in a database without an encoding, is the server's error, and the connection stays",
+  () =>
+    Effect.gen(function* () {
+      const db = yield* database()
+      const name = `${db.settings.database}_ascii`
+      yield* Effect.acquireRelease(
+        db.witness.query(`create database ${name} encoding 'SQL_ASCII' locale 'C' template template0`),
+        () => Effect.ignore(db.witness.query(`drop database ${name} with (force)`))
+      )
+      const { run } = yield* typed({ ...db.settings, database: name })
+      expect(yield* run("select 'żółw' as t, array['ż']::varchar[] as v")).toEqual([{ t: "żółw", v: ["ż"] }])
+      const error = yield* Effect.flip(run("select 1 as one, convert_from('\\xff', 'SQL_ASCII') as t"))
+      expect("cause" in error.reason && String(error.reason.cause)).toContain(
+        "invalid byte sequence for encoding"
+      )
+      expect(yield* run("select convert_to(convert_from('\\xff', 'SQL_ASCII'), 'SQL_ASCII') as b")).toEqual([
+        { b: new Uint8Array([255]) }
+      ])
+    })
 )
 
 it.effect("money in the format of the server's locale", () =>

@@ -59,7 +59,7 @@ const utf8Slice: ((this: Uint8Array, start: number, end: number) => string) | un
   "utf8Slice"
 )
 
-/** Text; throws when the bytes are no UTF-8, which only a database with the encoding SQL_ASCII can send. */
+/** Text; throws when the bytes are no UTF-8. The server checks what it sends, whatever the encoding of the database. */
 export const utf8: Read<string> = (bytes, offset, size) => {
   if (size <= 10) {
     let text = ""

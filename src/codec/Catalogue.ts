@@ -13,7 +13,6 @@ import * as Containers from "./Containers.ts"
 import { moneyFormat } from "./Numbers.ts"
 import { baseReader, enumReader } from "./Scalars.ts"
 import type { Attribute, Kind, Reader, Session, Type } from "./Session.ts"
-import { zoneOf } from "./TimeZone.ts"
 
 /** Runs one statement on one connection. */
 export type Query = (
@@ -90,7 +89,7 @@ const readerFor = (session: Session, type: Type, send: string): Reader => {
 }
 
 const learnSession = (session: Session, row: PgConnection.Row): void => {
-  session.zone = zoneOf(textOf(row.zone))
+  session.timeZone = textOf(row.zone)
   session.version = Number(row.version)
   session.money = moneyFormat(textOf(row.positive), textOf(row.negative))
 }

@@ -22,7 +22,6 @@ import { registerBuiltins } from "./Scalars.ts"
 import type { CodecOptions, Reader, Session } from "./Session.ts"
 import { makeSession, readerOf } from "./Session.ts"
 import * as Settle from "./Settle.ts"
-import { zoneOf } from "./TimeZone.ts"
 
 export type { Query } from "./Catalogue.ts"
 export type { Batch } from "./Expected.ts"
@@ -158,7 +157,7 @@ export const make = (options: CodecOptions): Codec => {
     flagged: () => session.troubles,
     settle: (rows, query) => Settle.settle(session, rows, query),
     setTimeZone: (name) => {
-      session.zone = zoneOf(name)
+      session.timeZone = name
     },
     bind: Parameters.bind,
     bindTyped: (params, types) => Parameters.bindTyped(session, params, types),

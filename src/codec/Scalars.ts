@@ -11,7 +11,7 @@ import * as Geometry from "./Geometry.ts"
 import * as Network from "./Network.ts"
 import * as Numbers from "./Numbers.ts"
 import type { Kind, Reader, Session } from "./Session.ts"
-import { askServer, refuse } from "./Session.ts"
+import { askServer, refuse, zoneFor } from "./Session.ts"
 import * as System from "./System.ts"
 import * as TextSearch from "./TextSearch.ts"
 
@@ -53,12 +53,13 @@ const int8 = (session: Session): Read => {
 
 const timestamp = (session: Session, withZone: boolean): Reader => {
   const oid = Builtin.oidOf("timestamptz")
-  const text: Read<string> = (bytes, offset, size) =>
-    !withZone
-      ? DateTime.timestampText(bytes, offset, undefined)
-      : session.zone === undefined
-        ? askServer(session, oid, bytes, offset, size)
-        : DateTime.timestampText(bytes, offset, session.zone)
+  const text: Read<string> = (bytes, offset, size) => {
+    if (!withZone) return DateTime.timestampText(bytes, offset, undefined)
+    const zone = zoneFor(session)
+    return zone === undefined
+      ? askServer(session, oid, bytes, offset, size)
+      : DateTime.timestampText(bytes, offset, zone)
+  }
   return {
     value:
       session.options.timestamp === "string"

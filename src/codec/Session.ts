@@ -9,7 +9,7 @@ import { hex } from "./Bytes.ts"
 import type { MoneyFormat } from "./Numbers.ts"
 import { defaultMoney } from "./Numbers.ts"
 import type { Zone } from "./TimeZone.ts"
-import { utc } from "./TimeZone.ts"
+import { utc, zoneOf } from "./TimeZone.ts"
 
 export interface CodecOptions {
   readonly int8: "number" | "bigint" | "string"
@@ -68,8 +68,9 @@ export interface Needs {
 export interface Session {
   readonly options: CodecOptions
   money: MoneyFormat
-  /** `undefined`: a zone unknown to this process, so that the server prints what depends on it. */
-  zone: Zone | undefined
+  /** The session's time zone by name, and the zone of that name once a text needed it: looking one up is slow. */
+  timeZone: string
+  zone: { readonly name: string; readonly at: Zone | undefined }
   version: number
   /** How many values could not be read so far. */
   troubles: number
@@ -85,7 +86,8 @@ export interface Session {
 export const makeSession = (options: CodecOptions): Session => ({
   options,
   money: defaultMoney,
-  zone: utc,
+  timeZone: "UTC",
+  zone: { name: "UTC", at: utc },
   version: 180000,
   troubles: 0,
   needs: undefined,
@@ -93,6 +95,14 @@ export const makeSession = (options: CodecOptions): Session => ({
   readers: new Map(),
   types: new Map()
 })
+
+/** The session's time zone, or `undefined` where this process does not know it: the server then prints what depends on it. */
+export const zoneFor = (session: Session): Zone | undefined => {
+  if (session.zone.name !== session.timeZone) {
+    session.zone = { name: session.timeZone, at: zoneOf(session.timeZone) }
+  }
+  return session.zone.at
+}
 
 /** This type has to be looked up. */
 export const missType = (session: Session, oid: number): undefined => {

@@ -47,7 +47,7 @@ const opensOf = (rows: ReadonlyArray<PgConnection.Row>): ReadonlyArray<Open> => 
 /** The error of a value that cannot be had. It names the column and the type, never the value. */
 const failure = (session: Session, open: Open, what: string): SqlError => {
   const type = session.types.get(open.marker.oid)?.name ?? `with OID ${open.marker.oid}`
-  const message = `The column ${JSON.stringify(open.column)} of type ${type} ${what}. The statement took effect on the server.`
+  const message = `The column ${JSON.stringify(open.column)} of type ${type} ${what}. The statement itself ran on the server.`
   return new SqlError({
     reason: new UnknownError({ cause: new Error(message), message, operation: "decode" })
   })
@@ -69,26 +69,25 @@ interface Round {
   readonly failure: SqlError | undefined
 }
 
+const unreadable = "holds bytes that this version cannot read. Cast the value to text"
+
 /** One synchronous pass over the open values, with the answers got so far. */
 const pass = (session: Session, opens: ReadonlyArray<Open>, answers: ReadonlyMap<string, string>): Round => {
   const needs: Needs = { types: new Set(), prints: new Map(), refusal: undefined }
   const left: Array<Open> = []
+  let current = opens[0]!
   session.needs = needs
   session.answers = answers
   try {
     for (const open of opens) {
+      current = open
       if (attempt(session, open)) continue
       if (needs.refusal !== undefined) return { left, needs, failure: failure(session, open, needs.refusal) }
       left.push(open)
     }
     return { left, needs, failure: undefined }
   } catch {
-    const open = opens[left.length] ?? opens[0]!
-    return {
-      left,
-      needs,
-      failure: failure(session, open, "holds bytes that this version cannot read. Cast the value to text")
-    }
+    return { left, needs, failure: failure(session, current, unreadable) }
   } finally {
     session.needs = undefined
     session.answers = undefined
@@ -117,6 +116,10 @@ const askPrints = Effect.fnUntraced(function* (
   }
 })
 
+const isOfConnection = (error: SqlError): boolean => error.reason._tag === "ConnectionError"
+
+const unprintable = "is in a binary form that this version does not know. Cast the value to text"
+
 /** Replaces the markers in the rows by values, or fails with one error that names the column. */
 export const settle = Effect.fnUntraced(function* (
   session: Session,
@@ -139,7 +142,12 @@ export const settle = Effect.fnUntraced(function* (
       )
     }
     if (next.needs.types.size > 0) yield* Catalogue.learn(session, query, [...next.needs.types], false)
-    if (next.needs.prints.size > 0) yield* askPrints(session, query, next.needs, answers)
+    if (next.needs.prints.size > 0) {
+      const first = opens[0]!
+      yield* askPrints(session, query, next.needs, answers).pipe(
+        Effect.mapError((error) => (isOfConnection(error) ? error : failure(session, first, unprintable)))
+      )
+    }
   }
   return rows
 })

@@ -1,0 +1,26 @@
+/**
+ * The type table says something of every type that the server's catalogue has.
+ */
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { database } from "./support/database.ts"
+import { typeTable } from "./support/type-table.ts"
+import { typed } from "./support/typed.ts"
+import { schema } from "./support/types.ts"
+
+it.effect("every base type, range and pseudo-type has its line", () =>
+  Effect.gen(function* () {
+    const db = yield* database()
+    yield* schema(db.witness)
+    const session = yield* typed(db.settings)
+    const table = yield* typeTable(session)
+    const rows = yield* session.run(
+      `select typname as name from pg_type where typnamespace = 'pg_catalog'::regnamespace and typtype in ('b', 'r', 'm')
+        and not (typtype = 'b' and typoutput = 'array_out'::regproc)`
+    )
+    const lines = table.split("\n").map((line) => line.split(" | ")[0])
+    for (const { name } of rows) expect(lines).toContain(`| ${String(name)}`)
+    expect(table).toContain('| date | string | `"infinity"` |')
+    expect(table).toContain("| aclitem | none | no binary output function available for type aclitem |")
+  })
+)
