@@ -77,8 +77,8 @@ const context: Context = {
   built,
   quick,
   rounds: Number(flag("rounds") ?? (quick ? 1 : 3)),
-  milliseconds: Number(flag("seconds") ?? (quick ? 0.3 : 2)) * 1000,
-  warm: quick ? 150 : 1000,
+  milliseconds: Number(flag("seconds") ?? (quick ? 0.3 : 1.5)) * 1000,
+  warm: quick ? 150 : 2000,
   python: findPython(),
   pgbench: findPgbench(),
   profiles: flag("profile")

@@ -1,0 +1,206 @@
+/**
+ * What an operation costs on the wire, counted and not timed: round trips, messages, bytes, connections. A figure that
+ * changes fails here; one that got better is written down anew.
+ */
+import { describe, expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { database, type TestDatabase } from "./support/database.ts"
+import { type Proxy, proxy } from "./support/proxy.ts"
+import type { TestServer } from "./support/server.ts"
+
+/** The messages of the extended protocol that a client sends, by their letters: Parse, Bind, Describe, Execute, Sync, Close. */
+const lettersOf = (sent: string): string => {
+  let letters = ""
+  for (let at = 0; at < sent.length; ) {
+    letters += sent[at]
+    at += 1 + Buffer.from(sent.slice(at + 1, at + 5), "latin1").readUInt32BE()
+  }
+  return letters
+}
+
+/** How often each letter comes, as `P1 B4 …`. */
+const tally = (letters: string): string =>
+  [..."PDBECSQ"]
+    .flatMap((letter) => {
+      const count = letters.split(letter).length - 1
+      return count === 0 ? [] : [`${letter}${count}`]
+    })
+    .join(" ")
+
+interface Wire {
+  readonly roundTrips: number
+  /** Messages sent, by letter. */
+  readonly sent: string
+  readonly toServer: number
+  readonly toClient: number
+}
+
+/** Runs an operation and counts what it caused. */
+const counted = <A, E, R>(link: Proxy, operation: Effect.Effect<A, E, R>): Effect.Effect<Wire, E, R> =>
+  Effect.suspend(() => {
+    const before = { roundTrips: link.roundTrips(), bytes: link.bytes(), sent: link.sent().length }
+    return Effect.map(operation, () => {
+      const bytes = link.bytes()
+      return {
+        roundTrips: link.roundTrips() - before.roundTrips,
+        sent: tally(lettersOf(link.sent().slice(before.sent))),
+        toServer: bytes.toServer - before.bytes.toServer,
+        toClient: bytes.toClient - before.bytes.toClient
+      }
+    })
+  })
+
+interface Given {
+  readonly link: Proxy
+  readonly pgdb: PG.Database
+  readonly users: PG.Table
+  readonly settings: TestServer
+  readonly connect: TestDatabase["connect"]
+}
+
+/** A test through a counting proxy, on a table of a hundred users; on one connection unless told otherwise. */
+const throughProxy = <E>(
+  name: string,
+  body: (given: Given) => Effect.Effect<void, E, PoolRegistry | Scope.Scope>,
+  maxConnections = 1
+): void =>
+  it.live(name, () =>
+    Effect.gen(function* () {
+      const { connect, settings, witness } = yield* database()
+      yield* witness.query("create table users (id int primary key, name text not null)")
+      yield* witness.query("insert into users select i, 'user ' || i from generate_series(1, 100) i")
+      const link = yield* proxy(settings)
+      const linked = { ...settings, ...link.address }
+      const pgdb = PG.make({ ...linked, maxConnections })
+      yield* body({ link, pgdb, users: pgdb.table("users"), settings: linked, connect })
+    }).pipe(Effect.provide(PoolRegistry.layer()))
+  )
+
+const byId = "select id, name from users where id = $1"
+const rename = "update users set name = $1 where id = $2"
+const renames = (count: number) =>
+  Array.from({ length: count }, (_, index) => [rename, [`name ${index % 10}`, index + 1]] as const)
+
+describe("what operations cost on the wire", () => {
+  throughProxy("a select: one round trip, parsed the first time only", ({ link, users }) =>
+    Effect.gen(function* () {
+      yield* users.select("select 1")
+      const first = yield* counted(link, users.select(byId, [42]))
+      const again = yield* counted(link, users.select(byId, [43]))
+      expect(first).toEqual({ roundTrips: 1, sent: "P1 D1 B1 E1 S1", toServer: 150, toClient: 107 })
+      expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 65, toClient: 51 })
+    })
+  )
+
+  throughProxy("a write: the same", ({ link, users }) =>
+    Effect.gen(function* () {
+      yield* users.execute(rename, ["a", 1])
+      const again = yield* counted(link, users.execute(rename, ["b", 1]))
+      expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 72, toClient: 25 })
+    })
+  )
+
+  throughProxy("trans: one round trip for three statements, at most two for a hundred", ({ link, users }) =>
+    Effect.gen(function* () {
+      yield* users.trans(renames(1))
+      const three = yield* counted(link, users.trans(renames(3)))
+      const hundred = yield* counted(link, users.trans(renames(100)))
+      expect(three).toEqual({ roundTrips: 1, sent: "P2 D2 B5 E5 S5", toServer: 338, toClient: 140 })
+      expect(hundred).toMatchObject({ sent: "P2 D2 B102 E102 S102", toServer: 7807, toClient: 2565 })
+      expect(hundred.roundTrips).toBeLessThanOrEqual(2)
+      expect(yield* counted(link, users.trans([]))).toEqual({
+        roundTrips: 0,
+        sent: "",
+        toServer: 0,
+        toClient: 0
+      })
+    })
+  )
+
+  throughProxy(
+    "a transaction: one round trip per statement and one for COMMIT, none for BEGIN",
+    ({ link, users }) =>
+      Effect.gen(function* () {
+        yield* users.select(byId, [1])
+        const three = yield* counted(
+          link,
+          users.transaction(Effect.forEach([1, 2, 3], (id) => users.select(byId, [id])))
+        )
+        const nothing = yield* counted(link, users.transaction(Effect.void))
+        expect(three).toEqual({ roundTrips: 4, sent: "P2 D2 B5 E5 S5", toServer: 302, toClient: 215 })
+        expect(nothing).toEqual({ roundTrips: 0, sent: "", toServer: 0, toClient: 0 })
+      })
+  )
+
+  throughProxy("tables without SQL: one round trip each, parsed the first time only", ({ link, users }) =>
+    Effect.gen(function* () {
+      yield* users.find({ id: 1 })
+      const find = yield* counted(link, users.find({ id: 2 }))
+      yield* users.insert({ id: 500, name: "x" })
+      const insert = yield* counted(link, users.insert({ id: 501, name: "y" }))
+      expect(find).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 65, toClient: 50 })
+      expect(insert).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 72, toClient: 47 })
+    })
+  )
+
+  throughProxy(
+    "insertMany: one round trip for a thousand rows once the columns are known",
+    ({ link, users }) =>
+      Effect.gen(function* () {
+        const rows = (from: number) =>
+          Array.from({ length: 1000 }, (_, index) => ({ id: from + index, name: "user" }))
+        const first = yield* counted(link, users.insertMany(rows(1000)))
+        const again = yield* counted(link, users.insertMany(rows(2000)))
+        expect(first.roundTrips).toBeLessThanOrEqual(7)
+        expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 16105, toClient: 30 })
+      })
+  )
+
+  throughProxy("a stream: one round trip for a hundred rows", ({ link, users }) =>
+    Effect.gen(function* () {
+      yield* users.select("select 1")
+      const stream = yield* counted(link, Stream.runDrain(users.stream("select * from users")))
+      expect(stream).toEqual({ roundTrips: 1, sent: "P1 D1 B1 E1 S1", toServer: 67, toClient: 2675 })
+    })
+  )
+
+  throughProxy("64 short selects at once share their connection's round trips", ({ link, users }) =>
+    Effect.gen(function* () {
+      for (const id of [1, 2, 3]) yield* users.select(byId, [id])
+      const ids = Array.from({ length: 64 }, (_, index) => index + 1)
+      const selects = Effect.forEach(ids, (id) => users.select(byId, [id]), { concurrency: "unbounded" })
+      const found = yield* counted(link, selects)
+      expect(found.sent).toBe("B64 E64 S64")
+      expect(found.roundTrips).toBeLessThanOrEqual(8)
+    })
+  )
+
+  throughProxy("a pool's first row: one round trip more than the driver's own, for the catalogue", (given) =>
+    Effect.gen(function* () {
+      const { connect, link, settings, users } = given
+      const driver = yield* counted(
+        link,
+        Effect.scoped(Effect.flatMap(connect(settings), ({ query }) => query("select 1")))
+      )
+      const pool = yield* counted(link, users.select("select 1"))
+      expect(pool.roundTrips - driver.roundTrips).toBe(1)
+    })
+  )
+
+  throughProxy(
+    "one caller after another: one connection of ten",
+    ({ link, users }) =>
+      Effect.gen(function* () {
+        yield* Effect.forEach(Array.from({ length: 50 }), () => users.select(byId, [1]))
+        expect(link.opened()).toBe(1)
+        yield* Effect.forEach(Array.from({ length: 200 }), () => users.select(byId, [1]), {
+          concurrency: "unbounded"
+        })
+        expect(link.opened()).toBeLessThanOrEqual(10)
+      }),
+    10
+  )
+})
