@@ -5,8 +5,8 @@
  */
 import { Effect, ManagedRuntime, Option } from "effect"
 import { SqlError } from "effect/sql"
-import { PG, PoolError } from "effect-global-pool"
-import Fastify from "fastify"
+import { PG, PoolError, type PoolRegistry } from "effect-global-pool"
+import Fastify, { type FastifyReply } from "fastify"
 import { openDatabase } from "./support/database.ts"
 
 interface User {
@@ -26,8 +26,14 @@ await runtime.runPromise(
   )`
 )
 
-// The signal ends the statement on the server when the client has gone.
-app.get("/users", ({ signal }) => runtime.runPromise(users.find({}, { orderBy: { id: "asc" } }), { signal }))
+/** Runs a program for a request; when the client has gone, its statement is ended on the server. */
+const run = <A, E>(reply: FastifyReply, program: Effect.Effect<A, E, PoolRegistry>) => {
+  const gone = new AbortController()
+  reply.raw.once("close", () => gone.abort())
+  return runtime.runPromise(program, { signal: gone.signal })
+}
+
+app.get("/users", (_request, reply) => run(reply, users.find({}, { orderBy: { id: "asc" } })))
 
 app.get<{ Params: { id: number } }>(
   "/users/:id",
@@ -36,8 +42,8 @@ app.get<{ Params: { id: number } }>(
       params: { type: "object", properties: { id: { type: "integer", minimum: 1, maximum: 2_147_483_647 } } }
     }
   },
-  async ({ params, signal }, reply) => {
-    const user = await runtime.runPromise(users.findOne({ id: params.id }), { signal })
+  async ({ params }, reply) => {
+    const user = await run(reply, users.findOne({ id: params.id }))
     return Option.getOrElse(user, () => reply.code(404).send({ error: "There is no such user." }))
   }
 )
@@ -53,20 +59,23 @@ app.post<{ Body: { email: string } }>(
       }
     }
   },
-  async ({ body, signal }, reply) => {
+  async ({ body }, reply) => {
     const stored = users.insert({ email: body.email }).pipe(
       Effect.map((user) => ({ status: 201, body: user })),
       Effect.catchReason("SqlError", "UniqueViolation", () =>
         Effect.succeed({ status: 409, body: { error: "This address is taken." } })
       )
     )
-    const { status, body: answer } = await runtime.runPromise(stored, { signal })
+    const { status, body: answer } = await run(reply, stored)
     return reply.code(status).send(answer)
   }
 )
 
+let stopping = false
+
 // A failed program is a rejected promise, with the error that it failed with.
 app.setErrorHandler((error, _request, reply) => {
+  if (stopping) return reply.code(503).send({ error: "The server is being stopped." })
   if (error instanceof SqlError.SqlError || error instanceof PoolError) {
     console.error(error.message)
     const away = error.reason._tag === "ConnectionError" || error.reason._tag === "AcquireTimeout"
@@ -77,13 +86,19 @@ app.setErrorHandler((error, _request, reply) => {
   return reply.send(error)
 })
 
+// A client that keeps its connection open would keep the server.
+app.addHook("onSend", async (_request, reply) => {
+  if (stopping) reply.header("connection", "close")
+})
+
 app.addHook("onClose", async () => {
   await runtime.dispose()
   await closeDatabase()
 })
 
+/** Answers what is under way; after a second, what still runs is cancelled. */
 const stop = () => {
-  // What is still running after a second is cancelled.
+  stopping = true
   setTimeout(() => void runtime.dispose(), 1000).unref()
   void app.close()
 }

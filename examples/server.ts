@@ -110,7 +110,7 @@ const listening = HttpServer.addressFormattedWith((address) => Console.log(`List
 const program = Effect.gen(function* () {
   const pgdb = yield* database
   const host = yield* Config.String("HOST").pipe(Config.withDefault("127.0.0.1"))
-  const port = yield* Config.Port("PORT").pipe(Config.withDefault(3000))
+  const port = yield* Config.Int("PORT").pipe(Config.withDefault(3000))
   const server = NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "1 second" })
 
   yield* HttpRouter.serve(Layer.unwrap(routes(pgdb)), { disableListenLog: true }).pipe(
