@@ -14,7 +14,7 @@ import * as Pipeline from "./pool/Pipeline.ts"
 import type { Pool } from "./pool/Pool.ts"
 import * as ServerError from "./ServerError.ts"
 import type { Bound } from "./Sql.ts"
-import { differences } from "./settings/Settings.ts"
+import { describe, differences } from "./settings/Settings.ts"
 import { type Facts, factsOf } from "./statement/Facts.ts"
 
 /** Which of how many statements, for the error of a batch. */
@@ -36,10 +36,17 @@ export const check = (statement: Bound): Effect.Effect<Facts, PoolError> => {
   return facts.refusal === undefined ? Effect.succeed(facts) : Effect.fail(refused(facts.refusal))
 }
 
+/** Tells an error of a statement on this connection. */
 export const tell =
-  (statement: Bound, position?: Position) =>
+  (pool: Pool, { connection }: Lines.Member, statement: Bound, position?: Position) =>
   (error: SqlError): SqlError =>
-    ServerError.tell(error, { text: statement.text, params: statement.params, ...position })
+    ServerError.tell(error, {
+      text: statement.text,
+      params: statement.params,
+      server: describe(pool.settings),
+      farewell: connection.farewell(),
+      ...position
+    })
 
 const severity = { nothing: 0, session: 1, prepared: 2 } as const
 
@@ -68,7 +75,7 @@ export const send = (
     note(member, facts)
     const flagged = pool.codec.flagged()
     return Effect.matchEffect(member.connection.query(statement.text, params, prepare), {
-      onFailure: (error) => Effect.fail(tell(statement, position)(error)),
+      onFailure: (error) => Effect.fail(tell(pool, member, statement, position)(error)),
       onSuccess: (result) => {
         if (facts.changesTypes) pool.onCatalogueChange()
         if (pool.codec.flagged() === flagged) return Effect.succeed(result)
@@ -100,7 +107,7 @@ export const encode = (
   return pool.codec
     .parameterTypes(statement.text, statement.params, batchOn(member), member.connection.inTransaction())
     .pipe(
-      Effect.catchTag("SqlError", (error) => Effect.fail(tell(statement, position)(error))),
+      Effect.catchTag("SqlError", (error) => Effect.fail(tell(pool, member, statement, position)(error))),
       Effect.flatMap((types) => Effect.fromResult(pool.codec.bindTyped(statement.params, types))),
       Effect.map(done)
     )

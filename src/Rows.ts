@@ -38,7 +38,7 @@ const settled = (pool: Pool, rows: ReadonlyArray<Row>): Effect.Effect<unknown, S
 const fromDriver = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows => {
   const flagged = pool.codec.flagged()
   return member.connection.stream(encoded.statement.text, encoded.params).pipe(
-    Stream.mapError(tell(encoded.statement)),
+    Stream.mapError(tell(pool, member, encoded.statement)),
     // Rows are read ahead, so once one was flagged, any later piece may hold another.
     Stream.mapArrayEffect((rows) =>
       pool.codec.flagged() === flagged ? Effect.succeed(rows) : Effect.as(settled(pool, rows), rows)
@@ -104,7 +104,7 @@ const fetch = (pool: Pool, member: Lines.Member, { name, statement }: Cursor, co
     return Effect.flatMap(
       Effect.mapError(
         member.connection.query(`FETCH FORWARD ${count} FROM ${name}`, [], false),
-        tell(statement)
+        tell(pool, member, statement)
       ),
       (result) =>
         pool.codec.flagged() === flagged

@@ -33,7 +33,9 @@ export interface At {
   /** Host, port and database for people to read, `localhost:5432/app`, and no password. */
   readonly server?: string | undefined
   /** The fields of the last error that the server sent on a connection which is closed now: the driver drops them. */
-  readonly farewell?: { readonly [field: string]: string | undefined } | undefined
+  readonly farewell?:
+    | { readonly [Field in "severity" | "code" | "message" | "detail" | "hint"]?: string | undefined }
+    | undefined
   /** The databases that exist, to name the nearest when the one asked for does not. */
   readonly databases?: ReadonlyArray<string> | undefined
 }

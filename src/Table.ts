@@ -75,22 +75,18 @@ const targetOf = <A, E>(
   label,
   translation,
   execute: (text, params) => onPool(source, (pool) => Execute.single(pool, { text, params })),
+  // The parameters are made before the connection's turn is taken: the server works on one piece meanwhile.
   bulk: (text, params, place) =>
-    onPool(source, (pool) => {
-      const statement = { text, params: [] }
-      return Execute.encodedBy(pool, statement, (member, facts) =>
-        Effect.andThen(
-          pool.codec.know(BulkParams.typesOf(params), member.connection.query),
-          Effect.suspend(() =>
-            Effect.map(Effect.fromResult(BulkParams.bind(pool.codec, params, place)), (bound) => ({
-              statement,
-              facts,
-              params: bound
-            }))
+    onPool(source, (pool) =>
+      Effect.flatMap(Execute.know(pool, BulkParams.typesOf(params)), () =>
+        Effect.flatMap(Effect.fromResult(BulkParams.bind(pool.codec, params, place)), (bound) => {
+          const statement = { text, params: [] }
+          return Execute.encodedBy(pool, statement, (_, facts) =>
+            Effect.succeed({ statement, facts, params: bound })
           )
-        )
+        })
       )
-    }),
+    ),
   stream: (text, params, options) =>
     Stream.unwrap(
       onPool(source, (pool) => Effect.succeed(withProgress(rows(pool, { text, params }), options)))

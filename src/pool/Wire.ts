@@ -13,6 +13,8 @@ export interface Observer {
   readonly onTypes: (oids: ReadonlyArray<number>) => void
   /** `ParameterStatus`: a setting that the server reports, for instance `TimeZone`. */
   readonly onParameter: (name: string, value: string) => void
+  /** A fatal `ErrorResponse`, after which the server ends the session. */
+  readonly onFarewell: (farewell: Farewell) => void
   /** `ReadyForQuery`: `I` idle, `T` in a transaction, `E` in a failed one. */
   readonly onReady: (status: number) => void
 }
@@ -21,9 +23,38 @@ const key = 0x4b
 const description = 0x54
 const parameter = 0x53
 const ready = 0x5a
+const error = 0x45
 
 const wanted = (type: number): boolean =>
-  type === ready || type === description || type === parameter || type === key
+  type === ready || type === description || type === parameter || type === key || type === error
+
+/** What the server says last. The driver drops it when no statement runs. */
+export interface Farewell {
+  readonly severity: string
+  readonly code: string | undefined
+  readonly message: string | undefined
+  readonly detail: string | undefined
+  readonly hint: string | undefined
+}
+
+/** The error, if it is one that ends the session. */
+const farewellOf = (body: Uint8Array): Farewell | undefined => {
+  const fields = new Map(
+    new TextDecoder()
+      .decode(body)
+      .split("\0")
+      .map((field) => [field.slice(0, 1), field.slice(1)] as const)
+  )
+  const severity = fields.get("V")
+  if (severity !== "FATAL" && severity !== "PANIC") return undefined
+  return {
+    severity,
+    code: fields.get("C"),
+    message: fields.get("M"),
+    detail: fields.get("D"),
+    hint: fields.get("H")
+  }
+}
 
 const readInt32 = (bytes: Uint8Array, at: number): number =>
   (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
@@ -46,7 +77,10 @@ const report = (observer: Observer, type: number, bytes: Uint8Array, start: numb
   if (type === ready) observer.onReady(bytes[start]!)
   else if (type === description) observer.onTypes(typesOf(bytes, start))
   else if (type === key) observer.onKey(readInt32(bytes, start), readInt32(bytes, start + 4))
-  else {
+  else if (type === error) {
+    const fields = farewellOf(bytes.subarray(start, end))
+    if (fields !== undefined) observer.onFarewell(fields)
+  } else {
     const [name = "", value = ""] = new TextDecoder().decode(bytes.subarray(start, end)).split("\0")
     observer.onParameter(name, value)
   }

@@ -54,6 +54,7 @@ export const typed: (
     onParameter: (name, value) => {
       if (name === "TimeZone") codec.setTimeZone(value)
     },
+    onFarewell: () => undefined,
     onReady: (next) => {
       status = next
     }
