@@ -66,10 +66,11 @@ const sizeOf = ({ params, statement }: Encoded): number => {
 
 type Exits = ReadonlyArray<Exit.Exit<Answer, SqlError>>
 
-/** The first error in order that is its statement's own. */
+/** The error that made the batch fail: the first that the server gave, and not one that only follows from it. */
 const firstError = (exits: Exits): SqlError | undefined => {
   const errors = exits.flatMap((exit) => Option.toArray(Exit.findErrorOption(exit)))
-  return errors.find((error) => !Fate.isAborted(error)) ?? errors[0]
+  const own = errors.filter((error) => !Fate.isAborted(error))
+  return own.find(Fate.isAnswer) ?? own[0] ?? errors[0]
 }
 
 const firstDefect = (exits: Exits): Exit.Exit<never, SqlError> | undefined => {
@@ -190,10 +191,12 @@ export const batch = (
       const held = joined(pool, fiber.context)
       const outcomes =
         held === undefined
-          ? pool.use((member) =>
-              Effect.flatMap(
-                Effect.onInterrupt(encodeAll(pool, member, all), () => member.connection.recover),
-                (encoded) => again((prepare) => alone(pool, member, encoded, prepare))
+          ? Effect.scoped(
+              Effect.flatMap(pool.reserve, (member) =>
+                Effect.flatMap(
+                  Effect.onInterrupt(encodeAll(pool, member, all), () => member.connection.recover),
+                  (encoded) => again((prepare) => alone(pool, member, encoded, prepare))
+                )
               )
             )
           : again((prepare) => transaction(pool, insideHeld(pool, held, all, prepare)))
