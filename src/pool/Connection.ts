@@ -53,8 +53,6 @@ export interface Connection {
   /** Whether a transaction is open or failed: the server's last word. */
   readonly inTransaction: () => boolean
   readonly isDead: () => boolean
-  /** Why the server ended the session, if it did and said so. */
-  readonly farewell: () => Wire.Farewell | undefined
   /** Whether a cancel was sent that may still arrive late. */
   readonly isSuspect: () => boolean
   /** Ends the session and waits until the server's process for it is gone; one that does not go in time is cut off. */
@@ -123,7 +121,6 @@ export const open = (
       let status = idle
       let beginning = false
       let suspect = false
-      let farewell: Wire.Farewell | undefined
       const patience = Math.min(settings.connectTimeout, goodbyeTime)
       const observe = Wire.watch({
         onKey: (pid, secret) => {
@@ -133,9 +130,6 @@ export const open = (
         onTypes: codec.meet,
         onParameter: (name, value) => {
           if (name === "TimeZone") codec.setTimeZone(value)
-        },
-        onFarewell: (said) => {
-          farewell = said
         },
         onReady: (next) => {
           status = next
@@ -187,14 +181,13 @@ export const open = (
             }).pipe(Scope.provide(scope))
           )
           return { socket, driver }
-        })
-      ).pipe(
-        Effect.timeoutOrElse({
-          duration: settings.connectTimeout,
-          orElse: () => Effect.fail(timedOut(settings))
-        }),
-        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-      )
+        }).pipe(
+          Effect.timeoutOrElse({
+            duration: settings.connectTimeout,
+            orElse: () => Effect.fail(timedOut(settings))
+          })
+        )
+      ).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
       const { driver, socket } = yield* opened
       socket.once("close", onEnd)
       const drained = Effect.scoped(driver.pin).pipe(
@@ -228,7 +221,6 @@ export const open = (
           )
         ),
         inTransaction: () => beginning || status !== idle,
-        farewell: () => farewell,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,
         close: Effect.uninterruptible(Scope.close(scope, Exit.void))

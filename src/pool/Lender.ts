@@ -39,7 +39,6 @@ export interface Lender {
   readonly wait: (lease: Lines.Lease) => void
   /** The caller is done with its connection, or leaves the line. `interrupted`: its statement may still run. */
   readonly giveBack: (lease: Lines.Lease, interrupted: boolean) => void
-  readonly failWaiting: (error: SqlError | PoolError) => void
   /** Closes an idle connection. */
   readonly retire: (member: Lines.Member) => void
   /** Opens what `minConnections` asks for. */
@@ -70,8 +69,8 @@ export const make = (options: Options): Lender => {
     if (onQuiet !== undefined && quiet()) onQuiet()
   }
 
-  const failWaiting = (error: SqlError | PoolError): void => {
-    Lines.failWaiting(lines, error)
+  const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>): void => {
+    Lines.failWaiting(lines, failure)
     settleQuiet()
   }
 
@@ -94,50 +93,60 @@ export const make = (options: Options): Lender => {
     )
   }
 
-  const open: Effect.Effect<void> = Effect.uninterruptibleMask((restore) => {
-    let member: Lines.Member | undefined
-    const onEnd = () => {
-      // The server or the network ended it. While a caller has it, that caller's exit takes it off the books.
-      if (member !== undefined && member.live === 0 && !member.closing) remove(member, false)
-    }
-    return restore(
-      Effect.catchTag(Connection.open(settings, codec, onEnd), "SqlError", (error) =>
-        Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
-      )
-    ).pipe(
-      Effect.tap((connection) =>
-        learnt ? Effect.void : Effect.onError(restore(codec.learn(connection.query)), () => connection.close)
-      ),
-      Effect.matchCause({
-        onFailure: (cause: Cause.Cause<SqlError>) => {
-          const error = Option.getOrElse(Cause.findErrorOption(cause), ended)
-          lastFailure = error
-          limit.release(false)
-          // With another connection, or another on its way, the line still moves.
-          if (lines.members.size === 0 && openings.size <= 1) failWaiting(error)
-        },
-        onSuccess: (connection) => {
-          learnt = true
-          lastFailure = undefined
-          const opened = Lines.makeMember(connection, clock.currentTimeMillisUnsafe(), monotonic(), () =>
-            run(shut(opened, true))
+  /** `done` takes the opening off the books, before anybody is told of its outcome and may ask for the next. */
+  const open = (done: () => void): Effect.Effect<void> =>
+    Effect.uninterruptibleMask((restore) => {
+      let member: Lines.Member | undefined
+      const onEnd = () => {
+        // The server or the network ended it. While a caller has it, that caller's exit takes it off the books.
+        if (member !== undefined && member.live === 0 && !member.closing) remove(member, false)
+      }
+      return restore(
+        // Never done at once, so that who asks for several sees the ones that are on their way.
+        Effect.andThen(
+          Effect.yieldNow,
+          Effect.catchTag(Connection.open(settings, codec, onEnd), "SqlError", (error) =>
+            Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
           )
-          member = opened
-          lines.members.add(opened)
-          ready(opened)
-        }
-      })
-    )
-  })
+        )
+      ).pipe(
+        Effect.tap((connection) =>
+          learnt
+            ? Effect.void
+            : Effect.onError(restore(codec.learn(connection.query)), () => connection.close)
+        ),
+        Effect.matchCause({
+          onFailure: (cause: Cause.Cause<SqlError>) => {
+            const error = Option.getOrElse(Cause.findErrorOption(cause), ended)
+            done()
+            lastFailure = error
+            limit.release(false)
+            // With another connection, or another on its way, the line still moves.
+            // A defect is the caller's own, of the effect that is asked for the password, and stays one.
+            if (lines.members.size === 0 && openings.size === 0) {
+              failWaiting(Cause.hasDies(cause) ? Effect.failCause(cause) : Effect.fail(error))
+            }
+          },
+          onSuccess: (connection) => {
+            done()
+            learnt = true
+            lastFailure = undefined
+            const opened = Lines.makeMember(connection, clock.currentTimeMillisUnsafe(), monotonic(), () =>
+              run(shut(opened, true))
+            )
+            member = opened
+            lines.members.add(opened)
+            ready(opened)
+            demand()
+          }
+        })
+      )
+    })
 
   const openOne = (): void => {
     const opening: { fiber?: Fiber.Fiber<void> } = {}
-    const done = Effect.sync(() => {
-      openings.delete(opening)
-      if (lines.members.size > 0 && lastFailure === undefined) demand()
-    })
     openings.add(opening)
-    opening.fiber = run(Effect.andThen(open, done))
+    opening.fiber = run(open(() => openings.delete(opening)))
   }
 
   const wanted = () => Math.max(Lines.waiting(lines), settings.minConnections - lines.members.size)
@@ -279,7 +288,6 @@ export const make = (options: Options): Lender => {
       else if (hasHadItsTurn(member)) member.promised = true
       else if (member.live <= Lines.mostCompany && lines.waitingShared.size > 0) serveShared(member)
     },
-    failWaiting,
     retire: (member) => {
       run(shut(member, false))
     },
@@ -293,7 +301,7 @@ export const make = (options: Options): Lender => {
         if (asked) limit.withdraw(asker)
         for (const member of Array.from(lines.idle)) run(shut(member, false))
         yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
-        failWaiting(ended())
+        failWaiting(Effect.fail(ended()))
         yield* Fiber.interruptAll(
           Array.from(openings, ({ fiber }) => fiber).filter((fiber) => fiber !== undefined)
         )

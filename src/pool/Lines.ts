@@ -5,7 +5,7 @@
  * travel one behind another. Short ones go first, so that none waits out a long one (shortest job first; L. Kleinrock,
  * "Queueing Systems", vol. 2), and the two lines take turns, so that neither starves.
  */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../PoolError.ts"
 import type { Connection } from "./Connection.ts"
@@ -119,13 +119,12 @@ export const longestWaiting = (lines: Lines): Lease | undefined => {
   return whole.waitingSince <= shared.waitingSince ? whole : shared
 }
 
-export const failWaiting = (lines: Lines, error: SqlError | PoolError): void => {
-  for (const line of [lines.waitingWhole, lines.waitingShared]) {
-    for (const lease of line) {
-      line.delete(lease)
-      lease.resume?.(Effect.fail(error))
-    }
-  }
+export const failWaiting = (lines: Lines, failure: Effect.Effect<never, SqlError | PoolError>): void => {
+  // Who is told may ask again at once, and is not one of these any more.
+  const failed = [...lines.waitingWhole, ...lines.waitingShared]
+  lines.waitingWhole.clear()
+  lines.waitingShared.clear()
+  for (const lease of failed) lease.resume?.(failure)
 }
 
 /** Connections that are lent now. */
