@@ -53,6 +53,8 @@ export interface Connection {
   /** Whether a transaction is open or failed: the server's last word. */
   readonly inTransaction: () => boolean
   readonly isDead: () => boolean
+  /** Why the server ended the session, if it did and said so. */
+  readonly farewell: () => Wire.Farewell | undefined
   /** Whether a cancel was sent that may still arrive late. */
   readonly isSuspect: () => boolean
   /** Ends the session and waits until the server's process for it is gone; one that does not go in time is cut off. */
@@ -121,6 +123,7 @@ export const open = (
       let status = idle
       let beginning = false
       let suspect = false
+      let farewell: Wire.Farewell | undefined
       const patience = Math.min(settings.connectTimeout, goodbyeTime)
       const observe = Wire.watch({
         onKey: (pid, secret) => {
@@ -130,6 +133,9 @@ export const open = (
         onTypes: codec.meet,
         onParameter: (name, value) => {
           if (name === "TimeZone") codec.setTimeZone(value)
+        },
+        onFarewell: (said) => {
+          farewell = said
         },
         onReady: (next) => {
           status = next
@@ -221,6 +227,7 @@ export const open = (
           )
         ),
         inTransaction: () => beginning || status !== idle,
+        farewell: () => farewell,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,
         close: Effect.uninterruptible(Scope.close(scope, Exit.void))
