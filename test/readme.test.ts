@@ -1,0 +1,122 @@
+/** Every TypeScript block of the README and of the docstrings compiles, runs, and gives what it says. */
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import {
+  asserted,
+  type Block,
+  blocksOf,
+  blocksOfSource,
+  complaints,
+  isProgram,
+  printed,
+  written
+} from "./support/blocks.ts"
+import { database } from "./support/database.ts"
+import { program, root } from "./support/process.ts"
+
+const readme = blocksOf(readFileSync(join(root, "README.md"), "utf8"), "README.md")
+const typescript = readme.filter(({ language }) => language === "ts")
+const frame = typescript.find(({ text }) => text.includes("// the block"))?.text ?? ""
+const programs = typescript.filter((block) => isProgram(block) && block.text !== frame)
+const pieces = typescript.filter((block) => !isProgram(block))
+const tables = readme.filter(({ language }) => language === "sql").map(({ text }) => text)
+
+const docs = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .flatMap((file) => blocksOfSource(readFileSync(join(root, "src", file), "utf8"), `src/${file}`))
+  .filter(({ language }) => language === "ts")
+
+/** A piece in its frame. */
+const framed = ({ text }: Block): string =>
+  `import assert from "node:assert"\n${frame
+    .replace("// the block", () => asserted(text))
+    .replace("Effect.runPromise(", "await Effect.runPromise(")}`
+
+const nameOf = ({ place }: Block): string => `${place.replaceAll(/\W+/g, "-")}.ts`
+
+/** The blocks as files; in a docstring, whichever database it names is the test's. */
+const files = Object.fromEntries([
+  ...programs.map((block) => [nameOf(block), block.text]),
+  ...pieces.map((block) => [nameOf(block), framed(block)]),
+  ...docs.map((block) => [nameOf(block), block.text])
+])
+
+const given = Effect.fnUntraced(function* (block?: Block) {
+  const made = yield* database()
+  if (block?.text.includes("create table") !== true) {
+    for (const table of tables) yield* made.witness.query(table)
+  }
+  return made
+})
+
+it("the README has blocks of each kind", () => {
+  assert.isAbove(programs.length, 5)
+  assert.isAbove(pieces.length, 10)
+  assert.isAbove(docs.length, 5)
+  assert.lengthOf(tables, 1)
+})
+
+it.effect("all blocks compile together", () =>
+  Effect.gen(function* () {
+    assert.strictEqual(yield* complaints(yield* written(files)), "")
+  })
+)
+
+describe("programs", () => {
+  for (const block of programs) {
+    it.live(`${block.place} runs as it stands, and leaves no connection`, () =>
+      Effect.gen(function* () {
+        const { sessions, url } = yield* given(block)
+        const place = yield* written({ [nameOf(block)]: block.text })
+        const running = yield* program(join(place, nameOf(block)), {
+          env: { DATABASE_URL: url, PORT: "0", NO_COLOR: "1" }
+        })
+        if (/serve\(|createServer\(/.test(block.text)) {
+          yield* running.prints(/Listening on/)
+          yield* running.signal("SIGTERM")
+          assert.include([0, 130], (yield* running.exitWithin("2 seconds")).code)
+        } else {
+          assert.strictEqual((yield* running.exit).code, 0, running.stderr())
+          assert.strictEqual(running.stdout(), printed(block))
+        }
+        assert.strictEqual(running.stderr(), "")
+        assert.deepStrictEqual(yield* sessions, [])
+      })
+    )
+  }
+})
+
+/** Runs each file in one process, on a database of its own, and tells what it printed. */
+const runner = `
+const [list] = process.argv.slice(2)
+for (const { file, url } of JSON.parse(list)) {
+  process.env.DATABASE_URL = url
+  try {
+    await import(file)
+    console.log("== done " + file)
+  } catch (error) {
+    console.log("== failed " + file)
+    console.log(error)
+  }
+}
+`
+
+it.live("pieces give what they say, each in the frame and on an empty table", () =>
+  Effect.gen(function* () {
+    const place = yield* written({ ...files, "runner.ts": runner })
+    const list = yield* Effect.forEach(pieces, (block) =>
+      Effect.map(given(), ({ url }) => ({ file: join(place, nameOf(block)), url }))
+    )
+    const running = yield* program(join(place, "runner.ts"), {
+      args: [JSON.stringify(list)],
+      env: { NO_COLOR: "1" }
+    })
+    assert.strictEqual((yield* running.exit).code, 0, running.stderr())
+    const expected = pieces
+      .map((block) => `${printed(block)}== done ${join(place, nameOf(block))}\n`)
+      .join("")
+    assert.strictEqual(running.stdout(), expected)
+  })
+)
