@@ -196,14 +196,20 @@ export const open = (
       ).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
       const { driver, socket } = yield* opened
       socket.once("close", onEnd)
-      const drained = Effect.scoped(driver.pin).pipe(
-        Effect.timeoutOrElse({ duration: drainTime, orElse: () => Effect.sync(() => socket.destroy()) })
+      const promptly = (effect: Effect.Effect<unknown>): Effect.Effect<void> =>
+        Effect.timeoutOrElse(Effect.asVoid(effect), {
+          duration: drainTime,
+          orElse: () => Effect.sync(() => socket.destroy())
+        })
+      // The driver's pin cannot be interrupted, so it waits in a fiber of its own.
+      const drained = Effect.flatMap(Effect.forkDetach(Effect.scoped(driver.pin)), (pinned) =>
+        promptly(Fiber.await(pinned))
       )
       // A cancel that the server passed on late would hit the next statement. A signal is delivered before a process
       // reads its next message, so one empty round trip after the request takes the hit or shows that none is left.
       const settle = Effect.suspend(() => {
         suspect = false
-        return Effect.ignore(driver.query("", [], false))
+        return promptly(Effect.ignore(driver.query("", [], false)))
       })
       const connection: Connection = {
         pid: driver.processId,
@@ -223,7 +229,13 @@ export const open = (
           Effect.suspend(() =>
             socket.destroyed
               ? Effect.void
-              : Socket.cancel(settings, key).pipe(Effect.andThen(drained), Effect.andThen(settle))
+              : Effect.andThen(
+                  Effect.all([Socket.cancel(settings, key), drained], {
+                    concurrency: "unbounded",
+                    discard: true
+                  }),
+                  settle
+                )
           )
         ),
         inTransaction: () => beginning || status !== idle,
