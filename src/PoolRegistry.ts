@@ -90,13 +90,31 @@ const make = Effect.fnUntraced(function* (
       return Effect.asVoid(Effect.forkIn(end(entry.pool.settings.key, 0, entry), registryScope))
     })
 
+  /** Pools on their way out: forgotten, and not yet gone from the server. */
+  const leaving = new Set<Entry>()
+
+  /** Whoever ends a pool waits until it is gone, also when another caller is at it, whose grace it may cut short. */
   const end = (key: string, grace: number, only?: Entry): Effect.Effect<void> =>
     Effect.uninterruptible(
       Effect.suspend(() => {
         const entry = HashMap.get(Ref.getUnsafe(pools), key)
-        if (Option.isNone(entry) || (only !== undefined && entry.value !== only)) return Effect.void
-        return Effect.flatMap(take(key), () =>
-          Effect.andThen(entry.value.pool.close(grace), Scope.close(entry.value.scope, Exit.void))
+        if (only !== undefined && !(Option.isSome(entry) && entry.value === only)) return Effect.void
+        const others = Array.from(leaving).filter(({ pool }) => pool.settings.key === key)
+        const all = Option.isSome(entry) ? [entry.value, ...others] : others
+        if (Option.isSome(entry)) leaving.add(entry.value)
+        return Effect.andThen(
+          take(key),
+          Effect.forEach(
+            all,
+            (entry) =>
+              entry.pool
+                .close(grace)
+                .pipe(
+                  Effect.andThen(Scope.close(entry.scope, Exit.void)),
+                  Effect.andThen(Effect.sync(() => leaving.delete(entry)))
+                ),
+            { concurrency: "unbounded", discard: true }
+          )
         )
       })
     )

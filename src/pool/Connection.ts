@@ -242,7 +242,8 @@ export const open = (
         farewell: () => farewell,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,
-        close: Effect.uninterruptible(Scope.close(scope, Exit.void))
+        // Whoever asks for it waits for the end, also the second to ask.
+        close: Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), hangUp(socket, patience)))
       }
       return connection
     })

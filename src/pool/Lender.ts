@@ -62,11 +62,11 @@ export const make = (options: Options): Lender => {
   let closing = false
   let lastUsed = clock.currentTimeMillisUnsafe()
   let lastFailure: SqlError | undefined
-  let onQuiet: (() => void) | undefined
+  const onQuiet = new Set<() => void>()
 
   const quiet = () => Lines.inUse(lines) === 0 && Lines.waiting(lines) === 0
   const settleQuiet = () => {
-    if (onQuiet !== undefined && quiet()) onQuiet()
+    if (onQuiet.size > 0 && quiet()) for (const resume of onQuiet) resume()
   }
 
   const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>): void => {
@@ -258,11 +258,13 @@ export const make = (options: Options): Lender => {
   }
 
   const untilQuiet = Effect.callback<void>((resume) => {
-    onQuiet = () => {
-      onQuiet = undefined
+    const done = () => {
+      onQuiet.delete(done)
       resume(Effect.void)
     }
+    onQuiet.add(done)
     settleQuiet()
+    return Effect.sync(() => onQuiet.delete(done))
   })
 
   const end = (member: Lines.Member): Effect.Effect<void> =>
