@@ -120,3 +120,42 @@ it.live("pieces give what they say, each in the frame and on an empty table", ()
     assert.strictEqual(running.stdout(), expected)
   })
 )
+
+/** The package as a docstring's example sees it: whichever database that names, it is the test's. */
+const shim = `
+import { PG as Package } from "effect-global-pool"
+export { PoolError, PoolRegistry } from "effect-global-pool"
+
+const url = process.env.DATABASE_URL
+export const PG = {
+  ...Package,
+  make: (settings) => Package.make(settings.port === undefined ? { url } : { url, port: settings.port })
+}
+`
+
+/** An example in which each effect that it declares is run. */
+const exercised = ({ text }: Block): string => {
+  const declared = [...text.matchAll(/^const (\w+)/gm)].map(([, name]) => name)
+  return `import * as Exercise from "effect/Effect"
+import { PG as Pools } from "effect-global-pool"
+${text.replaceAll('"effect-global-pool"', '"./shim.js"')}
+for (const value of [${declared.join(", ")}]) {
+  if (Exercise.isEffect(value)) await Exercise.runPromise(Exercise.scoped(Pools.run(value)))
+}`
+}
+
+it.live("the examples of the docstrings run", () =>
+  Effect.gen(function* () {
+    const { sessions, url } = yield* given()
+    const examples = Object.fromEntries(docs.map((block) => [nameOf(block), exercised(block)]))
+    const place = yield* written({ ...examples, "shim.ts": shim, "runner.ts": runner })
+    const list = docs.map((block) => ({ file: join(place, nameOf(block)), url }))
+    const running = yield* program(join(place, "runner.ts"), {
+      args: [JSON.stringify(list)],
+      env: { NO_COLOR: "1" }
+    })
+    assert.strictEqual((yield* running.exit).code, 0, running.stderr())
+    assert.strictEqual(running.stdout(), list.map(({ file }) => `== done ${file}\n`).join(""))
+    assert.deepStrictEqual(yield* sessions, [])
+  })
+)

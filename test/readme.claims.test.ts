@@ -1,0 +1,124 @@
+/** What the README says of names, files, settings and the folders' order is so. */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { dirname, join, normalize } from "node:path"
+import { assert, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { check } from "../src/settings/Check.ts"
+import { root } from "./support/process.ts"
+
+const readme = readFileSync(join(root, "README.md"), "utf8")
+const sourceOf = (file: string) => readFileSync(join(root, "src", file), "utf8")
+const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((file) =>
+  file.endsWith(".ts")
+)
+
+const marked = (name: string) =>
+  new RegExp(`<!-- ${name} -->\n(.*?)<!-- /${name} -->`, "s").exec(readme)?.[1] ?? assert.fail(`no ${name}`)
+
+/** A table's lines as their cells. */
+const cells = (table: string) =>
+  table
+    .trim()
+    .split("\n")
+    .slice(2)
+    .map((line) => line.slice(2, -2).split(" | "))
+
+const codes = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code)
+
+it("the settings are all there, with the defaults that the code has", () => {
+  const table = cells(marked("settings")).map(
+    ([name = "", , value = ""]) => [codes(name)[0] ?? "", value] as const
+  )
+  const [, fields = ""] =
+    /export interface Settings \{(.*?)^\}/ms.exec(sourceOf("settings/Settings.ts")) ?? []
+  const declared = [...fields.matchAll(/readonly (\w+)\?:/g)].map(([, name]) => name)
+  assert.deepStrictEqual(new Set(table.map(([name]) => name)), new Set(declared))
+
+  const defaults: Readonly<Record<string, unknown>> = {
+    ...Result.getOrThrow(check({ username: "me" }))
+  }
+  for (const [name, value] of table) {
+    const [code] = codes(value)
+    if (name === "url") continue
+    if (value === "the user's name" || value === "the database's name")
+      assert.strictEqual(defaults[name], "me")
+    else if (code !== undefined) {
+      const given: unknown = JSON.parse(code)
+      const [, seconds] = /^(\d+) seconds$/.exec(String(given)) ?? []
+      assert.strictEqual(defaults[name], seconds === undefined ? given : Number(seconds) * 1000, name)
+    } else if (value === "none") {
+      const none = [undefined, Number.POSITIVE_INFINITY, "{}"]
+      const value = defaults[name]
+      assert.include(none, typeof value === "object" ? JSON.stringify(value) : value, name)
+    } else assert.strictEqual(value, "the operating system's user")
+  }
+})
+
+it("every file and every heading that it names is there", () => {
+  const links = [...readme.matchAll(/\]\(([^)#][^)]*)\)/g)].map(([, to = ""]) => to)
+  const named = codes(readme).filter((code) => /^(src|examples|test|\.ci)\//.test(code))
+  for (const path of [...links, ...named].filter((path) => !path.startsWith("https:"))) {
+    assert.isTrue(existsSync(join(root, path)), path)
+  }
+  const anchors = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\w\- ]/g, "")
+      .replaceAll(" ", "-")
+  )
+  for (const [, to = ""] of readme.matchAll(/\]\(#([^)]+)\)/g)) assert.include(anchors, to)
+})
+
+it("every name of the API that it mentions is there", () => {
+  const pgdb = PG.make({ database: "app" })
+  const handles: Readonly<Record<string, object>> = { PG, PoolRegistry, pgdb, users: pgdb.table("users") }
+  const names = codes(readme).flatMap((code) => [
+    ...code.replaceAll(/\$\{[^}]*\}/g, "").matchAll(/(?<![\w."])(PG|PoolRegistry|pgdb|users)\.(\w+)/g)
+  ])
+  assert.isAbove(names.length, 60)
+  for (const [code, handle = "", name = ""] of names) {
+    const holder = handles[handle] ?? {}
+    assert.isTrue(name in holder, code)
+  }
+})
+
+it("it names every reason of the errors", () => {
+  const [, poolError = ""] = /`PoolError`, by `reason\._tag`(.*?)\n\n/s.exec(readme) ?? []
+  const reasons = [...sourceOf("PoolError.ts").matchAll(/readonly _tag: "(\w+)"/g)].map(([, tag]) => tag)
+  assert.deepStrictEqual(
+    cells(`|\n|\n${poolError.split("\n").slice(2).join("\n")}`).flatMap(([first = ""]) => codes(first)),
+    reasons
+  )
+  const [, sqlError = ""] = /`SqlError`, by `reason\._tag`(.*?)\n\n/s.exec(readme) ?? []
+  const tags = [...sourceOf("error/Reason.ts").matchAll(/SqlError\.(\w+)/g)].map(([, tag]) => tag)
+  const told = cells(`|\n|\n${sqlError.split("\n").slice(2).join("\n")}`).flatMap(([first = ""]) =>
+    codes(first)
+  )
+  for (const tag of tags.filter((tag) => tag !== "SqlErrorReason")) assert.include(told, tag)
+})
+
+/** What a file imports from others of the package. */
+const importsOf = (file: string): ReadonlyArray<string> =>
+  [...sourceOf(file).matchAll(/^(?:import|export)\b[^"']*?from "(\.[^"]+)"/gms)].map(([, to = ""]) =>
+    normalize(join(dirname(file), to))
+  )
+
+it("the folder map names everything in src, and imports go down it", () => {
+  const lines = cells(marked("layers")).map(([where = ""]) => codes(where))
+  const lineOf = (file: string) =>
+    lines.findIndex((names) =>
+      names.some((name) => (name.endsWith("/") ? file.startsWith(name) : file === name))
+    )
+  for (const name of lines.flat()) {
+    const path = join(root, "src", name)
+    assert.isTrue(existsSync(path) && statSync(path).isDirectory() === name.endsWith("/"), name)
+  }
+  const wrong = sources.flatMap((file) => {
+    if (lineOf(file) < 0) return [`${file} is not on the map`]
+    return importsOf(file)
+      .filter((to) => lineOf(to) < lineOf(file))
+      .map((to) => `${file} imports ${to} from above`)
+  })
+  assert.deepStrictEqual(wrong, [])
+})
