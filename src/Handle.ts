@@ -5,6 +5,7 @@
  * they are first used.
  */
 import { inspect } from "node:util"
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -79,6 +80,10 @@ const outcomeOf = ({ command, rowCount, rows }: Outcome): Outcome => ({ command,
 /** Rows are of the type that the handle's schema, or else the caller, says. */
 const as = <B>(rows: ReadonlyArray<unknown>): ReadonlyArray<B> => rows as ReadonlyArray<B>
 
+/** As `as`, for a piece of a stream, which has a row at least. */
+const asPiece = <B>(rows: ReadonlyArray<unknown>): NonEmptyReadonlyArray<B> =>
+  rows as NonEmptyReadonlyArray<B>
+
 const isStreamOptions = (value: unknown): value is StreamOptions =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
@@ -144,11 +149,9 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
         Effect.succeed(withProgress(rows(pool, statement), options))
       )
     )
-    return Stream.flattenIterable(
-      Stream.mapEffect(Stream.chunks(raw), (piece) =>
-        decode === undefined ? Effect.succeed(as<B>(piece)) : Effect.map(decode(piece), as<B>)
-      )
-    )
+    return decode === undefined
+      ? Stream.mapArray(raw, asPiece<B>)
+      : Stream.mapArrayEffect(raw, (piece) => Effect.map(decode(piece), asPiece<B>))
   }
 
   trans(statements: ReadonlyArray<Statement>): Failing<ReadonlyArray<Outcome>> {

@@ -6,7 +6,7 @@
  * any is ever read.
  */
 
-import type { PgConnection } from "@effect/sql-pg"
+import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Containers from "./Containers.ts"

@@ -6,8 +6,8 @@
  * it cannot read it leaves as a marker and counts, and `settle` puts that right once the rows are there.
  */
 
-import type { PgConnection } from "@effect/sql-pg"
-import { PgTypes } from "@effect/sql-pg"
+import type * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 import type * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"

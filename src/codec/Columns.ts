@@ -3,7 +3,7 @@
  * usual types, which is fastest, else as text.
  */
 import { Buffer } from "node:buffer"
-import type { PgTypes } from "@effect/sql-pg"
+import type * as PgTypes from "@effect/sql-pg/PgTypes"
 import type { Writing } from "./Literal.ts"
 import { arrayLiteral } from "./LiteralArray.ts"
 import { binaryParameter } from "./Raw.ts"

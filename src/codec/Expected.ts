@@ -5,7 +5,7 @@
  * The statement is prepared inside a transaction, so that a transaction pooler keeps it on one server connection, or, where
  * there is a transaction already, inside a savepoint, so that a failure does not spoil it.
  */
-import type { PgConnection } from "@effect/sql-pg"
+import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"

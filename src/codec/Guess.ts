@@ -1,7 +1,7 @@
 /**
  * An array for a statement from which the server cannot tell a type, as in `unnest($1)`: its elements decide.
  */
-import { PgTypes } from "@effect/sql-pg"
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
 import { oidOf } from "./Builtin.ts"
 import type { Writing } from "./Literal.ts"

@@ -2,7 +2,7 @@
  * Parameters as the driver takes them. What a value is decides, as in SQL itself: text is untyped and takes the type that
  * the statement expects, 19.99 is a `numeric`. A Date, an array or an object needs to know what the server expects.
  */
-import { PgTypes } from "@effect/sql-pg"
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
 import type { PoolError } from "../PoolError.ts"
 import { refused } from "../PoolError.ts"

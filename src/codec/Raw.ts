@@ -1,7 +1,7 @@
 /**
  * Parameters whose bytes are made here: the driver is told their type and passes the bytes on.
  */
-import { PgTypes } from "@effect/sql-pg"
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 
 /** A parameter of this type in binary form; the type's codec in the registry takes bytes as they are. */
 export const binaryParameter = (oid: number, bytes: Uint8Array): PgTypes.Parameter => ({

@@ -3,7 +3,7 @@
  * learning the types they name or by asking the server for their text.
  */
 
-import type { PgConnection } from "@effect/sql-pg"
+import type * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import { SqlError, UnknownError } from "effect/sql/SqlError"
 import type { Query } from "./Catalogue.ts"

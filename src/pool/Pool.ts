@@ -8,8 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FiberSet from "effect/FiberSet"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import * as Codec from "../codec/Codec.ts"
 import type { PoolError } from "../PoolError.ts"
@@ -80,7 +79,9 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Pool, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
-  const runWatch = yield* FiberSet.makeRuntime<never>()
+  const scope = yield* Scope.Scope
+  /** Timers end with the pool. */
+  const runWatch = (timer: Effect.Effect<void>) => run(Effect.asVoid(Effect.forkIn(timer, scope)))
   const codec = Codec.make({ int8: settings.int8, timestamp: settings.timestamp })
   const keys = Held.makeKey(limit, settings.key)
   const costOf = Cost.make()
