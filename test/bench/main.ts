@@ -13,7 +13,7 @@ import { build, root } from "./build.ts"
 import { chartOf } from "./chart.ts"
 import { fullSizes, load, quickSizes } from "./data.ts"
 import { chooseCores, describeMachine, type Pinning } from "./machine.ts"
-import { peers } from "./peers/list.ts"
+import { peers, quickPeers } from "./peers/list.ts"
 import { findPgbench } from "./pgbench.ts"
 import { summarize } from "./profile.ts"
 import { section, sectionOf } from "./report.ts"
@@ -45,7 +45,7 @@ const startProxy = (built: string, port: number): Promise<readonly [ChildProcess
 const pinning = (flag("cores") ?? "shared") as Pinning
 const cores = chooseCores(pinning)
 const sizes = quick ? quickSizes : fullSizes
-const wantedPeers = flag("peers")?.split(",")
+const wantedPeers = flag("peers")?.split(",") ?? (quick ? quickPeers : undefined)
 const chosenPeers = peers.filter((peer) => wantedPeers === undefined || wantedPeers.includes(peer.name))
 const offered = workloads(sizes)
 const exact = new Set(offered.map((workload) => workload.name).filter((name) => names.includes(name)))
@@ -78,7 +78,7 @@ const context: Context = {
   quick,
   rounds: Number(flag("rounds") ?? (quick ? 1 : 3)),
   milliseconds: Number(flag("seconds") ?? (quick ? 0.3 : 1.5)) * 1000,
-  warm: quick ? 150 : 2000,
+  warm: quick ? 500 : 2000,
   python: findPython(),
   pgbench: findPgbench(),
   profiles: flag("profile")

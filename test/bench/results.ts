@@ -37,7 +37,7 @@ export const resultsOf = (
   sections: ReadonlyArray<Section>
 ): string => `# Side by side
 
-Written by \`npm run bench\`; ${context.rounds} rounds of ${context.milliseconds / 1000} s per peer and workload, the peers in turns within each round, each in a
+Written by \`npm run bench\`; ${context.rounds} round${context.rounds === 1 ? "" : "s"} of ${context.milliseconds / 1000} s per peer and workload, the peers in turns within each round, each in a
 process of its own; figures are medians over the rounds. \`ratio\` is this package's throughput divided by the
 peer's: above 1, this package is ahead. All peers were checked to return the same rows and to leave the same data behind.
 

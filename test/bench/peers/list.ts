@@ -98,3 +98,16 @@ export const peers: ReadonlyArray<PeerEntry> = [
     said: "the limit: C, prepared statements, up to 8 in one pipeline per connection"
   }
 ]
+
+/** The peers of the quick run: the fastest of their kind, so that there is time to warm each of them up. */
+export const quickPeers: ReadonlyArray<string> = [
+  ours,
+  "PgClient",
+  "PgClient multiplex",
+  "pg named",
+  "pg pipeline",
+  "postgres",
+  "asyncpg",
+  "asyncpg copy",
+  "pgbench prepared"
+]
