@@ -32,6 +32,9 @@ export interface Database extends Operations, RowOperations<Row> {
   /**
    * A handle to a table: `"users"`, or `"audit.events"` for schema and table. Each call returns a new, immutable handle.
    *
+   * Names are taken as they stand, capitals and spaces too. The first dot separates, unless the part is in double quotes as in
+   * SQL: `"audit.events"` with its quotes is one table, and so is `we"ird.Name`, whose quote stands in its middle.
+   *
    * With a `Schema`, what comes out is decoded by it and what goes in is encoded by it; with a type argument, the caller
    * vouches for the row's type.
    *

@@ -88,12 +88,25 @@ export const sql = (strings: TemplateStringsArray, ...values: ReadonlyArray<unkn
 /** A name as Postgres quotes it: `we"ird` becomes `"we""ird"`. */
 export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
+const quoted = '"(?:[^"]|"")+"'
+const plain = '[^".]+'
+const withSchema = new RegExp(`^(${quoted}|${plain})[.](${quoted}|[^"]+)$`, "s")
+const alone = new RegExp(`^${quoted}$`, "s")
+
+/** One part of a table's name: what stands in double quotes is the name inside them, anything else is the name itself. */
+const part = (name: string): string => (alone.test(name) ? name : quote(name))
+
 /**
  * A table's name as a user writes it, quoted: `users`, or `audit.events` for schema and table.
+ *
+ * **Details**
+ *
+ * The first dot separates. A part in double quotes is taken as Postgres takes it, so `"audit.events"` with its quotes is one
+ * table, and `"my.schema"."my.table"` is one in a schema. A name with a double quote anywhere else is one table: `we"ird.Name`.
  */
 export const quoteTable = (name: string): string => {
-  const dot = name.indexOf(".")
-  return dot < 0 ? quote(name) : `${quote(name.slice(0, dot))}.${quote(name.slice(dot + 1))}`
+  const found = withSchema.exec(name)
+  return found === null ? part(name) : `${part(found[1]!)}.${part(found[2]!)}`
 }
 
 /**
