@@ -1,6 +1,7 @@
 /**
  * The type table says something of every type that the server's catalogue has.
  */
+import { readFileSync, writeFileSync } from "node:fs"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { database } from "./support/database.ts"
@@ -20,6 +21,18 @@ it.effect("every base type, range and pseudo-type has its line", () =>
     )
     const lines = table.split("\n").map((line) => line.split(" | ")[0])
     for (const { name } of rows) expect(lines).toContain(`| ${String(name)}`)
+    const [version] = yield* session.run("select current_setting('server_version_num')::int / 10000 as major")
+    // Other versions have other types; the table in the README is that of the embedded server.
+    if (version?.major === 18) {
+      const block = `<!-- types -->\n<details><summary>Every type, as a test reads it</summary>\n\n${table.trim()}\n\n</details>\n<!-- /types -->`
+      const readme = readFileSync("README.md", "utf8")
+      if (process.env.UPDATE_README !== undefined) {
+        writeFileSync(
+          "README.md",
+          readme.replace(/<!-- types -->[\s\S]*<!-- \/types -->/, () => block)
+        )
+      } else expect(readme).toContain(block)
+    }
     expect(table).toContain('| date | string | `"infinity"` |')
     expect(table).toContain("| aclitem | none | no binary output function available for type aclitem |")
   })
