@@ -1,0 +1,160 @@
+/** What would poison a pooled connection is refused before it is sent, and what a statement leaves never reaches the next borrower. */
+import { expect } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { PG } from "effect-global-pool"
+import { withDatabase } from "./support/handle.ts"
+import { atRest, linked, reasonOf, roundTrips, sentBy } from "./support/link.ts"
+
+const refused: ReadonlyArray<readonly [text: string, advice: string]> = [
+  ["begin", "transaction(effect)"],
+  ["BEGIN ISOLATION LEVEL SERIALIZABLE", "transaction(effect)"],
+  ["  /* nested /* as Postgres nests */ them */ -- and a line\n\tBeGiN;", "transaction(effect)"],
+  ["start transaction", "transaction(effect)"],
+  ["commit", "commit when they succeed"],
+  ["commit and chain", "commit when they succeed"],
+  ["commit prepared 'x'", "two-phase"],
+  ["end", "commit when they succeed"],
+  ["abort", "roll back when they fail"],
+  ["rollback", "roll back when they fail"],
+  ["rollback work", "roll back when they fail"],
+  ["rollback to savepoint s", "is a savepoint"],
+  ["rollback prepared 'x'", "two-phase"],
+  ["savepoint s", "is a savepoint"],
+  ["release s", "is a savepoint"],
+  ["prepare transaction 'x'", "two-phase"],
+  ["copy t from stdin", "insertMany"],
+  ["copy (select 1) to stdout", "stream"],
+  ["", "holds no SQL"],
+  ["-- nothing", "holds no SQL"]
+]
+
+withDatabase(
+  "manual control of transactions and COPY are refused, through every operation, and nothing is sent",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, proxy } = yield* linked(given)
+      const client = yield* pgdb.client
+      yield* pgdb.select("select 1")
+      const before = proxy.sent()
+      for (const [text, advice] of refused) {
+        const operations = [
+          pgdb.execute(text),
+          pgdb.select(text),
+          pgdb.table("t").selectOne(text),
+          pgdb.selectValue(text),
+          Stream.runDrain(pgdb.stream(text)),
+          pgdb.trans([text]),
+          pgdb.transaction(pgdb.execute(text)),
+          pgdb.transaction(Stream.runDrain(pgdb.stream(text)))
+        ]
+        for (const operation of operations) {
+          const error = yield* Effect.flip(operation)
+          expect(reasonOf(error)).toBe("StatementRefused")
+          expect(error.message).toContain(advice)
+        }
+        const standard = yield* Effect.flip(client.unsafe(text))
+        expect(standard.message).toContain(advice)
+      }
+      expect(proxy.sent()).toBe(before)
+    })
+)
+
+withDatabase(
+  "words in strings, names and bodies of functions are not taken for commands",
+  ['create table commit ("begin" text)'],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      expect(yield* pgdb.selectValue("select 'BEGIN'")).toEqual(Option.some("BEGIN"))
+      expect(yield* pgdb.selectValue("select $$commit$$")).toEqual(Option.some("commit"))
+      yield* pgdb.execute("insert into commit (\"begin\") values ('rollback')")
+      yield* pgdb.execute("/* begin */ select 1 -- commit")
+      yield* pgdb.execute("do $$ begin perform 1; end $$")
+      yield* pgdb.execute("create procedure p() language plpgsql as $$ begin commit; end $$")
+      yield* pgdb.execute("call p()")
+      yield* pgdb.execute("create function f() returns int language sql begin atomic select 1; end")
+      yield* pgdb.execute("copy (select 1) to program 'cat > /dev/null'")
+      expect(yield* pgdb.selectValue("select f()")).toEqual(Option.some(1))
+    })
+)
+
+/** What a statement leaves, and how the next borrower would notice. */
+const leavings: ReadonlyArray<readonly [leave: string, look: string, clean: unknown]> = [
+  ["set work_mem = '1234kB'", "select current_setting('work_mem')", "4MB"],
+  ["select set_config('work_mem', '1234kB', false)", "select current_setting('work_mem')", "4MB"],
+  ["set session my.tenant = '7'", "select coalesce(current_setting('my.tenant', true), '')", ""],
+  ["set role pg_monitor", "select current_user = session_user", true],
+  ["set session authorization pg_monitor", "select session_user <> 'pg_monitor'", true],
+  ["set time zone 'Asia/Tokyo'", "select current_setting('TimeZone') <> 'Asia/Tokyo'", true],
+  ["create temporary table left_behind (n int)", "select to_regclass('left_behind')::text", null],
+  ["create temp table left_behind as select 1", "select to_regclass('left_behind')::text", null],
+  ["listen something", "select count(*)::int from pg_listening_channels()", 0],
+  ["declare c cursor with hold for select 1", "select count(*)::int from pg_cursors where name = 'c'", 0],
+  ["prepare p as select 1", "select count(*)::int from pg_prepared_statements where name = 'p'", 0],
+  [
+    "select pg_advisory_lock(77)",
+    "select count(*)::int from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()",
+    0
+  ]
+]
+
+withDatabase("session state never reaches the next borrower", [], (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    for (const [leave, look, clean] of leavings) {
+      const ways = [
+        Effect.asVoid(pgdb.execute(leave)),
+        Effect.asVoid(pgdb.trans([leave, "select 1"])),
+        Effect.asVoid(pgdb.transaction(pgdb.execute(leave))),
+        Effect.ignore(pgdb.transaction(Effect.andThen(pgdb.execute(leave), Effect.fail("no"))))
+      ]
+      for (const way of ways) {
+        yield* way
+        expect([leave, yield* pgdb.selectValue(look)]).toEqual([leave, Option.some(clean)])
+      }
+    }
+    yield* atRest(given)
+  })
+)
+
+withDatabase(
+  "what a function hides is caught by reset always",
+  ["create function f() returns void language sql as $$ select set_config('work_mem', '1234kB', false) $$"],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1, reset: "always" })
+      for (const way of [
+        pgdb.execute("select f()"),
+        pgdb.trans(["select f()"]),
+        pgdb.transaction(pgdb.execute("select f()"))
+      ]) {
+        yield* way
+        expect(yield* pgdb.selectValue("select current_setting('work_mem')")).toEqual(Option.some("4MB"))
+      }
+    })
+)
+
+withDatabase(
+  "what is set for a transaction only costs no reset, and a clean connection costs none either",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const link = yield* linked(given, { maxConnections: 1 })
+      const { pgdb } = link
+      const local = pgdb.transaction(
+        Effect.all([
+          pgdb.execute("set local work_mem = '1234kB'"),
+          pgdb.execute("select set_config('my.tenant', '7', true)"),
+          pgdb.execute("select pg_advisory_xact_lock(3)")
+        ])
+      )
+      yield* local
+      yield* pgdb.select("select 1")
+      expect(yield* roundTrips(link, local)).toBe(4)
+      expect(yield* roundTrips(link, pgdb.select("select 1"))).toBe(1)
+      expect(yield* sentBy(link, pgdb.select("select 1"))).not.toContain("RESET")
+      expect(yield* pgdb.selectValue("select current_setting('work_mem')")).toEqual(Option.some("4MB"))
+    })
+)

@@ -1,0 +1,110 @@
+/** Tables that change under statements that a connection has prepared: the right rows, or one clear error that may be retried. */
+import { expect } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { isSqlError } from "effect/sql/SqlError"
+import { PG } from "effect-global-pool"
+import { withDatabase } from "./support/handle.ts"
+import { atRest, reasonOf } from "./support/link.ts"
+
+const setUp = [
+  "create table t (n int)",
+  "insert into t values (1)",
+  "create table u (n int)",
+  "insert into u values (1)"
+]
+const changes = ["alter table t add column more text default 'x'", "alter table u alter column n type text"]
+const reads = ["select * from t", "select * from u", "select n from u where n is not null"]
+
+/** A handle of one connection on which the statements are prepared. */
+const warm = (settings: PG.Settings) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...settings, maxConnections: 1 })
+    for (const read of reads) {
+      yield* pgdb.select(read)
+      yield* pgdb.select(read)
+    }
+    return pgdb
+  })
+
+withDatabase("outside a transaction: the new rows", setUp, ({ settings, witness }) =>
+  Effect.gen(function* () {
+    const pgdb = yield* warm(settings)
+    for (const change of changes) yield* witness.query(change)
+    expect(yield* pgdb.select(reads[0]!)).toEqual([{ n: 1, more: "x" }])
+    expect(yield* pgdb.select(reads[1]!)).toEqual([{ n: "1" }])
+  })
+)
+
+withDatabase("in trans: the new rows, however many plans are stale, and everything once", setUp, (given) =>
+  Effect.gen(function* () {
+    const pgdb = yield* warm(given.settings)
+    for (const change of changes) yield* given.witness.query(change)
+    const outcomes = yield* pgdb.trans(["insert into t values (2)", ...reads])
+    expect(outcomes.map(({ rows }) => rows)).toEqual([
+      [],
+      [
+        { n: 1, more: "x" },
+        { n: 2, more: "x" }
+      ],
+      [{ n: "1" }],
+      [{ n: "1" }]
+    ])
+    expect(yield* given.witness.query("select n from t order by n")).toEqual([{ n: 1 }, { n: 2 }])
+    yield* atRest(given)
+  })
+)
+
+withDatabase("in trans that changes the table itself: the new rows", setUp, (given) =>
+  Effect.gen(function* () {
+    const pgdb = yield* warm(given.settings)
+    const outcomes = yield* pgdb.trans(["select * from t", changes[0]!, "select * from t", "select * from t"])
+    expect(outcomes.map(({ rows }) => rows)).toEqual([
+      [{ n: 1 }],
+      [],
+      [{ n: 1, more: "x" }],
+      [{ n: 1, more: "x" }]
+    ])
+  })
+)
+
+withDatabase("in trans inside a transaction: the new rows, and the transaction goes on", setUp, (given) =>
+  Effect.gen(function* () {
+    const pgdb = yield* warm(given.settings)
+    yield* pgdb.transaction(
+      Effect.gen(function* () {
+        yield* pgdb.execute("insert into t values (2)")
+        for (const change of changes.slice(1)) yield* given.witness.query(change)
+        yield* pgdb.execute(changes[0]!)
+        const [first, second] = yield* pgdb.trans(reads)
+        expect(first!.rows).toHaveLength(2)
+        expect(second!.rows).toEqual([{ n: "1" }])
+      })
+    )
+    expect(yield* given.witness.query("select n from t order by n")).toEqual([{ n: 1 }, { n: 2 }])
+    yield* atRest(given)
+  })
+)
+
+withDatabase("in a transaction: an error that says what to do, or the new rows with retry", setUp, (given) =>
+  Effect.gen(function* () {
+    const pgdb = yield* warm(given.settings)
+    for (const change of changes) yield* given.witness.query(change)
+    let attempts = 0
+    const work = Effect.suspend(() => {
+      attempts++
+      return Effect.all([pgdb.select(reads[0]!), pgdb.select(reads[1]!)])
+    })
+    const error = yield* Effect.flip(pgdb.transaction(work))
+    expect(reasonOf(error)).toBe("SerializationError")
+    expect(isSqlError(error) && error.isRetryable).toBe(true)
+    expect(error.message).toContain(
+      "A table changed after the statement was prepared. Run it again, in a transaction all of it."
+    )
+    expect(attempts).toBe(1)
+    expect(yield* pgdb.transaction(work, { retry: { times: 3 } })).toEqual([
+      [{ n: 1, more: "x" }],
+      [{ n: "1" }]
+    ])
+    yield* atRest(given)
+  })
+)
