@@ -18,6 +18,8 @@ import * as Held from "./Held.ts"
 import * as Lender from "./Lender.ts"
 import type * as Limit from "./Limit.ts"
 import * as Lines from "./Lines.ts"
+import * as Loop from "./Loop.ts"
+import type * as Meter from "./Meter.ts"
 import * as Overload from "./Overload.ts"
 import * as Watch from "./Watch.ts"
 
@@ -75,7 +77,8 @@ const ended = (settings: Checked): SqlError =>
 /** Makes a pool. Nothing connects until a caller needs it, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (
   settings: Checked,
-  limit: Limit.Limit
+  limit: Limit.Limit,
+  tally: Meter.Tally
 ): Effect.fn.Return<Pool, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
@@ -94,6 +97,8 @@ export const make = Effect.fnUntraced(function* (
     codec,
     clock,
     run,
+    runTimer: runWatch,
+    tally,
     onIdle: () => watchIdle(),
     ended: () => ended(settings)
   })
@@ -138,6 +143,7 @@ export const make = Effect.fnUntraced(function* (
         lease.held,
         lender.lastFailure()
       )
+      tally.timeouts++
       giveBack(lease, false)
       lease.resume?.(Effect.fail(error))
     }
@@ -192,7 +198,8 @@ export const make = Effect.fnUntraced(function* (
             )
           }
           if (member !== undefined && cost !== undefined && !interrupted) {
-            Cost.record(cost, performance.now() - Math.max(begun, member.since))
+            const at = performance.now()
+            Cost.record(cost, at - Math.max(begun, member.since), Loop.isBusy(at))
           }
           giveBack(lease, interrupted)
           return undefined
