@@ -1,4 +1,4 @@
-"""The class that effect-global-pool descends from, with the faults its users knew: see the README's history."""
+"""The Python class that effect-global-pool descends from, faults and all: every statement is printed, none has parameters."""
 
 import asyncio
 
