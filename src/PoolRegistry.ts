@@ -19,6 +19,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { invalid, PoolError } from "./PoolError.ts"
 import * as Limit from "./pool/Limit.ts"
+import * as Meter from "./pool/Meter.ts"
 import * as Pool from "./pool/Pool.ts"
 import { type Checked, describe, differences } from "./settings/Settings.ts"
 
@@ -45,6 +46,12 @@ export interface Service {
 interface Entry {
   readonly pool: Pool.Pool
   readonly scope: Scope.Closeable
+  readonly seen: Seen
+}
+
+/** What a handle's settings were last found to be: empty when that pool is forgotten, so that it is garbage then. */
+interface Seen {
+  pool: Pool.Pool | undefined
 }
 
 const conflict = (opened: Checked, asked: Checked, names: ReadonlyArray<keyof Checked>): PoolError =>
@@ -71,12 +78,15 @@ const make = Effect.fnUntraced(function* (
   }
   const idleMillis = Duration.toMillis(idle.value)
   const clock = yield* Clock.Clock
+  // A pool outlives the call that opens it, so it runs in the registry's context and not in the call's.
+  const context = yield* Effect.context<never>()
   const registryScope = yield* Scope.Scope
+  const poolsScope = yield* Scope.fork(registryScope, "parallel")
   const limit = Limit.make(most)
   const pools = yield* Ref.make(HashMap.empty<string, Entry>())
   const making = Semaphore.makeUnsafe(1)
   /** Settings known to be those of an open pool: what every call but the first looks at. */
-  const seen = new WeakMap<Checked, Entry>()
+  const seen = new WeakMap<Checked, Seen>()
 
   const take = (key: string) =>
     Ref.modify(pools, (all) => [HashMap.get(all, key), HashMap.remove(all, key)] as const)
@@ -101,7 +111,10 @@ const make = Effect.fnUntraced(function* (
         if (only !== undefined && !(Option.isSome(entry) && entry.value === only)) return Effect.void
         const others = Array.from(leaving).filter(({ pool }) => pool.settings.key === key)
         const all = Option.isSome(entry) ? [entry.value, ...others] : others
-        if (Option.isSome(entry)) leaving.add(entry.value)
+        if (Option.isSome(entry)) {
+          leaving.add(entry.value)
+          entry.value.seen.pool = undefined
+        }
         return Effect.andThen(
           take(key),
           Effect.forEach(
@@ -122,30 +135,38 @@ const make = Effect.fnUntraced(function* (
   const open = (settings: Checked): Effect.Effect<Entry> =>
     Effect.uninterruptible(
       Effect.gen(function* () {
-        const scope = yield* Scope.fork(registryScope)
-        const pool = yield* Scope.provide(Pool.make(settings, limit), scope)
-        yield* Scope.addFinalizer(scope, pool.close(0))
-        const entry: Entry = { pool, scope }
+        const scope = yield* Scope.fork(poolsScope)
+        const tally = Meter.tallyOf(context, settings.key)
+        const pool = yield* Scope.provide(Pool.make(settings, limit, tally), scope)
+        tally.pools.add(pool.stats)
+        yield* Scope.addFinalizer(
+          scope,
+          Effect.andThen(
+            pool.close(0),
+            Effect.sync(() => tally.pools.delete(pool.stats))
+          )
+        )
+        const entry: Entry = { pool, scope, seen: { pool } }
         yield* Ref.update(pools, HashMap.set(settings.key, entry))
         if (idleMillis !== Number.POSITIVE_INFINITY) {
           yield* Effect.forkIn(forgetIdle(entry), scope)
         }
         return entry
       })
-    )
+    ).pipe(Effect.setContext(context))
 
   const find = (settings: Checked): Effect.Effect<Entry, PoolError> | undefined => {
     const entry = HashMap.get(Ref.getUnsafe(pools), settings.key)
     if (Option.isNone(entry)) return undefined
     const names = differences(entry.value.pool.settings, settings)
     if (names.length > 0) return Effect.fail(conflict(entry.value.pool.settings, settings, names))
-    seen.set(settings, entry.value)
+    seen.set(settings, entry.value.seen)
     return Effect.succeed(entry.value)
   }
 
   const known = (settings: Checked): Pool.Pool | undefined => {
-    const entry = seen.get(settings)
-    return entry === undefined || entry.pool.isClosing() ? undefined : entry.pool
+    const pool = seen.get(settings)?.pool
+    return pool === undefined || pool.isClosing() ? undefined : pool
   }
 
   return {

@@ -13,11 +13,12 @@ import type { Codec } from "../codec/Codec.ts"
 import type { PoolError } from "../PoolError.ts"
 import type { Checked } from "../settings/Settings.ts"
 import * as Clean from "./Clean.ts"
-import * as Connection from "./Connection.ts"
+import * as Departure from "./Departure.ts"
 import type * as Limit from "./Limit.ts"
 import * as Lines from "./Lines.ts"
 import * as Loop from "./Loop.ts"
-import * as Nearby from "./Nearby.ts"
+import * as Meter from "./Meter.ts"
+import * as Opening from "./Opening.ts"
 
 export interface Options {
   readonly settings: Checked
@@ -26,6 +27,9 @@ export interface Options {
   readonly clock: Clock.Clock
   /** Runs what must come to its end whatever becomes of the pool's callers. */
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Runs what ends with the pool. */
+  readonly runTimer: (effect: Effect.Effect<void>) => void
+  readonly tally: Meter.Tally
   readonly onIdle: () => void
   /** What a caller is told whose wait ends with the pool. */
   readonly ended: () => SqlError
@@ -54,7 +58,7 @@ export interface Lender {
 const monotonic = () => performance.now()
 
 export const make = (options: Options): Lender => {
-  const { clock, codec, ended, limit, onIdle, run, settings } = options
+  const { clock, codec, ended, limit, onIdle, run, runTimer, settings, tally } = options
   const lines = Lines.make()
   const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
   let learnt = false
@@ -69,29 +73,38 @@ export const make = (options: Options): Lender => {
     if (onQuiet.size > 0 && quiet()) for (const resume of onQuiet) resume()
   }
 
+  /** Leaves the ring when those who still wait get the connections that are on their way. */
+  const settleAsk = () => {
+    if (!asked || Lines.waiting(lines) > openings.size) return
+    asked = false
+    limit.withdraw(asker)
+  }
+
   const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>): void => {
     Lines.failWaiting(lines, failure)
+    settleAsk()
     settleQuiet()
   }
 
-  const remove = (member: Lines.Member, evicted: boolean): void => {
-    if (!lines.members.delete(member)) return
-    Lines.unrest(lines, member)
-    limit.removeSpare(member)
-    limit.release(evicted)
-    demand()
+  /** A pool that is being closed opens no more connections, so who waits without any waits in vain. */
+  const settleClosing = () => {
+    if (closing && lines.members.size === 0 && openings.size === 0) failWaiting(Effect.fail(ended()))
   }
 
-  /** Takes a connection out of use at once, and off the books when the server has ended it. */
-  const shut = (member: Lines.Member, evicted: boolean): Effect.Effect<void> => {
-    member.closing = true
-    Lines.unrest(lines, member)
-    limit.removeSpare(member)
-    return Effect.andThen(
-      member.connection.close,
-      Effect.sync(() => remove(member, evicted))
-    )
-  }
+  const departure = Departure.make({
+    lines,
+    limit,
+    tally,
+    clock,
+    timeToLive: settings.connectionTTL,
+    run,
+    runTimer,
+    onGone: () => {
+      demand()
+      settleClosing()
+    }
+  })
+  const { isExpired, remove, shut } = departure
 
   /** `done` takes the opening off the books, before anybody is told of its outcome and may ask for the next. */
   const open = (done: () => void): Effect.Effect<void> =>
@@ -99,23 +112,13 @@ export const make = (options: Options): Lender => {
       let member: Lines.Member | undefined
       const onEnd = () => {
         // The server or the network ended it. While a caller has it, that caller's exit takes it off the books.
-        if (member !== undefined && member.live === 0 && !member.closing) remove(member, false)
+        if (member === undefined || member.closing) return
+        if (member.live === 0) remove(member, "broken")
+        else member.promised = true
       }
-      return restore(
-        // Never done at once, so that who asks for several sees the ones that are on their way.
-        Effect.andThen(
-          Effect.yieldNow,
-          Effect.catchTag(Connection.open(settings, codec, onEnd), "SqlError", (error) =>
-            Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
-          )
-        )
-      ).pipe(
-        Effect.tap((connection) =>
-          learnt
-            ? Effect.void
-            : Effect.onError(restore(codec.learn(connection.query)), () => connection.close)
-        ),
-        Effect.matchCause({
+      return Effect.matchCause(
+        Opening.open(settings, codec, () => learnt, restore, onEnd),
+        {
           onFailure: (cause: Cause.Cause<SqlError>) => {
             const error = Option.getOrElse(Cause.findErrorOption(cause), ended)
             done()
@@ -131,15 +134,19 @@ export const make = (options: Options): Lender => {
             done()
             learnt = true
             lastFailure = undefined
+            tally.opened++
             const opened = Lines.makeMember(connection, clock.currentTimeMillisUnsafe(), monotonic(), () =>
-              run(shut(opened, true))
+              run(shut(opened, "evicted"))
             )
             member = opened
             lines.members.add(opened)
-            ready(opened)
+            // Its end may have been told while nobody knew of it yet.
+            if (connection.isDead()) remove(opened, "broken")
+            else ready(opened)
+            departure.watch()
             demand()
           }
-        })
+        }
       )
     })
 
@@ -149,12 +156,10 @@ export const make = (options: Options): Lender => {
     opening.fiber = run(open(() => openings.delete(opening)))
   }
 
-  const wanted = () => Math.max(Lines.waiting(lines), settings.minConnections - lines.members.size)
-
   const asker: Limit.Asker = {
     onPlace: () => {
       asked = false
-      if (closing || wanted() <= 0) limit.release(false)
+      if (closing || openings.size >= Lines.waiting(lines)) limit.release(false)
       else {
         openOne()
         demand()
@@ -162,21 +167,28 @@ export const make = (options: Options): Lender => {
     }
   }
 
+  const mayOpen = () =>
+    openings.size < (learnt ? Number.POSITIVE_INFINITY : 1) &&
+    lines.members.size + openings.size < settings.maxConnections
+
   /** Opens as many connections as callers wait for, as far as both limits allow; one until the catalogue is learnt. */
   const demand = (): void => {
-    const most = closing ? 0 : Math.min(wanted(), learnt ? Number.POSITIVE_INFINITY : 1)
-    while (!asked && openings.size < most && lines.members.size + openings.size < settings.maxConnections) {
-      if (!limit.ask(asker)) {
-        asked = true
-        return
-      }
+    if (closing) return
+    while (!asked && openings.size < Lines.waiting(lines) && mayOpen()) {
+      if (limit.ask(asker)) openOne()
+      else asked = true
+    }
+    // For `minConnections` nobody else loses one, else two pools would take them from each other without end.
+    while (lines.members.size + openings.size < settings.minConnections && mayOpen() && limit.takeFree()) {
       openOne()
     }
   }
 
   const grant = (member: Lines.Member, line: Set<Lines.Lease>, lease: Lines.Lease): void => {
     line.delete(lease)
+    settleAsk()
     Lines.hand(member, lease, monotonic())
+    Meter.waited(tally, clock.currentTimeMillisUnsafe() - lease.waitingSince)
     lease.resume?.(Effect.succeed(member))
   }
 
@@ -188,8 +200,14 @@ export const make = (options: Options): Lender => {
     }
   }
 
-  const hasHadItsTurn = (member: Lines.Member) =>
-    limit.isContested() && monotonic() - member.turnSince >= Lines.turn
+  const hasHadItsTurn = (member: Lines.Member): boolean => {
+    if (!limit.isContested()) return false
+    const at = monotonic()
+    if (at - member.turnSince < Lines.turn) return false
+    if (limit.isOver(asker)) return true
+    member.turnSince = at
+    return false
+  }
 
   /** A clean connection without callers gives up its place, is replaced, serves a line, or rests. */
   const ready = (member: Lines.Member): void => {
@@ -197,12 +215,10 @@ export const make = (options: Options): Lender => {
     member.exclusive = false
     const unwanted = Lines.waiting(lines) === 0
     lastUsed = clock.currentTimeMillisUnsafe()
-    if (unwanted ? limit.isContested() : hasHadItsTurn(member)) {
-      limit.clearing()
-      run(shut(member, true))
-    } else if (lastUsed - member.openedAt >= settings.connectionTTL || (closing && unwanted)) {
-      run(shut(member, false))
-    } else if (unwanted) {
+    if (closing && unwanted) run(shut(member, "ended"))
+    else if (isExpired(member)) run(shut(member, "expired"))
+    else if (unwanted ? limit.isContested() : hasHadItsTurn(member)) run(shut(member, "evicted"))
+    else if (unwanted) {
       Lines.rest(lines, member, lastUsed)
       limit.addSpare(member)
       onIdle()
@@ -217,16 +233,20 @@ export const make = (options: Options): Lender => {
 
   /** The last caller has left. */
   const free = (member: Lines.Member): void => {
-    if (member.connection.isDead()) {
-      remove(member, false)
+    if (member.closing) settleQuiet()
+    else if (member.connection.isDead()) {
+      remove(member, "broken")
       settleQuiet()
     } else if (Clean.isClean(member, settings)) ready(member)
     else {
       member.exclusive = true
       run(
-        Effect.flatMap(Clean.clean(member, settings), (clean) =>
-          clean && !member.connection.isDead() ? Effect.sync(() => ready(member)) : shut(member, false)
-        )
+        Effect.flatMap(Clean.clean(member, settings), (clean) => {
+          if (!clean || member.connection.isDead()) return shut(member, clean ? "broken" : "unclean")
+          return Effect.sync(() => {
+            if (!member.closing) ready(member)
+          })
+        })
       )
     }
   }
@@ -234,10 +254,7 @@ export const make = (options: Options): Lender => {
   const leave = (lease: Lines.Lease): void => {
     lines.waitingWhole.delete(lease)
     lines.waitingShared.delete(lease)
-    if (asked && wanted() <= 0) {
-      asked = false
-      limit.withdraw(asker)
-    }
+    settleAsk()
     settleQuiet()
   }
 
@@ -253,6 +270,7 @@ export const make = (options: Options): Lender => {
       limit.removeSpare(member)
       member.turnSince = at
     }
+    tally.immediate++
     Lines.hand(member, lease, at)
     return member
   }
@@ -268,7 +286,10 @@ export const make = (options: Options): Lender => {
   })
 
   const end = (member: Lines.Member): Effect.Effect<void> =>
-    Effect.andThen(member.live > 0 ? member.connection.recover : Effect.void, shut(member, false))
+    Effect.andThen(
+      member.live > 0 ? member.connection.recover : Effect.void,
+      Effect.suspend(() => shut(member, "ended"))
+    )
 
   return {
     lines,
@@ -291,7 +312,7 @@ export const make = (options: Options): Lender => {
       else if (member.live <= Lines.mostCompany && lines.waitingShared.size > 0) serveShared(member)
     },
     retire: (member) => {
-      run(shut(member, false))
+      run(shut(member, "idle"))
     },
     start: demand,
     isClosing: () => closing,
@@ -301,7 +322,8 @@ export const make = (options: Options): Lender => {
       Effect.gen(function* () {
         closing = true
         if (asked) limit.withdraw(asker)
-        for (const member of Array.from(lines.idle)) run(shut(member, false))
+        for (const member of Array.from(lines.idle)) run(shut(member, "ended"))
+        settleClosing()
         yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
         failWaiting(Effect.fail(ended()))
         yield* Fiber.interruptAll(

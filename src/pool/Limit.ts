@@ -16,7 +16,7 @@ export interface Asker {
 
 /** An idle connection. */
 export interface Spare {
-  /** Closes the connection, and gives its place back with `release(true)`. */
+  /** Begins to close the connection: tells `leave` at once, and `release` when the server has ended it. */
   readonly evict: () => void
 }
 
@@ -26,15 +26,22 @@ export interface Limit {
   readonly used: () => number
   /** Takes a place, or stands in the ring for one. */
   readonly ask: (asker: Asker) => boolean
+  /** Takes a place only if it is free: nothing is closed for it. */
+  readonly takeFree: () => boolean
   readonly withdraw: (asker: Asker) => void
-  /** Gives a place back; `evicted` when it was cleared for another pool. */
-  readonly release: (evicted: boolean) => void
+  /** A connection is about to be closed: its place will be free. */
+  readonly leave: () => void
+  /** Gives a place back; `left` when `leave` announced it. */
+  readonly release: (left: boolean) => void
   readonly addSpare: (spare: Spare) => void
   readonly removeSpare: (spare: Spare) => void
-  /** Whether another pool waits for a place that is not being cleared yet: who has had a turn gives one up. */
+  /** Whether a pool waits for which no place is about to come free. */
   readonly isContested: () => boolean
-  /** Counts a place that is being cleared. */
-  readonly clearing: () => void
+  /**
+   * Whether a connection of this pool, whose turn is over, goes to another. When the pool itself is next in the ring, it
+   * has that turn with the connection that it has, and stands last again.
+   */
+  readonly isOver: (asker: Asker) => boolean
 }
 
 export const make = (max: number): Limit => {
@@ -49,10 +56,10 @@ export const make = (max: number): Limit => {
       const oldest = spares.values().next()
       if (oldest.done === true) return
       spares.delete(oldest.value)
-      leaving++
       oldest.value.evict()
     }
   }
+  /** While anybody stands in the ring, every place is taken. */
   const grant = () => {
     while (used < max) {
       const next = ring.values().next()
@@ -62,25 +69,30 @@ export const make = (max: number): Limit => {
       next.value.onPlace()
     }
   }
+  const takeFree = () => {
+    if (used >= max) return false
+    used++
+    return true
+  }
   return {
     max,
     used: () => used,
     ask: (asker) => {
-      if (used < max && ring.size === 0) {
-        used++
-        return true
-      }
+      if (takeFree()) return true
       ring.add(asker)
-      grant()
       relieve()
       return false
     },
+    takeFree,
     withdraw: (asker) => {
       ring.delete(asker)
     },
-    release: (evicted) => {
+    leave: () => {
+      leaving++
+    },
+    release: (left) => {
       used--
-      if (evicted) leaving--
+      if (left) leaving--
       grant()
     },
     addSpare: (spare) => {
@@ -91,8 +103,16 @@ export const make = (max: number): Limit => {
       spares.delete(spare)
     },
     isContested,
-    clearing: () => {
-      leaving++
+    isOver: (asker) => {
+      let served = leaving
+      for (const next of ring) {
+        if (served-- > 0) continue
+        if (next !== asker) return true
+        ring.delete(asker)
+        ring.add(asker)
+        return false
+      }
+      return false
     }
   }
 }

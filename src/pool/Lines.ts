@@ -35,6 +35,8 @@ export interface Member extends Spare {
   /** Whether the last caller had it whole: the two lines take turns. */
   servedWhole: boolean
   closing: boolean
+  /** Its time to live is over. */
+  expired: boolean
 }
 
 export const makeMember = (
@@ -55,6 +57,7 @@ export const makeMember = (
   idleAt: openedAt,
   servedWhole: false,
   closing: false,
+  expired: false,
   evict
 })
 

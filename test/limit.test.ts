@@ -1,0 +1,225 @@
+/**
+ * One limit over all pools: the server never sees more, whatever is going on, and no place is ever lost. The server itself
+ * is the witness: it refuses the role one connection more than the limit.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { eventually } from "./support/database.ts"
+import { mostSessions, type Tenants, tenants } from "./support/tenants.ts"
+
+const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
+const inParallel = { concurrency: "unbounded" } as const
+
+/** The same numbers in every run. */
+const randoms = (seed: number) => {
+  let state = seed
+  return (below: number) => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return (state >>> 0) % below
+  }
+}
+
+/** Every place can be had at once, and not one more: none was lost, none was given away twice. */
+const allPlacesAreThere = (given: Tenants, limit: number) =>
+  Effect.gen(function* () {
+    const everybody = yield* Deferred.make<void>()
+    let inside = 0
+    const hold = (tenant: number) =>
+      given.pgdb(tenant).transaction(
+        Effect.gen(function* () {
+          yield* given.pgdb(tenant).select`select 1`
+          inside++
+          if (inside === limit) yield* Deferred.succeed(everybody, undefined)
+          yield* Deferred.await(everybody)
+        })
+      )
+    yield* Effect.forEach(numbers(limit), hold, inParallel)
+    assert.strictEqual(inside, limit)
+  })
+
+const limited = (maxConnections: number) => Effect.provide(PoolRegistry.layer({ maxConnections }))
+
+it.live("a hundred databases, all kinds of work, interruptions, broken connections: never one more", () =>
+  Effect.gen(function* () {
+    const limit = 8
+    const given = yield* tenants(100)
+    yield* given.allow(limit)
+    const work = Effect.gen(function* () {
+      const random = randoms(20_260_101)
+      const failures: Array<string> = []
+      const missing = PG.make({ ...given.settings(0), database: `${given.names[0]}_gone` })
+      const one = (index: number) =>
+        Effect.gen(function* () {
+          const tenant = Math.min(random(100), random(100))
+          const pgdb = given.pgdb(tenant)
+          const people = pgdb.table("people")
+          const kind = index % 10
+          if (kind === 7) {
+            const error = yield* Effect.flip(missing.select`select 1`)
+            assert.include(error.message, "does not exist")
+          } else if (kind === 8) {
+            // Left at any moment: while it waits, opens, or runs.
+            const fiber = yield* Effect.forkChild(pgdb.select`select pg_sleep(5)`)
+            yield* given.witness.query(`select pg_sleep(${random(20) / 1000})`)
+            yield* Fiber.interrupt(fiber)
+          } else if (kind === 9) {
+            yield* pgdb.terminateWithin(random(2) * 50)
+          } else if (kind === 6) {
+            yield* pgdb.transaction(
+              Effect.andThen(people.select`select * from people`, pgdb.select`select 1`)
+            )
+          } else if (kind === 5) {
+            yield* Stream.runCollect(Stream.take(people.stream`select generate_series(1, 1000) as n`, 5))
+          } else {
+            const rows = yield* people.select`select name from people where id = ${(index % 3) + 1}`
+            assert.lengthOf(rows, 1)
+          }
+        }).pipe(
+          Effect.exit,
+          Effect.tap((exit) =>
+            Effect.sync(() => {
+              // A pool that was just ended by another caller says so; nothing else may go wrong.
+              if (Exit.isFailure(exit) && !String(exit.cause).includes("was ended while"))
+                failures.push(String(exit.cause))
+            })
+          )
+        )
+      yield* Effect.forEach(numbers(1_200), one, { concurrency: 48, discard: true })
+      assert.deepStrictEqual(failures.slice(0, 3), [])
+      yield* allPlacesAreThere(given, limit)
+    }).pipe(limited(limit))
+    const { looks, most } = yield* mostSessions(given, work)
+    assert.isAbove(looks, 20)
+    assert.isAtMost(most, limit)
+    assert.isAbove(most, limit / 2)
+    assert.deepStrictEqual(yield* given.sessions, [])
+  })
+)
+
+it.live("the connection idle longest, in whichever pool, makes room", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(5)
+    const use = (tenant: number) => given.pgdb(tenant).select`select 1`
+    const open = Effect.map(given.sessions, (all) => all.map((name) => given.names.indexOf(name)).sort())
+    for (const tenant of [0, 1, 2]) yield* use(tenant)
+    assert.deepStrictEqual(yield* open, [0, 1, 2])
+    yield* use(0)
+    yield* use(3)
+    assert.deepStrictEqual(yield* open, [0, 2, 3])
+    yield* use(2)
+    yield* use(4)
+    assert.deepStrictEqual(yield* open, [2, 3, 4])
+  }).pipe(limited(3))
+)
+
+it.live(
+  "databases that wait get one turn each, round and round; within one, first come is first served",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* tenants(5)
+      yield* given.allow(1)
+      const served: Array<readonly [tenant: number, call: number]> = []
+      // Longer than a turn, so that one statement is one turn.
+      const call = (tenant: number, number: number) =>
+        Effect.map(given.pgdb(tenant).select`select pg_sleep(0.015)`, () => {
+          served.push([tenant, number])
+        })
+      const calls = numbers(5).flatMap((tenant) => numbers(4).map((number) => [tenant, number] as const))
+      yield* Effect.forEach(calls, ([tenant, number]) => call(tenant, number), inParallel)
+      assert.deepStrictEqual(
+        served,
+        numbers(4).flatMap((number) => numbers(5).map((tenant) => [tenant, number] as const))
+      )
+    }).pipe(limited(1))
+)
+
+it.live("a tenant that floods delays another's single call by one turn per waiting database", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(4)
+    let flooded = 0
+    const flood = Effect.map(given.pgdb(0).select`select pg_sleep(0.012)`, () => {
+      flooded++
+    })
+    const started = yield* Deferred.make<void>()
+    const flooding = yield* Effect.forkChild(
+      Effect.forEach(
+        numbers(10_000),
+        (index) => (index === 0 ? Effect.tap(flood, Deferred.succeed(started, undefined)) : flood),
+        inParallel
+      )
+    )
+    yield* Deferred.await(started)
+    for (const _ of numbers(5)) {
+      const before = flooded
+      yield* Effect.forEach([1, 2, 3], (tenant) => given.pgdb(tenant).select`select 1`, inParallel)
+      // Two connections: each has one statement of the flood to end, and the flood has its own turns between.
+      assert.isAtMost(flooded - before, 8)
+    }
+    assert.isBelow(flooded, 1_000)
+    yield* Fiber.interrupt(flooding)
+    yield* allPlacesAreThere(given, 2)
+  }).pipe(limited(2))
+)
+
+it.live("a pool alone under the limit keeps its connections, however many wait", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(1)
+    const pids = yield* Effect.forEach(
+      numbers(40),
+      () => given.pgdb(0).selectValue`select pg_backend_pid() from pg_sleep(0.015)`,
+      inParallel
+    )
+    assert.strictEqual(new Set(pids.map((pid) => (pid._tag === "Some" ? pid.value : 0))).size, 2)
+  }).pipe(limited(2))
+)
+
+it.live("minConnections takes free places, and none from another pool", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(3)
+    yield* given.allow(2)
+    const pids = (tenant: number) =>
+      Effect.map(given.pgdb(tenant, { minConnections: 2 }).selectValue`select pg_backend_pid()`, String)
+    const first = yield* pids(0)
+    yield* eventually("both are open", given.sessions, (all) => all.length === 2)
+    const second = yield* pids(1)
+    yield* eventually("each has one", given.sessions, (all) => new Set(all).size === 2)
+    // Nobody calls, so nothing changes: the connections stay who they are.
+    for (const _ of numbers(20)) assert.lengthOf(yield* given.sessions, 2)
+    assert.strictEqual(yield* pids(1), second)
+    assert.notStrictEqual(yield* pids(2), first)
+  }).pipe(limited(2))
+)
+
+it.live("a pool that ends while its connection is cleared for another leaves its place behind, once", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(6)
+    yield* given.allow(2)
+    for (const round of numbers(25)) {
+      const tenant = round % 6
+      yield* Effect.all(
+        [given.pgdb(tenant).select`select 1`, given.pgdb((tenant + 1) % 6).select`select 1`],
+        inParallel
+      )
+      // The third takes the place of one of them, which ends at that moment.
+      yield* Effect.all(
+        [
+          given.pgdb((tenant + 2) % 6).select`select 1`,
+          given.pgdb(tenant).terminate,
+          given.pgdb((tenant + 1) % 6).terminateWithin(0),
+          given.pgdb((tenant + 3) % 6).select`select 1`
+        ],
+        inParallel
+      )
+    }
+    yield* allPlacesAreThere(given, 2)
+    // Idle connections still make room: nothing is counted as leaving that has left.
+    for (const tenant of numbers(6)) yield* given.pgdb(tenant).select`select 1`
+  }).pipe(limited(2))
+)
