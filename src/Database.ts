@@ -138,7 +138,7 @@ class DatabaseHandle extends Handle<Row, never> implements Database {
   terminateWithin(grace: Duration.Input): Effect.Effect<void, never, PoolRegistry> {
     const checked = this.source.checked()
     if (Result.isFailure(checked)) return Effect.void
-    const millis = Option.match(Duration.fromInput(grace), { onNone: () => 0, onSome: Duration.toMillis })
+    const millis = Duration.toMillis(Option.getOrElse(Duration.fromInput(grace), () => defaultGrace))
     return Effect.flatMap(PoolRegistry, (registry) => registry.terminate(checked.success.key, millis))
   }
 
@@ -185,6 +185,10 @@ class DatabaseHandle extends Handle<Row, never> implements Database {
   }
 }
 
+/** What changes the object afterwards does not change the handle. What is no object is left for `check` to refuse. */
+const copyOf = (settings: Settings): Settings =>
+  typeof settings === "object" && settings !== null && !Array.isArray(settings) ? { ...settings } : settings
+
 /** A handle from settings, or from a libpq URL. */
 export const make = (settings: Settings | string): Database =>
-  new DatabaseHandle(new Source(typeof settings === "string" ? { url: settings } : { ...settings }))
+  new DatabaseHandle(new Source(typeof settings === "string" ? { url: settings } : copyOf(settings)))

@@ -16,6 +16,7 @@ import * as ServerError from "./ServerError.ts"
 import type { Bound } from "./Sql.ts"
 import { describe, differences } from "./settings/Settings.ts"
 import { type Facts, factsOf } from "./statement/Facts.ts"
+import { surplus } from "./statement/Placeholders.ts"
 
 /** Which of how many statements, for the error of a batch. */
 export interface Position {
@@ -33,7 +34,8 @@ export const joined = (pool: Pool, context: Context.Context<never>): Held.Held |
 /** The statement's facts, unless it is one that is not sent. */
 export const check = (statement: Bound): Effect.Effect<Facts, PoolError> => {
   const facts = factsOf(statement.text)
-  return facts.refusal === undefined ? Effect.succeed(facts) : Effect.fail(refused(facts.refusal))
+  const refusal = facts.refusal ?? surplus(statement.text, statement.params.length)
+  return refusal === undefined ? Effect.succeed(facts) : Effect.fail(refused(refusal))
 }
 
 /** Tells an error of a statement on this connection. */
@@ -166,7 +168,8 @@ export const single = (
     const held = joined(pool, fiber.context)
     if (held !== undefined) return onHeld(pool, held, statement, prepare)
     const facts = factsOf(statement.text)
-    if (facts.refusal !== undefined) return Effect.fail(refused(facts.refusal))
+    const refusal = facts.refusal ?? surplus(statement.text, statement.params.length)
+    if (refusal !== undefined) return Effect.fail(refused(refusal))
     const params = pool.codec.bind(statement.params)
     return params === undefined
       ? encodedBy(pool, statement, (member) => encode(pool, member, statement, facts))

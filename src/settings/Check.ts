@@ -59,7 +59,8 @@ const whole = (name: keyof Settings, value: unknown, least: number, most: number
 }
 
 const millis = (name: keyof Settings, value: Duration.Input, zero: boolean): number => {
-  const parsed = Duration.fromInput(value)
+  // A duration of NaN milliseconds would be none at all.
+  const parsed = Number.isNaN(value) ? Option.none() : Duration.fromInput(value)
   const result = Option.isSome(parsed) ? Duration.toMillis(parsed.value) : Number.NaN
   if (result > 0 || (zero && result === 0)) return result
   throw invalid(
@@ -100,17 +101,20 @@ const osUser = (): string => {
 
 const parametersOf = (value: Settings["startupParameters"]): Readonly<Record<string, string>> => {
   const parameters: Record<string, string> = {}
+  if (value !== undefined && (typeof value !== "object" || value === null || Array.isArray(value))) {
+    throw invalid("startupParameters", "The setting startupParameters must be an object of texts by name.")
+  }
   for (const [name, setting] of Object.entries(value ?? {})) {
     if (reserved.has(name.toLowerCase()) || name === "" || name.includes("\0")) {
       throw invalid(
         "startupParameters",
-        `The startup parameter "${name}" cannot be set: user, database, replication, options and client_encoding are the connection's own.`
+        `The setting startupParameters is wrong: "${name}" cannot be set: user, database, replication, options and client_encoding are the connection's own.`
       )
     }
     if (typeof setting !== "string" || setting.includes("\0")) {
       throw invalid(
         "startupParameters",
-        `The startup parameter "${name}" must be a string without NUL characters.`
+        `The setting startupParameters is wrong: "${name}" must be a string without NUL characters.`
       )
     }
     parameters[name.toLowerCase()] = setting
@@ -119,7 +123,7 @@ const parametersOf = (value: Settings["startupParameters"]): Readonly<Record<str
 }
 
 const parse = (settings: Settings): Checked => {
-  if (typeof settings !== "object" || settings === null) {
+  if (typeof settings !== "object" || settings === null || Array.isArray(settings)) {
     throw invalid(
       "url",
       "The settings of a database are an object, or a URL such as postgres://user@host/database."
