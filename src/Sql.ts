@@ -90,7 +90,7 @@ export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 const quoted = '"(?:[^"]|"")+"'
 const plain = '[^".]+'
-const withSchema = new RegExp(`^(${quoted}|${plain})[.](${quoted}|[^"]+)$`, "s")
+const withSchema = new RegExp(`^(${quoted}|${plain})[.](.+)$`, "s")
 const alone = new RegExp(`^${quoted}$`, "s")
 
 /** One part of a table's name: what stands in double quotes is the name inside them, anything else is the name itself. */
@@ -102,7 +102,8 @@ const part = (name: string): string => (alone.test(name) ? name : quote(name))
  * **Details**
  *
  * The first dot separates. A part in double quotes is taken as Postgres takes it, so `"audit.events"` with its quotes is one
- * table, and `"my.schema"."my.table"` is one in a schema. A name with a double quote anywhere else is one table: `we"ird.Name`.
+ * table, and `"my.schema"."my.table"` is one in a schema. A dot behind a stray double quote separates nothing: `we"ird.Name` is one
+ * table too.
  */
 export const quoteTable = (name: string): string => {
   const found = withSchema.exec(name)

@@ -73,6 +73,7 @@ describe("schemas", () => {
         ['"my.schema"."my.table"', "my.schema", "my.table"],
         ['Other."we""ird.Name"', "Other", 'we"ird.Name'],
         ["Other.two.dots", "Other", "two.dots"],
+        ['Other.We "ird', "Other", 'We "ird'],
         ['"""quoted"""', "public", '"quoted"'],
         [".dot", "public", ".dot"],
         ["dot.", "public", "dot."]
