@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer"
 import type * as PgTypes from "@effect/sql-pg/PgTypes"
 import type { Writing } from "./Literal.ts"
-import { arrayLiteral } from "./LiteralArray.ts"
+import { arrayLiteral } from "./Literal.ts"
 import { binaryParameter } from "./Raw.ts"
 import type { Session } from "./Session.ts"
 

@@ -5,8 +5,7 @@ import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
 import { oidOf } from "./Builtin.ts"
 import type { Writing } from "./Literal.ts"
-import { bytesOf, fail, isPlain, jsonLiteral, nameOf } from "./Literal.ts"
-import { arrayLiteral } from "./LiteralArray.ts"
+import { arrayLiteral, bytesOf, fail, isPlain, jsonLiteral, nameOf } from "./Literal.ts"
 import { rawParameter } from "./Raw.ts"
 
 const isInt4 = (value: unknown): boolean =>
