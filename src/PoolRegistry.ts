@@ -21,9 +21,10 @@ import { invalid, PoolError } from "./PoolError.ts"
 import * as Limit from "./pool/Limit.ts"
 import * as Meter from "./pool/Meter.ts"
 import * as Pool from "./pool/Pool.ts"
+import type { PoolStats } from "./pool/Stats.ts"
 import { type Checked, describe, differences } from "./settings/Settings.ts"
 
-export type { PoolStats } from "./pool/Pool.ts"
+export type { PoolStats } from "./pool/Stats.ts"
 
 /** Options of a registry of its own. */
 export interface Options {
@@ -40,7 +41,7 @@ export interface Service {
   /** The pool of these settings without an effect, where it is there and known to be the right one. */
   readonly known: (settings: Checked) => Pool.Pool | undefined
   readonly terminate: (key: string, grace: number) => Effect.Effect<void>
-  readonly stats: Effect.Effect<ReadonlyArray<Pool.PoolStats>>
+  readonly stats: Effect.Effect<ReadonlyArray<PoolStats>>
 }
 
 interface Entry {
@@ -210,7 +211,7 @@ export class PoolRegistry extends Context.Service<PoolRegistry, Service>()(
   }
 
   /** Each pool as it is now: `{ key, open, inUse, idle, waiting, max }`. The counterpart of asyncpg's `Pool.get_size` and its kin. */
-  static readonly stats: Effect.Effect<ReadonlyArray<Pool.PoolStats>, never, PoolRegistry> = Effect.flatMap(
+  static readonly stats: Effect.Effect<ReadonlyArray<PoolStats>, never, PoolRegistry> = Effect.flatMap(
     PoolRegistry,
     (registry) => registry.stats
   )

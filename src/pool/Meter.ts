@@ -9,7 +9,7 @@
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
-import type { PoolStats } from "./Pool.ts"
+import type { PoolStats } from "./Stats.ts"
 
 /** Why a connection was closed. */
 export type Reason =

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import type { SqlError } from "effect/sql/SqlError"
 import { PoolError } from "../PoolError.ts"
 import type * as Limit from "./Limit.ts"
-import type { PoolStats } from "./Pool.ts"
+import type { PoolStats } from "./Stats.ts"
 
 /** Keys of the pools of which the current fiber holds a connection: its transactions and streams. */
 export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool/Held", {

@@ -21,18 +21,8 @@ import * as Lines from "./Lines.ts"
 import * as Loop from "./Loop.ts"
 import type * as Meter from "./Meter.ts"
 import * as Overload from "./Overload.ts"
+import type { PoolStats } from "./Stats.ts"
 import * as Watch from "./Watch.ts"
-
-/** A pool as it is at one moment. `waiting` counts calls that wait for a connection. */
-export interface PoolStats {
-  readonly key: string
-  /** Connections that the server has for this pool. */
-  readonly open: number
-  readonly inUse: number
-  readonly idle: number
-  readonly waiting: number
-  readonly max: number
-}
 
 export interface Pool {
   readonly settings: Checked
