@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { Reactivity } from "effect/reactivity/Reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
-import { toSqlError } from "./PoolError.ts"
+import { type PoolError, toSqlError } from "./PoolError.ts"
 import * as Held from "./pool/Held.ts"
 import type { Pool } from "./pool/Pool.ts"
 import type { Checked } from "./settings/Settings.ts"
@@ -31,12 +31,17 @@ const configOf = (settings: Checked): PgClient.PgClientConfig => ({
 
 /**
  * A client over a pool. Its statements are lent a connection each, join the fiber's transaction, and tell their errors as a
- * handle's do; a pool's own error is the cause of a `ConnectionError`.
+ * handle's do; a pool's own error is the cause of a `ConnectionError`. It outlives the pool that it was made on: `current` is
+ * asked for the pool of the moment.
  */
-export const make = (pool: Pool): Effect.Effect<PgClient.PgClient, never, Reactivity> => {
+export const make = (
+  pool: Pool,
+  current: Effect.Effect<Pool, PoolError>
+): Effect.Effect<PgClient.PgClient, never, Reactivity> => {
   const { settings } = pool
-  const link = poolLink(pool)
-  const reserved = Effect.mapError(pool.reserve, toSqlError)
+  const link = poolLink(current)
+  const now = Effect.mapError(current, toSqlError)
+  const reserved = Effect.flatMap(now, (pool) => Effect.mapError(pool.reserve, toSqlError))
   const listening: PgClient.PgClient["listen"] = (channel) =>
     Effect.flatMap(reserved, (member) => {
       member.leaves = "session"
@@ -45,7 +50,9 @@ export const make = (pool: Pool): Effect.Effect<PgClient.PgClient, never, Reacti
   const client = SqlClient.make({
     acquirer: Effect.succeed(link),
     borrower: (f) => f(link),
-    transactionAcquirer: Effect.map(reserved, (member) => linkTo(pool, Held.hold(pool, member))),
+    transactionAcquirer: Effect.flatMap(now, (pool) =>
+      Effect.map(Effect.mapError(pool.reserve, toSqlError), (member) => linkTo(pool, Held.hold(pool, member)))
+    ),
     transactionService: pool.clientTransaction,
     compiler: PgClient.makeCompiler(),
     driver: "pg",
@@ -60,7 +67,8 @@ export const make = (pool: Pool): Effect.Effect<PgClient.PgClient, never, Reacti
     const own: PgClient.PgClient = Object.assign(standard, {
       [PgClient.TypeId]: PgClient.TypeId,
       config: configOf(settings),
-      withTransaction: transactOf(pool),
+      withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+        Effect.flatMap(now, (pool) => transactOf(pool)(effect)),
       json: (value: unknown) => Statement.fragment([json(value)]),
       listen: listening,
       notify: (channel: string, payload: string) =>

@@ -104,11 +104,11 @@ const defaultGrace = Duration.seconds(5)
 /** One client per pool for callbacks after a commit, which belong to the transaction and not to the client. */
 const clients = new WeakMap<Pool, PgClient.PgClient>()
 
-const clientOf = (pool: Pool): Effect.Effect<PgClient.PgClient> =>
+const clientOf = (pool: Pool, current: Effect.Effect<Pool, PoolError>): Effect.Effect<PgClient.PgClient> =>
   Effect.suspend(() => {
     const known = clients.get(pool)
     if (known !== undefined) return Effect.succeed(known)
-    return Client.make(pool).pipe(
+    return Client.make(pool, current).pipe(
       Effect.provideServiceEffect(Reactivity.Reactivity, Reactivity.make),
       Effect.tap((client) => Effect.sync(() => clients.set(pool, client)))
     )
@@ -142,12 +142,21 @@ class DatabaseHandle extends Handle<Row, never> implements Database {
     return Effect.flatMap(PoolRegistry, (registry) => registry.terminate(checked.success.key, millis))
   }
 
+  /** The pool of the moment, for what outlives a pool. */
+  get #current(): Effect.Effect<Effect.Effect<Pool, PoolError>, never, PoolRegistry> {
+    return Effect.map(PoolRegistry, (registry) =>
+      Effect.provideService(onPool(this.source, Effect.succeed), PoolRegistry, registry)
+    )
+  }
+
   get client(): Effect.Effect<PgClient.PgClient, PoolError, PoolRegistry> {
-    return onPool(this.source, (pool) =>
-      Effect.flatMap(Effect.serviceOption(Reactivity.Reactivity), (reactivity) =>
-        Option.isNone(reactivity)
-          ? clientOf(pool)
-          : Effect.provideService(Client.make(pool), Reactivity.Reactivity, reactivity.value)
+    return Effect.flatMap(this.#current, (current) =>
+      Effect.flatMap(current, (pool) =>
+        Effect.flatMap(Effect.serviceOption(Reactivity.Reactivity), (reactivity) =>
+          Option.isNone(reactivity)
+            ? clientOf(pool, current)
+            : Effect.provideService(Client.make(pool, current), Reactivity.Reactivity, reactivity.value)
+        )
       )
     )
   }
@@ -161,8 +170,10 @@ class DatabaseHandle extends Handle<Row, never> implements Database {
   }
 
   afterCommit<R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, PoolError, R | PoolRegistry> {
-    return onPool(this.source, (pool) =>
-      Effect.flatMap(clientOf(pool), (client) => client.afterCommit(effect))
+    return Effect.flatMap(this.#current, (current) =>
+      Effect.flatMap(current, (pool) =>
+        Effect.flatMap(clientOf(pool, current), (client) => client.afterCommit(effect))
+      )
     )
   }
 

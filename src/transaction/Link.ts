@@ -43,11 +43,11 @@ const connection = (run: Run, stream: RunStream): Connection => {
   }
 }
 
-/** Each statement takes a connection of its own from the pool, or joins the fiber's transaction. */
-export const poolLink = (pool: Pool): Connection =>
+/** Each statement takes a connection of its own from the pool of that moment, or joins the fiber's transaction. */
+export const poolLink = (current: Effect.Effect<Pool, PoolError>): Connection =>
   connection(
-    (statement, prepare) => single(pool, statement, prepare),
-    (statement) => rowsOnPool(pool, statement)
+    (statement, prepare) => Effect.flatMap(current, (pool) => single(pool, statement, prepare)),
+    (statement) => Stream.unwrap(Effect.map(current, (pool) => rowsOnPool(pool, statement)))
   )
 
 export const linkTo = (pool: Pool, held: Held): Link => ({
