@@ -4,7 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
+import { SqlError, UnknownError } from "effect/sql/SqlError"
+import type { Query } from "./codec/Codec.ts"
 import { check, type Encoded, encode, joined, note, onHeld, tell } from "./Execute.ts"
 import { fromSqlError, type PoolError, toSqlError } from "./PoolError.ts"
 import { sizeOf } from "./Progress.ts"
@@ -21,30 +22,71 @@ import type { Facts } from "./statement/Facts.ts"
 
 type Rows = Stream.Stream<Row, SqlError | PoolError>
 
-/** Puts right what the driver could not read of a piece; where only the server can tell, on a connection of its own. */
-const settled = (pool: Pool, rows: ReadonlyArray<Row>): Effect.Effect<unknown, SqlError | PoolError> =>
-  Effect.mapError(
-    pool.codec.settle(rows, (text, params) =>
-      Effect.mapError(
-        pool.use(({ connection }) =>
-          Effect.onInterrupt(connection.query(text, params), () => connection.recover)
-        ),
-        toSqlError
-      )
-    ),
-    fromSqlError
-  )
+/** Asks the server on another connection of the pool, since the stream has its own. */
+const elsewhere =
+  (pool: Pool): Query =>
+  (text, params) =>
+    Effect.mapError(
+      pool.use(({ connection }) =>
+        Effect.onInterrupt(connection.query(text, params), () => connection.recover)
+      ),
+      toSqlError
+    )
 
-const fromDriver = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows => {
+/** The rows of a statement; `ask` is how the server is asked about what the driver could not read of a piece. */
+const fromDriver = (pool: Pool, member: Lines.Member, { params, statement }: Encoded, ask: Ask): Rows => {
   const flagged = pool.codec.flagged()
-  return member.connection.stream(encoded.statement.text, encoded.params).pipe(
-    Stream.mapError(tell(pool, member, encoded.statement)),
+  return member.connection.stream(statement.text, params).pipe(
+    Stream.mapError(tell(pool, member, statement)),
     // Rows are read ahead, so once one was flagged, any later piece may hold another.
     Stream.mapArrayEffect((rows) =>
-      pool.codec.flagged() === flagged ? Effect.succeed(rows) : Effect.as(settled(pool, rows), rows)
+      pool.codec.flagged() === flagged
+        ? Effect.succeed(rows)
+        : Effect.as(Effect.mapError(pool.codec.settle(rows, ask(rows)), fromSqlError), rows)
     )
   )
 }
+
+type Ask = (rows: ReadonlyArray<Row>) => Query
+
+/** The server has to be asked, and nothing was given yet: the stream may begin again. */
+const unlearnt = new SqlError({
+  reason: new UnknownError({ cause: undefined, message: "Types are to be learnt", operation: "decode" })
+})
+
+/**
+ * A read whose first piece holds what only the server can tell ends, asks on its own connection, and begins again: streams
+ * that have all connections of the pool would otherwise wait for each other.
+ */
+const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
+  Stream.suspend(() => {
+    let first: ReadonlyArray<Row> | undefined
+    const { connection } = member
+    const learn = Effect.suspend(() => pool.codec.settle(first ?? [], connection.query)).pipe(
+      Effect.onInterrupt(() => connection.recover),
+      Effect.mapError(tell(pool, member, encoded.statement))
+    )
+    const again = Stream.unwrap(
+      connection.recover.pipe(
+        Effect.andThen(learn),
+        Effect.as(fromDriver(pool, member, encoded, () => elsewhere(pool)))
+      )
+    )
+    return fromDriver(pool, member, encoded, (rows) => {
+      if (first !== undefined) return elsewhere(pool)
+      first = rows
+      return () => Effect.fail(unlearnt)
+    }).pipe(
+      Stream.mapArray((rows) => {
+        first ??= []
+        return rows
+      }),
+      Stream.catchIf(
+        (error) => error === unlearnt,
+        () => again
+      )
+    )
+  })
 
 /** Rows over a connection lent for as long as the stream runs. */
 export const rowsOnPool = (pool: Pool, statement: Bound): Rows =>
@@ -57,7 +99,9 @@ export const rowsOnPool = (pool: Pool, statement: Bound): Rows =>
         encode(pool, member, statement, facts),
         () => member.connection.recover
       )
-      return fromDriver(pool, member, encoded)
+      return facts.reads
+        ? learning(pool, member, encoded)
+        : fromDriver(pool, member, encoded, () => elsewhere(pool))
     })
   ).pipe(Stream.updateService(Overload.Held, (keys) => [...keys, pool.settings.key]))
 

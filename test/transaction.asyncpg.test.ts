@@ -147,10 +147,17 @@ withDatabase(
       yield* pgdb.transaction(
         Effect.gen(function* () {
           const scope = yield* Scope.make()
-          const pull = yield* Scope.provide(Stream.toPull(numbers), scope)
-          yield* Effect.ignore(pgdb.transaction(Effect.andThen(pull, Effect.fail("no"))))
-          const exit = yield* Effect.exit(pull)
-          expect(String(exit)).toContain("rolled back, and its cursor with it")
+          let pull: Effect.Effect<unknown, unknown> = Effect.void
+          yield* Effect.ignore(
+            pgdb.transaction(
+              Effect.gen(function* () {
+                pull = yield* Scope.provide(Stream.toPull(numbers), scope)
+                yield* pull
+                return yield* Effect.fail("no")
+              })
+            )
+          )
+          expect(String(yield* Effect.exit(pull))).toContain("rolled back, and its cursor with it")
           yield* Scope.close(scope, Exit.void)
           expect(yield* cursors).toEqual(Option.some(0))
         })

@@ -16,6 +16,7 @@ import type * as Stream from "effect/Stream"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { Codec } from "../codec/Codec.ts"
 import type { Checked } from "../settings/Settings.ts"
+import * as ReadAhead from "./ReadAhead.ts"
 import * as Socket from "./Socket.ts"
 import * as Wire from "./Wire.ts"
 
@@ -222,7 +223,7 @@ export const open = (
               return undefined
             })
           }),
-        stream: driver.stream,
+        stream: (text, params) => ReadAhead.bounded(socket, driver.stream(text, params)),
         listen: driver.listen,
         drained,
         recover: Effect.uninterruptible(

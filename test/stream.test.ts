@@ -1,0 +1,259 @@
+/** Rows as they come: constant memory, back pressure that reaches the server, ends that reach it too. */
+import { expect } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { eventually } from "./support/database.ts"
+import { withDatabase } from "./support/handle.ts"
+import { atRest, linked, openTransactions, reasonOf, roundTrips, sentBy } from "./support/link.ts"
+
+const megabyte = 1024 * 1024
+const wide = (rows: number) =>
+  `select i, repeat('x', ${megabyte}) as text from generate_series(1, ${rows}) as i`
+/** Each row is made when it is asked for; from a function in FROM, all would be made first. */
+const narrow = (rows: number) => `select generate_series(1, ${rows}) as i`
+
+withDatabase("gives every row, in order, with parameters of any kind", [], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const rows = yield* Stream.runCollect(
+      pgdb.stream<{ i: number; at: Date }>(
+        "select i, $2::timestamptz as at from generate_series(1, $1::int) as i",
+        [3000, new Date(0)]
+      )
+    )
+    expect(rows.map(({ i }) => i)).toEqual(Array.from({ length: 3000 }, (_, n) => n + 1))
+    expect(rows[2999]!.at).toEqual(new Date(0))
+    expect(yield* Stream.runCollect(pgdb.stream`select ${1}::int as one`)).toEqual([{ one: 1 }])
+    expect(yield* Stream.runCollect(pgdb.stream(narrow(0)))).toEqual([])
+  })
+)
+
+withDatabase(
+  "a slow consumer blocks the server, and few bytes wait in memory",
+  ["create sequence made"],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, witness } = given
+      // A sequence counts what the server has made, seen by everybody at once.
+      const made = Effect.map(witness.query("select last_value::int as n from made"), ([row]) =>
+        Number(row?.n)
+      )
+      for (const [count, size, most] of [
+        [300, megabyte, 24],
+        [300_000, 100, 150_000]
+      ] as const) {
+        yield* witness.query("select setval('made', 1, false)")
+        const first = yield* Deferred.make<void>()
+        const go = yield* Deferred.make<void>()
+        const fiber = yield* Effect.forkChild(
+          pgdb
+            .stream(
+              `select nextval('made') as i, repeat('x', ${size}) as text from generate_series(1, ${count})`
+            )
+            .pipe(
+              Stream.chunks,
+              Stream.tap(() => Effect.andThen(Deferred.succeed(first, undefined), Deferred.await(go))),
+              Stream.runFold(
+                () => 0,
+                (sum, rows) => sum + rows.length
+              )
+            )
+        )
+        yield* Deferred.await(first)
+        let before = -1
+        yield* given.until("the server waits to send", ([session]) => session?.waitEvent === "ClientWrite")
+        const blocked = yield* eventually(
+          "the server makes no more rows",
+          Effect.map(made, (now) => {
+            const last = before
+            before = now
+            return { now, last }
+          }),
+          ({ last, now }) => last === now
+        )
+        expect(blocked.now).toBeLessThan(most)
+        yield* Deferred.succeed(go, undefined)
+        expect(yield* Fiber.join(fiber)).toBe(count)
+      }
+      yield* atRest(given)
+    })
+)
+
+withDatabase("an early end, a failing and an interrupted consumer cancel on the server", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = given
+    const endless = pgdb.stream<{ i: number }>(narrow(1_000_000_000))
+    const started = yield* Deferred.make<void>()
+    yield* Stream.runDrain(Stream.take(endless, 3))
+    expect(yield* Stream.runHead(endless)).toEqual(Option.some({ i: 1 }))
+    expect(yield* Effect.flip(Stream.runForEach(endless, () => Effect.fail("mine")))).toBe("mine")
+    yield* Effect.exit(Stream.runForEach(endless, () => Effect.die("mine")))
+    const fiber = yield* Effect.forkChild(
+      Stream.runForEach(endless, () => Effect.andThen(Deferred.succeed(started, undefined), Effect.never))
+    )
+    yield* Deferred.await(started)
+    yield* Fiber.interrupt(fiber)
+    yield* given.until("nothing runs", (sessions) => sessions.every(({ state }) => state === "idle"))
+    expect((yield* PoolRegistry.stats)[0]).toMatchObject({ inUse: 0 })
+    expect(yield* pgdb.selectValue("select 1")).toEqual(Option.some(1))
+    yield* atRest(given)
+  })
+)
+
+withDatabase("an error in the middle comes after the rows before it", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = given
+    const seen: Array<number> = []
+    const statement = "select 1000 / (5000 - generate_series(1, 10000)) as i"
+    for (const run of [
+      Stream.runForEach(pgdb.stream<{ i: number }>(statement), ({ i }) => Effect.sync(() => seen.push(i))),
+      pgdb.transaction(
+        Stream.runForEach(pgdb.stream<{ i: number }>(statement), ({ i }) => Effect.sync(() => seen.push(i)))
+      )
+    ]) {
+      seen.length = 0
+      const error = yield* Effect.flip(run)
+      expect(error.message).toContain("division by zero")
+      expect(error.message).toContain("select 1000 / (5000 -")
+      expect(error.message).not.toContain("FETCH")
+      expect(seen.length).toBeGreaterThan(3000)
+      yield* atRest(given)
+    }
+    const wrong = yield* Effect.flip(
+      pgdb.transaction(Stream.runDrain(pgdb.stream("select 1 as one,\n  nonsense")))
+    )
+    expect(wrong.message).toContain("  nonsense\n    ^")
+  })
+)
+
+withDatabase("a backend that ends in the middle is a typed error", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb, witness } = given
+    const statement = narrow(5_000_000)
+    const kill = witness.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name <> 'witness'"
+    )
+    const consume = (stream: ReturnType<typeof pgdb.stream>) =>
+      Stream.runFoldEffect(
+        stream,
+        () => 0,
+        (count) => (count === 10 ? Effect.as(kill, count + 1) : Effect.succeed(count + 1))
+      )
+    for (const run of [consume(pgdb.stream(statement)), pgdb.transaction(consume(pgdb.stream(statement)))]) {
+      expect(reasonOf(yield* Effect.flip(run))).toBe("ConnectionError")
+      yield* atRest(given)
+    }
+  })
+)
+
+withDatabase(
+  "reads tables and types that changed since",
+  ["create table t (n int)", "insert into t values (1)"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const rows = Stream.runCollect(pgdb.stream("select * from t"))
+      const inside = pgdb.transaction(rows)
+      expect(yield* rows).toEqual([{ n: 1 }])
+      expect(yield* inside).toEqual([{ n: 1 }])
+      yield* witness.query("create type mood as enum ('glad', 'sad')")
+      yield* witness.query("create type pair as (a int, b mood[])")
+      yield* witness.query(
+        "alter table t add column m mood default 'glad', add column p pair default row(1, '{sad}')"
+      )
+      expect(yield* rows).toEqual([{ n: 1, m: "glad", p: { a: 1, b: ["sad"] } }])
+      expect(yield* inside).toEqual([{ n: 1, m: "glad", p: { a: 1, b: ["sad"] } }])
+      yield* witness.query("alter table t alter column n type bigint using 5")
+      expect(yield* inside).toEqual([{ n: 5, m: "glad", p: { a: 1, b: ["sad"] } }])
+      yield* pgdb.execute("insert into t select 6 from generate_series(1, 3000)")
+      const many = yield* rows
+      expect(many).toHaveLength(3001)
+      expect(many[3000]).toEqual({ n: 6, m: "glad", p: { a: 1, b: ["sad"] } })
+    })
+)
+
+withDatabase(
+  "a stream and what its rows lead to share a transaction, or use two connections",
+  ["create table t (n int)"],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "100 millis" })
+      const copy = Stream.runForEach(pgdb.stream<{ i: number }>(narrow(2000)), ({ i }) =>
+        i % 100 === 0 ? pgdb.transaction(pgdb.execute("insert into t values ($1)", [i])) : Effect.void
+      )
+      yield* pgdb.transaction(copy)
+      expect(yield* pgdb.selectValue("select count(*)::int from t")).toEqual(Option.some(20))
+      const error = yield* Effect.flip(copy)
+      expect(reasonOf(error)).toBe("AcquireTimeout")
+      yield* atRest(given)
+    })
+)
+
+withDatabase(
+  "in a transaction: pieces fit the rows, and the first comes with the first round trip",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const link = yield* linked(given)
+      const { pgdb, proxy } = link
+      const few = pgdb.transaction(Stream.runDrain(pgdb.stream(narrow(10))))
+      yield* few
+      // BEGIN, DECLARE and the first FETCH together, then COMMIT.
+      expect(yield* roundTrips(link, few)).toBe(2)
+      const before = proxy.bytes().toClient
+      const largest = { rows: 0 }
+      yield* pgdb.transaction(
+        pgdb.stream(wide(100)).pipe(
+          Stream.chunks,
+          Stream.runForEach((rows) =>
+            Effect.sync(() => {
+              largest.rows = Math.max(largest.rows, rows.length)
+            })
+          )
+        )
+      )
+      expect(largest.rows).toBeLessThanOrEqual(32)
+      expect(proxy.bytes().toClient - before).toBeGreaterThan(100 * megabyte)
+      const sent = yield* sentBy(link, pgdb.transaction(Stream.runDrain(pgdb.stream(narrow(5000)))))
+      expect(sent.match(/FETCH FORWARD 1000/g)).toHaveLength(5)
+    })
+)
+
+withDatabase("in a transaction what is no query runs whole", ["create table t (n int)"], (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = given
+    const rows = yield* pgdb.transaction(
+      Effect.all([
+        Stream.runCollect(pgdb.stream("insert into t values (1), (2) returning n")),
+        Stream.runCollect(
+          pgdb.stream("with moved as (delete from t returning n) select n from moved order by n")
+        ),
+        Stream.runCollect(pgdb.stream("values (1), (2)")),
+        Stream.runCollect(pgdb.stream("show server_encoding")),
+        Stream.runCollect(pgdb.stream("select 1 as one; -- the end"))
+      ])
+    )
+    expect(rows.map((rows) => rows.length)).toEqual([2, 2, 2, 1, 1])
+    expect(yield* openTransactions(given)).toBe(0)
+  })
+)
+
+withDatabase("more streams than connections over types that the pool has yet to learn", [], (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 2, acquireTimeout: "5 seconds" })
+    yield* pgdb.select("select 1")
+    yield* given.witness.query("create type mood as enum ('glad')")
+    const one = Effect.map(
+      Stream.runCollect(pgdb.stream("select 'glad'::mood as m from generate_series(1, 2000)")),
+      (rows) => rows.filter(({ m }) => m === "glad").length
+    )
+    const exits = yield* Effect.all(
+      Array.from({ length: 6 }, () => Effect.exit(one)),
+      { concurrency: "unbounded" }
+    )
+    expect(exits.map(String)).toEqual(exits.map(() => String(exits[0])))
+    yield* atRest(given)
+  })
+)
