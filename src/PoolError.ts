@@ -5,6 +5,7 @@
  * reach the server at all.
  */
 import * as Data from "effect/Data"
+import * as Predicate from "effect/Predicate"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 
 /** A setting is missing, malformed or out of range. Nothing was connected. */
@@ -65,9 +66,12 @@ export const refused = (message: string): PoolError =>
 export const invalid = (setting: string, message: string): PoolError =>
   new PoolError({ reason: { _tag: "InvalidSettings", setting }, message })
 
+/** Whether it is an error of a pool, made by whichever copy of this module: a registry can outlive a reload. */
+export const isPoolError = (error: unknown): error is PoolError => Predicate.isTagged(error, "PoolError")
+
 /** A pool's error where only a `SqlError` may stand: in Effect's own SQL clients. */
 export const toSqlError = (error: SqlError | PoolError): SqlError =>
-  error instanceof PoolError
+  isPoolError(error)
     ? new SqlError({
         reason: new ConnectionError({ cause: error, message: error.message, operation: "acquire" })
       })
@@ -75,4 +79,4 @@ export const toSqlError = (error: SqlError | PoolError): SqlError =>
 
 /** The pool's error again. */
 export const fromSqlError = (error: SqlError): SqlError | PoolError =>
-  error.reason.cause instanceof PoolError ? error.reason.cause : error
+  isPoolError(error.reason.cause) ? error.reason.cause : error

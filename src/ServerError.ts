@@ -16,7 +16,7 @@ import { fieldsOf, finish, isTold } from "./error/Print.ts"
 import { adviceOf, reasonOf, type Tag, tagOf } from "./error/Reason.ts"
 import * as Redact from "./error/Redact.ts"
 import { valuesOf } from "./error/Values.ts"
-import { PoolError } from "./PoolError.ts"
+import { isPoolError } from "./PoolError.ts"
 
 /** What the error is about; all of it is optional, and each thing given makes the message clearer. */
 export interface At {
@@ -243,7 +243,7 @@ export const tell = (error: SqlError, about: At = {}): SqlError => {
   const at = error.reason.operation === "connect" ? { ...about, text: undefined, params: undefined } : about
   const { cause } = error.reason
   if (isOwn(error) && error.reason.operation !== "connect") {
-    return cause instanceof PoolError ? error : tellOwn(error, at)
+    return isPoolError(cause) ? error : tellOwn(error, at)
   }
   // Sockets' errors have a code too, but only a server says how severe it is.
   const code = stringOf(cause, "severity") === undefined ? undefined : stringOf(cause, "code")

@@ -81,6 +81,8 @@ export type ClientKey = Context.Service<
 
 const registries = new WeakMap<object, number>()
 let count = 0
+/** Other copies of this module count too. */
+const copy = /* @__PURE__ */ Math.random().toString(36).slice(2)
 
 /**
  * The same key in the two types that its users know it by. It is that of the pool's key in its registry, so that a fiber
@@ -92,7 +94,7 @@ export const makeKey = (
 ): { readonly key: Key; readonly client: ClientKey } => {
   const number = registries.get(registry) ?? count++
   registries.set(registry, number)
-  const name = `effect-global-pool/Transaction/${number}/${pool}`
+  const name = `effect-global-pool/Transaction/${copy}/${number}/${pool}`
   return {
     key: Context.Service<SqlClient.TransactionConnection, readonly [link: Link, depth: number]>(name),
     client: Context.Service<SqlClient.TransactionConnection, SqlClient.TransactionConnection.Service>(name)

@@ -155,7 +155,11 @@ export const make = Effect.fnUntraced(function* (
       const member = lender.take(lease)
       if (member !== undefined) return Effect.succeed(member)
       if (lender.isClosing()) return Effect.fail(ended(settings))
-      if (Lines.waiting(lines) >= settings.maxWaiting) return Effect.fail(Overload.tooMany(stats(), limit))
+      // Who waits only until a connection is open does not count.
+      const opening = settings.maxConnections - lines.members.size
+      if (Lines.waiting(lines) - opening >= settings.maxWaiting) {
+        return Effect.fail(Overload.tooMany(stats(), limit))
+      }
       return wait(lease)
     })
 

@@ -57,14 +57,20 @@ const parameters: Readonly<Record<string, (value: string) => UrlSettings>> = {
   }
 }
 
+/** A URL without a host is one for libpq, and none for everybody else unless something stands there. */
+const nowhere = "no-host"
+const withoutHost = /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=:\d|[/?#]|$)/i
+
 /** Throws a `PoolError` that never holds the URL itself, since a URL holds a password. */
 export const fromUrl = (raw: unknown): UrlSettings => {
   if (typeof raw !== "string") throw invalid("url", "The setting url must be a string.")
-  if (!URL.canParse(raw)) throw broken("it cannot be parsed")
-  const url = new URL(raw)
+  const text = raw.replace(withoutHost, `$1${nowhere}`)
+  if (!URL.canParse(text)) throw broken("it cannot be parsed")
+  const url = new URL(text)
   if (url.protocol !== "postgres:" && url.protocol !== "postgresql:")
     throw broken("it must begin with postgres:// or postgresql://")
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1")
+  if (url.hash !== "") throw broken("it has a #, which is written %23 in a name or a password")
+  const host = (url.hostname === nowhere ? "" : url.hostname).replace(/^\[(.*)\]$/, "$1")
   const database = decode(url.pathname.replace(/^\//, ""), "database")
   let settings: UrlSettings = {
     ...(host === "" ? {} : { host: decode(host, "host") }),

@@ -8,7 +8,7 @@ import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { joined } from "../Execute.ts"
 import type { TransactionOptions } from "../Operations.ts"
-import { fromSqlError, PoolError, toSqlError } from "../PoolError.ts"
+import { fromSqlError, isPoolError, type PoolError, toSqlError } from "../PoolError.ts"
 import * as Held from "../pool/Held.ts"
 import * as Overload from "../pool/Overload.ts"
 import type { Pool } from "../pool/Pool.ts"
@@ -55,7 +55,7 @@ export const transactOf =
       // The pool may be another one by now than that which the transaction began on.
       const around = made.get(held.owner) ?? makerOf(pool)
       return Effect.mapError(nested(held, around, effect), (error) =>
-        error instanceof PoolError ? toSqlError(error) : error
+        isPoolError(error) ? toSqlError(error) : error
       )
     })
 
