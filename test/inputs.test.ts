@@ -72,6 +72,7 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["url", "mysql://localhost/app", /must begin with postgres:\/\/ or postgresql:\/\//],
   ["url", "postgres://localhost:70000/app", /port|cannot be parsed/],
   ["url", "postgres://localhost/app%zz", /database has a %/],
+  ["url", "postgres://app:12#34@localhost/app", /a #, which is written %23/],
   ["url", "postgres://localhost/app?sslmode=perhaps", /sslmode must be one of disable/],
   ["url", "postgres://localhost/app?connect_timeout=soon", /connect_timeout must be/],
   ["url", { url: 5 }, /must be a string/],
