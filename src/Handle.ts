@@ -8,6 +8,7 @@ import { inspect } from "node:util"
 import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
@@ -26,6 +27,7 @@ import { PoolRegistry } from "./PoolRegistry.ts"
 import { withProgress } from "./Progress.ts"
 import type { Pool } from "./pool/Pool.ts"
 import { rows } from "./Rows.ts"
+import * as Spans from "./Spans.ts"
 import { type Bound, fromArguments, type Sql, type Statement } from "./Sql.ts"
 import { check } from "./settings/Check.ts"
 import { type Checked, describe, type Settings } from "./settings/Settings.ts"
@@ -55,14 +57,16 @@ export class Source {
 /** Finds the source's pool in the registry, and runs there. */
 export const onPool = <A, E, R>(
   source: Source,
-  run: (pool: Pool) => Effect.Effect<A, E, R>
+  run: (pool: Pool, fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | PoolError, R | PoolRegistry> =>
   Effect.withFiber<A, E | PoolError, R | PoolRegistry>((fiber) => {
     const checked = source.checked()
     if (Result.isFailure(checked)) return Effect.fail(checked.failure)
     const registry = Context.getUnsafe(fiber.context, PoolRegistry)
     const known = registry.known(checked.success)
-    return known === undefined ? Effect.flatMap(registry.pool(checked.success), run) : run(known)
+    return known === undefined
+      ? Effect.flatMap(registry.pool(checked.success), (pool) => run(pool, fiber))
+      : run(known, fiber)
   })
 
 type Failing<A, E = never> = Effect.Effect<A, E | OperationError, PoolRegistry>
@@ -97,6 +101,15 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
 
   protected abstract get decode(): Decode<E> | undefined
 
+  /** The table that the handle names. */
+  protected get label(): string | undefined {
+    return undefined
+  }
+
+  #about(pool: Pool, does: string | number): Spans.About {
+    return { settings: pool.settings, does, table: this.label }
+  }
+
   #run<B, E2, R>(
     first: First,
     rest: Rest,
@@ -104,7 +117,11 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
   ): Effect.Effect<B, E2 | PoolError, R | PoolRegistry> {
     const statement = fromArguments(first, rest)
     if (Result.isFailure(statement)) return Effect.fail(statement.failure)
-    return onPool(this.source, (pool) => run(pool, statement.success))
+    return onPool(this.source, (pool, fiber) =>
+      Spans.isSeen(fiber)
+        ? Spans.around(this.#about(pool, statement.success.text), run(pool, statement.success))
+        : run(pool, statement.success)
+    )
   }
 
   execute(first: First, ...rest: Rest): Failing<Outcome> {
@@ -144,10 +161,14 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
   stream<B = A>(first: First, ...rest: Rest): Stream.Stream<B, E | OperationError, PoolRegistry> {
     const { decode } = this
     const options = typeof first === "string" && isStreamOptions(rest[1]) ? rest[1] : undefined
+    const statement = fromArguments(first, rest)
+    if (Result.isFailure(statement)) return Stream.fail(statement.failure)
+    const { text } = statement.success
     const raw = Stream.unwrap(
-      this.#run(first, rest, (pool, statement) =>
-        Effect.succeed(withProgress(rows(pool, statement), options))
-      )
+      onPool(this.source, (pool, fiber) => {
+        const read = withProgress(rows(pool, statement.success), options)
+        return Effect.succeed(Spans.isSeen(fiber) ? Spans.aroundRows(this.#about(pool, text), read) : read)
+      })
     )
     return decode === undefined
       ? Stream.mapArray(raw, asPiece<B>)
@@ -155,7 +176,11 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
   }
 
   trans(statements: ReadonlyArray<Statement>): Failing<ReadonlyArray<Outcome>> {
-    return onPool(this.source, (pool) => batch(pool, statements))
+    return onPool(this.source, (pool, fiber) =>
+      Spans.isSeen(fiber)
+        ? Spans.around(this.#about(pool, statements.length), batch(pool, statements))
+        : batch(pool, statements)
+    )
   }
 
   transaction<B, E2, R>(

@@ -2,6 +2,7 @@
  * A handle to a table: the SQL operations, and the collection operations for work without SQL.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as BulkParams from "./collection/BulkParams.ts"
@@ -17,6 +18,7 @@ import { withProgress } from "./Progress.ts"
 import type { Pool } from "./pool/Pool.ts"
 import { rows } from "./Rows.ts"
 import * as SharedRegistry from "./SharedRegistry.ts"
+import * as Spans from "./Spans.ts"
 import { type Identifier, IdentifierId, quoteTable } from "./Sql.ts"
 import { transaction } from "./transaction/Transaction.ts"
 
@@ -66,6 +68,16 @@ const memoryOf = (pool: Pool): Memory => {
   return fresh.memory
 }
 
+/** An operation of a collection, in a span where somebody sees it. */
+const spanned = <A, E>(
+  { settings }: Pool,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  table: string,
+  text: string,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Spans.isSeen(fiber) ? Spans.around({ settings, does: text, table }, effect) : effect
+
 const targetOf = <A, E>(
   source: Source,
   label: string,
@@ -74,22 +86,35 @@ const targetOf = <A, E>(
   name: quoteTable(label),
   label,
   translation,
-  execute: (text, params) => onPool(source, (pool) => Execute.single(pool, { text, params })),
+  execute: (text, params) =>
+    onPool(source, (pool, fiber) =>
+      spanned(pool, fiber, label, text, Execute.single(pool, { text, params }))
+    ),
   // The parameters are made before the connection's turn is taken: the server works on one piece meanwhile.
   bulk: (text, params, place) =>
-    onPool(source, (pool) =>
-      Effect.flatMap(Execute.know(pool, BulkParams.typesOf(params)), () =>
-        Effect.flatMap(Effect.fromResult(BulkParams.bind(pool.codec, params, place)), (bound) => {
-          const statement = { text, params: [] }
-          return Execute.encodedBy(pool, statement, (_, facts) =>
-            Effect.succeed({ statement, facts, params: bound })
-          )
-        })
+    onPool(source, (pool, fiber) =>
+      spanned(
+        pool,
+        fiber,
+        label,
+        text,
+        Effect.flatMap(Execute.know(pool, BulkParams.typesOf(params)), () =>
+          Effect.flatMap(Effect.fromResult(BulkParams.bind(pool.codec, params, place)), (bound) => {
+            const statement = { text, params: [] }
+            return Execute.encodedBy(pool, statement, (_, facts) =>
+              Effect.succeed({ statement, facts, params: bound })
+            )
+          })
+        )
       )
     ),
   stream: (text, params, options) =>
     Stream.unwrap(
-      onPool(source, (pool) => Effect.succeed(withProgress(rows(pool, { text, params }), options)))
+      onPool(source, (pool, fiber) => {
+        const read = withProgress(rows(pool, { text, params }), options)
+        const about = { settings: pool.settings, does: text, table: label }
+        return Effect.succeed(Spans.isSeen(fiber) ? Spans.aroundRows(about, read) : read)
+      })
     ),
   transaction: (effect) => onPool(source, (pool) => transaction(pool, effect)),
   memory: onPool(source, (pool) => Effect.sync(() => memoryOf(pool)))
@@ -119,6 +144,10 @@ class TableHandle<A, E> extends Handle<A, E> {
 
   get #collection(): Made<A, E> {
     return this.#parts.collection
+  }
+
+  protected override get label(): string {
+    return this.name
   }
 
   protected override get decode(): Decode<E> | undefined {

@@ -2,6 +2,7 @@
  * What a caller is told when no connection comes free.
  */
 import * as Context from "effect/Context"
+import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { PoolError } from "../PoolError.ts"
 import type * as Limit from "./Limit.ts"
@@ -11,6 +12,24 @@ import type { PoolStats } from "./Stats.ts"
 export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool/Held", {
   defaultValue: () => []
 })
+
+/** Keys of the pools of which a fiber has a connection reserved: what a stream cannot tell the fiber that reads it otherwise. */
+const reserved = new WeakMap<Fiber.Fiber<unknown, unknown>, Array<string>>()
+
+/** Notes that the fiber has a connection reserved, until the function that this gives is called. */
+export const holds = (fiber: Fiber.Fiber<unknown, unknown>, key: string): (() => void) => {
+  const keys = reserved.get(fiber) ?? []
+  keys.push(key)
+  reserved.set(fiber, keys)
+  return () => {
+    keys.splice(keys.lastIndexOf(key), 1)
+  }
+}
+
+/** Keys of the pools of which the fiber that is about to wait holds a connection, as far as that is known. */
+export const heldBy = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<string> => [
+  ...new Set([...fiber.getRef(Held), ...(reserved.get(fiber) ?? [])])
+]
 
 const fail = (stats: PoolStats, message: string): PoolError =>
   new PoolError({

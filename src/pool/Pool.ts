@@ -144,7 +144,7 @@ export const make = Effect.fnUntraced(function* (
       Effect.callback((resume) => {
         lease.resume = resume
         lease.waitingSince = clock.currentTimeMillisUnsafe()
-        lease.held = fiber.getRef(Overload.Held)
+        lease.held = Overload.heldBy(fiber)
         lender.wait(lease)
         watchWaiting()
       })
@@ -201,13 +201,20 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
-  const reserve: Pool["reserve"] = Effect.suspend(() => {
+  const reserve: Pool["reserve"] = Effect.withFiber((fiber) => {
     const lease = Lines.makeLease(true, 0)
+    let release: (() => void) | undefined
     // The finalizer comes first: nothing can happen between getting the connection and being sure to give it back.
     return Effect.andThen(
-      Effect.addFinalizer(() => Effect.sync(() => giveBack(lease, false))),
+      Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          release?.()
+          giveBack(lease, false)
+        })
+      ),
       Effect.onExitPrimitive(acquire(lease), (exit) => {
         if (Exit.isFailure(exit)) giveBack(lease, false)
+        else release = Overload.holds(fiber, settings.key)
         return undefined
       })
     )

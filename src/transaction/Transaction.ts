@@ -12,6 +12,7 @@ import { fromSqlError, isPoolError, type PoolError, toSqlError } from "../PoolEr
 import * as Held from "../pool/Held.ts"
 import * as Overload from "../pool/Overload.ts"
 import type { Pool } from "../pool/Pool.ts"
+import * as Spans from "../Spans.ts"
 import { commit, rollback } from "./Commit.ts"
 import { linkTo } from "./Link.ts"
 import * as Options from "./Options.ts"
@@ -23,7 +24,7 @@ type Transact = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E 
 const make = (pool: Pool): Transact =>
   SqlClient.makeWithTransaction({
     transactionService: pool.transaction,
-    spanAttributes: [],
+    spanAttributes: Spans.serverOf(pool.settings),
     acquireConnection: (restore) =>
       Effect.map(Effect.mapError(restore(pool.reserve), toSqlError), (member) =>
         linkTo(pool, Held.hold(pool, member))
