@@ -1,0 +1,94 @@
+/** A BEGIN that the server refuses, when statements were sent behind it: nothing more is sent, and the error says what ran by itself. */
+import * as Net from "node:net"
+import { expect } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as SqlClient from "effect/sql/SqlClient"
+import { isSqlError } from "effect/sql/SqlError"
+import { PG } from "effect-global-pool"
+import { withDatabase } from "./support/handle.ts"
+import { atRest, reasonOf } from "./support/link.ts"
+import type { TestServer } from "./support/server.ts"
+
+const table = "create table t (n int)"
+const insert = (n: number) => `insert into t values (${n})`
+const numbers = "select coalesce(array_agg(n order by n), '{}') as list from t"
+
+/** A network that turns BEGIN into a word that the server does not know. */
+const garbling = (server: TestServer) =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server>((resume) => {
+      const proxy = Net.createServer((client) => {
+        const upstream = Net.connect(server.port, server.host)
+        client.on("data", (chunk) =>
+          upstream.write(Buffer.from(chunk.toString("latin1").replace("\0BEGIN\0", "\0BEGUN\0"), "latin1"))
+        )
+        upstream.pipe(client)
+        for (const [one, other] of [
+          [client, upstream],
+          [upstream, client]
+        ] as const) {
+          one.on("error", () => other.destroy())
+          one.on("close", () => other.destroy())
+        }
+      })
+      proxy.listen(0, "127.0.0.1", () => resume(Effect.succeed(proxy)))
+    }),
+    (proxy) => Effect.sync(() => proxy.close())
+  )
+
+withDatabase("in a transaction nothing more is sent, whatever is caught, and it fails", [table], (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = given
+    const refused = Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL NONSENSE")
+    const error = yield* Effect.flip(
+      refused(
+        pgdb.transaction(
+          Effect.gen(function* () {
+            yield* Effect.ignore(pgdb.execute(insert(1)))
+            yield* Effect.ignore(pgdb.execute(insert(2)))
+            yield* Effect.ignore(pgdb.transaction(pgdb.trans([insert(3)])))
+          })
+        )
+      )
+    )
+    expect(error.message).toContain("The server refused to begin the transaction")
+    expect(error.message).toContain("Its first statement took effect by itself.")
+    expect(error.message).toContain("syntax error")
+    expect(isSqlError(error) && error.isRetryable).toBe(false)
+    expect(yield* pgdb.select(numbers)).toEqual([{ list: [1] }])
+    yield* atRest(given)
+  })
+)
+
+withDatabase("where connections do not pipeline nothing runs without BEGIN", [table], (given) =>
+  Effect.gen(function* () {
+    const proxy = yield* garbling(given.settings)
+    const address = proxy.address()
+    const port = typeof address === "object" ? (address?.port ?? 0) : 0
+    const pgdb = PG.make({ ...given.settings, host: "127.0.0.1", port, pipelining: false })
+    for (const effect of [
+      Effect.asVoid(pgdb.trans([insert(1), insert(2)])),
+      Effect.asVoid(pgdb.transaction(pgdb.execute(insert(3))))
+    ]) {
+      const error = yield* Effect.flip(effect)
+      expect(error.message).toContain("Nothing of it was sent.")
+      expect(reasonOf(error)).toBe("UnknownError")
+    }
+    expect(yield* given.witness.query(numbers)).toEqual([{ list: [] }])
+  })
+)
+
+withDatabase("in trans the error counts what ran by itself", [table, "insert into t values (0)"], (given) =>
+  Effect.gen(function* () {
+    const proxy = yield* garbling(given.settings)
+    const address = proxy.address()
+    const port = typeof address === "object" ? (address?.port ?? 0) : 0
+    const pgdb = PG.make({ ...given.settings, host: "127.0.0.1", port, key: "garbled" })
+    const error = yield* Effect.flip(pgdb.trans([insert(1), "select 1 / 0", insert(2)]))
+    expect(error.message).toContain("Each statement ran by itself: 2 of 3 that were sent took effect.")
+    expect(error.message).toContain('syntax error at or near "BEGUN"')
+    expect(isSqlError(error) && error.isRetryable).toBe(false)
+    expect(yield* given.pgdb.select(numbers)).toEqual([{ list: [0, 1, 2] }])
+    yield* atRest(given)
+  })
+)
