@@ -86,6 +86,8 @@ const encrypt = (socket: Net.Socket, address: Address): Effect.Effect<Net.Socket
       host: address.host,
       ...(Net.isIP(address.host) === 0 && !address.host.startsWith("/") ? { servername: address.host } : {}),
       ...(typeof address.ssl === "object" ? address.ssl : {}),
+      // Whoever would do without TLS gains nothing by refusing a server that nobody vouches for; libpq does not either.
+      ...(address.ssl === "prefer" ? { rejectUnauthorized: false } : {}),
       socket
     })
     return Effect.as(until(encrypted, "secureConnect"), encrypted)

@@ -25,7 +25,8 @@ export interface Witness {
   ) => Effect.Effect<ReadonlyArray<Row>, SqlError>
 }
 
-const connect = (server: TestServer, name = "test"): Effect.Effect<Witness, SqlError, Scope.Scope> =>
+/** Connects a witness to a server. */
+export const connect = (server: TestServer, name = "test"): Effect.Effect<Witness, SqlError, Scope.Scope> =>
   Effect.map(
     PgConnection.make({ ...server, password: Redacted.make(server.password), applicationName: name }),
     (connection) => ({
