@@ -128,7 +128,8 @@ export const cancel = (
     (socket) => {
       socket.on("error", () => undefined)
       socket.resume()
-      socket.end(PgProtocol.encodeCancelRequest(key))
+      // The server ends it: one that we end, PgBouncer takes for a request given up.
+      socket.write(PgProtocol.encodeCancelRequest(key))
       return closed(socket)
     },
     (socket) => Effect.sync(() => destroy(socket))
