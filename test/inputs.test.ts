@@ -54,6 +54,7 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["idleTimeout", { idleTimeout: -1 }, /duration/],
   ["idleTimeout", { idleTimeout: "soon" }, /duration/],
   ["connectionTTL", { connectionTTL: Number.NaN }, /duration/],
+  ["connectionTTL", { connectionTTL: 0 }, /positive duration/],
   ["connectTimeout", { connectTimeout: 0 }, /positive duration/],
   ["acquireTimeout", { acquireTimeout: 0 }, /positive duration/],
   ["acquireTimeout", { acquireTimeout: "5 parsecs" }, /positive duration/],

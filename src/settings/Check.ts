@@ -204,7 +204,7 @@ const parse = (settings: Settings): Checked => {
     ),
     connectionTTL: pick(
       settings.connectionTTL,
-      (value) => millis("connectionTTL", value, true),
+      (value) => millis("connectionTTL", value, false),
       () => Number.POSITIVE_INFINITY
     ),
     connectTimeout:
