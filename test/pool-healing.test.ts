@@ -1,0 +1,138 @@
+/**
+ * Connections that the server or the network ends: idle ones are replaced without a word, one in use tells its caller, and the
+ * pool goes on.
+ */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { eventually } from "./support/database.ts"
+import { type Given, withDatabase } from "./support/handle.ts"
+import { proxy } from "./support/proxy.ts"
+
+const slow = "select pg_sleep(60)"
+
+const terminateAll = ({ settings, witness }: Given) =>
+  witness.query(
+    "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1 and application_name <> 'witness' and pid <> pg_backend_pid() and application_name = 'effect-global-pool'",
+    [settings.database]
+  )
+
+const five = (pgdb: PG.Database) =>
+  Effect.forEach([1, 2, 3, 4, 5], () => pgdb.transaction(pgdb.select("select pg_sleep(0.02)")), {
+    concurrency: "unbounded"
+  })
+
+const isWhole = (pgdb: PG.Database) =>
+  Effect.gen(function* () {
+    yield* five(pgdb)
+    const [pool] = yield* PoolRegistry.stats
+    assert.deepStrictEqual(
+      { inUse: pool?.inUse, open: pool?.open, waiting: pool?.waiting },
+      { inUse: 0, open: pool?.idle, waiting: 0 }
+    )
+  })
+
+describe("idle connections", () => {
+  withDatabase("ended by the server are replaced without an error", [], (given) =>
+    Effect.gen(function* () {
+      for (const _ of [1, 2, 3]) {
+        yield* five(given.pgdb)
+        assert.lengthOf(yield* given.sessions, 5)
+        yield* terminateAll(given)
+        yield* eventually("the pool knows", PoolRegistry.stats, ([pool]) => pool?.open === 0)
+        assert.deepStrictEqual(yield* given.pgdb.select("select 1 as one"), [{ one: 1 }])
+      }
+      yield* isWhole(given.pgdb)
+    })
+  )
+
+  withDatabase("cut by the network are replaced without an error", [], (given) =>
+    Effect.gen(function* () {
+      const between = yield* proxy(given.settings)
+      const pgdb = PG.make({ ...given.settings, ...between.address })
+      yield* five(pgdb)
+      yield* between.cut
+      yield* eventually("the pool knows", PoolRegistry.stats, ([pool]) => pool?.open === 0)
+      assert.deepStrictEqual(yield* pgdb.select("select 1 as one"), [{ one: 1 }])
+      yield* isWhole(pgdb)
+    })
+  )
+})
+
+describe("a connection in use that is ended is a ConnectionError, and the next call works:", () => {
+  const works: Readonly<
+    Record<string, (pgdb: PG.Database) => Effect.Effect<unknown, PG.OperationError, PoolRegistry>>
+  > = {
+    "a statement": (pgdb) => pgdb.select(slow),
+    "a stream": (pgdb) => Stream.runDrain(pgdb.stream("select n, pg_sleep(n) from generate_series(0, 60) n")),
+    "a batch": (pgdb) => pgdb.trans(["select 1", slow]),
+    "a transaction": (pgdb) => pgdb.transaction(Effect.andThen(pgdb.select("select 1"), pgdb.select(slow)))
+  }
+  for (const [what, work] of Object.entries(works)) {
+    withDatabase(what, [], (given) =>
+      Effect.gen(function* () {
+        const between = yield* proxy(given.settings)
+        const pgdb = PG.make({ ...given.settings, ...between.address })
+        for (const end of [Effect.asVoid(terminateAll(given)), between.cut]) {
+          const fiber = yield* Effect.forkChild(Effect.flip(work(pgdb)))
+          yield* given.until("it is at work", (sessions) =>
+            sessions.some(({ query, state }) => query.includes("pg_sleep") && state === "active")
+          )
+          yield* end
+          const error = yield* Fiber.join(fiber)
+          assert.strictEqual(error._tag, "SqlError")
+          assert.strictEqual(error.reason._tag, "ConnectionError")
+          assert.match(
+            error.message,
+            /terminating connection due to administrator command|lost while the statement was under way/
+          )
+          yield* eventually("the pool knows", PoolRegistry.stats, ([pool]) => pool?.open === 0)
+          assert.deepStrictEqual(yield* pgdb.select("select 1 as one"), [{ one: 1 }])
+          yield* isWhole(pgdb)
+        }
+      })
+    )
+  }
+
+  withDatabase("a transaction that is idle", [], (given) =>
+    Effect.gen(function* () {
+      const { pgdb } = given
+      const error = yield* Effect.flip(
+        pgdb.transaction(
+          Effect.gen(function* () {
+            yield* pgdb.select("select 1")
+            yield* terminateAll(given)
+            return yield* pgdb.select("select 2")
+          })
+        )
+      )
+      assert.strictEqual(error._tag, "SqlError")
+      assert.strictEqual(error.reason._tag, "ConnectionError")
+      yield* isWhole(pgdb)
+    })
+  )
+})
+
+withDatabase("all that share the lost connection are told, and all that wait are served", [], (given) =>
+  Effect.gen(function* () {
+    const between = yield* proxy(given.settings)
+    const pgdb = PG.make({ ...given.settings, ...between.address, maxConnections: 1 })
+    const read = pgdb.select("select 1 as one")
+    for (const _ of [1, 2, 3, 4, 5]) yield* read
+    yield* between.pause
+    const fibers = yield* Effect.forEach(Array.from({ length: 200 }), () =>
+      Effect.forkChild(Effect.exit(read))
+    )
+    yield* eventually("some wait", PoolRegistry.stats, ([pool]) => (pool?.inUse ?? 0) > 0)
+    yield* between.cut
+    yield* between.resume
+    const exits = yield* Effect.forEach(fibers, Fiber.join)
+    const failed = exits.filter(Exit.isFailure)
+    assert.isNotEmpty(failed)
+    for (const exit of failed) assert.include(String(exit), "lost while the statement was under way")
+    yield* isWhole(pgdb)
+  })
+)
