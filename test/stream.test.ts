@@ -179,7 +179,7 @@ withDatabase(
   ["create table t (n int)"],
   (given) =>
     Effect.gen(function* () {
-      const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "100 millis" })
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "1 second" })
       const copy = Stream.runForEach(pgdb.stream<{ i: number }>(narrow(2000)), ({ i }) =>
         i % 100 === 0 ? pgdb.transaction(pgdb.execute("insert into t values ($1)", [i])) : Effect.void
       )

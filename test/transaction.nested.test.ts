@@ -252,7 +252,7 @@ withDatabase(
   [table],
   (given) =>
     Effect.gen(function* () {
-      const pgdb = PG.make({ ...given.settings, acquireTimeout: "100 millis" })
+      const pgdb = PG.make({ ...given.settings, acquireTimeout: "1 second" })
       const go = yield* Deferred.make<void>()
       const error = yield* Effect.flip(
         pgdb.transaction(
