@@ -98,7 +98,9 @@ const make = Effect.fnUntraced(function* (
       const left = entry.pool.lastUsed() + idleMillis - clock.currentTimeMillisUnsafe()
       if (left > 0) return Effect.andThen(Effect.sleep(left), forgetIdle(entry))
       // The pool's scope ends this fiber, so another one ends the pool.
-      return Effect.asVoid(Effect.forkIn(end(entry.pool.settings.key, 0, entry), registryScope))
+      return Effect.asVoid(
+        Effect.forkIn(end(entry.pool.settings.key, 0, entry), registryScope, { startImmediately: true })
+      )
     })
 
   /** Pools on their way out: forgotten, and not yet gone from the server. */

@@ -125,6 +125,14 @@ export const open = (
       let beginning = false
       let suspect = false
       let farewell: Wire.Farewell | undefined
+      /** Requests to cancel that were sent on other sockets, until it is known that each was passed on. */
+      const cancels = new Set<Fiber.Fiber<boolean>>()
+      const sendCancel = Effect.suspend(() => {
+        suspect = true
+        const request = runFork(Socket.cancel(settings, key))
+        cancels.add(request)
+        return Fiber.join(request)
+      })
       const patience = Math.min(settings.connectTimeout, goodbyeTime)
       const observe = Wire.watch({
         onKey: (pid, secret) => {
@@ -161,8 +169,7 @@ export const open = (
               handed = true
               return socket
             }
-            suspect = true
-            runFork(Socket.cancel(settings, key))
+            runFork(sendCancel)
             return new PassThrough().destroy()
           }
           const driver = yield* untilHungUp(
@@ -208,9 +215,15 @@ export const open = (
       )
       // A cancel that the server passed on late would hit the next statement. A signal is delivered before a process
       // reads its next message, so one empty round trip after the request takes the hit or shows that none is left.
-      const settle = Effect.suspend(() => {
-        suspect = false
-        return promptly(Effect.ignore(driver.query("", [], false)))
+      // Of a request that took too long nobody knows when it arrives, so its connection is not used again.
+      const settle = Effect.gen(function* () {
+        const passed = yield* Effect.forEach(Array.from(cancels), Fiber.join, { concurrency: "unbounded" })
+        cancels.clear()
+        if (passed.includes(false)) socket.destroy()
+        else {
+          suspect = false
+          yield* promptly(Effect.ignore(driver.query("", [], false)))
+        }
       })
       const connection: Connection = {
         pid: driver.processId,
@@ -231,7 +244,7 @@ export const open = (
             socket.destroyed
               ? Effect.void
               : Effect.andThen(
-                  Effect.all([Socket.cancel(settings, key), drained], {
+                  Effect.all([sendCancel, drained], {
                     concurrency: "unbounded",
                     discard: true
                   }),

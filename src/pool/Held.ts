@@ -62,7 +62,7 @@ export interface Held {
   failed: SqlError | undefined
   /** Whether a statement is on the wire, and who waits until there is none. */
   running: boolean
-  onRest: (() => void) | undefined
+  readonly onRest: Set<() => void>
 }
 
 /** A transaction's connection in the form that Effect's SQL clients join. */
@@ -113,7 +113,7 @@ export const hold = (owner: Owner, member: Lines.Member): Held => {
     ended: false,
     failed: undefined,
     running: false,
-    onRest: undefined
+    onRest: new Set()
   }
   const root: Level = {
     held,
@@ -275,7 +275,8 @@ export const on = <A, E>(
           : behindPending(held, go),
         () => {
           held.running = false
-          held.onRest?.()
+          for (const resume of held.onRest) resume()
+          held.onRest.clear()
           return undefined
         }
       )
@@ -294,8 +295,8 @@ export const rest = (held: Held): Effect.Effect<void> =>
       ? Effect.andThen(
           held.member.connection.recover,
           Effect.callback<void>((resume) => {
-            held.onRest = () => resume(Effect.void)
-            if (!held.running) held.onRest()
+            if (held.running) held.onRest.add(() => resume(Effect.void))
+            else resume(Effect.void)
           })
         )
       : Effect.void

@@ -18,17 +18,13 @@ export interface Options {
   readonly sizes?: ReadonlyArray<number>
 }
 
-/**
- * Starts the effects in order, each up to its write, and gives their exits in order. No more are started once one has
- * failed; those under way are awaited.
- */
-export const run = <A, E>(
+const inOrder = <A, E>(
   effects: ReadonlyArray<Effect.Effect<A, E>>,
-  { pipelining = true, sizes = [] }: Options = {}
+  fibers: Array<Fiber.Fiber<A, E>>,
+  { pipelining, sizes }: Required<Options>
 ): Effect.Effect<ReadonlyArray<Exit.Exit<A, E>>> =>
   Effect.gen(function* () {
     const most = pipelining ? mostStatements : 1
-    const fibers: Array<Fiber.Fiber<A, E>> = []
     const exits: Array<Exit.Exit<A, E>> = []
     let bytes = 0
     let failed = false
@@ -51,4 +47,20 @@ export const run = <A, E>(
     }
     while (exits.length < fibers.length) exits.push(yield* next)
     return exits
+  })
+
+/**
+ * Starts the effects in order, each up to its write, and gives their exits in order. No more are started once one has
+ * failed; those under way are awaited.
+ */
+export const run = <A, E>(
+  effects: ReadonlyArray<Effect.Effect<A, E>>,
+  { pipelining = true, sizes = [] }: Options = {}
+): Effect.Effect<ReadonlyArray<Exit.Exit<A, E>>> =>
+  Effect.suspend(() => {
+    const fibers: Array<Fiber.Fiber<A, E>> = []
+    // Children end with their fiber, and this is only a part of it: what was started must not go on behind its back.
+    return Effect.onInterrupt(inOrder(effects, fibers, { pipelining, sizes }), () =>
+      Fiber.interruptAll(fibers)
+    )
   })

@@ -118,19 +118,28 @@ export const closed = (socket: Net.Socket): Effect.Effect<void> =>
     return Effect.sync(() => socket.off("close", done))
   })
 
-/** Asks the server to cancel what the session of this key runs, and waits until it has passed the request on. */
+/**
+ * Asks the server to cancel what the session of this key runs, and waits until it has passed the request on. `false` when
+ * that took too long: the request may still arrive.
+ */
 export const cancel = (
   address: Address,
   key: { readonly pid: number; readonly secret: number }
-): Effect.Effect<void> =>
-  Effect.acquireUseRelease(
-    open(address),
-    (socket) => {
-      socket.on("error", () => undefined)
-      socket.resume()
-      // The server ends it: one that we end, PgBouncer takes for a request given up.
-      socket.write(PgProtocol.encodeCancelRequest(key))
-      return closed(socket)
-    },
-    (socket) => Effect.sync(() => destroy(socket))
-  ).pipe(Effect.timeoutOption(5_000), Effect.ignore)
+): Effect.Effect<boolean> =>
+  Effect.acquireRelease(open(address), (socket) => Effect.sync(() => destroy(socket)), {
+    interruptible: true
+  }).pipe(
+    Effect.flatMap((socket) =>
+      Effect.suspend(() => {
+        socket.on("error", () => undefined)
+        socket.resume()
+        socket.end(PgProtocol.encodeCancelRequest(key))
+        return closed(socket)
+      })
+    ),
+    Effect.scoped,
+    Effect.as(true),
+    Effect.timeoutOrElse({ duration: 5_000, orElse: () => Effect.succeed(false) }),
+    // Where no socket could be opened, nothing was sent.
+    Effect.orElseSucceed(() => true)
+  )
