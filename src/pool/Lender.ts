@@ -1,24 +1,23 @@
 /**
  * Lends the connections of one pool: who gets which, when one more is opened, and what happens to one that comes back.
  *
- * All of it is synchronous but for opening, cleaning and closing, which run in fibers of their own.
+ * All of it is synchronous but for cleaning and closing, which run in fibers of their own. `Arrival.ts` opens connections,
+ * `Departure.ts` ends them.
  */
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Codec } from "../codec/Codec.ts"
 import type { PoolError } from "../PoolError.ts"
 import type { Checked } from "../settings/Settings.ts"
+import * as Arrival from "./Arrival.ts"
 import * as Clean from "./Clean.ts"
 import * as Departure from "./Departure.ts"
 import type * as Limit from "./Limit.ts"
 import * as Lines from "./Lines.ts"
 import * as Loop from "./Loop.ts"
 import * as Meter from "./Meter.ts"
-import * as Opening from "./Opening.ts"
 
 export interface Options {
   readonly settings: Checked
@@ -60,12 +59,8 @@ const monotonic = () => performance.now()
 export const make = (options: Options): Lender => {
   const { clock, codec, ended, limit, onIdle, run, runTimer, settings, tally } = options
   const lines = Lines.make()
-  const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
-  let learnt = false
-  let asked = false
   let closing = false
   let lastUsed = clock.currentTimeMillisUnsafe()
-  let lastFailure: SqlError | undefined
   const onQuiet = new Set<() => void>()
 
   const quiet = () => Lines.inUse(lines) === 0 && Lines.waiting(lines) === 0
@@ -73,22 +68,15 @@ export const make = (options: Options): Lender => {
     if (onQuiet.size > 0 && quiet()) for (const resume of onQuiet) resume()
   }
 
-  /** Leaves the ring when those who still wait get the connections that are on their way. */
-  const settleAsk = () => {
-    if (!asked || Lines.waiting(lines) > openings.size) return
-    asked = false
-    limit.withdraw(asker)
-  }
-
   const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>): void => {
     Lines.failWaiting(lines, failure)
-    settleAsk()
+    arrival.settle()
     settleQuiet()
   }
 
   /** A pool that is being closed opens no more connections, so who waits without any waits in vain. */
   const settleClosing = () => {
-    if (closing && lines.members.size === 0 && openings.size === 0) failWaiting(Effect.fail(ended()))
+    if (closing && lines.members.size === 0 && arrival.isQuiet()) failWaiting(Effect.fail(ended()))
   }
 
   const departure = Departure.make({
@@ -100,93 +88,29 @@ export const make = (options: Options): Lender => {
     run,
     runTimer,
     onGone: () => {
-      demand()
+      arrival.demand()
       settleClosing()
     }
   })
   const { isExpired, remove, shut } = departure
 
-  /** `done` takes the opening off the books, before anybody is told of its outcome and may ask for the next. */
-  const open = (done: () => void): Effect.Effect<void> =>
-    Effect.uninterruptibleMask((restore) => {
-      let member: Lines.Member | undefined
-      const onEnd = () => {
-        // The server or the network ended it. While a caller has it, that caller's exit takes it off the books.
-        if (member === undefined || member.closing) return
-        if (member.live === 0) remove(member, "broken")
-        else member.promised = true
-      }
-      return Effect.matchCause(
-        Opening.open(settings, codec, () => learnt, restore, onEnd),
-        {
-          onFailure: (cause: Cause.Cause<SqlError>) => {
-            const error = Option.getOrElse(Cause.findErrorOption(cause), ended)
-            done()
-            lastFailure = error
-            limit.release(false)
-            // With another connection, or another on its way, the line still moves.
-            // A defect is the caller's own, of the effect that is asked for the password, and stays one.
-            if (lines.members.size === 0 && openings.size === 0) {
-              failWaiting(Cause.hasDies(cause) ? Effect.failCause(cause) : Effect.fail(error))
-            }
-          },
-          onSuccess: (connection) => {
-            done()
-            learnt = true
-            lastFailure = undefined
-            tally.opened++
-            const opened = Lines.makeMember(connection, clock.currentTimeMillisUnsafe(), monotonic(), () =>
-              run(shut(opened, "evicted"))
-            )
-            member = opened
-            lines.members.add(opened)
-            // Its end may have been told while nobody knew of it yet.
-            if (connection.isDead()) remove(opened, "broken")
-            else ready(opened)
-            departure.watch()
-            demand()
-          }
-        }
-      )
-    })
-
-  const openOne = (): void => {
-    const opening: { fiber?: Fiber.Fiber<void> } = {}
-    openings.add(opening)
-    opening.fiber = run(open(() => openings.delete(opening)))
-  }
-
-  const asker: Limit.Asker = {
-    onPlace: () => {
-      asked = false
-      if (closing || openings.size >= Lines.waiting(lines)) limit.release(false)
-      else {
-        openOne()
-        demand()
-      }
-    }
-  }
-
-  const mayOpen = () =>
-    openings.size < (learnt ? Number.POSITIVE_INFINITY : 1) &&
-    lines.members.size + openings.size < settings.maxConnections
-
-  /** Opens as many connections as callers wait for, as far as both limits allow; one until the catalogue is learnt. */
-  const demand = (): void => {
-    if (closing) return
-    while (!asked && openings.size < Lines.waiting(lines) && mayOpen()) {
-      if (limit.ask(asker)) openOne()
-      else asked = true
-    }
-    // For `minConnections` nobody else loses one, else two pools would take them from each other without end.
-    while (lines.members.size + openings.size < settings.minConnections && mayOpen() && limit.takeFree()) {
-      openOne()
-    }
-  }
+  const arrival: Arrival.Arrival = Arrival.make({
+    settings,
+    lines,
+    limit,
+    tally,
+    codec,
+    clock,
+    departure,
+    run,
+    ended,
+    onOpen: (member) => ready(member),
+    onFailure: failWaiting
+  })
 
   const grant = (member: Lines.Member, line: Set<Lines.Lease>, lease: Lines.Lease): void => {
     line.delete(lease)
-    settleAsk()
+    arrival.settle()
     Lines.hand(member, lease, monotonic())
     Meter.waited(tally, clock.currentTimeMillisUnsafe() - lease.waitingSince)
     lease.resume?.(Effect.succeed(member))
@@ -204,7 +128,7 @@ export const make = (options: Options): Lender => {
     if (!limit.isContested()) return false
     const at = monotonic()
     if (at - member.turnSince < Lines.turn) return false
-    if (limit.isOver(asker)) return true
+    if (arrival.isOver()) return true
     member.turnSince = at
     return false
   }
@@ -254,7 +178,7 @@ export const make = (options: Options): Lender => {
   const leave = (lease: Lines.Lease): void => {
     lines.waitingWhole.delete(lease)
     lines.waitingShared.delete(lease)
-    settleAsk()
+    arrival.settle()
     settleQuiet()
   }
 
@@ -298,7 +222,7 @@ export const make = (options: Options): Lender => {
       const line = lease.whole ? lines.waitingWhole : lines.waitingShared
       line.add(lease)
       if (lease.whole) Lines.promise(lines)
-      demand()
+      arrival.demand()
     },
     giveBack: (lease, interrupted) => {
       const { member } = lease
@@ -314,21 +238,19 @@ export const make = (options: Options): Lender => {
     retire: (member) => {
       run(shut(member, "idle"))
     },
-    start: demand,
+    start: arrival.demand,
     isClosing: () => closing,
     lastUsed: () => (quiet() ? lastUsed : clock.currentTimeMillisUnsafe()),
-    lastFailure: () => lastFailure,
+    lastFailure: arrival.lastFailure,
     close: (grace) =>
       Effect.gen(function* () {
         closing = true
-        if (asked) limit.withdraw(asker)
+        arrival.stop()
         for (const member of Array.from(lines.idle)) run(shut(member, "ended"))
         settleClosing()
         yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
         failWaiting(Effect.fail(ended()))
-        yield* Fiber.interruptAll(
-          Array.from(openings, ({ fiber }) => fiber).filter((fiber) => fiber !== undefined)
-        )
+        yield* arrival.abandon
         yield* Effect.forEach(Array.from(lines.members), end, { concurrency: "unbounded", discard: true })
       }).pipe(Effect.uninterruptible)
   }
