@@ -13,6 +13,7 @@ import * as Find from "../src/collection/Find.ts"
 import * as Write from "../src/collection/Write.ts"
 import { quoteTable } from "../src/Sql.ts"
 import { withDatabase } from "./support/handle.ts"
+import { sample, seed } from "./support/random.ts"
 
 const classics = [
   "'; drop table users; --",
@@ -195,25 +196,25 @@ const users = [
   "insert into users values (1, 'Ann'), (2, 'Bob')"
 ]
 
+/** Words that do name something there: the table, and its columns with those that every table has. */
+const realNames = new Set(["users", "id", "name", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"])
+
 withDatabase("the server takes hostile words for what they are", users, ({ pgdb, witness }) =>
   Effect.gen(function* () {
     const table = pgdb.table("users")
-    const words = [
-      ...classics,
-      ...fc.sample(
-        hostile.filter((word) => !word.includes("\0")),
-        40
-      )
-    ]
-    for (const word of words) {
+    const strangers = hostile.filter(
+      (word) => !word.includes("\0") && !realNames.has(word.replaceAll(".", ""))
+    )
+    for (const word of [...classics, ...sample(strangers, 40)]) {
+      const which = `the word ${JSON.stringify(word)} of seed ${seed}`
       const stored = word.replace(/[\uD800-\uDFFF]/g, "")
-      assert.deepStrictEqual(yield* table.find({ name: stored }), [])
-      assert.strictEqual(yield* table.delete({ name: { $in: [stored] } }), 0)
-      assert.deepStrictEqual(yield* table.insert({ id: 3, name: stored }), { id: 3, name: stored })
-      assert.strictEqual(yield* table.insertMany([{ id: 4, name: stored }]), 1)
-      assert.strictEqual(yield* table.upsert([{ id: 4, name: stored }], { on: "id" }), 1)
-      assert.strictEqual(yield* table.update({ name: stored }, { name: stored }), 2)
-      assert.strictEqual(yield* table.delete({ id: { $gt: 2 }, name: stored }), 2)
+      assert.deepStrictEqual(yield* table.find({ name: stored }), [], which)
+      assert.strictEqual(yield* table.delete({ name: { $in: [stored] } }), 0, which)
+      assert.deepStrictEqual(yield* table.insert({ id: 3, name: stored }), { id: 3, name: stored }, which)
+      assert.strictEqual(yield* table.insertMany([{ id: 4, name: stored }]), 1, which)
+      assert.strictEqual(yield* table.upsert([{ id: 4, name: stored }], { on: "id" }), 1, which)
+      assert.strictEqual(yield* table.update({ name: stored }, { name: stored }), 2, which)
+      assert.strictEqual(yield* table.delete({ id: { $gt: 2 }, name: stored }), 2, which)
       if (word.startsWith("$")) continue
       const asName: ReadonlyArray<Effect.Effect<unknown, PG.OperationError, PoolRegistry>> = [
         table.find({ [word]: 1 }),
@@ -230,7 +231,7 @@ withDatabase("the server takes hostile words for what they are", users, ({ pgdb,
       ]
       for (const effect of asName) {
         const { message } = yield* Effect.flip(effect)
-        assert.match(message, /42703|42P01|42602/)
+        assert.match(message, /42703|42P01|42602/, which)
       }
     }
     const rows = yield* witness.query("select id, name from users order by id")
