@@ -5,11 +5,12 @@ import * as Fiber from "effect/Fiber"
 import { database, type TestDatabase } from "./support/database.ts"
 import { Temporary, traces } from "./support/folder.ts"
 import { type Answer, ask, json } from "./support/http.ts"
-import { program } from "./support/process.ts"
+import { loader, program } from "./support/process.ts"
 import { proxy } from "./support/proxy.ts"
 
-const start = Effect.fnUntraced(function* (url: string | undefined) {
+const start = Effect.fnUntraced(function* (url: string | undefined, node?: ReadonlyArray<string>) {
   const running = yield* program("examples/server.ts", {
+    ...(node === undefined ? {} : { node }),
     env: { DATABASE_URL: url, HOST: "127.0.0.1", PORT: "0", NO_COLOR: "1" }
   })
   const [, address = ""] = yield* running.prints(/Listening on (\S+)/)
@@ -209,7 +210,8 @@ layer(Temporary.layer)("examples/server.ts without DATABASE_URL", (it) => {
   ] as const) {
     it.effect(`brings its own database, and by ${name} leaves no trace of it`, () =>
       Effect.gen(function* () {
-        const { orders, running } = yield* start(undefined)
+        // As `npm run server` runs it.
+        const { orders, running } = yield* start(undefined, ["--import", loader])
         assert.strictEqual((yield* ask(orders, { body: tea })).status, 201)
         assert.lengthOf(yield* traces, 1)
         yield* group ? running.signalGroup(signal) : running.signal(signal)

@@ -14,7 +14,7 @@ import {
   written
 } from "./support/blocks.ts"
 import { database } from "./support/database.ts"
-import { program, root } from "./support/process.ts"
+import { loader, program, root } from "./support/process.ts"
 
 const readme = blocksOf(readFileSync(join(root, "README.md"), "utf8"), "README.md")
 const typescript = readme.filter(({ language }) => language === "ts")
@@ -110,6 +110,7 @@ it.live("pieces give what they say, each in the frame and on an empty table", ()
       Effect.map(given(), ({ url }) => ({ file: join(place, nameOf(block)), url }))
     )
     const running = yield* program(join(place, "runner.ts"), {
+      node: ["--import", loader],
       args: [JSON.stringify(list)],
       env: { NO_COLOR: "1" }
     })
@@ -151,6 +152,7 @@ it.live("the examples of the docstrings run", () =>
     const place = yield* written({ ...examples, "shim.ts": shim, "runner.ts": runner })
     const list = docs.map((block) => ({ file: join(place, nameOf(block)), url }))
     const running = yield* program(join(place, "runner.ts"), {
+      node: ["--import", loader],
       args: [JSON.stringify(list)],
       env: { NO_COLOR: "1" }
     })

@@ -133,7 +133,8 @@ export const cancel = (
       Effect.suspend(() => {
         socket.on("error", () => undefined)
         socket.resume()
-        socket.end(PgProtocol.encodeCancelRequest(key))
+        // The server ends it: one that we end, PgBouncer takes for a request given up.
+        socket.write(PgProtocol.encodeCancelRequest(key))
         return closed(socket)
       })
     ),

@@ -4,16 +4,17 @@
 import { spawn } from "node:child_process"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { pathToFileURL } from "node:url"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { root, runnable } from "./build.ts"
 import { eventually, NeverHeld } from "./database.ts"
 
-/** The folder of `package.json`. */
-export const root = fileURLToPath(new URL("../..", import.meta.url))
+export { root } from "./build.ts"
 
-const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+/** What the package's own scripts run TypeScript with. */
+export const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 
 export interface Ended {
   readonly code: number | null
@@ -44,7 +45,7 @@ export interface ProgramOptions {
   /** The user to run as, for root to choose. */
   readonly uid?: number
   readonly gid?: number
-  /** Node's own arguments in place of those that load TypeScript. */
+  /** Node's own arguments, with which it runs the file as it stands and not built. */
   readonly node?: ReadonlyArray<string>
   /** Another `node` than the one that runs the tests. */
   readonly executable?: string
@@ -61,17 +62,14 @@ export const program = (
 ): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.sync(() => {
-        const {
-          args = [],
-          env,
-          cwd = root,
-          node = ["--import", loader],
-          executable = process.execPath,
-          uid,
-          gid
-        } = options
-        const child = spawn(executable, [...node, Path.resolve(root, file), ...args], {
+      Effect.promise(async () => {
+        const { args = [], env, cwd = root, node, executable = process.execPath, uid, gid } = options
+        const path = Path.resolve(root, file)
+        const started =
+          node === undefined && path.endsWith(".ts")
+            ? ["--enable-source-maps", await runnable(path)]
+            : [...(node ?? []), path]
+        const child = spawn(executable, [...started, ...args], {
           cwd,
           env: { ...process.env, TSX_TSCONFIG_PATH: Path.join(root, "tsconfig.json"), ...env },
           // A group of its own: a signal for the group must not reach the test runner.

@@ -2,12 +2,14 @@
  * One real Postgres for the whole test run: that of DATABASE_URL, else one that is started here and removed at the end.
  */
 import "./node20.ts"
+import { rm } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type { TestProject } from "vitest/node"
 import { start } from "../../src/embedded/Server.ts"
+import { folderOf } from "./build.ts"
 
 /** How the tests reach the server, as a superuser. */
 export interface TestServer {
@@ -37,12 +39,15 @@ const fromUrl = (text: string): TestServer => {
 }
 
 export default async (project: TestProject) => {
+  const scope = Scope.makeUnsafe()
+  const end = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  const programs = Effect.promise(() => rm(folderOf(process.pid), { recursive: true, force: true }))
+  await Effect.runPromise(Scope.addFinalizer(scope, programs))
   const url = process.env.DATABASE_URL
   if (url !== undefined && url !== "") {
     project.provide("server", fromUrl(url))
-    return
+    return end
   }
-  const scope = Scope.makeUnsafe()
   const { host, port, username, password, database } = await start({
     serverSettings: {
       max_connections: 300,
@@ -54,5 +59,5 @@ export default async (project: TestProject) => {
     }
   }).pipe(Scope.provide(scope), Effect.runPromise)
   project.provide("server", { host, port, username, password: Redacted.value(password), database })
-  return () => Effect.runPromise(Scope.close(scope, Exit.void))
+  return end
 }
