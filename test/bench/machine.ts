@@ -1,5 +1,6 @@
 /** The machine: what it is, and which of its cores the server and the loads may use. */
 import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
 import * as os from "node:os"
 
 /** `shared`: server and load on the same two cores; `split`: one core each; `none`: the whole machine. */
@@ -13,8 +14,19 @@ export interface Cores {
   readonly said: string
 }
 
-/** The last two cores: the first ones have the interrupts and, on a shared machine, most of the company. */
+/** The cores that this process may use, where the system tells: "0-2,5". */
+const allowed = (): ReadonlyArray<number> => {
+  const status = fs.existsSync("/proc/self/status") ? fs.readFileSync("/proc/self/status", "utf8") : ""
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? `0-${os.cpus().length - 1}`
+  return list.split(",").flatMap((range) => {
+    const [from = 0, to = from] = range.split("-").map(Number)
+    return Array.from({ length: to - from + 1 }, (_, index) => from + index)
+  })
+}
+
+/** The last two of its cores: the first ones have the interrupts and, on a shared machine, most of the company. */
 export const chooseCores = (pinning: Pinning): Cores => {
+  const cores = allowed()
   const count = os.cpus().length
   if (pinning === "none" || spawnSync("taskset", ["-V"]).status !== 0) {
     const why = pinning === "none" ? "by choice" : "since taskset is not installed"
@@ -25,8 +37,9 @@ export const chooseCores = (pinning: Pinning): Cores => {
       said: `nothing pinned, ${why}: all ${count} cores`
     }
   }
-  const [first, second] = [Math.max(0, count - 2), count - 1]
-  return pinning === "split" && count > 1
+  const second = cores.at(-1) ?? 0
+  const first = cores.at(-2) ?? second
+  return pinning === "split" && first !== second
     ? {
         pinning,
         server: `${second}`,
