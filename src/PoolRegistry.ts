@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
+import * as MutableRef from "effect/MutableRef"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
@@ -55,10 +56,10 @@ interface Seen {
   pool: Pool.Pool | undefined
 }
 
-const conflict = (opened: Checked, asked: Checked, names: ReadonlyArray<keyof Checked>): PoolError =>
+const conflict = (known: Checked, asked: Checked, names: ReadonlyArray<keyof Checked>): PoolError =>
   new PoolError({
     reason: { _tag: "DatabaseConflict", key: asked.key, settings: names },
-    message: `The pool "${asked.key}" is open for database ${describe(opened)} with other settings than this handle, which asks for ${describe(asked)}. They differ in ${names.join(", ")}. One key is one pool: give this handle a key of its own, { key: "…" }, and it gets a pool of its own.`
+    message: `The pool "${asked.key}" is for database ${describe(known)} with other settings than this handle, which asks for ${describe(asked)}. They differ in ${names.join(", ")}. One key is one pool: give this handle a key of its own, { key: "…" }, and it gets a pool of its own.`
   })
 
 const defaultPoolIdleTimeout = Duration.minutes(5)
@@ -89,9 +90,6 @@ const make = Effect.fnUntraced(function* (
   /** Settings known to be those of an open pool: what every call but the first looks at. */
   const seen = new WeakMap<Checked, Seen>()
 
-  const take = (key: string) =>
-    Ref.modify(pools, (all) => [HashMap.get(all, key), HashMap.remove(all, key)] as const)
-
   /** Closes a pool for which no call came, and forgets it. */
   const forgetIdle = (entry: Entry): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -106,6 +104,22 @@ const make = Effect.fnUntraced(function* (
   /** Pools on their way out: forgotten, and not yet gone from the server. */
   const leaving = new Set<Entry>()
 
+  /** Forgets a pool at once: the next call makes another. */
+  const forget = (entry: Entry): void => {
+    leaving.add(entry)
+    entry.seen.pool = undefined
+    MutableRef.update(pools.ref, HashMap.remove(entry.pool.settings.key))
+  }
+
+  const close = (entry: Entry, grace: number): Effect.Effect<void> =>
+    entry.pool
+      .close(grace)
+      .pipe(
+        Effect.andThen(Scope.close(entry.scope, Exit.void)),
+        Effect.andThen(Effect.sync(() => leaving.delete(entry))),
+        Effect.uninterruptible
+      )
+
   /** Whoever ends a pool waits until it is gone, also when another caller is at it, whose grace it may cut short. */
   const end = (key: string, grace: number, only?: Entry): Effect.Effect<void> =>
     Effect.uninterruptible(
@@ -114,24 +128,11 @@ const make = Effect.fnUntraced(function* (
         if (only !== undefined && !(Option.isSome(entry) && entry.value === only)) return Effect.void
         const others = Array.from(leaving).filter(({ pool }) => pool.settings.key === key)
         const all = Option.isSome(entry) ? [entry.value, ...others] : others
-        if (Option.isSome(entry)) {
-          leaving.add(entry.value)
-          entry.value.seen.pool = undefined
-        }
-        return Effect.andThen(
-          take(key),
-          Effect.forEach(
-            all,
-            (entry) =>
-              entry.pool
-                .close(grace)
-                .pipe(
-                  Effect.andThen(Scope.close(entry.scope, Exit.void)),
-                  Effect.andThen(Effect.sync(() => leaving.delete(entry)))
-                ),
-            { concurrency: "unbounded", discard: true }
-          )
-        )
+        if (Option.isSome(entry)) forget(entry.value)
+        return Effect.forEach(all, (entry) => close(entry, grace), {
+          concurrency: "unbounded",
+          discard: true
+        })
       })
     )
 
@@ -161,11 +162,25 @@ const make = Effect.fnUntraced(function* (
   const find = (settings: Checked): Effect.Effect<Entry, PoolError> | undefined => {
     const entry = HashMap.get(Ref.getUnsafe(pools), settings.key)
     if (Option.isNone(entry)) return undefined
-    const names = differences(entry.value.pool.settings, settings)
-    if (names.length > 0) return Effect.fail(conflict(entry.value.pool.settings, settings, names))
+    const { pool } = entry.value
+    const names = differences(pool.settings, settings)
+    // A failed opening is not remembered.
+    if (names.length > 0)
+      return pool.isVoid() ? undefined : Effect.fail(conflict(pool.settings, settings, names))
     seen.set(settings, entry.value.seen)
     return Effect.succeed(entry.value)
   }
+
+  /** A pool that stands in the way and is void makes room, in the same moment in which it is seen to be. */
+  const findOrOpen = (settings: Checked): Effect.Effect<Entry, PoolError> =>
+    Effect.suspend(() => {
+      const found = find(settings)
+      if (found !== undefined) return found
+      const old = HashMap.get(Ref.getUnsafe(pools), settings.key)
+      if (Option.isNone(old)) return open(settings)
+      forget(old.value)
+      return Effect.andThen(close(old.value, 0), open(settings))
+    })
 
   const known = (settings: Checked): Pool.Pool | undefined => {
     const pool = seen.get(settings)?.pool
@@ -176,9 +191,7 @@ const make = Effect.fnUntraced(function* (
     known,
     pool: (settings) =>
       Effect.map(
-        Effect.suspend(
-          () => find(settings) ?? making.withPermit(Effect.suspend(() => find(settings) ?? open(settings)))
-        ),
+        Effect.suspend(() => find(settings) ?? making.withPermit(findOrOpen(settings))),
         (entry) => entry.pool
       ),
     terminate: end,

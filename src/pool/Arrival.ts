@@ -39,6 +39,8 @@ export interface Arrival {
   readonly settle: () => void
   /** Whether none is on its way. */
   readonly isQuiet: () => boolean
+  /** Whether a connection was ever opened. */
+  readonly hasOpened: () => boolean
   /** Whether a connection whose turn is over goes to another pool. */
   readonly isOver: () => boolean
   /** Why the last try failed, if the one after it did not succeed. */
@@ -148,6 +150,7 @@ export const make = (options: Options): Arrival => {
     demand,
     settle,
     isQuiet: () => openings.size === 0,
+    hasOpened: () => learnt,
     isOver: () => limit.isOver(asker),
     lastFailure: () => lastFailure,
     stop: () => {

@@ -47,6 +47,8 @@ export interface Lender {
   /** Opens what `minConnections` asks for. */
   readonly start: () => void
   readonly isClosing: () => boolean
+  /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
+  readonly isVoid: () => boolean
   /** When the last caller gave its connection back; now, while one has it. */
   readonly lastUsed: () => number
   /** Why the last try to open a connection failed, if the one after it did not succeed. */
@@ -60,6 +62,7 @@ export const make = (options: Options): Lender => {
   const { clock, codec, ended, limit, onIdle, run, runTimer, settings, tally } = options
   const lines = Lines.make()
   let closing = false
+  let called = false
   let lastUsed = clock.currentTimeMillisUnsafe()
   const onQuiet = new Set<() => void>()
 
@@ -219,6 +222,7 @@ export const make = (options: Options): Lender => {
     lines,
     take,
     wait: (lease) => {
+      called = true
       const line = lease.whole ? lines.waitingWhole : lines.waitingShared
       line.add(lease)
       if (lease.whole) Lines.promise(lines)
@@ -240,6 +244,8 @@ export const make = (options: Options): Lender => {
     },
     start: arrival.demand,
     isClosing: () => closing,
+    isVoid: () =>
+      (called || arrival.lastFailure() !== undefined) && !arrival.hasOpened() && arrival.isQuiet() && quiet(),
     lastUsed: () => (quiet() ? lastUsed : clock.currentTimeMillisUnsafe()),
     lastFailure: arrival.lastFailure,
     close: (grace) =>

@@ -51,6 +51,8 @@ export interface Pool {
   readonly lastUsed: () => number
   /** Whether it takes no more callers. */
   readonly isClosing: () => boolean
+  /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
+  readonly isVoid: () => boolean
   /** Lets what is under way and waiting finish for `grace` milliseconds, then cancels it, and ends all connections. */
   readonly close: (grace: number) => Effect.Effect<void>
 }
@@ -236,6 +238,7 @@ export const make = Effect.fnUntraced(function* (
     generation: () => generation,
     stats,
     isClosing: lender.isClosing,
+    isVoid: lender.isVoid,
     lastUsed: lender.lastUsed,
     close: lender.close
   }
