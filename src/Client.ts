@@ -7,6 +7,7 @@ import type { Reactivity } from "effect/reactivity/Reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
 import { type PoolError, toSqlError } from "./PoolError.ts"
+import * as Exchange from "./pool/Exchange.ts"
 import * as Held from "./pool/Held.ts"
 import type { Pool } from "./pool/Pool.ts"
 import type { Checked } from "./settings/Settings.ts"
@@ -29,6 +30,19 @@ const configOf = (settings: Checked): PgClient.PgClientConfig => ({
   applicationName: settings.applicationName
 })
 
+/** A connection for as long as the scope is open, and of no use to whoever keeps it longer. */
+const reserve = (pool: Pool) =>
+  Effect.gen(function* () {
+    const held = Held.hold(pool, yield* Effect.mapError(pool.reserve, toSqlError))
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        Held.end(held)
+        return Exchange.rest(held)
+      })
+    )
+    return linkTo(pool, held)
+  })
+
 /**
  * A client over a pool. Its statements are lent a connection each, join the fiber's transaction, and tell their errors as a
  * handle's do; a pool's own error is the cause of a `ConnectionError`. It outlives the pool that it was made on: `current` is
@@ -50,9 +64,7 @@ export const make = (
   const client = SqlClient.make({
     acquirer: Effect.succeed(link),
     borrower: (f) => f(link),
-    transactionAcquirer: Effect.flatMap(now, (pool) =>
-      Effect.map(Effect.mapError(pool.reserve, toSqlError), (member) => linkTo(pool, Held.hold(pool, member)))
-    ),
+    transactionAcquirer: Effect.flatMap(now, reserve),
     transactionService: pool.clientTransaction,
     compiler: PgClient.makeCompiler(),
     driver: "pg",

@@ -8,6 +8,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Batch } from "./codec/Codec.ts"
 import { type PoolError, refused } from "./PoolError.ts"
 import type { Result } from "./pool/Connection.ts"
+import * as Exchange from "./pool/Exchange.ts"
 import * as Held from "./pool/Held.ts"
 import type * as Lines from "./pool/Lines.ts"
 import * as Pipeline from "./pool/Pipeline.ts"
@@ -121,7 +122,7 @@ export type Encode = (member: Lines.Member, facts: Facts) => Effect.Effect<Encod
 /** Runs a statement on a transaction's connection. */
 const runOnHeld = (pool: Pool, held: Held.Held, statement: Bound, prepare: boolean, how: Encode) =>
   Effect.flatMap(check(statement), (facts) =>
-    Held.on(held, (member) =>
+    Exchange.on(held, (member) =>
       Effect.flatMap(how(member, facts), (encoded) => send(pool, member, encoded, prepare))
     )
   )
@@ -139,7 +140,7 @@ export const know = (pool: Pool, oids: ReadonlyArray<number>): Effect.Effect<voi
   Effect.withFiber((fiber) => {
     const held = joined(pool, fiber.context)
     const learn = (member: Lines.Member) => pool.codec.know(oids, member.connection.query)
-    return held === undefined ? pool.use(learn) : Held.on(held, learn)
+    return held === undefined ? pool.use(learn) : Exchange.on(held, learn)
   })
 
 /** Runs one statement with parameters of the caller's own encoding, joining the fiber's transaction if there is one. */

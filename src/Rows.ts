@@ -10,6 +10,7 @@ import { check, type Encoded, encode, joined, note, onHeld, tell } from "./Execu
 import { fromSqlError, type PoolError, toSqlError } from "./PoolError.ts"
 import { sizeOf } from "./Progress.ts"
 import type { Result, Row } from "./pool/Connection.ts"
+import * as Exchange from "./pool/Exchange.ts"
 import * as Fate from "./pool/Fate.ts"
 import * as Held from "./pool/Held.ts"
 import type * as Lines from "./pool/Lines.ts"
@@ -119,24 +120,29 @@ const nextCount = (rows: ReadonlyArray<Row>): number => {
   return Math.max(1, Math.min(mostRows, Math.floor((pieceSize * rows.length) / Math.max(size, 1))))
 }
 
-/** Which statements Postgres declares a cursor for. */
-const hasCursor = (facts: Facts): boolean =>
-  facts.command === "SELECT" ||
-  facts.command === "VALUES" ||
-  facts.command === "TABLE" ||
-  (facts.command === "WITH" && facts.reads)
+const queries = ["SELECT", "VALUES", "TABLE", "WITH"]
+
+/** Which statements Postgres declares a cursor for: outside a transaction, none that locks rows. */
+const hasCursor = ({ command, reads }: Facts, isTransaction: boolean): boolean =>
+  queries.includes(command) && (reads || (isTransaction && command !== "WITH"))
 
 /** A query of the user's under the name of its cursor. */
 interface Cursor {
   readonly statement: Bound
   readonly facts: Facts
   readonly name: string
+  /** Whether it outlives the transaction of its `DECLARE`, which has none around it. */
+  readonly hold: boolean
 }
 
 type Answer = Effect.Effect<Result, SqlError>
 
-const declare = (member: Lines.Member, { name, statement }: Cursor, params: Encoded["params"]): Answer => {
-  const prefix = `DECLARE ${name} NO SCROLL CURSOR FOR `
+const declare = (
+  member: Lines.Member,
+  { hold, name, statement }: Cursor,
+  params: Encoded["params"]
+): Answer => {
+  const prefix = `DECLARE ${name} NO SCROLL CURSOR ${hold ? "WITH HOLD " : ""}FOR `
   return Effect.mapError(member.connection.query(prefix + statement.text, params, false), (error) =>
     ServerError.tell(error, { ...statement, prefixLength: prefix.length })
   )
@@ -162,10 +168,10 @@ const fetch = (pool: Pool, member: Lines.Member, { name, statement }: Cursor, co
 
 /** Declares the cursor and reads its first piece, in one round trip. */
 const open = (pool: Pool, held: Held.Held, cursor: Cursor) =>
-  Held.on(held, (member, level) =>
+  Exchange.on(held, (member, level) =>
     Effect.gen(function* () {
       const { params } = yield* encode(pool, member, cursor.statement, cursor.facts)
-      note(member, cursor.facts)
+      note(member, cursor.hold ? { ...cursor.facts, leaves: "session" } : cursor.facts)
       const [opened, read] = yield* Pipeline.run(
         [declare(member, cursor, params), fetch(pool, member, cursor, fewRows)],
         { pipelining: pool.settings.pipelining }
@@ -187,8 +193,11 @@ export const rowsOnHeld = (pool: Pool, held: Held.Held, statement: Bound): Rows 
   Stream.unwrap(
     Effect.gen(function* () {
       const facts = yield* check(statement)
-      if (!hasCursor(facts)) return Stream.fromIterable((yield* onHeld(pool, held, statement)).rows)
-      const cursor: Cursor = { statement, facts, name: `effect_global_pool_${cursors++}` }
+      const isTransaction = Held.isTransaction(held)
+      if (!hasCursor(facts, isTransaction))
+        return Stream.fromIterable((yield* onHeld(pool, held, statement)).rows)
+      const name = `effect_global_pool_${cursors++}`
+      const cursor: Cursor = { statement, facts, name, hold: !isTransaction }
       let level: Held.Level | undefined
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
@@ -204,7 +213,7 @@ export const rowsOnHeld = (pool: Pool, held: Held.Held, statement: Bound): Rows 
         }
         if (!Held.isAlive(level)) return Effect.fail(Fate.cursorGone())
         return Effect.map(
-          Held.on(held, (member) => fetch(pool, member, cursor, count)),
+          Exchange.on(held, (member) => fetch(pool, member, cursor, count)),
           ({ rows }) => [rows, isLast(count, rows)] as const
         )
       })

@@ -2,11 +2,13 @@
 import * as Net from "node:net"
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as SqlClient from "effect/sql/SqlClient"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
-import { atRest, reasonOf } from "./support/link.ts"
+import { atRest, linked, reasonOf } from "./support/link.ts"
 import type { TestServer } from "./support/server.ts"
 
 const table = "create table t (n int)"
@@ -91,4 +93,33 @@ withDatabase("in trans the error counts what ran by itself", [table, "insert int
     expect(yield* given.pgdb.select(numbers)).toEqual([{ list: [0, 1, 2] }])
     yield* atRest(given)
   })
+)
+
+withDatabase(
+  "a fiber's statement is not cancelled before the BEGIN ahead of it is answered",
+  [table],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, proxy } = yield* linked(given, { maxConnections: 1 })
+      yield* pgdb.select("select 1")
+      yield* proxy.pause
+      const failing = yield* Effect.forkChild(
+        Effect.exit(
+          pgdb.transaction(
+            Effect.gen(function* () {
+              yield* Effect.forkDetach(pgdb.execute(insert(1)), { startImmediately: true })
+              return yield* Effect.fail("no")
+            })
+          )
+        ),
+        { startImmediately: true }
+      )
+      // A cancel goes over a connection of its own, and would have been asked for by now.
+      for (let look = 0; look < 10; look++) yield* given.witness.query("select 1")
+      expect(proxy.opened()).toBe(1)
+      yield* proxy.resume
+      expect(yield* Fiber.join(failing)).toEqual(Exit.fail("no"))
+      expect(yield* given.witness.query(numbers)).toEqual([{ list: [] }])
+      yield* atRest(given)
+    })
 )

@@ -227,6 +227,36 @@ withDatabase("a fiber stays in its transaction when the pool is ended meanwhile"
   })
 )
 
+withDatabase(
+  "what takes over the key of a transaction's pool is no part of the transaction",
+  [table],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, settings } = given
+      const other = yield* database()
+      yield* other.witness.query(table)
+      const next = PG.make({ ...other.settings, key: settings.database })
+      const exit = yield* Effect.exit(
+        pgdb.transaction(
+          Effect.gen(function* () {
+            yield* pgdb.execute(insert(1))
+            yield* Effect.forkDetach(pgdb.terminateWithin("20 seconds"), { startImmediately: true })
+            yield* next.execute(insert(2))
+            const sql = yield* next.client
+            yield* sql`insert into t values (3)`
+            yield* sql.withTransaction(sql`insert into t values (4)`)
+            // The handle itself cannot go on: its key names another database now.
+          expect(reasonOf(yield* Effect.flip(pgdb.execute(insert(5))))).toBe("DatabaseConflict")
+            return yield* Effect.fail("no")
+          })
+        )
+      )
+      expect(exit).toEqual(Exit.fail("no"))
+      expect(yield* given.witness.query(count)).toEqual([{ n: 0 }])
+      expect(yield* other.witness.query("select n from t order by n")).toEqual([{ n: 2 }, { n: 3 }, { n: 4 }])
+    })
+)
+
 withDatabase("the connection of a transaction is one of the pool, waited for like any", [table], (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "5 seconds" })

@@ -1,23 +1,19 @@
 /**
- * The connection of a transaction, and how a transaction begins, nests and ends on it.
+ * The connection of a transaction: which fibers are in it, how deep they are nested, and what waits to be sent.
  *
  * A fiber's transaction is a service in its context, under a key of the database's own, in the form that Effect's SQL
  * clients use: so handles and `pgdb.client` join the same one. `BEGIN` and `SAVEPOINT` wait for the first statement and
  * travel with it; a transaction without a statement costs nothing.
  *
- * Fibers take turns on the connection. A nested transaction keeps its outer one's turn until it ends, so that what it
- * rolls back is its own and nobody else's.
+ * `Exchange.ts` is what goes over the connection.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Connection as SqlConnection } from "effect/sql/SqlConnection"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../PoolError.ts"
-import * as ServerError from "../ServerError.ts"
-import type { Checked } from "../settings/Settings.ts"
+import { type Checked, describe } from "../settings/Settings.ts"
 import * as Fate from "./Fate.ts"
 import type * as Lines from "./Lines.ts"
 import * as Turn from "./Turn.ts"
@@ -35,7 +31,7 @@ export interface Level {
 }
 
 /** A statement of ours that travels with the user's next one. */
-interface Pending {
+export interface Pending {
   readonly text: string
   /** The level whose undoing makes it void. */
   readonly level: Level
@@ -55,6 +51,7 @@ export interface Held {
   readonly member: Lines.Member
   readonly root: Level
   pending: ReadonlyArray<Pending>
+  /** `BEGIN` was sent. */
   begun: boolean
   /** It was committed or rolled back, and the connection may be somebody else's by now. */
   ended: boolean
@@ -63,6 +60,8 @@ export interface Held {
   /** Whether a statement is on the wire, and who waits until there is none. */
   running: boolean
   readonly onRest: Set<() => void>
+  /** Waits for the answers to what was sent ahead of the statement on the wire. */
+  ahead: Effect.Effect<unknown>
 }
 
 /** A transaction's connection in the form that Effect's SQL clients join. */
@@ -85,16 +84,16 @@ let count = 0
 const copy = /* @__PURE__ */ Math.random().toString(36).slice(2)
 
 /**
- * The same key in the two types that its users know it by. It is that of the pool's key in its registry, so that a fiber
- * stays in its transaction when the pool is ended and another one takes its place.
+ * The same key in the two types that its users know it by. It is that of the database under the pool's key in its
+ * registry, so that a fiber stays in its transaction when the pool is ended and another one takes its place.
  */
 export const makeKey = (
   registry: object,
-  pool: string
+  settings: Checked
 ): { readonly key: Key; readonly client: ClientKey } => {
   const number = registries.get(registry) ?? count++
   registries.set(registry, number)
-  const name = `effect-global-pool/Transaction/${copy}/${number}/${pool}`
+  const name = `effect-global-pool/Transaction/${copy}/${number}/${settings.key}/${settings.username}@${describe(settings)}`
   return {
     key: Context.Service<SqlClient.TransactionConnection, readonly [link: Link, depth: number]>(name),
     client: Context.Service<SqlClient.TransactionConnection, SqlClient.TransactionConnection.Service>(name)
@@ -113,7 +112,8 @@ export const hold = (owner: Owner, member: Lines.Member): Held => {
     ended: false,
     failed: undefined,
     running: false,
-    onRest: new Set()
+    onRest: new Set(),
+    ahead: Effect.void
   }
   const root: Level = {
     held,
@@ -142,13 +142,23 @@ export const beginWith = (held: Held, text: string): void => {
   held.pending = [{ text, level: held.root, opens: true }]
 }
 
+/** Whether it is a transaction, and not a connection that a caller has for itself. */
+export const isTransaction = ({ begun, pending, root }: Held): boolean =>
+  begun || pending.some(({ level, opens }) => opens && level === root)
+
+/** The caller that had the connection to itself has given it back: nothing is sent through it any more. */
+export const end = (held: Held): void => {
+  held.ended = true
+  held.pending = []
+}
+
 /** Sends a statement with the transaction's next one; not at all when that is never sent, or the level is rolled back. */
 export const afterwards = (level: Level, text: string): void => {
   const { held } = level
   if (!held.ended) held.pending = [...held.pending, { text, level, opens: false }]
 }
 
-/** What the same transaction is to a handle of another database that has taken over its key: nothing to join. */
+/** What the same transaction is to a handle that reads and writes values by other settings: nothing to join. */
 export const closedTo = (held: Held): Held => ({ ...held, ended: true })
 
 /** Levels by the value under the fiber's key, which each level has one of its own of. */
@@ -180,124 +190,3 @@ export const patienceOf = ({ owner: { settings } }: Held): Turn.Patience<PoolErr
   millis: settings.acquireTimeout,
   error: () => Fate.waited(settings.acquireTimeout)
 })
-
-const answerTime = 5_000
-
-/** Waits for something that the server answers at once; a connection that stays silent is cut off. */
-export const promptly = <A>(member: Lines.Member, effect: Effect.Effect<A>): Effect.Effect<A | undefined> =>
-  Effect.timeoutOrElse(effect, {
-    duration: answerTime,
-    orElse: () => Effect.as(member.connection.close, undefined)
-  })
-
-interface Failure {
-  readonly pending: Pending
-  readonly error: SqlError
-}
-
-/** Sends what is pending, and waits for the answers with the effect that comes out: the first failure among them. */
-const sendPending = (held: Held): Effect.Effect<Effect.Effect<Failure | undefined>> => {
-  const { connection } = held.member
-  const sent = held.pending.filter(({ level }) => isAlive(level))
-  held.pending = []
-  held.begun = true
-  return Effect.map(
-    Effect.forEach(sent, ({ level, opens, text }) =>
-      Effect.forkDetach(
-        opens && level.outer === undefined ? connection.begin(text) : connection.query(text, [], false),
-        { startImmediately: true }
-      )
-    ),
-    (fibers) =>
-      Effect.gen(function* () {
-        for (const [index, fiber] of fibers.entries()) {
-          const error = Exit.findErrorOption(yield* Fiber.await(fiber))
-          if (error._tag === "Some") return { pending: sent[index]!, error: error.value }
-        }
-        return undefined
-      })
-  )
-}
-
-const isBegin = ({ pending: { level, opens } }: Failure): boolean => opens && level.outer === undefined
-
-/** The error of something that ran behind a pending statement which failed. */
-const failed = <A, E>(
-  held: Held,
-  failure: Failure,
-  exit: Exit.Exit<A, E> | undefined
-): Exit.Exit<A, E | SqlError> => {
-  const error = ServerError.tell(failure.error, { text: failure.pending.text })
-  if (!isBegin(failure)) return exit !== undefined && Fate.isAborted(error) ? exit : Exit.fail(error)
-  held.failed = Fate.notBegun(error, exit === undefined ? "Nothing of it was sent." : Fate.byItself(exit))
-  return Exit.fail(held.failed)
-}
-
-/** Runs something behind the pending statements, in one write with them where the connection pipelines. */
-const behindPending = <A, E>(held: Held, run: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* (): Effect.fn.Return<A, E | SqlError> {
-      const { connection } = held.member
-      const answered = yield* sendPending(held)
-      if (!held.owner.settings.pipelining) {
-        const before = yield* promptly(held.member, answered)
-        if (before !== undefined && !connection.isDead()) return yield* failed<A, E>(held, before, undefined)
-      }
-      const exit: Exit.Exit<A, E> = yield* Effect.exit(restore(run))
-      // A cancel that hit BEGIN would let what follows run outside the transaction, so it waits for that answer.
-      const failure = yield* promptly(held.member, answered)
-      if (Exit.hasInterrupts(exit)) yield* connection.recover
-      if (failure === undefined || connection.isDead()) return yield* exit
-      return yield* failed(held, failure, exit)
-    })
-  )
-
-/**
- * Runs something on the transaction's connection, in turn, with what is pending sent just before it in the same write. An
- * interruption cancels it on the server.
- */
-export const on = <A, E>(
-  held: Held,
-  run: (member: Lines.Member, level: Level) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SqlError | PoolError> =>
-  Effect.withFiber((fiber) => {
-    const level = levelOf(held, fiber.context)
-    const { connection } = held.member
-    // Not before what is pending was sent: a statement that asks the server for types looks whether a transaction is open.
-    const go = Effect.suspend(() => run(held.member, level))
-    const now = Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
-      const refusal = closed(held, level)
-      if (refusal !== undefined) return Effect.fail(refusal)
-      held.running = true
-      return Effect.onExitPrimitive(
-        held.pending.length === 0
-          ? Effect.onInterrupt(go, () => connection.recover)
-          : behindPending(held, go),
-        () => {
-          held.running = false
-          for (const resume of held.onRest) resume()
-          held.onRest.clear()
-          return undefined
-        }
-      )
-    })
-    return Effect.mapError(Turn.withTurn(level.turn, patienceOf(held), now), (error) =>
-      isSqlError(error) && !Fate.isAnswer(error) && connection.isDead() && held.begun
-        ? Fate.undone(error)
-        : error
-    )
-  })
-
-/** Cancels what a fiber that outlived its level has on the wire. */
-export const rest = (held: Held): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    held.running
-      ? Effect.andThen(
-          held.member.connection.recover,
-          Effect.callback<void>((resume) => {
-            if (held.running) held.onRest.add(() => resume(Effect.void))
-            else resume(Effect.void)
-          })
-        )
-      : Effect.void
-  )

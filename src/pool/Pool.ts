@@ -78,7 +78,7 @@ export const make = Effect.fnUntraced(function* (
   /** Timers end with the pool. */
   const runWatch = (timer: Effect.Effect<void>) => run(Effect.asVoid(Effect.forkIn(timer, scope)))
   const codec = Codec.make({ int8: settings.int8, timestamp: settings.timestamp })
-  const keys = Held.makeKey(limit, settings.key)
+  const keys = Held.makeKey(limit, settings)
   const costOf = Cost.make()
   const sharing = settings.pipelining && settings.reset !== "always"
   let generation = 0

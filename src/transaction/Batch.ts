@@ -14,8 +14,9 @@ import { check, type Encoded, encode, joined, send } from "../Execute.ts"
 import type { Outcome } from "../Operations.ts"
 import { type PoolError, refused } from "../PoolError.ts"
 import type { Result as Answer } from "../pool/Connection.ts"
+import * as Exchange from "../pool/Exchange.ts"
 import * as Fate from "../pool/Fate.ts"
-import * as Held from "../pool/Held.ts"
+import type * as Held from "../pool/Held.ts"
 import type * as Lines from "../pool/Lines.ts"
 import * as Pipeline from "../pool/Pipeline.ts"
 import type { Pool } from "../pool/Pool.ts"
@@ -80,7 +81,7 @@ const firstDefect = (exits: Exits): Exit.Exit<never, SqlError> | undefined => {
 
 /** On a connection that has a transaction open already: the savepoint around it is its caller's. */
 const insideHeld = (pool: Pool, held: Held.Held, all: ReadonlyArray<Checked>, prepare: boolean) =>
-  Held.on(held, (member) =>
+  Exchange.on(held, (member) =>
     Effect.gen(function* () {
       const encoded = yield* encodeAll(pool, member, all)
       const exits = yield* Pipeline.run(
@@ -140,7 +141,7 @@ const alone = (
   return Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const begin = yield* Effect.forkDetach(connection.begin("BEGIN"), { startImmediately: true })
-      const answered = Held.promptly(member, Fiber.await(begin))
+      const answered = Exchange.promptly(member, Fiber.await(begin))
       if (!pipelining) yield* answered
       const refusedToBegin = !pipelining && begin.pollUnsafe()?._tag !== "Success"
       const exits = refusedToBegin

@@ -8,6 +8,7 @@ import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../PoolError.ts"
 import type { Result } from "../pool/Connection.ts"
+import * as Exchange from "../pool/Exchange.ts"
 import * as Fate from "../pool/Fate.ts"
 import * as Held from "../pool/Held.ts"
 import type * as Lines from "../pool/Lines.ts"
@@ -33,15 +34,14 @@ export const rollbackOn = (member: Lines.Member): Effect.Effect<void> =>
   Effect.suspend(() =>
     member.connection.isDead() || !member.connection.inTransaction()
       ? Effect.void
-      : Held.promptly(member, Effect.ignore(member.connection.query("ROLLBACK", [], false)))
+      : Exchange.promptly(member, Effect.ignore(member.connection.query("ROLLBACK", [], false)))
   )
 
 /** Rolls back whatever is under way, a nested transaction and its statement included. Never fails. */
 export const rollback = (held: Held.Held): Effect.Effect<void> =>
   Effect.suspend(() => {
-    held.ended = true
-    held.pending = []
-    return held.begun ? Effect.andThen(Held.rest(held), rollbackOn(held.member)) : Effect.void
+    Held.end(held)
+    return held.begun ? Effect.andThen(Exchange.rest(held), rollbackOn(held.member)) : Effect.void
   })
 
 /** Interrupted, `COMMIT` is cancelled on the server, and is either done or undone. */

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../PoolError.ts"
+import * as Exchange from "../pool/Exchange.ts"
 import * as Held from "../pool/Held.ts"
 import * as Turn from "../pool/Turn.ts"
 
@@ -41,9 +42,9 @@ const undo = (outer: Held.Level, level: Held.Level): Effect.Effect<void> =>
     held.pending = held.pending.filter((one) => Held.isAlive(one.level))
     if (!sent || Held.closed(held, outer) !== undefined || held.member.connection.isDead()) return Effect.void
     const text = `ROLLBACK TO SAVEPOINT ${level.savepoint}`
-    return Held.rest(held).pipe(
+    return Exchange.rest(held).pipe(
       Effect.andThen(
-        Held.promptly(held.member, Effect.ignore(held.member.connection.query(text, [], false)))
+        Exchange.promptly(held.member, Effect.ignore(held.member.connection.query(text, [], false)))
       ),
       Effect.andThen(Effect.sync(() => Held.afterwards(outer, `RELEASE SAVEPOINT ${level.savepoint}`)))
     )

@@ -1,0 +1,146 @@
+/**
+ * What goes over a transaction's connection: the user's statements in turn, each behind what waits to be sent before it.
+ *
+ * A nested transaction keeps its outer one's turn until it ends, so that what it rolls back is its own and nobody else's.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../PoolError.ts"
+import * as ServerError from "../ServerError.ts"
+import * as Fate from "./Fate.ts"
+import * as Held from "./Held.ts"
+import type * as Lines from "./Lines.ts"
+import * as Turn from "./Turn.ts"
+
+const answerTime = 5_000
+
+/** Waits for something that the server answers at once; a connection that stays silent is cut off. */
+export const promptly = <A>(member: Lines.Member, effect: Effect.Effect<A>): Effect.Effect<A | undefined> =>
+  Effect.timeoutOrElse(effect, {
+    duration: answerTime,
+    orElse: () => Effect.as(member.connection.close, undefined)
+  })
+
+interface Failure {
+  readonly pending: Held.Pending
+  readonly error: SqlError
+}
+
+/** Sends what is pending, and waits for the answers with the effect that comes out: the first failure among them. */
+const sendPending = (held: Held.Held): Effect.Effect<Effect.Effect<Failure | undefined>> => {
+  const { connection } = held.member
+  const sent = held.pending.filter(({ level }) => Held.isAlive(level))
+  held.begun = Held.isTransaction(held)
+  held.pending = []
+  return Effect.map(
+    Effect.forEach(sent, ({ level, opens, text }) =>
+      Effect.forkDetach(
+        opens && level.outer === undefined ? connection.begin(text) : connection.query(text, [], false),
+        { startImmediately: true }
+      )
+    ),
+    (fibers) =>
+      Effect.gen(function* () {
+        for (const [index, fiber] of fibers.entries()) {
+          const error = Exit.findErrorOption(yield* Fiber.await(fiber))
+          if (error._tag === "Some") return { pending: sent[index]!, error: error.value }
+        }
+        return undefined
+      })
+  )
+}
+
+const isBegin = ({ pending: { level, opens } }: Failure): boolean => opens && level.outer === undefined
+
+/** The error of something that ran behind a pending statement which failed. */
+const failed = <A, E>(
+  held: Held.Held,
+  failure: Failure,
+  exit: Exit.Exit<A, E> | undefined
+): Exit.Exit<A, E | SqlError> => {
+  const error = ServerError.tell(failure.error, { text: failure.pending.text })
+  if (!isBegin(failure)) return exit !== undefined && Fate.isAborted(error) ? exit : Exit.fail(error)
+  held.failed = Fate.notBegun(error, exit === undefined ? "Nothing of it was sent." : Fate.byItself(exit))
+  return Exit.fail(held.failed)
+}
+
+/** Runs something behind the pending statements, in one write with them where the connection pipelines. */
+const behindPending = <A, E>(held: Held.Held, run: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* (): Effect.fn.Return<A, E | SqlError> {
+      const { connection } = held.member
+      const answered = yield* sendPending(held)
+      held.ahead = answered
+      if (!held.owner.settings.pipelining) {
+        const before = yield* promptly(held.member, answered)
+        if (before !== undefined && !connection.isDead()) return yield* failed<A, E>(held, before, undefined)
+      }
+      const exit: Exit.Exit<A, E> = yield* Effect.exit(restore(run))
+      // A cancel that hit BEGIN would let what follows run outside the transaction, so it waits for that answer.
+      const failure = yield* promptly(held.member, answered)
+      if (Exit.hasInterrupts(exit)) yield* connection.recover
+      if (failure === undefined || connection.isDead()) return yield* exit
+      return yield* failed(held, failure, exit)
+    })
+  )
+
+/**
+ * Runs something on the transaction's connection, in turn, with what is pending sent just before it in the same write. An
+ * interruption cancels it on the server.
+ */
+export const on = <A, E>(
+  held: Held.Held,
+  run: (member: Lines.Member, level: Held.Level) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SqlError | PoolError> =>
+  Effect.withFiber((fiber) => {
+    const level = Held.levelOf(held, fiber.context)
+    const { connection } = held.member
+    // Not before what is pending was sent: a statement that asks the server for types looks whether a transaction is open.
+    const go = Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
+      // The transaction may have ended, and dropped what was pending, since this fiber got its turn.
+      const refusal = Held.closed(held, level)
+      return refusal === undefined ? run(held.member, level) : Effect.fail(refusal)
+    })
+    const now = Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
+      const refusal = Held.closed(held, level)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      held.running = true
+      return Effect.onExitPrimitive(
+        held.pending.length === 0
+          ? Effect.onInterrupt(go, () => connection.recover)
+          : behindPending(held, go),
+        () => {
+          held.running = false
+          for (const resume of held.onRest) resume()
+          held.onRest.clear()
+          return undefined
+        }
+      )
+    })
+    return Effect.mapError(Turn.withTurn(level.turn, Held.patienceOf(held), now), (error) =>
+      isSqlError(error) && !Fate.isAnswer(error) && connection.isDead() && held.begun
+        ? Fate.undone(error)
+        : error
+    )
+  })
+
+/**
+ * Cancels what a fiber that outlived its level has on the wire, once `BEGIN` is answered: a cancel that hit `BEGIN` would let
+ * the statement behind it run outside the transaction.
+ */
+export const rest = (held: Held.Held): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    held.running
+      ? promptly(held.member, held.ahead).pipe(
+          Effect.andThen(held.member.connection.recover),
+          Effect.andThen(
+            Effect.callback<void>((resume) => {
+              if (held.running) held.onRest.add(() => resume(Effect.void))
+              else resume(Effect.void)
+            })
+          )
+        )
+      : Effect.void
+  )
