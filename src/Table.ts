@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as BulkParams from "./collection/BulkParams.ts"
@@ -12,7 +13,14 @@ import * as Schemas from "./collection/Schemas.ts"
 import type { Target } from "./collection/Target.ts"
 import * as Execute from "./Execute.ts"
 import { type Decode, Handle, onPool, type Source } from "./Handle.ts"
-import type { DecodedOperations, OperationError, Operations, Row, RowOperations } from "./Operations.ts"
+import type {
+  DecodedOperations,
+  OperationError,
+  Operations,
+  Outcome,
+  Row,
+  RowOperations
+} from "./Operations.ts"
 import type { PoolRegistry } from "./PoolRegistry.ts"
 import { withProgress } from "./Progress.ts"
 import type { Pool } from "./pool/Pool.ts"
@@ -78,6 +86,19 @@ const spanned = <A, E>(
 ): Effect.Effect<A, E> =>
   Spans.isSeen(fiber) ? Spans.around({ settings, does: text, table }, effect) : effect
 
+/** A bulk statement with its parameters. */
+const bulkOf = (
+  source: Source,
+  label: string,
+  text: string,
+  params: ReadonlyArray<unknown>
+): Effect.Effect<Outcome, OperationError, PoolRegistry> =>
+  onPool(source, (pool, fiber) => {
+    const statement = { text, params: [] }
+    const run = Execute.encodedBy(pool, statement, (_, facts) => Effect.succeed({ statement, facts, params }))
+    return spanned(pool, fiber, label, text, run)
+  })
+
 const targetOf = <A, E>(
   source: Source,
   label: string,
@@ -92,20 +113,12 @@ const targetOf = <A, E>(
     ),
   // The parameters are made before the connection's turn is taken: the server works on one piece meanwhile.
   bulk: (text, params, place) =>
-    onPool(source, (pool, fiber) =>
-      spanned(
-        pool,
-        fiber,
-        label,
-        text,
-        Effect.flatMap(Execute.know(pool, BulkParams.typesOf(params)), () =>
-          Effect.flatMap(Effect.fromResult(BulkParams.bind(pool.codec, params, place)), (bound) => {
-            const statement = { text, params: [] }
-            return Execute.encodedBy(pool, statement, (_, facts) =>
-              Effect.succeed({ statement, facts, params: bound })
-            )
-          })
-        )
+    onPool(source, (pool) =>
+      Effect.flatMap(Execute.know(pool, BulkParams.typesOf(params)), () =>
+        Result.match(BulkParams.bind(pool.codec, params, place), {
+          onFailure: Effect.fail,
+          onSuccess: (bound) => Effect.succeed(bulkOf(source, label, text, bound))
+        })
       )
     ),
   stream: (text, params, options) =>

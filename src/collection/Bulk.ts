@@ -3,8 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { OperationError, Progress } from "../Operations.ts"
+import type { OperationError, Outcome, Progress } from "../Operations.ts"
 import * as BulkSql from "./BulkSql.ts"
 import type { Columns } from "./Columns.ts"
 import { equal } from "./Columns.ts"
@@ -24,38 +25,42 @@ interface Work {
   readonly plan: Upsert.Plan | undefined
 }
 
-/** The statements that store a piece. */
-const write = Effect.fnUntraced(function* <A, E, R>(
+/** The statement that stores a group of rows, ready to run: it holds bytes, and none of the rows. */
+const writeGroup = <A, E, R>(
   target: Target<A, E, R>,
   { place, columns, plan }: Work,
-  piece: Piece.Piece
-) {
+  group: Piece.Group
+): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
   const site = { place, table: target.name, columns }
-  const statements: Array<BulkSql.Bulk> = []
-  for (const group of piece.groups.values()) {
-    const conflict =
-      plan === undefined
-        ? undefined
-        : yield* Effect.fromResult(Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place))
-    statements.push(yield* Effect.fromResult(BulkSql.store(site, group, conflict)))
-  }
-  return statements
-})
+  const conflict =
+    plan === undefined
+      ? Result.succeed(undefined)
+      : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place)
+  const written = Result.flatMap(conflict, (conflict) => BulkSql.store(site, group, conflict))
+  return Result.isFailure(written)
+    ? Effect.fail(written.failure)
+    : target.bulk(written.success.text, written.success.params, place)
+}
 
-/** Runs them in turn; gives the number of rows stored. */
-const send = <A, E, R>(
+/** What stores a piece and gives the number of rows stored. The piece lets go of its rows: what waits for the server is small. */
+const write = <A, E, R>(
   target: Target<A, E, R>,
-  statements: ReadonlyArray<BulkSql.Bulk>,
-  place: string
-): Effect.Effect<number, OperationError, R> =>
+  work: Work,
+  piece: Piece.Piece
+): Effect.Effect<Effect.Effect<number, OperationError, R>, OperationError, R> =>
   Effect.map(
-    Effect.forEach(statements, ({ text, params }) => target.bulk(text, params, place)),
-    (outcomes) => outcomes.reduce((stored, { rowCount }) => stored + rowCount, 0)
+    Effect.forEach(Array.from(piece.groups.values()), (group) => writeGroup(target, work, group)),
+    (statements) => {
+      Piece.release(piece)
+      return Effect.map(Effect.all(statements), (outcomes) =>
+        outcomes.reduce((stored, { rowCount }) => stored + rowCount, 0)
+      )
+    }
   )
 
 /**
  * Stores pieces in turn, in a transaction: while the server works on one, the next is taken in and written. At most two
- * are held at a time.
+ * are held at a time, as bytes.
  */
 const inTurn = <A, E, R, E2, R2>(
   target: Target<A, E, R>,
@@ -64,24 +69,26 @@ const inTurn = <A, E, R, E2, R2>(
 ): Effect.Effect<number, E2 | OperationError, R | R2> =>
   target.transaction(
     Effect.scoped(
-      Effect.gen(function* () {
-        const scope = yield* Effect.scope
+      Effect.flatMap(Effect.scope, (scope) => {
         let stored = 0
         let underWay: Fiber.Fiber<number, OperationError> | undefined
-        const finish = Effect.gen(function* () {
-          if (underWay !== undefined) stored += yield* Fiber.join(underWay)
-        })
-        yield* feed((piece) =>
-          Effect.gen(function* () {
-            const statements = yield* write(target, work, piece)
-            yield* finish
-            underWay = yield* Effect.forkIn(send(target, statements, work.place), scope, {
-              startImmediately: true
-            })
-          })
+        const finish = Effect.suspend(() =>
+          underWay === undefined
+            ? Effect.void
+            : Effect.map(Fiber.join(underWay), (rows) => {
+                stored += rows
+              })
         )
-        yield* finish
-        return stored
+        const start = (store: Effect.Effect<number, OperationError, R>) =>
+          Effect.map(Effect.forkIn(store, scope, { startImmediately: true }), (fiber) => {
+            underWay = fiber
+          })
+        const put = (piece: Piece.Piece) =>
+          Effect.flatMap(write(target, work, piece), (store) => Effect.flatMap(finish, () => start(store)))
+        return feed(put).pipe(
+          Effect.andThen(finish),
+          Effect.map(() => stored)
+        )
       })
     )
   )
@@ -123,7 +130,7 @@ const storeAll = Effect.fnUntraced(function* <A, E, R>(
     first = yield* cut(work, rows, 1, seen)
   }
   if (first.rows === rows.length && first.groups.size === 1) {
-    return yield* send(target, yield* write(target, work, first), work.place)
+    return yield* yield* write(target, work, first)
   }
   return yield* inTurn(target, work, (put) =>
     Effect.gen(function* () {
@@ -170,7 +177,14 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   )
 })
 
-/** Stores the rows of a stream. */
+/**
+ * Stores the rows of a stream.
+ *
+ * **Details**
+ *
+ * What waits for the server here is no generator: V8 keeps what the variables of an ended one hold until it collects old
+ * objects, and rows kept so long take tens of megabytes more.
+ */
 export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
   target: Target<A, E, R>,
   place: string,
@@ -178,27 +192,26 @@ export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
   { onProgress }: ProgressOptions
 ): Effect.fn.Return<number, E | E2 | OperationError, R | R2> {
   const work: Work = { place, columns: yield* Statement.look(target), plan: undefined }
-  let piece = Piece.make(place, work.columns, false)
-  let taken: Progress = { rows: 0, bytes: 0 }
   return yield* inTurn(target, work, (put) => {
-    const flush = Effect.gen(function* () {
-      yield* put(piece)
-      taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
-      piece = Piece.make(place, work.columns, false)
-      onProgress?.(taken)
-    })
-    const taking = Stream.runForEachArray(rows, (chunk) =>
-      Effect.gen(function* () {
-        for (const row of yield* target.translation.stored(chunk)) {
-          const problem = Piece.take(piece, row, taken.rows + piece.rows + 1)
-          if (problem !== undefined) return yield* problem
-          if (Piece.isFull(piece, Piece.small)) yield* flush
-        }
+    let piece = Piece.make(place, work.columns, false)
+    let taken: Progress = { rows: 0, bytes: 0 }
+    const flush = Effect.suspend(() =>
+      Effect.map(put(piece), () => {
+        taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
+        piece = Piece.make(place, work.columns, false)
+        onProgress?.(taken)
       })
     )
-    return Effect.andThen(
-      taking,
-      Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))
-    )
+    const take = (chunk: ReadonlyArray<unknown>, from: number): Effect.Effect<void, OperationError, R> => {
+      for (let index = from; index < chunk.length; index++) {
+        const problem = Piece.take(piece, chunk[index], taken.rows + piece.rows + 1)
+        if (problem !== undefined) return Effect.fail(problem)
+        if (Piece.isFull(piece, Piece.small)) return Effect.flatMap(flush, () => take(chunk, index + 1))
+      }
+      return Effect.void
+    }
+    return Stream.runForEachArray(rows, (chunk) =>
+      Effect.flatMap(target.translation.stored(chunk), (stored) => take(stored, 0))
+    ).pipe(Effect.andThen(Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))))
   })
 })

@@ -134,6 +134,13 @@ export const take = (piece: Piece, row: unknown, number: number): PoolError | un
   return undefined
 }
 
+/** Lets go of the rows; their number and size stay. */
+export const release = (piece: Piece): void => {
+  piece.shapes.clear()
+  piece.groups.clear()
+  piece.last = undefined
+}
+
 /** A column of a group's rows: NULL in rows that lack it. */
 export const valuesOf = (group: Group, column: string): ReadonlyArray<unknown> => {
   const { rows, shapes } = group

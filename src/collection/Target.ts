@@ -21,14 +21,14 @@ export interface Target<A, E, R> {
     params: ReadonlyArray<unknown>
   ) => Effect.Effect<Outcome, OperationError, R>
   /**
-   * Runs a bulk statement: `BulkParams.bind` makes its parameters, once the codec knows `BulkParams.typesOf` them. `place`
-   * is for messages.
+   * Makes a bulk statement ready to run: `BulkParams.bind` makes its parameters, once the codec knows `BulkParams.typesOf`
+   * them. What is given holds them as bytes, and none of the values. `place` is for messages.
    */
   readonly bulk: (
     text: string,
     params: ReadonlyArray<ColumnParam>,
     place: string
-  ) => Effect.Effect<Outcome, OperationError, R>
+  ) => Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R>
   /** As the handle's `stream`; rows are as they come. */
   readonly stream: (
     text: string,

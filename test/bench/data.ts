@@ -57,6 +57,9 @@ export const text = {
   unnest:
     "insert into bulk select * from unnest($1::int4[], $2::text[], $3::bool[], $4::float8[], $5::timestamptz[])",
   stream: "select id, kind, at, value from events",
+  /** As many rows like those of `events` as `$1` says, which are nowhere stored. */
+  streamMade:
+    "select i as id, 'kind ' || i % 10 as kind, timestamptz '2024-01-01 00:00:00+00' + i * interval '1 second' as at, i / 3.0::float8 as value from (select generate_series(1, $1::int4) as i) s",
   slow: "select pg_sleep(0.05)"
 } as const
 
@@ -93,14 +96,16 @@ export interface BulkRow {
 
 export const bulkColumns = ["id", "name", "active", "score", "at"] as const
 
+export const bulkRow = (index: number): BulkRow => ({
+  id: index + 1,
+  name: `name of row ${index + 1}`,
+  active: index % 3 === 0,
+  score: index / 7 + 0.05,
+  at: new Date(1_700_000_000_000 + index * 1000)
+})
+
 export const bulkRows = (count: number): ReadonlyArray<BulkRow> =>
-  Array.from({ length: count }, (_, index) => ({
-    id: index + 1,
-    name: `name of row ${index + 1}`,
-    active: index % 3 === 0,
-    score: index / 7 + 0.05,
-    at: new Date(1_700_000_000_000 + index * 1000)
-  }))
+  Array.from({ length: count }, (_, index) => bulkRow(index))
 
 /** The most rows of five columns that one statement of at most 65 535 parameters takes, rounded down. */
 export const chunkRows = 10_000
