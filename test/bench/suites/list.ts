@@ -1,8 +1,9 @@
 /** The suites. */
+import { bulk } from "./bulk.ts"
 import { cold } from "./cold.ts"
 import { cost } from "./cost.ts"
 import { idle } from "./idle.ts"
 import type { Suite } from "./Suite.ts"
 import { tenants } from "./tenants.ts"
 
-export const suites: ReadonlyArray<Suite> = [cold, idle, cost, tenants]
+export const suites: ReadonlyArray<Suite> = [cold, idle, bulk, cost, tenants]
