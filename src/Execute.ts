@@ -80,7 +80,10 @@ export const send = (
     return Effect.matchEffect(member.connection.query(statement.text, params, prepare), {
       onFailure: (error) => Effect.fail(tell(pool, member, statement, position)(error)),
       onSuccess: (result) => {
-        if (facts.changesTypes) pool.onCatalogueChange()
+        if (facts.changesTypes) {
+          pool.onCatalogueChange()
+          if (member.connection.inTransaction()) member.changedTypes = true
+        }
         if (pool.codec.flagged() === flagged) return Effect.succeed(result)
         return Effect.map(pool.codec.settle(result.rows, member.connection.query), (rows) => ({
           ...result,

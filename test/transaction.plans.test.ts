@@ -108,3 +108,29 @@ withDatabase("in a transaction: an error that says what to do, or the new rows w
     yield* atRest(given)
   })
 )
+
+withDatabase(
+  "what was learnt of a type inside a transaction goes with its rollback",
+  ["create type pair as (a int, b int)"],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const pair = "select row(1, 2)::pair as pair"
+      const renamed = pgdb.transaction(
+        Effect.gen(function* () {
+          yield* pgdb.execute("alter type pair rename attribute a to first")
+          expect(yield* pgdb.select(pair)).toEqual([{ pair: { first: 1, b: 2 } }])
+          return yield* Effect.fail("no")
+        })
+      )
+      expect(yield* Effect.flip(renamed)).toBe("no")
+      expect(yield* pgdb.select(pair)).toEqual([{ pair: { a: 1, b: 2 } }])
+      yield* pgdb.transaction(
+        Effect.gen(function* () {
+          expect(yield* Effect.flip(renamed)).toBe("no")
+          expect(yield* pgdb.select(pair)).toEqual([{ pair: { a: 1, b: 2 } }])
+        })
+      )
+      yield* Effect.flip(pgdb.trans(["alter type pair rename attribute a to first", pair, "select 1 / 0"]))
+      expect(yield* pgdb.select(pair)).toEqual([{ pair: { a: 1, b: 2 } }])
+    })
+)

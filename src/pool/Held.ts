@@ -43,6 +43,7 @@ export interface Pending {
 export interface Owner {
   readonly settings: Checked
   readonly transaction: Key
+  readonly onCatalogueChange: () => void
 }
 
 /** A connection that one transaction holds. */

@@ -27,6 +27,8 @@ export interface Member extends Spare {
   /** A caller left while its statement was on the wire. */
   dropped: boolean
   leaves: Leaves
+  /** What was learnt of the catalogue may be that of a transaction which has not ended yet. */
+  changedTypes: boolean
   /** When the statement that runs now began, in milliseconds of a clock that only goes forward. */
   since: number
   /** When it began to serve without a pause. */
@@ -52,6 +54,7 @@ export const makeMember = (
   promised: false,
   dropped: false,
   leaves: "nothing",
+  changedTypes: false,
   since: 0,
   turnSince,
   idleAt: openedAt,

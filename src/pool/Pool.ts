@@ -94,7 +94,20 @@ export const make = Effect.fnUntraced(function* (
     onIdle: () => watchIdle(),
     ended: () => ended(settings)
   })
-  const { giveBack, lines } = lender
+  const { lines } = lender
+
+  const onCatalogueChange = () => {
+    generation++
+    codec.forget()
+  }
+
+  const giveBack = (lease: Lines.Lease, interrupted: boolean): void => {
+    const { member } = lease
+    lender.giveBack(lease, interrupted)
+    if (member?.changedTypes !== true) return
+    member.changedTypes = false
+    onCatalogueChange()
+  }
 
   const stats = (): PoolStats => ({
     key: settings.key,
@@ -231,10 +244,7 @@ export const make = Effect.fnUntraced(function* (
     use,
     reserve,
     single,
-    onCatalogueChange: () => {
-      generation++
-      codec.forget()
-    },
+    onCatalogueChange,
     generation: () => generation,
     stats,
     isClosing: lender.isClosing,

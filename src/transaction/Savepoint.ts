@@ -46,7 +46,12 @@ const undo = (outer: Held.Level, level: Held.Level): Effect.Effect<void> =>
       Effect.andThen(
         Exchange.promptly(held.member, Effect.ignore(held.member.connection.query(text, [], false)))
       ),
-      Effect.andThen(Effect.sync(() => Held.afterwards(outer, `RELEASE SAVEPOINT ${level.savepoint}`)))
+      Effect.andThen(
+        Effect.sync(() => {
+          if (held.member.changedTypes) held.owner.onCatalogueChange()
+          Held.afterwards(outer, `RELEASE SAVEPOINT ${level.savepoint}`)
+        })
+      )
     )
   })
 
