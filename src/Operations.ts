@@ -37,7 +37,8 @@ export interface TransactionOptions {
   readonly deferrable?: boolean | undefined
   /**
    * Runs the whole effect again on a serialization failure (40001) or a deadlock (40P01), and on nothing else: as a
-   * schedule says, or so many times with a growing, jittered pause.
+   * schedule says, or so many times with a jittered pause of 5 ms, doubled each time up to a second. A statement whose plan
+   * another session's `ALTER TABLE` made stale is told as a serialization failure too.
    */
   readonly retry?: { readonly times: number } | Schedule.Schedule<unknown> | undefined
 }
@@ -111,8 +112,8 @@ export interface Operations {
    *
    * **Gotchas**
    *
-   * Fibers forked inside are serialized on the one connection. When the connection is lost during `COMMIT`, the error says
-   * that the outcome is unknown, and `retry` does not repeat it.
+   * Fibers forked inside are serialized on the one connection, and a nested transaction keeps it until it ends. When the
+   * connection is lost during `COMMIT`, the error says that the outcome is unknown, and `retry` does not repeat it.
    */
   readonly transaction: <A, E, R>(
     effect: Effect.Effect<A, E, R>,
