@@ -336,6 +336,47 @@ describe("upsert", () => {
       })
   )
 
+  withDatabase("refuses rows without a key by their number, and stores none", stock, ({ pgdb }) =>
+    Effect.gen(function* () {
+      const table = pgdb.table("stock")
+      const on = ["shop", "item"]
+      const keyed = { shop: "s", item: "new", n: 1 }
+      for (const keyless of [
+        { shop: "s", n: 1 },
+        { shop: "s", item: undefined, n: 1 }
+      ]) {
+        for (const update of [undefined, ["n"], []]) {
+          const options = update === undefined ? { on } : { on, update }
+          const error = yield* Effect.flip(table.upsert([keyed, keyless], options))
+          assert.include(error.message, `stock.upsert: row 2 lacks column "item"`)
+          assert.include(error.message, "The call had no effect.")
+        }
+      }
+      const many = Array.from({ length: 25_000 }, (_, n) => ({ shop: "many", item: String(n) }))
+      const late = yield* Effect.flip(table.upsert([...many, { shop: "many" }], { on }))
+      assert.include(late.message, "row 25001 lacks")
+      assert.strictEqual(yield* table.count(), 2)
+    })
+  )
+
+  withDatabase("a key that is NULL equals none, unless its index says so", [], ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      yield* witness.query("create table a (k int unique, v int)")
+      yield* witness.query("create table b (k int unique nulls not distinct, v int)")
+      for (const [name, left] of [
+        ["a", 3],
+        ["b", 1]
+      ] as const) {
+        const table = pgdb.table(name)
+        yield* table.upsert({ k: null, v: 1 }, { on: "k" })
+        yield* table.upsert({ k: null, v: 2 }, { on: "k" })
+        yield* table.upsert([{ k: null, v: 3 }], { on: "k" })
+        assert.strictEqual(yield* table.count(), left)
+        assert.isTrue(yield* table.exists({ v: 3 }))
+      }
+    })
+  )
+
   withDatabase("needs a unique index on the columns of on", stock, ({ pgdb }) =>
     Effect.gen(function* () {
       const table = pgdb.table("stock")

@@ -225,8 +225,8 @@ withDatabase("the server takes hostile words for what they are", users, ({ pgdb,
         table.update({}, { [word]: 1 }),
         table.delete({ [word]: 1 }),
         table.distinct(word),
-        table.upsert({ id: 1 }, { on: word }),
-        table.upsert([{ id: 1 }], { on: word }),
+        table.upsert({ id: 1, [word]: 1 }, { on: word }),
+        table.upsert([{ id: 1, [word]: 1 }], { on: word }),
         pgdb.table(word.replaceAll(".", "")).delete({})
       ]
       for (const effect of asName) {

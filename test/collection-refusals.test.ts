@@ -96,7 +96,7 @@ describe("a filter is refused", () => {
 
 describe("changes are refused", () => {
   const cases: ReadonlyArray<readonly [name: string, changes: unknown, ...words: ReadonlyArray<string>]> = [
-    ["that are empty", {}, "empty"],
+    ["that are empty", {}, "empty", "at least one column"],
     ["that are an array", [{ a: 1 }], "an array"],
     ["that are missing", undefined, "undefined"],
     ["with undefined", { a: undefined }, '"a"', "undefined"],
@@ -137,7 +137,8 @@ describe("options are refused", () => {
     ["upsert's with no column in on", { on: [] }, "on names no column"],
     ["upsert's with on that is no name", { on: [1] }, "on"],
     ["upsert's that do not exist", { on: "id", set: {} }, '"set"'],
-    ["upsert's with update of what the row lacks", { on: "id", update: ["b"] }, '"b"', "lacks"]
+    ["upsert's with update of what the row lacks", { on: "id", update: ["b"] }, '"b"', "lacks"],
+    ["upsert's with on of what the row lacks", { on: ["id", "key"] }, "the row", '"key"', "insert it"]
   ]
   for (const [name, options, ...words] of upserts) {
     each(name, () =>
@@ -153,6 +154,9 @@ describe("rows are refused", () => {
       for (const row of rows)
         yield* refused(nowhere.insert(row as Readonly<Record<string, unknown>>), "users.insert")
     })
+  )
+  each("that cannot be told from others in an upsert", () =>
+    refused(nowhere.upsert({ id: undefined, a: 1 }, { on: "id" }), "users.upsert", "the row", '"id"')
   )
   each("that are no array, where many are meant", () =>
     refused(nowhere.insertMany(new Set([{ a: 1 }]) as unknown as []), "users.insertMany", "a Set")

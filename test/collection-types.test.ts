@@ -4,6 +4,7 @@
  */
 import { describe, expectTypeOf, it } from "vitest"
 import type { Changes, Filter, FindOptions, NewRow, OrderBy, UpsertOptions } from "../src/collection/Types.ts"
+import { PG } from "../src/index.ts"
 import { json } from "../src/Sql.ts"
 
 interface User {
@@ -14,6 +15,9 @@ interface User {
   readonly tags: ReadonlyArray<string>
   readonly meta: { readonly city: string; readonly zip?: string }
   readonly score?: bigint
+  readonly owed: string
+  readonly share: `${number}`
+  readonly kind: "a" | "b"
 }
 
 const filter = (filter: Filter<User>) => filter
@@ -65,6 +69,9 @@ describe("a filter on a typed row", () => {
 describe("changes and rows of a typed row", () => {
   it("take values and $inc", () => {
     changes({ name: "Ann", email: null, tags: ["a"], id: { $inc: 1 }, score: { $inc: 1n } })
+    // A numeric column is read as a string.
+    changes({ owed: { $inc: "0.10" }, share: { $inc: -1 } })
+    changes({ share: { $inc: "1.5" } })
     row({ name: "Ann" })
     row({ name: "Ann", score: undefined, meta: json({ city: "Bonn" }) })
   })
@@ -76,12 +83,57 @@ describe("changes and rows of a typed row", () => {
     changes({ name: 1 })
     // @ts-expect-error no number can be added to a date
     changes({ born: { $inc: 1 } })
+    // @ts-expect-error nor to a text
+    changes({ name: { $inc: 1 } })
+    // @ts-expect-error nor what is no number
+    changes({ owed: { $inc: "ten" } })
+    // @ts-expect-error nor to one of some words
+    changes({ kind: { $inc: "1" } })
+    // @ts-expect-error nor to a list
+    changes({ tags: { $inc: 1 } })
+    // @ts-expect-error nor to a number what is a text
+    changes({ id: { $inc: "1" } })
+    // @ts-expect-error undefined is no value
+    changes({ name: undefined })
     // @ts-expect-error NULL in a column that has none
     changes({ name: null })
     // @ts-expect-error no such column
     row({ age: 1 })
     // @ts-expect-error another type
     row({ id: "1" })
+    // @ts-expect-error a column that every row has is left out, not undefined
+    row({ name: undefined })
+  })
+})
+
+describe("an upsert on a typed row", () => {
+  const users = PG.make({}).table<User>("users")
+
+  it("takes rows that have the columns of on", () => {
+    users.upsert({ id: 1 }, { on: "id" })
+    users.upsert([{ id: 1, name: "Ann" }], { on: ["id"], update: ["name"] })
+    users.upsert({ id: 1, name: "Ann" }, { on: ["id", "name"], update: [] })
+    const on: UpsertOptions<User> = { on: "id" }
+    users.upsert({ name: "Ann" }, on)
+  })
+
+  it("refuses others", () => {
+    // @ts-expect-error the key is missing
+    users.upsert({ name: "Ann" }, { on: "id" })
+    // @ts-expect-error the key is undefined
+    users.upsert({ id: undefined, name: "Ann" }, { on: "id" })
+    // @ts-expect-error one column of the key is missing
+    users.upsert({ id: 1 }, { on: ["id", "name"] })
+    // @ts-expect-error the key of the second row is missing
+    users.upsert([{ id: 1, name: "Ann" }, { name: "Bob" }], { on: "id" })
+    // @ts-expect-error no such column
+    users.upsert({ id: 1, age: 1 }, { on: "id" })
+    // @ts-expect-error no such column
+    users.upsert({ id: 1 }, { on: "age" })
+    // @ts-expect-error no such column
+    users.upsert({ id: 1 }, { on: "id", update: ["age"] })
+    // @ts-expect-error NULL in a column that has none
+    users.upsert({ id: null }, { on: "id" })
   })
 })
 

@@ -10,6 +10,7 @@ import type {
   Filter,
   FindOneOptions,
   FindOptions,
+  KeyedRow,
   NewRow,
   ProgressOptions,
   UpsertOptions
@@ -84,16 +85,27 @@ export interface Collection<Row, E, R> {
    *
    * **Details**
    *
-   * `on` names the columns of a unique index, which decide whether a row is there. A row that is there takes the values of
-   * all the new row's other columns; `update` names fewer, and `[]` keeps it as it is. Two rows with the same key in one call
-   * are refused, unless nothing is updated: then the first is kept.
+   * `on` names the columns of a unique index, which decide whether a row is there; a row that lacks one of them is refused.
+   * A row that is there takes the values of all the new row's other columns; `update` names fewer, and `[]` keeps it as it
+   * is. Two rows with the same key in one call are refused, unless nothing is updated: then the first is kept.
+   *
+   * **Gotchas**
+   *
+   * `null` equals nothing in a unique index unless it says `nulls not distinct`: a row with `null` in `on` is stored anew.
    */
-  readonly upsert: (
-    rows: NewRow<Row> | ReadonlyArray<NewRow<Row>>,
-    options: UpsertOptions<Row>
+  readonly upsert: <On extends ColumnOf<Row>>(
+    rows: KeyedRow<Row, NoInfer<On>> | ReadonlyArray<KeyedRow<Row, NoInfer<On>>>,
+    options: UpsertOptions<Row, On>
   ) => Effect.Effect<number, E, R>
 
-  /** Changes the rows that the filter keeps and gives their number. pymongo's `update_many`, with `$set` left out. */
+  /**
+   * Changes the rows that the filter keeps and gives their number. pymongo's `update_many`, with `$set` left out.
+   *
+   * **Details**
+   *
+   * `{ column: { $inc: n } }` adds to a column in the column's own type: a number or bigint, or digits in a string for a
+   * numeric column, which is read as a string. No changes at all, `{}`, are refused.
+   */
   readonly update: (filter: Filter<Row>, changes: Changes<Row>) => Effect.Effect<number, E, R>
 
   /** Deletes the rows that the filter keeps and gives their number. pymongo's `delete_many`. */

@@ -81,13 +81,18 @@ export type Filter<Row = AnyRow> =
     ? Readonly<Record<string, unknown>>
     : { readonly [K in ColumnOf<Row>]?: Condition<Row[K]> } & Connectives<Row>
 
-/** `{ $inc: n }` for columns that numbers can be added to. */
+/**
+ * `{ $inc: n }` for columns that numbers can be added to. Numeric columns are read as strings, so a column of strings takes
+ * digits in a string, `{ $inc: "0.10" }`, which keeps them all; whether it is numeric or text only the server knows.
+ */
 type Increment<T> =
   Present<T> extends number | bigint
     ? { readonly $inc: number | bigint }
-    : Present<T> extends string
-      ? { readonly $inc: number | bigint | string }
-      : never
+    : string extends Present<T>
+      ? { readonly $inc: `${number}` }
+      : Present<T> extends `${number}`
+        ? { readonly $inc: number | bigint | `${number}` }
+        : never
 
 /** What `update` changes: `{ column: value }`, or `{ column: { $inc: n } }`. */
 export type Changes<Row = AnyRow> =
@@ -95,9 +100,18 @@ export type Changes<Row = AnyRow> =
     ? Readonly<Record<string, unknown>>
     : { readonly [K in ColumnOf<Row>]?: Written<Exclude<Row[K], undefined>> | Increment<Row[K]> }
 
-/** A row to be stored: columns left out (or `undefined`) take their defaults. */
+/** `undefined` for a column that rows may lack. */
+type Missing<Row, K extends keyof Row> = Partial<Row> extends Pick<Row, K> ? undefined : never
+
+/** A row to be stored: columns left out take their defaults, and so do those that rows may lack where they are `undefined`. */
 export type NewRow<Row = AnyRow> =
-  Untyped<Row> extends true ? AnyRow : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | undefined }
+  Untyped<Row> extends true ? AnyRow : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | Missing<Row, K> }
+
+/** A row to be upserted: a new row that has the columns of `on`. Where those are not known by name, any new row. */
+export type KeyedRow<Row, On extends ColumnOf<Row>> =
+  ColumnOf<Row> extends On
+    ? NewRow<Row>
+    : NewRow<Row> & { readonly [K in On]: Written<Exclude<Row[K], undefined>> }
 
 /** `{ column: "asc" | "desc" }`, the first column first. */
 export type OrderBy<Row = AnyRow> = { readonly [K in ColumnOf<Row>]?: "asc" | "desc" }
@@ -121,9 +135,9 @@ export interface ProgressOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
-export interface UpsertOptions<Row = AnyRow> {
+export interface UpsertOptions<Row = AnyRow, On extends ColumnOf<Row> = ColumnOf<Row>> {
   /** The column or columns whose unique index decides whether a row is there already. */
-  readonly on: ColumnOf<Row> | ReadonlyArray<ColumnOf<Row>>
+  readonly on: On | ReadonlyArray<On>
   /** The columns that a row that is there takes from the new one: all others unless named, `[]` keeps it as it is. */
   readonly update?: ReadonlyArray<ColumnOf<Row>>
 }

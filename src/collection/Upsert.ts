@@ -41,7 +41,10 @@ export const parse = (options: unknown, place: string): Parsed<Plan> =>
     return yield* Result.fail(refuse(place, "on names no column", instead))
   })
 
-/** What to do about a conflict for rows that have these columns. `row` names them in a message. */
+/**
+ * What to do about a conflict for rows that have these columns; `row` names them in a message. A row that lacks a column of
+ * `on` would get NULL or a default there, which means no row that is there, and so be stored anew without a word.
+ */
 export const conflict = (
   plan: Plan,
   columns: Iterable<string>,
@@ -49,6 +52,13 @@ export const conflict = (
   place: string
 ): Parsed<Conflict> => {
   const given = new Set(columns)
+  const keyless = plan.on.find((name) => !given.has(name))
+  if (keyless !== undefined) {
+    const what = `${row} lacks column ${shown(keyless)}, which on names`
+    const instead =
+      "Give the row a value for it: it decides whether the row is there. To store a new row, insert it."
+    return Result.fail(refuse(place, what, instead))
+  }
   if (plan.update === undefined) {
     for (const name of plan.on) given.delete(name)
     return Result.succeed({ on: plan.on, update: [...given] })
