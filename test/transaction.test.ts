@@ -259,8 +259,8 @@ withDatabase(
 
 withDatabase("the connection of a transaction is one of the pool, waited for like any", [table], (given) =>
   Effect.gen(function* () {
-    const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "5 seconds" })
-    const other = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "5 seconds" })
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "1 second" })
+    const other = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "1 second" })
     yield* given.witness.query("select pg_advisory_lock(1)")
     const busy = yield* Effect.forkChild(pgdb.transaction(pgdb.select("select pg_advisory_xact_lock(1)")))
     yield* blocked(given)
