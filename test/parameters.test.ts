@@ -268,7 +268,7 @@ it.effect("what Postgres has no value for is refused by number and rule, never b
         "a ragged array: Parameter $1 is an array whose inner arrays differ in length, which Postgres has no value for. The statement was not sent.",
         "a function in an array: Parameter $1 is a function, which Postgres has no value for. The statement was not sent.",
         "an object for a number: Parameter $1 is an object, and the server expects int4. The statement was not sent.",
-        "an array for a number: Parameter $1 is an array, and the server expects int4. Use PG.json(value) for json. The statement was not sent.",
+        "an array for a number: Parameter $1 is an array, and the server expects one int4. For a list of values write = any($1) in place of in ($1); PG.json(value) makes json of it. The statement was not sent.",
         "an object for an array: Parameter $1 is an object, and the server expects an array of int4. The statement was not sent.",
         "an attribute that the type does not have: Parameter $1 has the attribute "x", which type pair does not have. The statement was not sent.",
         "fields too many: Parameter $1 has 3 fields, and type pair has 2. The statement was not sent.",

@@ -2,8 +2,11 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 import { assert, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { PG, PoolRegistry } from "effect-global-pool"
+import { checked } from "../src/embedded/Options.ts"
 import { check } from "../src/settings/Check.ts"
 import { root } from "./support/process.ts"
 
@@ -52,6 +55,40 @@ it("the settings are all there, with the defaults that the code has", () => {
       const value = defaults[name]
       assert.include(none, typeof value === "object" ? JSON.stringify(value) : value, name)
     } else assert.strictEqual(value, "the operating system's user")
+  }
+})
+
+it("the options of an embedded server are all there, with the defaults that the code has", () => {
+  const table = cells(marked("embedded")).map(
+    ([name = "", , value = ""]) => [codes(name)[0] ?? "", value] as const
+  )
+  const [, fields = ""] =
+    /export interface EmbeddedPostgresOptions \{(.*?)^\}/ms.exec(sourceOf("embedded/Options.ts")) ?? []
+  const declared = [...fields.matchAll(/readonly (\w+)\?:/g)].map(([, name]) => name)
+  assert.deepStrictEqual(
+    table.map(([name]) => name),
+    declared
+  )
+  const defaults: Readonly<Record<string, unknown>> = { ...Effect.runSync(checked({})) }
+  for (const [name, value] of table) {
+    if (value === '`"60 seconds"`') assert.deepStrictEqual(defaults[name], Duration.seconds(60))
+    else if (/^`"\w+"`$/.test(value)) assert.strictEqual(value, `\`"${defaults[name]}"\``)
+    else assert.include([undefined, "{}"], JSON.stringify(defaults[name]), name)
+  }
+})
+
+it("it installs packages of the versions that the tests run with", () => {
+  const manifest: { devDependencies: Readonly<Record<string, string>> } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8")
+  )
+  const named = [...readme.matchAll(/^npm install (.*)$/gm)]
+    .flatMap(([, line = ""]) => line.split(" "))
+    .filter((word) => !word.startsWith("-") && word !== "effect-global-pool")
+  assert.isAbove(named.length, 4)
+  for (const word of named) {
+    const [, name = "", version] = /^(@?[^@]+)(?:@(.*))?$/.exec(word) ?? []
+    const own = manifest.devDependencies[name] ?? assert.fail(`${name} is none of ours`)
+    assert.strictEqual(version ?? own, own, name)
   }
 })
 

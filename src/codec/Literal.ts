@@ -156,7 +156,10 @@ const objectLiteral = (writing: Writing, value: object, type: Type | undefined):
     if (type !== undefined && takesArray(type))
       return `[${value.map((element) => literal(writing, element, 701)).join(",")}]`
     if (type === undefined) return arrayLiteral(writing, value, 0)
-    return fail(writing, `is an array, and the server expects ${type.name}. Use PG.json(value) for json`)
+    return fail(
+      writing,
+      `is an array, and the server expects one ${type.name}. For a list of values write = any($1) in place of in ($1); PG.json(value) makes json of it`
+    )
   }
   if (!isPlain(value)) {
     return fail(writing, notPlain(value))

@@ -59,21 +59,16 @@ export const make = (
  * As `make`, but it gives the settings of the server's address instead of a handle: for handles to several databases on
  * it, or with settings of one's own. They have no `key`, so handles to two servers' databases of one name need one.
  *
- * **Example** (Two databases on one server)
+ * **Example** (A handle with settings of its own)
  *
  * ```ts
  * import { Effect } from "effect"
  * import { PG } from "effect-global-pool"
  * import { EmbeddedPostgres } from "effect-global-pool/embedded"
  *
- * const program = Effect.gen(function* () {
- *   const server = yield* EmbeddedPostgres.start()
- *   const admin = PG.make(server)
- *   const shop = PG.make({ ...server, database: "shop", maxConnections: 3 })
- *   return yield* PG.run(Effect.andThen(admin.execute`create database shop`, shop.selectValue`select current_database()`))
- * })
+ * const small = Effect.map(EmbeddedPostgres.start(), (server) => PG.make({ ...server, maxConnections: 1 }))
  *
- * Effect.runPromise(Effect.scoped(program)).then((name) => name._tag)
+ * Effect.runPromise(Effect.scoped(Effect.map(small, String))).then(console.log)
  * ```
  */
 export const start = (

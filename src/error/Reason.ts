@@ -17,6 +17,9 @@ const isTimeout = ({ message }: State): boolean => !/user request|recovery/.test
 const isStalePlan = ({ message, routine }: State): boolean =>
   routine === "RevalidateCachedQuery" || message.includes("cached plan must not change")
 
+/** An array where one value stood, as in `name in ($1)`. */
+const isListAsValue = ({ message }: State): boolean => /: .* (=|<>) .*\[\]$/.test(message)
+
 const isOnConflict = ({ message }: State): boolean => message.includes("ON CONFLICT")
 
 const byCode: { readonly [code: string]: Tag } = {
@@ -100,6 +103,9 @@ export const adviceOf = (state: State): string | undefined => {
   }
   if (state.code === "21000" && isOnConflict(state)) {
     return "Two rows of the statement are the same row to the table's unique index: keep one of them."
+  }
+  if (state.code === "42883" && isListAsValue(state)) {
+    return "For a list of values write = any($1) in place of in ($1)."
   }
   return advice[state.code]
 }
