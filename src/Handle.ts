@@ -77,7 +77,10 @@ export type First = string | Sql | TemplateStringsArray
 type Rest = ReadonlyArray<unknown>
 
 /** How rows become what the handle promises; without it they are as they came. */
-export type Decode<E> = (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<unknown>, E>
+export type Decode<E> = (
+  rows: ReadonlyArray<Row>,
+  operation: "select" | "selectOne" | "stream"
+) => Effect.Effect<ReadonlyArray<unknown>, E>
 
 const outcomeOf = ({ command, rowCount, rows }: Outcome): Outcome => ({ command, rowCount, rows })
 
@@ -133,7 +136,7 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
     return this.#run(first, rest, (pool, statement) =>
       decode === undefined
         ? Effect.map(single(pool, statement), ({ rows }) => as<B>(rows))
-        : Effect.flatMap(single(pool, statement), ({ rows }) => Effect.map(decode(rows), as<B>))
+        : Effect.flatMap(single(pool, statement), ({ rows }) => Effect.map(decode(rows, "select"), as<B>))
     )
   }
 
@@ -142,7 +145,7 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
     return this.#run(first, rest, (pool, statement) =>
       Effect.flatMap(single(pool, statement), ({ rows }) => {
         const one = rows.slice(0, 1)
-        const decoded = decode === undefined ? Effect.succeed(one) : decode(one)
+        const decoded = decode === undefined ? Effect.succeed(one) : decode(one, "selectOne")
         return Effect.map(decoded, (rows) => Option.fromUndefinedOr(as<B>(rows)[0]))
       })
     )
@@ -172,7 +175,7 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
     )
     return decode === undefined
       ? Stream.mapArray(raw, asPiece<B>)
-      : Stream.mapArrayEffect(raw, (piece) => Effect.map(decode(piece), asPiece<B>))
+      : Stream.mapArrayEffect(raw, (piece) => Effect.map(decode(piece, "stream"), asPiece<B>))
   }
 
   trans(statements: ReadonlyArray<Statement>): Failing<ReadonlyArray<Outcome>> {

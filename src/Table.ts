@@ -164,7 +164,13 @@ class TableHandle<A, E> extends Handle<A, E> {
   }
 
   protected override get decode(): Decode<E> | undefined {
-    return this.#decodes ? this.#parts.translation.rows : undefined
+    if (!this.#decodes) return undefined
+    const { name } = this
+    const { translation } = this.#parts
+    return (rows, operation) => {
+      const place = `${name}.${operation}`
+      return translation.rows(operation === "select" ? { place, before: 0 } : { place }, rows)
+    }
   }
 
   get [IdentifierId](): string {

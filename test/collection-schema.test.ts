@@ -1,9 +1,11 @@
 /** A table with a `Schema`: what comes out is decoded by it, what goes in is encoded. */
 import { assert, describe, expectTypeOf } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 
 const User = Schema.Struct({
@@ -103,6 +105,101 @@ describe("a table with a schema", () => {
       const refused = yield* Effect.flip(texts.find({}, { columns: ["id"] }))
       assert.strictEqual(refused._tag, "PoolError")
       assert.include(refused.message, "whole rows")
+    })
+  )
+
+  withDatabase(
+    "tells of what does not fit which call, row and column, which way it went, and no value",
+    users,
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        const table = pgdb.table("users", User)
+        const secret = "hunter2" as never
+        const many = Array.from({ length: 5000 }, () => ({ owed }))
+        const wayIn = "What goes in has to fit the table's schema. The call had no effect."
+        const going: ReadonlyArray<readonly [Effect.Effect<unknown, unknown, PoolRegistry>, string]> = [
+          [table.insert({ id: secret }), 'users.insert, column "id": Expected number.'],
+          [table.insert({ [secret]: 1 }), 'users.insert, column "hunter2": Expected no excess property.'],
+          [table.insertMany([{}, { born: secret }]), 'users.insertMany, row 2, column "born": Expected'],
+          [
+            table.insertMany([{}, { roles: ["admin", secret] }]),
+            'users.insertMany, row 2, column "roles"[1]: Expected "admin" | "guest".'
+          ],
+          [
+            table.insertStream(Stream.concat(Stream.fromIterable(many), Stream.make({ id: secret }))),
+            'users.insertStream, row 5001, column "id": Expected number.'
+          ],
+          [table.upsert({ id: secret }, { on: "id" }), 'users.upsert, column "id": Expected number.'],
+          [table.upsert([{ id: 1 }, { id: secret }], { on: "id" }), 'users.upsert, row 2, column "id"'],
+          [table.find({ $not: { id: { $gt: secret } } }), 'users.find, column "id": Expected number.'],
+          [table.count({ id: { $in: [1, secret] } }), 'users.count, column "id": Expected number.'],
+          [table.update({ id: secret }, { owed }), 'users.update, column "id": Expected number.'],
+          [table.update({}, { id: secret }), 'users.update, column "id": Expected number.'],
+          [table.delete({ roles: { $eq: [secret] } }), 'users.delete, column "roles"[0]: Expected']
+        ]
+        for (const [effect, message] of going) {
+          const error = yield* Effect.flip(effect)
+          assert.isTrue(Schema.isSchemaError(error))
+          const printed = Cause.pretty(Cause.fail(error))
+          assert.include(printed, message)
+          assert.include(printed, wayIn)
+          assert.notInclude(printed.replace('"hunter2": Expected no', ""), "hunter2")
+        }
+        assert.deepStrictEqual(yield* witness.query("select * from users"), [])
+
+        yield* witness.query("insert into users (roles) select '{}' from generate_series(1, 3000)")
+        yield* witness.query("insert into users (roles) values ('{admin,hunter2}')")
+        const order = { orderBy: { id: "asc" } } as const
+        const asDefault = pgdb.table("users", Schema.Struct({ id: Schema.Int, email: Schema.String }))
+        const coming: ReadonlyArray<readonly [Effect.Effect<unknown, unknown, PoolRegistry>, string]> = [
+          [table.find({}, order), 'users.find, row 3001, column "roles"[1]: Expected "admin" | "guest".'],
+          [table.find({}, { ...order, columns: ["roles"] }), 'users.find, row 3001, column "roles"[1]'],
+          [table.findOne({}, { orderBy: { id: "desc" } }), 'users.findOne, row 1, column "roles"[1]'],
+          [Stream.runDrain(table.findStream({}, order)), 'users.findStream, row 3001, column "roles"[1]'],
+          [table.distinct("roles"), 'users.distinct, column "roles"[1]'],
+          [table.select("select * from users order by id"), 'users.select, row 3001, column "roles"[1]'],
+          [table.selectOne("select 1 as one"), 'users.selectOne, column "id": Missing key.'],
+          [Stream.runDrain(table.stream("select 'x' as id")), 'users.stream, column "id": Expected number.'],
+          [asDefault.insert({}), 'users.insert, column "email": Expected string.']
+        ]
+        for (const [effect, message] of coming) {
+          const printed = Cause.pretty(Cause.fail(yield* Effect.flip(effect)))
+          assert.include(printed, message)
+          assert.include(printed, "What is read has to fit the table's schema")
+          assert.notInclude(printed, "hunter2")
+          assert.strictEqual(printed.includes("The row was stored."), message.startsWith("users.insert"))
+        }
+        assert.deepStrictEqual(yield* witness.query("select count(*)::int as n from users"), [{ n: 3002 }])
+      })
+  )
+
+  withDatabase("takes optional columns and defaults for what they are: NULL is a value", users, ({ pgdb }) =>
+    Effect.gen(function* () {
+      const Row = Schema.Struct({
+        id: Schema.Int,
+        email: Schema.optionalKey(Schema.NullOr(Schema.String)),
+        owed: Schema.FiniteFromString.pipe(Schema.withDecodingDefaultKey(Effect.succeed("7")))
+      })
+      const table = pgdb.table("users", Row)
+      assert.deepStrictEqual(yield* table.insert({ id: 1 }), { id: 1, email: null, owed: 0 })
+      assert.strictEqual(
+        yield* table.insertMany([
+          { id: 2, owed: 2.5 },
+          { id: 3, email: "x" }
+        ]),
+        2
+      )
+      const rows = yield* table.find({ id: { $gt: 1 } }, { orderBy: { id: "asc" } })
+      assert.deepStrictEqual(rows, [
+        { id: 2, email: null, owed: 2.5 },
+        { id: 3, email: "x", owed: 0 }
+      ])
+      assert.deepStrictEqual(yield* table.select("select 4 as id"), [{ id: 4, owed: 7 }])
+      assert.strictEqual(yield* table.update({ id: 3 }, { email: null, owed: { $inc: 1 } }), 1)
+      assert.deepStrictEqual(
+        yield* table.findOne({ email: null, owed: 1 }),
+        Option.some({ id: 3, email: null, owed: 1 })
+      )
     })
   )
 })

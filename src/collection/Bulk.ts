@@ -159,7 +159,7 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
     )
   }
   if (given.length === 0) return 0
-  const rows = yield* target.translation.stored(given)
+  const rows = yield* target.translation.stored({ place, before: 0 }, given)
   const known = yield* Statement.remembered(target)
   if (known === undefined) {
     return yield* storeAll(target, { place, columns: yield* Statement.look(target), plan }, rows, false)
@@ -211,7 +211,9 @@ export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
       return Effect.void
     }
     return Stream.runForEachArray(rows, (chunk) =>
-      Effect.flatMap(target.translation.stored(chunk), (stored) => take(stored, 0))
+      Effect.flatMap(target.translation.stored({ place, before: taken.rows + piece.rows }, chunk), (stored) =>
+        take(stored, 0)
+      )
     ).pipe(Effect.andThen(Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))))
   })
 })

@@ -28,7 +28,11 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
   const place = (operation: string): string => `${target.label}.${operation}`
 
   const conditionOf = Effect.fnUntraced(function* (filter: unknown, at: string) {
-    return yield* Encode.condition(translation, yield* Effect.fromResult(Filter.parse(filter, at)))
+    return yield* Encode.condition(
+      translation,
+      { place: at },
+      yield* Effect.fromResult(Filter.parse(filter, at))
+    )
   })
 
   const optionsOf = Effect.fnUntraced(function* (options: unknown, known: ReadonlyArray<string>, at: string) {
@@ -41,12 +45,12 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
   const select = Effect.fnUntraced(function* (at: string, filter: unknown, options: Find.Options) {
     const condition = yield* conditionOf(filter, at)
     const { rows } = yield* Statement.run(target, at, (site) => Find.find(site, condition, options))
-    return yield* translation.rows(rows, options.columns)
+    return yield* translation.rows({ place: at, before: 0 }, rows, options.columns)
   })
 
   /** A row's columns that have values, encoded. */
   const entries = Effect.fnUntraced(function* (row: unknown, at: string) {
-    const [stored] = yield* translation.stored([row])
+    const [stored] = yield* translation.stored({ place: at }, [row])
     const given = yield* Effect.fromResult(entriesOf(stored, "the row", at))
     return given.filter(([, value]) => value !== undefined)
   })
@@ -62,9 +66,14 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
         const options = yield* optionsOf(rest, findOptions, at)
         const condition = yield* conditionOf(filter, at)
         const statement = yield* Statement.compile(target, at, (site) => Find.find(site, condition, options))
+        let before = 0
         return target.stream(statement.text, statement.params, { onProgress }).pipe(
           Stream.chunks,
-          Stream.mapEffect((rows) => translation.rows(rows, options.columns)),
+          Stream.mapEffect((rows) => {
+            const decoded = translation.rows({ place: at, before }, rows, options.columns)
+            before += rows.length
+            return decoded
+          }),
           Stream.flattenIterable
         )
       })
@@ -85,7 +94,7 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
       const at = place("insert")
       const given = yield* entries(row, at)
       const { rows } = yield* Statement.run(target, at, (site) => Write.insert(site, given))
-      const [stored] = yield* translation.rows(rows)
+      const [stored] = yield* translation.rows({ place: at, note: "The row was stored." }, rows)
       if (stored !== undefined) return stored
       return yield* refused(`${at}: the table kept no row: a trigger or rule of it returned none.`)
     }),
@@ -104,7 +113,7 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
       const at = place("update")
       const parsed = yield* Effect.fromResult(Change.parse(changes, at))
       const condition = yield* conditionOf(filter, at)
-      const encoded = yield* Encode.changes(translation, parsed)
+      const encoded = yield* Encode.changes(translation, { place: at }, parsed)
       return (yield* Statement.run(target, at, (site) => Write.update(site, condition, encoded))).rowCount
     }),
     delete: Effect.fnUntraced(function* (filter) {
@@ -129,6 +138,7 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
       const condition = yield* conditionOf(filter, at)
       const { rows } = yield* Statement.run(target, at, (site) => Find.distinct(site, column, condition))
       return yield* translation.values(
+        { place: at },
         column,
         rows.map((row) => row.value)
       )

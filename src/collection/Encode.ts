@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { Change } from "./Change.ts"
 import type { Comparison, Condition } from "./Filter.ts"
+import type { At } from "./Misfit.ts"
 import type { Translation } from "./Schemas.ts"
 
 const asGiven: ReadonlySet<Comparison> = new Set(["$like", "$ilike", "$regex", "$contains"])
@@ -12,23 +13,24 @@ const asGiven: ReadonlySet<Comparison> = new Set(["$like", "$ilike", "$regex", "
 /** A filter's conditions with their values encoded. */
 export const condition = <Row, E>(
   translation: Translation<Row, E>,
+  at: At,
   given: Condition
 ): Effect.Effect<Condition, E> => {
   switch (given._tag) {
     case "Every":
     case "Some":
       return Effect.map(
-        Effect.forEach(given.of, (inner) => condition(translation, inner)),
+        Effect.forEach(given.of, (inner) => condition(translation, at, inner)),
         (of) => ({ ...given, of })
       )
     case "Not":
-      return Effect.map(condition(translation, given.of), (of) => ({ ...given, of }))
+      return Effect.map(condition(translation, at, given.of), (of) => ({ ...given, of }))
     case "Compare":
       if (asGiven.has(given.operator) || given.value === null) return Effect.succeed(given)
-      return Effect.map(translation.value(given.column, given.value), (value) => ({ ...given, value }))
+      return Effect.map(translation.value(at, given.column, given.value), (value) => ({ ...given, value }))
     case "OneOf":
       return Effect.map(
-        Effect.forEach(given.values, (value) => translation.value(given.column, value)),
+        Effect.forEach(given.values, (value) => translation.value(at, given.column, value)),
         (values) => ({ ...given, values })
       )
     case "Null":
@@ -39,10 +41,11 @@ export const condition = <Row, E>(
 /** Changes with their values encoded. */
 export const changes = <Row, E>(
   translation: Translation<Row, E>,
+  at: At,
   given: ReadonlyArray<Change>
 ): Effect.Effect<ReadonlyArray<Change>, E> =>
   Effect.forEach(given, (change) =>
     change._tag === "Add"
       ? Effect.succeed(change)
-      : Effect.map(translation.value(change.column, change.value), (value) => ({ ...change, value }))
+      : Effect.map(translation.value(at, change.column, change.value), (value) => ({ ...change, value }))
   )

@@ -10,6 +10,8 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Fields } from "./Input.ts"
 import { isPlain } from "./Input.ts"
+import type { At } from "./Misfit.ts"
+import { ofRows, ofValue, ofValues, tell } from "./Misfit.ts"
 import type { ColumnOf } from "./Types.ts"
 
 /** What a table handle takes as its schema: it needs no services. */
@@ -21,15 +23,17 @@ type ColumnSchema = Schema.Codec<unknown, unknown>
 export interface Translation<Row, E> {
   /** The rows of a result; `columns` are those asked for, `undefined` for all. */
   readonly rows: (
+    at: At,
     rows: ReadonlyArray<Fields>,
     columns?: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<Row>, E>
   /** Rows to be stored. */
-  readonly stored: (rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, E>
+  readonly stored: (at: At, rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, E>
   /** A value to be compared with a column or assigned to it. */
-  readonly value: (column: string, value: unknown) => Effect.Effect<unknown, E>
+  readonly value: (at: At, column: string, value: unknown) => Effect.Effect<unknown, E>
   /** Values of a column. */
   readonly values: <K extends ColumnOf<Row>>(
+    at: At,
     column: K,
     values: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Row[K]>, E>
@@ -39,10 +43,10 @@ export interface Translation<Row, E> {
 
 /** Without a schema values pass as they are; the row type is the caller's word. */
 export const trusting = <Row>(): Translation<Row, never> => ({
-  rows: (rows: ReadonlyArray<unknown>) => Effect.succeed(rows as ReadonlyArray<Row>),
-  stored: Effect.succeed,
-  value: (_, value) => Effect.succeed(value),
-  values: <K extends ColumnOf<Row>>(_: K, values: ReadonlyArray<unknown>) =>
+  rows: (_, rows: ReadonlyArray<unknown>) => Effect.succeed(rows as ReadonlyArray<Row>),
+  stored: (_, rows) => Effect.succeed(rows),
+  value: (_, _column, value) => Effect.succeed(value),
+  values: <K extends ColumnOf<Row>>(_: At, _column: K, values: ReadonlyArray<unknown>) =>
     Effect.succeed(values as ReadonlyArray<Row[K]>),
   partial: true
 })
@@ -110,18 +114,25 @@ export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schem
   const encoders = perColumn(fields, (field) => Schema.encodeUnknownEffect(field))
   const decoders = perColumn(fields, (field) => Schema.decodeUnknownEffect(Schema.Array(field)))
   return {
-    rows: (rows, columns) =>
-      columns === undefined || fields === undefined
-        ? decodeRows()(rows)
-        : Effect.map(
-            Schema.decodeUnknownEffect(Schema.Array(some(fields, columns, false)))(rows),
-            (decoded) => decoded as ReadonlyArray<Row>
-          ),
-    stored: (rows) => encodeRows()(rows),
-    value: (column, value) => encoders(column)?.(value) ?? Effect.succeed(value),
-    values: <K extends ColumnOf<Row>>(column: K, values: ReadonlyArray<unknown>) =>
+    rows: (at, rows, columns) =>
+      Effect.mapError(
+        columns === undefined || fields === undefined
+          ? decodeRows()(rows)
+          : Effect.map(
+              Schema.decodeUnknownEffect(Schema.Array(some(fields, columns, false)))(rows),
+              (decoded) => decoded as ReadonlyArray<Row>
+            ),
+        tell(at, "out", ofRows)
+      ),
+    stored: (at, rows) => Effect.mapError(encodeRows()(rows), tell(at, "in", ofRows)),
+    value: (at, column, value) =>
+      Effect.mapError(encoders(column)?.(value) ?? Effect.succeed(value), tell(at, "in", ofValue(column))),
+    values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) =>
       Effect.map(
-        decoders(column)?.(values) ?? Effect.succeed(values),
+        Effect.mapError(
+          decoders(column)?.(values) ?? Effect.succeed(values),
+          tell(at, "out", ofValues(column))
+        ),
         (decoded) => decoded as ReadonlyArray<Row[K]>
       ),
     partial: fields !== undefined
