@@ -68,7 +68,7 @@ export const make = (
  *
  * const small = Effect.map(EmbeddedPostgres.start(), (server) => PG.make({ ...server, maxConnections: 1 }))
  *
- * Effect.runPromise(Effect.scoped(Effect.map(small, String))).then(console.log)
+ * Effect.runPromise(Effect.scoped(Effect.map(small, String))).then((text) => text.length)
  * ```
  */
 export const start = (
