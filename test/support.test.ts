@@ -49,3 +49,13 @@ it.effect("a program runs as a process of its own", () =>
     assert.deepStrictEqual(yield* running.exit, { code: null, signal: "SIGTERM" })
   })
 )
+
+it.effect("a program that ends is waited for no longer, also when it leaves another behind", () =>
+  Effect.gen(function* () {
+    const running = yield* program("test/support/orphan.ts")
+    const [, orphan] = yield* running.prints(/left (\d+)/)
+    yield* Effect.addFinalizer(() => Effect.sync(() => process.kill(Number(orphan), "SIGKILL")))
+    const error = yield* Effect.flip(running.prints("never"))
+    assert.match(error.message, /^Ended before test\/support\/orphan.ts prints \/never\/: .*left \d+/)
+  })
+)

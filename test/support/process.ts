@@ -101,6 +101,7 @@ export const program = (
         })
     ),
     ({ child, output, isOver }) => {
+      const hasExited = () => child.exitCode !== null || child.signalCode !== null
       const ended = (): Ended => ({ code: child.exitCode, signal: child.signalCode })
       const exitWithin: Program["exitWithin"] = (patience) =>
         Effect.map(
@@ -119,11 +120,14 @@ export const program = (
         prints: (pattern) => {
           const expression = typeof pattern === "string" ? new RegExp(escape(pattern)) : pattern
           const what = `${file} prints ${expression}`
-          const look = Effect.sync(() => ({
-            match: expression.exec(output.stdout),
-            over: isOver(),
-            ...output
-          }))
+          let read: string | undefined
+          // A process that is left behind may hold the pipes open: from the end on, one look that brings nothing new is the last.
+          const look = Effect.sync(() => {
+            const now = hasExited() ? output.stdout + output.stderr : undefined
+            const over = isOver() || (now !== undefined && now === read)
+            read = now
+            return { match: expression.exec(output.stdout), over, ...output }
+          })
           return eventually(what, look, ({ match, over }) => match !== null || over, "30 seconds").pipe(
             Effect.flatMap(({ match, ...seen }) =>
               match !== null
