@@ -4,6 +4,8 @@
  */
 import type { Read } from "./Bytes.ts"
 import { int32, uint32 } from "./Bytes.ts"
+import type { Output, Write } from "./Output.ts"
+import { anyText, byte, printed, reserve, text } from "./Output.ts"
 import type { Attribute, Reader, Session } from "./Session.ts"
 import { askServer, missType, readerOf } from "./Session.ts"
 import { put } from "./System.ts"
@@ -47,7 +49,7 @@ export const arrayReader = (session: Session): Reader => ({
     const count = shape.reduce((product, length) => product * length, 1)
     return nested(elements(read, bytes, offset + 12 + dimensions * 8, count), shape)
   },
-  text: undefined
+  write: undefined
 })
 
 /** An anonymous record: its values in order. */
@@ -63,7 +65,7 @@ export const recordReader = (session: Session): Reader => ({
     }
     return values
   },
-  text: undefined
+  write: undefined
 })
 
 /** A composite as an object. Attributes other than those on the wire mean that the type was altered: it is looked up again. */
@@ -85,78 +87,122 @@ export const compositeReader = (
     }
     return object
   },
-  text: undefined
+  write: undefined
 })
 
 /** A domain as its base type. */
 export const domainReader = (session: Session, oid: number, base: number): Reader => ({
   value: (bytes, offset, size) => readerOf(session, base).value(bytes, offset, size),
-  text: (bytes, offset, size) => {
+  write: (out, bytes, offset, size) => {
     const known = session.readers.get(base)
-    if (known?.text !== undefined) return known.text(bytes, offset, size)
-    if (known !== undefined) return askServer(session, oid, bytes, offset, size)
-    missType(session, base)
-    return ""
+    if (known === undefined) missType(session, base)
+    else if (known.write === undefined) anyText(out, askServer(session, oid, bytes, offset, size))
+    else known.write(out, bytes, offset, size)
   }
 })
 
-const special = /["\\()[\],\s]/
+const quote = 34
+const comma = 44
 
-const quoted = (text: string): string =>
-  text.includes('"') || text.includes("\\")
-    ? `"${text.replaceAll("\\", "\\\\").replaceAll('"', '""')}"`
-    : `"${text}"`
+/** What makes the bound of a range stand in quotes: `"\()[],` and white space. */
+const isSpecial = (code: number): boolean =>
+  code <= 32
+    ? code === 32 || (code >= 9 && code <= 13)
+    : code === 34 || code === 40 || code === 41 || code === 44 || (code >= 91 && code <= 93)
 
-/** Texts of these numbers never need quotes as the bound of a range. */
+/** Puts what was printed from `start` in quotes. */
+const putInQuotes = (out: Output, start: number): void => {
+  const bound = out.bytes.toString("latin1", start, out.at)
+  const inside = bound.replaceAll("\\", "\\\\").replaceAll('"', '""')
+  out.at = start
+  reserve(out, inside.length)
+  byte(out, quote)
+  text(out, inside)
+  byte(out, quote)
+}
+
+/** Texts of these types never need quotes as the bound of a range. */
 const plainBounds = new Set([20, 21, 23, 26, 700, 701, 1700])
 
-const boundAt = (text: Read<string>, isPlain: boolean, bytes: Uint8Array, offset: number): string => {
-  const bound = text(bytes, offset + 4, int32(bytes, offset))
-  return !isPlain && (bound === "" || special.test(bound)) ? quoted(bound) : bound
+/** Finite ones always do, and hold nothing that has to be doubled. */
+const spacedBounds = new Set([1114, 1184])
+
+type Bound = (out: Output, write: Write, bytes: Uint8Array, offset: number, size: number) => void
+
+const plainBound: Bound = (out, write, bytes, offset, size) => write(out, bytes, offset, size)
+
+const spacedBound: Bound = (out, write, bytes, offset, size) => {
+  const start = out.at
+  byte(out, quote)
+  write(out, bytes, offset, size)
+  if (out.at - start > 10) byte(out, quote)
+  else {
+    // Infinite.
+    out.bytes.copyWithin(start, start + 1, out.at)
+    out.at--
+  }
+}
+
+const anyBound: Bound = (out, write, bytes, offset, size) => {
+  const start = out.at
+  write(out, bytes, offset, size)
+  let at = start
+  while (at < out.at && !isSpecial(out.bytes[at]!)) at++
+  if (at < out.at || out.at === start) putInQuotes(out, start)
 }
 
 /** A range in the text of its type: `[1,5)`, `empty`, `(,)`. */
 export const rangeReader = (session: Session, oid: number, element: number): Reader => {
-  const isPlain = plainBounds.has(element)
-  const value = (bytes: Uint8Array, offset: number, size: number): string => {
+  const bound = plainBounds.has(element) ? plainBound : spacedBounds.has(element) ? spacedBound : anyBound
+  const write: Write = (out, bytes, offset, size) => {
     const known = session.readers.get(element)
     if (known === undefined) {
       missType(session, element)
-      return ""
+      return
     }
-    const text = known.text
-    if (text === undefined) return askServer(session, oid, bytes, offset, size)
+    const writeBound = known.write
+    if (writeBound === undefined) {
+      anyText(out, askServer(session, oid, bytes, offset, size))
+      return
+    }
+    reserve(out, 0)
     const flags = bytes[offset]!
-    if ((flags & 1) !== 0) return "empty"
-    let at = offset + 1
-    let range = (flags & 2) !== 0 ? "[" : "("
-    if ((flags & 8) === 0) {
-      range += boundAt(text, isPlain, bytes, at)
-      at += 4 + int32(bytes, at)
+    if ((flags & 1) !== 0) {
+      text(out, "empty")
+      return
     }
-    range += ","
-    if ((flags & 16) === 0) range += boundAt(text, isPlain, bytes, at)
-    return range + ((flags & 4) !== 0 ? "]" : ")")
+    let at = offset + 1
+    byte(out, (flags & 2) !== 0 ? 91 : 40)
+    if ((flags & 8) === 0) {
+      const length = int32(bytes, at)
+      bound(out, writeBound, bytes, at + 4, length)
+      at += 4 + length
+    }
+    byte(out, comma)
+    if ((flags & 16) === 0) bound(out, writeBound, bytes, at + 4, int32(bytes, at))
+    byte(out, (flags & 4) !== 0 ? 93 : 41)
   }
-  return { value, text: value }
+  return { value: printed(write), write }
 }
 
 /** `{[1,3),[5,7)}`. */
 export const multirangeReader = (session: Session, range: number): Reader => {
-  const value = (bytes: Uint8Array, offset: number): string => {
-    const known = session.readers.get(range)?.text
+  const write: Write = (out, bytes, offset) => {
+    const known = session.readers.get(range)?.write
     if (known === undefined) {
       missType(session, range)
-      return ""
+      return
     }
-    const texts: Array<string> = []
+    text(out, "{")
     let at = offset + 4
-    for (let count = int32(bytes, offset); count > 0; count--) {
+    const count = int32(bytes, offset)
+    for (let index = 0; index < count; index++) {
+      if (index > 0) byte(out, comma)
       const size = int32(bytes, at)
-      texts.push(known(bytes, at + 4, size))
+      known(out, bytes, at + 4, size)
       at += 4 + size
     }
-    return `{${texts.join(",")}}`
+    text(out, "}")
   }
-  return { value, text: value }
+  return { value: printed(write), write }
 }

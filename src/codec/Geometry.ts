@@ -2,51 +2,102 @@
  * Points, lines and the rest of the plane, and `cube`, as the server prints them.
  */
 import type { Read } from "./Bytes.ts"
-import { float64, int32, uint32 } from "./Bytes.ts"
-import { float8Text } from "./Numbers.ts"
+import { int32, uint32 } from "./Bytes.ts"
+import { writeFloat8 } from "./Numbers.ts"
+import type { Output, Write } from "./Output.ts"
+import { byte, printed, reserve, text } from "./Output.ts"
 
-const coordinate = (bytes: Uint8Array, offset: number): string => float8Text(float64(bytes, offset))
+const comma = 44
 
-const point = (bytes: Uint8Array, offset: number): string =>
-  `(${coordinate(bytes, offset)},${coordinate(bytes, offset + 8)})`
+/** Texts of numbers are 24 characters at most. */
+const pointSize = 64
 
-const points = (bytes: Uint8Array, offset: number, count: number): string => {
-  let text = count > 0 ? point(bytes, offset) : ""
-  for (let index = 1; index < count; index++) text += `,${point(bytes, offset + index * 16)}`
-  return text
+const writePoint = (out: Output, bytes: Uint8Array, offset: number): void => {
+  byte(out, 40)
+  writeFloat8(out, bytes, offset, 8)
+  byte(out, comma)
+  writeFloat8(out, bytes, offset + 8, 8)
+  byte(out, 41)
 }
 
-export const readPoint: Read<string> = (bytes, offset) => point(bytes, offset)
+const writePoints = (out: Output, bytes: Uint8Array, offset: number, count: number): void => {
+  reserve(out, count * pointSize)
+  for (let index = 0; index < count; index++) {
+    if (index > 0) byte(out, comma)
+    writePoint(out, bytes, offset + index * 16)
+  }
+}
 
-export const readSegment: Read<string> = (bytes, offset) => `[${points(bytes, offset, 2)}]`
+/** What `write` prints, between two characters. */
+const between =
+  (open: string, write: Write, close: string): Write =>
+  (out, bytes, offset, size) => {
+    text(out, open)
+    write(out, bytes, offset, size)
+    text(out, close)
+  }
 
-export const readBox: Read<string> = (bytes, offset) => points(bytes, offset, 2)
+const twoPoints: Write = (out, bytes, offset) => writePoints(out, bytes, offset, 2)
 
-export const readLine: Read<string> = (bytes, offset) =>
-  `{${coordinate(bytes, offset)},${coordinate(bytes, offset + 8)},${coordinate(bytes, offset + 16)}}`
+export const readPoint: Read<string> = printed(writePoint)
 
-export const readCircle: Read<string> = (bytes, offset) =>
-  `<${point(bytes, offset)},${coordinate(bytes, offset + 16)}>`
+export const readSegment: Read<string> = printed(between("[", twoPoints, "]"))
+
+export const readBox: Read<string> = printed(twoPoints)
+
+export const readLine: Read<string> = printed(
+  between(
+    "{",
+    (out, bytes, offset) => {
+      writeFloat8(out, bytes, offset, 8)
+      byte(out, comma)
+      writeFloat8(out, bytes, offset + 8, 8)
+      byte(out, comma)
+      writeFloat8(out, bytes, offset + 16, 8)
+    },
+    "}"
+  )
+)
+
+export const readCircle: Read<string> = printed(
+  between(
+    "<",
+    (out, bytes, offset) => {
+      writePoint(out, bytes, offset)
+      byte(out, comma)
+      writeFloat8(out, bytes, offset + 16, 8)
+    },
+    ">"
+  )
+)
 
 /** An open path in brackets, a closed one in parentheses. */
-export const readPath: Read<string> = (bytes, offset) => {
-  const inner = points(bytes, offset + 5, int32(bytes, offset + 1))
-  return bytes[offset] === 0 ? `[${inner}]` : `(${inner})`
-}
+export const readPath: Read<string> = printed((out, bytes, offset) => {
+  const isClosed = bytes[offset] !== 0
+  text(out, isClosed ? "(" : "[")
+  writePoints(out, bytes, offset + 5, int32(bytes, offset + 1))
+  text(out, isClosed ? ")" : "]")
+})
 
-export const readPolygon: Read<string> = (bytes, offset) =>
-  `(${points(bytes, offset + 4, int32(bytes, offset))})`
+export const readPolygon: Read<string> = printed(
+  between("(", (out, bytes, offset) => writePoints(out, bytes, offset + 4, int32(bytes, offset)), ")")
+)
 
 /** `cube`: a point, or two opposite corners. */
-export const readCube: Read<string> = (bytes, offset) => {
+export const readCube: Read<string> = printed((out, bytes, offset) => {
   const header = uint32(bytes, offset)
-  const isPoint = header >= 0x80000000
   const dimensions = header % 0x80000000
-  const corner = (start: number): string => {
-    const texts: Array<string> = []
-    for (let index = 0; index < dimensions; index++) texts.push(coordinate(bytes, start + index * 8))
-    return `(${texts.join(", ")})`
+  const corner = (start: number): void => {
+    reserve(out, dimensions * pointSize)
+    text(out, "(")
+    for (let index = 0; index < dimensions; index++) {
+      if (index > 0) text(out, ", ")
+      writeFloat8(out, bytes, start + index * 8, 8)
+    }
+    text(out, ")")
   }
-  const lower = corner(offset + 4)
-  return isPoint ? lower : `${lower},${corner(offset + 4 + dimensions * 8)}`
-}
+  corner(offset + 4)
+  if (header >= 0x80000000) return
+  text(out, ",")
+  corner(offset + 4 + dimensions * 8)
+})

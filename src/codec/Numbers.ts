@@ -1,8 +1,10 @@
 /**
  * Numbers: `float4` and `float8` as the server prints them, `numeric` with every digit, `money` in the server's own format.
  */
-import type { Read } from "./Bytes.ts"
-import { bigInt64, exactInt64, float32, float64, int16, twoDigits, uint16 } from "./Bytes.ts"
+import { bigInt64, exactInt64, float32, float64, int16, uint16 } from "./Bytes.ts"
+import type { Output, Write } from "./Output.ts"
+import { byte, digits, putDigits, putFour, reserve, text, withoutZeros } from "./Output.ts"
+import { putShortest } from "./Shortest.ts"
 
 const scratch = new DataView(new ArrayBuffer(8))
 
@@ -72,37 +74,83 @@ const floatText = (value: number, single: boolean): string => {
   return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`
 }
 
-/** A float8 as the server prints it. */
-export const float8Text = (value: number): string => floatText(value, false)
+/** `size` as `whole.fraction`, where that many places hold it exactly: at most 15 digits lead back to one number only. */
+const writePlaces = (out: Output, size: number, places: number, scale: number): boolean => {
+  const shifted = Math.round(size * scale)
+  if (shifted / scale !== size) return false
+  const whole = Math.floor(shifted / scale)
+  const target = out.bytes
+  const at = putDigits(target, out.at, whole, 1)
+  target[at] = dot
+  out.at = withoutZeros(target, putDigits(target, at + 1, shifted - whole * scale, places))
+  return true
+}
+
+/** A float8 as the server prints it: few digits are tried first, and most of the others come fast too. */
+export const writeFloat8: Write = (out, bytes, offset) => {
+  const value = float64(bytes, offset)
+  const size = Math.abs(value)
+  if (size < 0.0001 || !(size < 1e8)) {
+    text(out, floatText(value, false))
+    return
+  }
+  if (value < 0) byte(out, minus)
+  if (Number.isInteger(size)) digits(out, size)
+  else if (!writePlaces(out, size, 7, 1e7)) {
+    const end = putShortest(out.bytes, out.at, bytes, offset)
+    if (end > 0) out.at = end
+    else text(out, String(size))
+  }
+}
 
 /** A float4 as the server prints it. */
-export const readFloat4Text: Read<string> = (bytes, offset) => floatText(float32(bytes, offset), true)
+export const writeFloat4: Write = (out, bytes, offset) => text(out, floatText(float32(bytes, offset), true))
 
-export const readFloat8Text: Read<string> = (bytes, offset) => floatText(float64(bytes, offset), false)
+const dot = 46
+const minus = 45
+const zero = 48
 
-const fourDigits = (group: number): string => twoDigits[(group / 100) | 0]! + twoDigits[group % 100]
+/** Whole groups of four digits that are not on the wire. */
+const writeZeros = (out: Output, count: number): void => {
+  reserve(out, count)
+  out.bytes.fill(zero, out.at, out.at + count)
+  out.at += count
+}
 
 /** `numeric`: every digit the server holds, the trailing zeros of its scale included. */
-export const readNumeric: Read<string> = (bytes, offset) => {
+export const writeNumeric: Write = (out, bytes, offset) => {
   const count = uint16(bytes, offset, 2)
   const weight = int16(bytes, offset + 2, 2)
   const sign = uint16(bytes, offset + 4, 2)
   const scale = uint16(bytes, offset + 6, 2)
-  if (sign === 0xc000) return "NaN"
-  if (sign === 0xd000) return "Infinity"
-  if (sign === 0xf000) return "-Infinity"
-  const digits = offset + 8
-  let text = sign === 0x4000 ? "-" : ""
-  text += weight < 0 || count === 0 ? "0" : String(uint16(bytes, digits, 2))
-  for (let index = 1; index <= weight; index++) {
-    text += index < count ? fourDigits(uint16(bytes, digits + index * 2, 2)) : "0000"
+  if (sign === 0xc000) {
+    text(out, "NaN")
+    return
   }
-  if (scale === 0) return text
-  let fraction = ""
-  for (let index = weight + 1; fraction.length < scale; index++) {
-    fraction += index >= 0 && index < count ? fourDigits(uint16(bytes, digits + index * 2, 2)) : "0000"
+  if (sign === 0xd000) {
+    text(out, "Infinity")
+    return
   }
-  return `${text}.${fraction.length === scale ? fraction : fraction.slice(0, scale)}`
+  if (sign === 0xf000) {
+    text(out, "-Infinity")
+    return
+  }
+  reserve(out, count * 4)
+  const group = (index: number): void => {
+    out.at = putFour(out.bytes, out.at, uint16(bytes, offset + 8 + index * 2, 2))
+  }
+  if (sign === 0x4000) byte(out, minus)
+  if (weight < 0 || count === 0) byte(out, zero)
+  else digits(out, uint16(bytes, offset + 8, 2))
+  for (let index = 1; index <= weight && index < count; index++) group(index)
+  if (weight >= count) writeZeros(out, (weight - Math.max(count - 1, 0)) * 4)
+  if (scale === 0) return
+  byte(out, dot)
+  const end = out.at + scale
+  if (weight < -1) writeZeros(out, Math.min((-1 - weight) * 4, scale))
+  for (let index = Math.max(weight + 1, 0); index < count && out.at < end; index++) group(index)
+  if (out.at < end) writeZeros(out, end - out.at)
+  out.at = end
 }
 
 /** How the server writes `money`: a matter of its setting `lc_monetary`. */

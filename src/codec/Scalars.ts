@@ -10,13 +10,24 @@ import * as DateTime from "./DateTime.ts"
 import * as Geometry from "./Geometry.ts"
 import * as Network from "./Network.ts"
 import * as Numbers from "./Numbers.ts"
+import type { Write } from "./Output.ts"
+import { anyText, digits, printed, raw, text } from "./Output.ts"
 import type { Kind, Reader, Session } from "./Session.ts"
 import { askServer, refuse, zoneFor } from "./Session.ts"
 import * as System from "./System.ts"
 import * as TextSearch from "./TextSearch.ts"
 
+/** Prints what `read` gives. */
+const printing =
+  (read: Read<string>): Write =>
+  (out, bytes, offset, size) =>
+    anyText(out, read(bytes, offset, size))
+
 /** A type that is its text. */
-const texts = (read: Read<string>): Reader => ({ value: read, text: read })
+const texts = (read: Read<string>): Reader => ({ value: read, write: printing(read) })
+
+/** A type that is printed. */
+const prints = (write: Write): Reader => ({ value: printed(write), write })
 
 /** Only the server can print the value: it is asked when the values are settled. */
 export const printedByServer = (session: Session, oid: number): Reader =>
@@ -24,12 +35,16 @@ export const printedByServer = (session: Session, oid: number): Reader =>
 
 const boolean: Reader = {
   value: (bytes, offset) => bytes[offset] !== 0,
-  text: (bytes, offset) => (bytes[offset] !== 0 ? "t" : "f")
+  write: (out, bytes, offset) => text(out, bytes[offset] !== 0 ? "t" : "f")
 }
 
 const integer = (read: Read<number>): Reader => ({
   value: read,
-  text: (bytes, offset, size) => String(read(bytes, offset, size))
+  write: (out, bytes, offset, size) => {
+    const number = read(bytes, offset, size)
+    if (number < 0) text(out, "-")
+    digits(out, Math.abs(number))
+  }
 })
 
 const int8 = (session: Session): Read => {
@@ -53,37 +68,49 @@ const int8 = (session: Session): Read => {
 
 const timestamp = (session: Session, withZone: boolean): Reader => {
   const oid = Builtin.oidOf("timestamptz")
-  const text: Read<string> = (bytes, offset, size) => {
-    if (!withZone) return DateTime.timestampText(bytes, offset, undefined)
+  const write: Write = (out, bytes, offset, size) => {
+    if (!withZone) {
+      DateTime.writeTimestamp(out, bytes, offset, undefined)
+      return
+    }
     const zone = zoneFor(session)
-    return zone === undefined
-      ? askServer(session, oid, bytes, offset, size)
-      : DateTime.timestampText(bytes, offset, zone)
+    if (zone === undefined) anyText(out, askServer(session, oid, bytes, offset, size))
+    else DateTime.writeTimestamp(out, bytes, offset, zone)
   }
   return {
     value:
       session.options.timestamp === "string"
-        ? text
+        ? printed(write)
         : (bytes, offset, size) =>
             DateTime.readDate(bytes, offset, size) ??
             refuse(
               session,
               'holds a timestamp past the year 275760, where Date ends. Set timestamp: "string", or cast the value to text'
             ),
-    text
+    write
   }
 }
 
 const json = (start: number): Reader => ({
   value: (bytes, offset, size) => JSON.parse(Bytes.utf8(bytes, offset + start, size - start)),
-  text: (bytes, offset, size) => Bytes.utf8(bytes, offset + start, size - start)
+  write: (out, bytes, offset, size) => raw(out, bytes, offset + start, size - start)
 })
+
+const writeInt8: Write = (out, bytes, offset) => {
+  const value = Bytes.exactInt64(bytes, offset)
+  if (Number.isNaN(value)) {
+    text(out, String(Bytes.bigInt64(bytes, offset)))
+    return
+  }
+  if (value < 0) text(out, "-")
+  digits(out, Math.abs(value))
+}
 
 const scalars = (session: Session): Readonly<Record<string, Reader>> => ({
   bool: boolean,
-  bytea: { value: Bytes.copy, text: System.readHexadecimal },
+  bytea: { value: Bytes.copy, write: printing(System.readHexadecimal) },
   char: texts(System.readChar),
-  int8: { value: int8(session), text: Bytes.int64Text },
+  int8: { value: int8(session), write: writeInt8 },
   int2: integer(Bytes.int16),
   int4: integer(Bytes.int32),
   oid: integer(Bytes.uint32),
@@ -100,24 +127,26 @@ const scalars = (session: Session): Readonly<Record<string, Reader>> => ({
   line: texts(Geometry.readLine),
   circle: texts(Geometry.readCircle),
   cidr: texts(Network.readInet),
-  inet: { value: Network.readInet, text: Network.readInetOutput },
+  inet: { value: Network.readInet, write: printing(Network.readInetOutput) },
   macaddr: texts(Network.readMacaddr),
   macaddr8: texts(Network.readMacaddr),
-  float4: { value: Bytes.float32, text: Numbers.readFloat4Text },
-  float8: { value: Bytes.float64, text: Numbers.readFloat8Text },
+  float4: { value: Bytes.float32, write: Numbers.writeFloat4 },
+  float8: { value: Bytes.float64, write: Numbers.writeFloat8 },
   money: texts((bytes, offset) => Numbers.moneyText(bytes, offset, session.money)),
-  date: texts(DateTime.readDateText),
-  time: texts(DateTime.readTimeText),
-  timetz: texts(DateTime.readTimetzText),
-  interval: texts((bytes, offset) => DateTime.intervalText(bytes, offset, session.version >= 170000)),
+  date: prints(DateTime.writeDate),
+  time: prints(DateTime.writeTime),
+  timetz: prints(DateTime.writeTimetz),
+  interval: prints((out, bytes, offset) =>
+    DateTime.writeInterval(out, bytes, offset, session.version >= 170000)
+  ),
   timestamp: timestamp(session, false),
   timestamptz: timestamp(session, true),
   bit: texts(System.readBits),
   varbit: texts(System.readBits),
-  numeric: texts(Numbers.readNumeric),
+  numeric: prints(Numbers.writeNumeric),
   uuid: texts(System.readUuid),
-  txid_snapshot: texts(System.readSnapshot),
-  pg_snapshot: texts(System.readSnapshot),
+  txid_snapshot: prints(System.writeSnapshot),
+  pg_snapshot: prints(System.writeSnapshot),
   pg_lsn: texts((bytes, offset) => System.lsnText(bytes, offset, session.version >= 190000)),
   pg_ndistinct: texts(System.readNdistinct),
   pg_dependencies: texts(System.readDependencies),
@@ -129,7 +158,7 @@ const scalars = (session: Session): Readonly<Record<string, Reader>> => ({
   record: Containers.recordReader(session)
 })
 
-const text = texts(Bytes.utf8)
+const characterReader: Reader = { value: Bytes.utf8, write: raw }
 
 /** The types that are their characters on the wire. */
 const characters = new Set([
@@ -169,7 +198,7 @@ export const registerBuiltins = (session: Session): void => {
   const known = scalars(session)
   const array = Containers.arrayReader(session)
   for (const { name, oid, array: arrayOid } of Builtin.builtins) {
-    const reader = characters.has(name) ? text : known[name]
+    const reader = characters.has(name) ? characterReader : known[name]
     if (reader !== undefined) session.readers.set(oid, reader)
     describe(session, name, oid, name === "record" ? "record" : "base", 0, arrayOid)
     if (arrayOid === 0) continue
@@ -196,13 +225,13 @@ export const registerBuiltins = (session: Session): void => {
 
 /** Types of extensions, by the name of the function that sends them. */
 const extensions: Readonly<Record<string, Reader>> = {
-  citextsend: text,
-  hstore_send: { value: System.readHstore, text: undefined },
+  citextsend: characterReader,
+  hstore_send: { value: System.readHstore, write: undefined },
   ltree_send: texts(System.readVersionedText),
   lquery_send: texts(System.readVersionedText),
   ltxtq_send: texts(System.readVersionedText),
   cube_send: texts(Geometry.readCube),
-  vector_send: { value: System.readVector, text: undefined },
+  vector_send: { value: System.readVector, write: undefined },
   geometry_send: texts(System.readGeometry),
   geography_send: texts(System.readGeometry)
 }
@@ -212,4 +241,4 @@ export const baseReader = (session: Session, oid: number, send: string): Reader 
   extensions[send] ?? printedByServer(session, oid)
 
 /** Enums are their labels. */
-export const enumReader = text
+export const enumReader = characterReader

@@ -8,6 +8,7 @@ import type { Read } from "./Bytes.ts"
 import { hex } from "./Bytes.ts"
 import type { MoneyFormat } from "./Numbers.ts"
 import { defaultMoney } from "./Numbers.ts"
+import type { Write } from "./Output.ts"
 import type { Zone } from "./TimeZone.ts"
 import { utc, zoneOf } from "./TimeZone.ts"
 
@@ -20,8 +21,8 @@ export interface CodecOptions {
 export interface Reader {
   /** The value that a program gets. */
   readonly value: Read
-  /** The text of the type's output function, for use inside a range; `undefined` where only the server prints it. */
-  readonly text: Read<string> | undefined
+  /** Prints what the type's output function does, for use inside a range; `undefined` where only the server can. */
+  readonly write: Write | undefined
 }
 
 export type Kind =
@@ -146,4 +147,4 @@ export const askServer = (
 
 /** A reader of this type: what is known, or one that notes that it is not. */
 export const readerOf = (session: Session, oid: number): Reader =>
-  session.readers.get(oid) ?? { value: () => missType(session, oid), text: undefined }
+  session.readers.get(oid) ?? { value: () => missType(session, oid), write: undefined }

@@ -3,7 +3,9 @@
  * positions in the log, statistics.
  */
 import type { Read } from "./Bytes.ts"
-import { bigInt64, bigUint64, hex, int32, int64Text, uint16, uint32, utf8 } from "./Bytes.ts"
+import { bigUint64, hex, int32, int64Text, uint16, uint32, utf8 } from "./Bytes.ts"
+import type { Write } from "./Output.ts"
+import { reserve, text } from "./Output.ts"
 
 /** `"char"` is one byte: nothing for zero, an escape such as `\377` past ASCII. */
 export const readChar: Read<string> = (bytes, offset) => {
@@ -49,11 +51,17 @@ const trimmed = (digits: string): string => {
 }
 
 /** `pg_snapshot`: `xmin:xmax:` and the transactions under way. */
-export const readSnapshot: Read<string> = (bytes, offset) => {
+export const writeSnapshot: Write = (out, bytes, offset) => {
   const count = int32(bytes, offset)
-  const ids: Array<string> = []
-  for (let index = 0; index < count; index++) ids.push(String(bigInt64(bytes, offset + 20 + index * 8)))
-  return `${int64Text(bytes, offset + 4, 8)}:${int64Text(bytes, offset + 12, 8)}:${ids.join(",")}`
+  reserve(out, count * 21)
+  text(out, int64Text(bytes, offset + 4, 8))
+  text(out, ":")
+  text(out, int64Text(bytes, offset + 12, 8))
+  text(out, ":")
+  for (let index = 0; index < count; index++) {
+    if (index > 0) text(out, ",")
+    text(out, int64Text(bytes, offset + 20 + index * 8, 8))
+  }
 }
 
 export const readHexadecimal: Read<string> = (bytes, offset, size) => `\\x${hex(bytes, offset, size)}`
@@ -123,7 +131,7 @@ export const readGeometry: Read<string> = (bytes, offset, size) => hex(bytes, of
 export const readHstore: Read<Readonly<Record<string, string | null>>> = (bytes, offset) => {
   const object: Record<string, string | null> = {}
   let at = offset + 4
-  const text = (): string | null => {
+  const next = (): string | null => {
     const size = int32(bytes, at)
     at += 4
     if (size < 0) return null
@@ -131,8 +139,8 @@ export const readHstore: Read<Readonly<Record<string, string | null>>> = (bytes,
     return utf8(bytes, at - size, size)
   }
   for (let count = int32(bytes, offset); count > 0; count--) {
-    const key = text() ?? ""
-    put(object, key, text())
+    const key = next() ?? ""
+    put(object, key, next())
   }
   return object
 }

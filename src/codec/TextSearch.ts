@@ -2,78 +2,118 @@
  * `tsvector` and `tsquery` as the server prints them.
  */
 import type { Read } from "./Bytes.ts"
-import { cStringSize, int32, uint16, utf8 } from "./Bytes.ts"
+import { cStringSize, int32, uint16 } from "./Bytes.ts"
+import type { Output } from "./Output.ts"
+import { byte, digits, printed, reserve, text } from "./Output.ts"
 
-const quoted = (lexeme: string): string =>
-  lexeme.includes("'") || lexeme.includes("\\")
-    ? `'${lexeme.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
-    : `'${lexeme}'`
+const space = 32
+const quote = 39
+const comma = 44
+const colon = 58
+const backslash = 92
 
-const weights = ["", "C", "B", "A"]
+/** More than twice as long as a lexeme can be. */
+const lexemeRoom = 4096
 
-export const readTsvector: Read<string> = (bytes, offset) => {
+/** Prints the lexeme at `offset` in quotes, doubling quotes and backslashes, and gives where it ends. */
+const writeLexeme = (out: Output, bytes: Uint8Array, offset: number): number => {
+  reserve(out, lexemeRoom)
+  const target = out.bytes
+  let { at } = out
+  let all = 0
+  target[at++] = quote
+  let index = offset
+  for (let code = bytes[index]!; code > 0; code = bytes[++index]!) {
+    target[at++] = code
+    if (code === quote || code === backslash) target[at++] = code
+    all |= code
+  }
+  target[at++] = quote
+  out.at = at
+  if (all > 127) out.isAscii = false
+  return index
+}
+
+/** Characters of the weights; the weakest, D, is not shown. */
+const weights = [0, 67, 66, 65]
+
+export const readTsvector: Read<string> = printed((out, bytes, offset) => {
   const count = int32(bytes, offset)
-  let vector = ""
   let at = offset + 4
   for (let index = 0; index < count; index++) {
-    const size = cStringSize(bytes, at)
-    let text = quoted(utf8(bytes, at, size))
-    at += size + 1
+    if (index > 0) byte(out, space)
+    at = writeLexeme(out, bytes, at) + 1
     const positions = uint16(bytes, at, 2)
+    reserve(out, positions * 7)
     at += 2
     for (let position = 0; position < positions; position++) {
       const entry = uint16(bytes, at, 2)
       at += 2
-      text += `${position === 0 ? ":" : ","}${entry & 0x3fff}${weights[entry >> 14]}`
+      byte(out, position === 0 ? colon : comma)
+      digits(out, entry & 0x3fff)
+      if (entry >> 14 > 0) byte(out, weights[entry >> 14]!)
     }
-    vector += index === 0 ? text : ` ${text}`
   }
-  return vector
-}
+})
 
 /** How strongly an operator binds: not, and, or, phrase. */
 const priorities = [0, 4, 2, 1, 3]
 
-/** Where reading has come to. */
-interface Cursor {
-  readonly bytes: Uint8Array
-  at: number
+/** Where the expression at `offset` ends. */
+const endOf = (bytes: Uint8Array, offset: number): number => {
+  let at = offset
+  for (let left = 1; left > 0; left--) {
+    if (bytes[at] === 1) {
+      at += 3
+      at += cStringSize(bytes, at) + 1
+      continue
+    }
+    const operator = bytes[at + 1]!
+    left += operator === 1 ? 1 : 2
+    at += operator === 4 ? 4 : 2
+  }
+  return at
 }
 
-const operand = (cursor: Cursor): string => {
-  const { at, bytes } = cursor
-  const weight = bytes[at]!
-  const prefix = bytes[at + 1]!
-  const size = cStringSize(bytes, at + 2)
-  cursor.at = at + size + 3
-  let text = quoted(utf8(bytes, at + 2, size))
-  if (weight === 0 && prefix === 0) return text
-  text += prefix === 0 ? ":" : ":*"
-  for (let bit = 3; bit >= 0; bit--) if ((weight & (1 << bit)) !== 0) text += "DCBA"[bit]
-  return text
+const writeOperand = (out: Output, bytes: Uint8Array, offset: number): void => {
+  const weight = bytes[offset]!
+  const prefix = bytes[offset + 1]!
+  writeLexeme(out, bytes, offset + 2)
+  if (weight === 0 && prefix === 0) return
+  text(out, prefix === 0 ? ":" : ":*")
+  for (let bit = 3; bit >= 0; bit--) if ((weight & (1 << bit)) !== 0) text(out, "DCBA"[bit]!)
 }
 
 /** An expression inside one that binds as strongly as `parent`. Operators come first, their right operand before the left. */
-const expression = (cursor: Cursor, parent: number, isRightOfPhrase: boolean): string => {
-  const { bytes } = cursor
-  if (bytes[cursor.at++] === 1) return operand(cursor)
-  const operator = bytes[cursor.at++]!
+const writeExpression = (
+  out: Output,
+  bytes: Uint8Array,
+  offset: number,
+  parent: number,
+  isRightOfPhrase: boolean
+): void => {
+  if (bytes[offset] === 1) {
+    writeOperand(out, bytes, offset + 1)
+    return
+  }
+  reserve(out, 0)
+  const operator = bytes[offset + 1]!
   const priority = priorities[operator]!
+  const isInside = priority < parent || (operator === 4 && isRightOfPhrase)
+  if (isInside) text(out, "( ")
   if (operator === 1) {
-    const inner = expression(cursor, priority, false)
-    return priority < parent ? `( !${inner} )` : `!${inner}`
+    text(out, "!")
+    writeExpression(out, bytes, offset + 2, priority, false)
+  } else {
+    const right = offset + (operator === 4 ? 4 : 2)
+    writeExpression(out, bytes, endOf(bytes, right), priority, false)
+    const distance = operator === 4 ? uint16(bytes, offset + 2, 2) : 0
+    text(out, operator === 2 ? " & " : operator === 3 ? " | " : distance === 1 ? " <-> " : ` <${distance}> `)
+    writeExpression(out, bytes, right, priority, operator === 4)
   }
-  let sign = operator === 2 ? "&" : "|"
-  if (operator === 4) {
-    const distance = uint16(bytes, cursor.at, 2)
-    cursor.at += 2
-    sign = distance === 1 ? "<->" : `<${distance}>`
-  }
-  const right = expression(cursor, priority, operator === 4)
-  const left = expression(cursor, priority, false)
-  const needsParentheses = priority < parent || (operator === 4 && isRightOfPhrase)
-  return needsParentheses ? `( ${left} ${sign} ${right} )` : `${left} ${sign} ${right}`
+  if (isInside) text(out, " )")
 }
 
-export const readTsquery: Read<string> = (bytes, offset) =>
-  int32(bytes, offset) === 0 ? "" : expression({ bytes, at: offset + 4 }, -1, false)
+export const readTsquery: Read<string> = printed((out, bytes, offset) => {
+  if (int32(bytes, offset) > 0) writeExpression(out, bytes, offset + 4, -1, false)
+})
