@@ -202,6 +202,46 @@ describe("insertMany", () => {
       })
   )
 
+  withDatabase(
+    "stores one row for a row, whatever its values are, or says which row and column do not fit",
+    [
+      "create type place as (street text, no int)",
+      "create table odd (t text, i int, v varchar, p point, r int4range, c place, b bool, u uuid, d date, f float4, by bytea)"
+    ],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const table = pgdb.table("odd")
+        const lists: ReadonlyArray<unknown> = [
+          [1, 2],
+          [[1, 2]],
+          [],
+          [[]],
+          ["a"],
+          [null],
+          new Uint8Array([1, 2])
+        ]
+        for (const list of lists) {
+          for (const column of ["t", "i", "v", "p", "r", "c", "b", "u", "d", "f", "by"]) {
+            const rows = [{ [column]: list }, { [column]: list }]
+            const said = yield* Effect.match(table.insertMany(rows), {
+              onFailure: ({ message }) => message,
+              onSuccess: String
+            })
+            const kept = yield* table.count()
+            assert.strictEqual(kept, said === "2" ? 2 : 0, `${JSON.stringify(list)} in ${column}: ${said}`)
+            if (said !== "2" && Array.isArray(list)) assert.match(said, /row 1, column|2\d[A-Z0-9]{3} /)
+            yield* table.delete({})
+          }
+        }
+        for (const tooFar of [1e300, -1e300, 1e-300]) {
+          const error = yield* Effect.flip(table.insertMany([{ f: 1.5 }, { f: tooFar }]))
+          assert.include(error.message, "22003")
+        }
+        const far = [Number.POSITIVE_INFINITY, Number.NaN, 0, -0, 3.4e38, 1e-40].map((f) => ({ f }))
+        assert.strictEqual(yield* table.insertMany(far), 6)
+      })
+  )
+
   withDatabase("takes a row of many columns and rows of long texts", [], ({ pgdb, witness }) =>
     Effect.gen(function* () {
       const names = Array.from({ length: 1000 }, (_, index) => `c${index}`)

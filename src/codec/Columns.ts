@@ -60,8 +60,14 @@ const float8: Write = (sink, value) => {
   return true
 }
 
+/** Whether a finite number is none in single precision, or another than 0 is 0 there: the server refuses it. */
+const isBeyondFloat4 = (value: number): boolean => {
+  const single = Math.fround(value)
+  return (Number.isFinite(value) && !Number.isFinite(single)) || (single === 0 && value !== 0)
+}
+
 const float4: Write = (sink, value) => {
-  if (typeof value !== "number") return false
+  if (typeof value !== "number" || isBeyondFloat4(value)) return false
   sink.bytes.writeInt32BE(4, sink.at)
   sink.bytes.writeFloatBE(value, sink.at + 4)
   sink.at += 8

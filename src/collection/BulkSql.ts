@@ -37,8 +37,18 @@ const check = (draft: Draft.Draft, { column, values, rows }: ColumnParam): void 
   if (index >= 0) draft.problem ??= valueRefusal(values[index], column, `${draft.place}, row ${rows[index]}`)
 }
 
-const unnested = (placeholder: string, { form, type }: Column): string =>
-  form === "text" ? `unnest(${placeholder}::pg_catalog.text[])::${type}` : `unnest(${placeholder}::${type}[])`
+const bytea = 17
+
+/** Whether a value is a list, which an array of a type that is none would take for another dimension. */
+const isList = (value: unknown, oid: number): boolean =>
+  Array.isArray(value) || (value instanceof Uint8Array && oid !== bytea)
+
+/** Whether the values travel as texts, cast one by one. */
+const asTexts = ({ form, oid }: Column, values: ReadonlyArray<unknown>): boolean =>
+  form === "text" || (form === "typed" && values.some((value) => isList(value, oid)))
+
+const unnested = (placeholder: string, type: string, asTexts: boolean): string =>
+  asTexts ? `unnest(${placeholder}::pg_catalog.text[])::${type}` : `unnest(${placeholder}::${type}[])`
 
 const into = (draft: Draft.Draft, group: Group, params: Array<ColumnParam>): string => {
   if (group.columns.size === 0) {
@@ -53,13 +63,13 @@ const into = (draft: Draft.Draft, group: Group, params: Array<ColumnParam>): str
     const param = {
       column: name,
       type: column.oid,
-      asTexts: column.form === "text",
+      asTexts: asTexts(column, values),
       values,
       rows: group.numbers
     }
     check(draft, param)
     names.push(Draft.column(draft, name))
-    selected.push(unnested(`$${params.push(param)}`, column))
+    selected.push(unnested(`$${params.push(param)}`, column.type, param.asTexts))
   }
   return `insert into ${draft.table} (${names.join(", ")}) select ${selected.join(", ")}`
 }
