@@ -43,8 +43,6 @@ export interface Codec {
     rows: ReadonlyArray<PgConnection.Row>,
     query: Query
   ) => Effect.Effect<ReadonlyArray<PgConnection.Row>, SqlError>
-  /** The server reported another `TimeZone` (ParameterStatus). UTC until `learn` or this says otherwise. */
-  readonly setTimeZone: (name: string) => void
   /**
    * Parameters as the driver takes them, where that needs no knowledge of the types that the statement expects;
    * `undefined` where it does, and for parameters that will be refused.
@@ -156,9 +154,6 @@ export const make = (options: CodecOptions): Codec => {
     meet,
     flagged: () => session.troubles,
     settle: (rows, query) => Settle.settle(session, rows, query),
-    setTimeZone: (name) => {
-      session.timeZone = name
-    },
     bind: Parameters.bind,
     bindTyped: (params, types) => Parameters.bindTyped(session, params, types),
     parameterTypes: expected.parameterTypes,

@@ -69,7 +69,10 @@ export interface Needs {
 export interface Session {
   readonly options: CodecOptions
   money: MoneyFormat
-  /** The session's time zone by name, and the zone of that name once a text needed it: looking one up is slow. */
+  /**
+   * The time zone of a session with default settings, by name, and the zone once a text needed it: looking one up is slow.
+   * What a session sets for itself plays no part, as with every other setting that changes how values are printed.
+   */
   timeZone: string
   zone: { readonly name: string; readonly at: Zone | undefined }
   version: number

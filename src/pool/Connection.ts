@@ -108,8 +108,7 @@ const untilHungUp = <A, E>(
   )
 
 /**
- * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason; `onTimeZone` when the
- * server reports the session's time zone.
+ * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason.
  */
 export const open = (
   settings: Checked,
@@ -140,9 +139,6 @@ export const open = (
           key.secret = secret
         },
         onTypes: codec.meet,
-        onParameter: (name, value) => {
-          if (name === "TimeZone") codec.setTimeZone(value)
-        },
         onFarewell: (said) => {
           farewell = said
         },

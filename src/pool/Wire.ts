@@ -11,8 +11,6 @@ export interface Observer {
   readonly onKey: (pid: number, secret: number) => void
   /** `RowDescription`: the type OID of each column. */
   readonly onTypes: (oids: ReadonlyArray<number>) => void
-  /** `ParameterStatus`: a setting that the server reports, for instance `TimeZone`. */
-  readonly onParameter: (name: string, value: string) => void
   /** A fatal `ErrorResponse`, after which the server ends the session. */
   readonly onFarewell: (farewell: Farewell) => void
   /** `ReadyForQuery`: `I` idle, `T` in a transaction, `E` in a failed one. */
@@ -21,12 +19,11 @@ export interface Observer {
 
 const key = 0x4b
 const description = 0x54
-const parameter = 0x53
 const ready = 0x5a
 const error = 0x45
 
 const wanted = (type: number): boolean =>
-  type === ready || type === description || type === parameter || type === key || type === error
+  type === ready || type === description || type === key || type === error
 
 /** What the server says last. The driver drops it when no statement runs. */
 export interface Farewell {
@@ -77,12 +74,9 @@ const report = (observer: Observer, type: number, bytes: Uint8Array, start: numb
   if (type === ready) observer.onReady(bytes[start]!)
   else if (type === description) observer.onTypes(typesOf(bytes, start))
   else if (type === key) observer.onKey(readInt32(bytes, start), readInt32(bytes, start + 4))
-  else if (type === error) {
+  else {
     const fields = farewellOf(bytes.subarray(start, end))
     if (fields !== undefined) observer.onFarewell(fields)
-  } else {
-    const [name = "", value = ""] = new TextDecoder().decode(bytes.subarray(start, end)).split("\0")
-    observer.onParameter(name, value)
   }
 }
 

@@ -51,9 +51,6 @@ export const typed: (
   const observe = Wire.watch({
     onKey: () => undefined,
     onTypes: codec.meet,
-    onParameter: (name, value) => {
-      if (name === "TimeZone") codec.setTimeZone(value)
-    },
     onFarewell: () => undefined,
     onReady: (next) => {
       status = next
