@@ -2,6 +2,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { PG } from "effect-global-pool"
@@ -63,6 +64,40 @@ describe("insertStream", () => {
         yield* Fiber.interrupt(fiber)
         yield* until("no transaction is open", (sessions) => sessions.every(({ state }) => state === "idle"))
         assert.strictEqual(yield* t.count(), 0)
+      })
+  )
+
+  withDatabase(
+    "stores nothing when it is interrupted while the server works, or the connection is lost",
+    table,
+    ({ connect, pgdb, settings, until, witness }) =>
+      Effect.gen(function* () {
+        const t = pgdb.table("t")
+        const rows = Stream.map(Stream.range(1, 15_000), (id) => ({ id }))
+        const locker = yield* connect(settings)
+        for (const how of ["interrupt", "terminate", "statement"] as const) {
+          yield* locker.query("begin")
+          yield* locker.query("lock table t")
+          const fiber = yield* Effect.forkChild(t.insertStream(rows))
+          yield* until("the insert waits for the lock", (sessions) =>
+            sessions.some(({ waitEvent }) => waitEvent === "relation")
+          )
+          if (how === "interrupt") yield* Fiber.interrupt(fiber)
+          else {
+            const end = how === "terminate" ? "pg_terminate_backend" : "pg_cancel_backend"
+            yield* witness.query(
+              `select ${end}(pid) from pg_stat_activity where datname = current_database() and wait_event = 'relation'`
+            )
+            const exit = yield* Fiber.await(fiber)
+            assert.isTrue(Exit.isFailure(exit))
+          }
+          yield* locker.query("commit")
+          yield* until("no transaction is open", (sessions) =>
+            sessions.every(({ state }) => state === "idle")
+          )
+          assert.deepStrictEqual(yield* witness.query("select * from t"), [])
+        }
+        assert.strictEqual(yield* t.insertStream(rows), 15_000)
       })
   )
 
