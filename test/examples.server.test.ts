@@ -3,7 +3,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { database, type TestDatabase } from "./support/database.ts"
-import { Temporary, traces } from "./support/folder.ts"
+import { isAlive, onlyServer, Temporary, traces } from "./support/folder.ts"
 import { type Answer, ask, json } from "./support/http.ts"
 import { loader, program } from "./support/process.ts"
 import { proxy } from "./support/proxy.ts"
@@ -213,10 +213,11 @@ layer(Temporary.layer)("examples/server.ts without DATABASE_URL", (it) => {
         // As `npm run server` runs it.
         const { orders, running } = yield* start(undefined, ["--import", loader])
         assert.strictEqual((yield* ask(orders, { body: tea })).status, 201)
-        assert.lengthOf(yield* traces, 1)
+        const { pid } = yield* onlyServer
         yield* group ? running.signalGroup(signal) : running.signal(signal)
         assert.strictEqual((yield* running.exitWithin("2 seconds")).signal, null)
         assert.deepStrictEqual(yield* traces, [])
+        assert.isFalse(isAlive(pid))
       })
     )
   }

@@ -2,7 +2,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { database } from "./support/database.ts"
-import { Temporary, traces } from "./support/folder.ts"
+import { isAlive, onlyServer, Temporary, traces } from "./support/folder.ts"
 import { program } from "./support/process.ts"
 
 const script = `transaction: DROP, CREATE, INSERT
@@ -79,4 +79,20 @@ layer(Temporary.layer)("without DATABASE_URL", (it) => {
       assert.deepStrictEqual(yield* traces, [])
     })
   )
+
+  for (const [name, signal, group] of [
+    ["Ctrl-C", "SIGINT", true],
+    ["SIGTERM", "SIGTERM", false]
+  ] as const) {
+    it.effect(`the demo ends by ${name} within two seconds, and leaves no trace of its server`, () =>
+      Effect.gen(function* () {
+        const running = yield* program("examples/script.ts", { env: { DATABASE_URL: undefined } })
+        const { pid } = yield* onlyServer
+        yield* group ? running.signalGroup(signal) : running.signal(signal)
+        assert.strictEqual((yield* running.exitWithin("2 seconds")).signal, null)
+        assert.deepStrictEqual(yield* traces, [])
+        assert.isFalse(isAlive(pid))
+      })
+    )
+  }
 })

@@ -70,6 +70,22 @@ export const serverPid = (dataDir: string): Effect.Effect<number> =>
     Number.parseInt(await Fs.readFile(Path.join(dataDir, "postmaster.pid"), "utf8"), 10)
   )
 
+/** Waits for the one embedded server of this test file to have a process, and gives it. */
+export const onlyServer: Effect.Effect<
+  { readonly pid: number; readonly dataDir: string },
+  NeverHeld,
+  Temporary
+> = Effect.gen(function* () {
+  const { path } = yield* Temporary
+  const look = Effect.gen(function* () {
+    const [name = "none"] = yield* traces
+    const dataDir = Path.join(path, name, "data")
+    const isThere = existsSync(Path.join(dataDir, "postmaster.pid"))
+    return { dataDir, pid: isThere ? yield* serverPid(dataDir) : Number.NaN }
+  })
+  return yield* eventually("the server has a process", look, ({ pid }) => pid > 0)
+})
+
 /** Waits until a server and its directory are gone. */
 export const gone = (server: {
   readonly pid: number
