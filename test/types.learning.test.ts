@@ -141,6 +141,17 @@ it.effect("a type of an extension whose bytes only the server knows", () =>
   })
 )
 
+it.effect("a range of composites, of whose array type no statement has heard", () =>
+  Effect.gen(function* () {
+    const { run } = yield* open()
+    yield* run("create type pair as (a int, b text[])")
+    yield* run("create type pairs as range (subtype = pair)")
+    expect(
+      yield* run("select pairs(row(1, '{\"x y\"}')::pair, null) as p, array[pairs(null, null)] as ps")
+    ).toEqual([{ p: '["(1,""{""""x y""""}"")",)', ps: ["(,)"] }])
+  })
+)
+
 it.effect("a type of an extension that cannot be sent is the server's error, and the connection stays", () =>
   Effect.gen(function* () {
     const { run } = yield* open()

@@ -153,7 +153,7 @@ export const make = (options: CodecOptions): Codec => {
     },
     meet,
     flagged: () => session.troubles,
-    settle: (rows, query) => Settle.settle(session, rows, query),
+    settle: (rows, query) => Settle.settle(session, rows, query, meet),
     bind: Parameters.bind,
     bindTyped: (params, types) => Parameters.bindTyped(session, params, types),
     parameterTypes: expected.parameterTypes,

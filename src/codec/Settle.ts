@@ -99,14 +99,19 @@ const maxRounds = 32
 
 const printQuery = "select x::text as value from unnest($1) with ordinality as _ (x, n) order by n"
 
+/** Makes a type known to the driver, which else refuses to send a value of it. */
+type Meet = (oids: ReadonlyArray<number>) => void
+
 const askPrints = Effect.fnUntraced(function* (
   session: Session,
   query: Query,
+  meet: Meet,
   needs: Needs,
   answers: Map<string, string>
 ) {
   for (const [oid, values] of needs.prints) {
     const array = session.types.get(oid)?.array ?? 0
+    meet([array])
     const result = yield* query(printQuery, [rawParameter(array, oid, [...values.values()])])
     let index = 0
     for (const digits of values.keys()) {
@@ -124,7 +129,8 @@ const unprintable = "is in a binary form that this version does not know. Cast t
 export const settle = Effect.fnUntraced(function* (
   session: Session,
   rows: ReadonlyArray<PgConnection.Row>,
-  query: Query
+  query: Query,
+  meet: Meet
 ) {
   let opens = opensOf(rows)
   const answers = new Map<string, string>()
@@ -144,7 +150,7 @@ export const settle = Effect.fnUntraced(function* (
     if (next.needs.types.size > 0) yield* Catalogue.learn(session, query, [...next.needs.types], false)
     if (next.needs.prints.size > 0) {
       const first = opens[0]!
-      yield* askPrints(session, query, next.needs, answers).pipe(
+      yield* askPrints(session, query, meet, next.needs, answers).pipe(
         Effect.mapError((error) => (isOfConnection(error) ? error : failure(session, first, unprintable)))
       )
     }
