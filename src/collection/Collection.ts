@@ -2,6 +2,7 @@
  * A table without SQL, for people who come from pymongo: filters and changes are objects, values are always bound, names
  * always quoted.
  */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -21,6 +22,9 @@ import * as Upsert from "./Upsert.ts"
 import * as Write from "./Write.ts"
 
 export type { Collection } from "./Operations.ts"
+
+/** A piece of a stream has a row at least. */
+const asPiece = <A>(rows: ReadonlyArray<A>): NonEmptyReadonlyArray<A> => rows as NonEmptyReadonlyArray<A>
 
 /** The operations on a table. */
 export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | OperationError, R> => {
@@ -67,14 +71,13 @@ export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | Operat
         const condition = yield* conditionOf(filter, at)
         const statement = yield* Statement.compile(target, at, (site) => Find.find(site, condition, options))
         let before = 0
-        return target.stream(statement.text, statement.params, { onProgress }).pipe(
-          Stream.chunks,
-          Stream.mapEffect((rows) => {
+        return Stream.mapArrayEffect(
+          target.stream(statement.text, statement.params, { onProgress }),
+          (rows) => {
             const decoded = translation.rows({ place: at, before }, rows, options.columns)
             before += rows.length
-            return decoded
-          }),
-          Stream.flattenIterable
+            return Effect.map(decoded, asPiece)
+          }
         )
       })
     )

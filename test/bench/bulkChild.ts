@@ -7,14 +7,14 @@ import * as v8 from "node:v8"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import { PG } from "../../src/index.ts"
-import { bulkRow, bulkRows, type Sizes, type Target, text } from "./data.ts"
+import { bulkRow, bulkRows, type Sizes, type Target } from "./data.ts"
 import type { Open } from "./peers/Peer.ts"
 
 export type BulkAssignment = {
   readonly target: Target
   readonly sizes: Sizes
 } & (
-  | { readonly work: "rows" | "stream" | "insertStream" }
+  | { readonly work: "rows" | "stream" | "findStream" | "insertStream" }
   /** A peer's `insertMany`. */
   | { readonly work: "peer"; readonly module: string; readonly variant: string }
 )
@@ -96,16 +96,20 @@ const watchPeer = async (module: string, variant: string): Promise<BulkFound> =>
   return found
 }
 
-const watchStream = async (work: "stream" | "insertStream"): Promise<BulkFound> => {
+const watchStream = async (work: "stream" | "findStream" | "insertStream"): Promise<BulkFound> => {
   const pgdb = PG.make(target)
   const runtime = ManagedRuntime.make(PG.layer)
   const count = sizes.events
-  const bodies = {
-    stream: Stream.runFold(
-      pgdb.table("events").stream(text.streamMade, [count]),
+  const made = pgdb.table("made")
+  const counted = <E, R>(rows: Stream.Stream<unknown, E, R>) =>
+    Stream.runFold(
+      rows,
       () => 0,
-      (rows) => rows + 1
-    ),
+      (number) => number + 1
+    )
+  const bodies = {
+    stream: counted(made.stream("select id, kind, at, value from made")),
+    findStream: counted(made.findStream()),
     insertStream: pgdb
       .table("bulk")
       .insertStream(Stream.map(Stream.range(0, count - 1), (index) => ({ ...bulkRow(index) })))

@@ -57,9 +57,6 @@ export const text = {
   unnest:
     "insert into bulk select * from unnest($1::int4[], $2::text[], $3::bool[], $4::float8[], $5::timestamptz[])",
   stream: "select id, kind, at, value from events",
-  /** As many rows like those of `events` as `$1` says, which are nowhere stored. */
-  streamMade:
-    "select i as id, 'kind ' || i % 10 as kind, timestamptz '2024-01-01 00:00:00+00' + i * interval '1 second' as at, i / 3.0::float8 as value from (select generate_series(1, $1::int4) as i) s",
   slow: "select pg_sleep(0.05)"
 } as const
 
@@ -144,6 +141,13 @@ export const load = async (client: Client, sizes: Sizes): Promise<void> => {
   ]) {
     await client.query(statement)
   }
+}
+
+/** Makes the view `made`: so many rows like those of `events`, which are nowhere stored. */
+export const makeView = async (client: Client, count: number): Promise<void> => {
+  await client.query(
+    `create or replace view made as select i as id, 'kind ' || i % 10 as kind, timestamptz '2024-01-01 00:00:00+00' + i * interval '1 second' as at, i / 3.0::float8 as value from (select generate_series(1, ${count}) as i) s`
+  )
 }
 
 /** Empties what the loads wrote, so that each round starts from the same tables. */

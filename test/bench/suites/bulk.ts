@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process"
 import * as path from "node:path"
 import type { BulkAssignment, BulkFound } from "../bulkChild.ts"
-import { clean } from "../data.ts"
+import { clean, makeView } from "../data.ts"
 import { pinned } from "../machine.ts"
 import { median, shown } from "../numbers.ts"
 import { peers } from "../peers/list.ts"
@@ -29,7 +29,8 @@ const streams = async (context: Context): Promise<Section> => {
   const count = context.quick ? 1_000_000 : 10_000_000
   const sizes = { ...context.sizes, events: count }
   const rows: Array<ReadonlyArray<string>> = []
-  for (const work of ["stream", "insertStream"] as const) {
+  await makeView(context.admin, count)
+  for (const work of ["stream", "findStream", "insertStream"] as const) {
     const found = run<BulkFound>(context, { target: context.target, sizes, work })
     await clean(context.admin)
     rows.push(
