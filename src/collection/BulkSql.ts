@@ -32,20 +32,32 @@ const unknownColumn = (name: string): Column => ({
   hasDefault: true
 })
 
-const check = (draft: Draft.Draft, { column, values, rows }: ColumnParam): void => {
-  const index = values.findIndex((value) => valueRefusal(value, column, "") !== undefined)
-  if (index >= 0) draft.problem ??= valueRefusal(values[index], column, `${draft.place}, row ${rows[index]}`)
-}
-
 const bytea = 17
 
 /** Whether a value is a list, which an array of a type that is none would take for another dimension. */
 const isList = (value: unknown, oid: number): boolean =>
   Array.isArray(value) || (value instanceof Uint8Array && oid !== bytea)
 
-/** Whether the values travel as texts, cast one by one. */
-const asTexts = ({ form, oid }: Column, values: ReadonlyArray<unknown>): boolean =>
-  form === "text" || (form === "typed" && values.some((value) => isList(value, oid)))
+/** Checks the values, and says whether one of them is a list. */
+const check = (
+  draft: Draft.Draft,
+  { name, oid }: Column,
+  values: ReadonlyArray<unknown>,
+  rows: ReadonlyArray<number>
+): boolean => {
+  let hasList = false
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]
+    const kind = typeof value
+    if (kind === "string" || kind === "number" || kind === "boolean") continue
+    if (valueRefusal(value, name, "") !== undefined) {
+      draft.problem ??= valueRefusal(value, name, `${draft.place}, row ${rows[index]}`)
+      return hasList
+    }
+    hasList ||= isList(value, oid)
+  }
+  return hasList
+}
 
 const unnested = (placeholder: string, type: string, asTexts: boolean): string =>
   asTexts ? `unnest(${placeholder}::pg_catalog.text[])::${type}` : `unnest(${placeholder}::${type}[])`
@@ -60,14 +72,14 @@ const into = (draft: Draft.Draft, group: Group, params: Array<ColumnParam>): str
   for (const name of group.columns) {
     const column = draft.columns.get(name) ?? unknownColumn(name)
     const values = valuesOf(group, name)
+    const hasList = check(draft, column, values, group.numbers)
     const param = {
       column: name,
       type: column.oid,
-      asTexts: asTexts(column, values),
+      asTexts: column.form === "text" || (column.form === "typed" && hasList),
       values,
       rows: group.numbers
     }
-    check(draft, param)
     names.push(Draft.column(draft, name))
     selected.push(unnested(`$${params.push(param)}`, column.type, param.asTexts))
   }
