@@ -83,6 +83,15 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
 ]
 
 describe("settings", () => {
+  it.effect("are each broken once at least", () =>
+    Effect.gen(function* () {
+      const { message } = yield* invalidOf(untyped({ max: 10 }))
+      const [, all = ""] = /The settings are (.*)\.$/.exec(message) ?? []
+      const broken = settings.map(([setting]) => setting).filter((setting) => setting !== "max")
+      assert.deepStrictEqual(new Set(broken), new Set(all.split(", ")))
+    }).pipe(Effect.provide(PoolRegistry.layer()))
+  )
+
   for (const [setting, given, rule] of settings) {
     it.effect(`${setting}: ${typeof given === "string" ? given : JSON.stringify(given)?.slice(0, 60)}`, () =>
       Effect.gen(function* () {
