@@ -9,6 +9,7 @@ import type { Batch } from "./codec/Codec.ts"
 import { type PoolError, refused } from "./PoolError.ts"
 import type { Result } from "./pool/Connection.ts"
 import * as Exchange from "./pool/Exchange.ts"
+import * as Fate from "./pool/Fate.ts"
 import * as Held from "./pool/Held.ts"
 import type * as Lines from "./pool/Lines.ts"
 import * as Pipeline from "./pool/Pipeline.ts"
@@ -66,6 +67,28 @@ export interface Encoded {
   readonly position?: Position
 }
 
+const repeatable = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"]
+
+/**
+ * A statement keeps the types that it was prepared with, also when a column has another one meanwhile. Outside a transaction
+ * nothing of it took effect, so it runs once more, unprepared; where that succeeds, the connection prepares all of them anew. In
+ * one, its connection is not used again.
+ */
+const runAnew = (
+  member: Lines.Member,
+  { facts, params, statement }: Encoded,
+  error: SqlError
+): Effect.Effect<Result, SqlError> => {
+  const { connection } = member
+  if (!connection.inTransaction() && repeatable.includes(facts.command)) {
+    return Effect.tap(connection.query(statement.text, params, false), () =>
+      connection.query("DEALLOCATE ALL", [], false)
+    )
+  }
+  member.leaves = "prepared"
+  return Effect.fail(error)
+}
+
 /** Sends a statement, and decodes its rows. */
 export const send = (
   pool: Pool,
@@ -77,7 +100,11 @@ export const send = (
     const { facts, params, position, statement } = encoded
     note(member, facts)
     const flagged = pool.codec.flagged()
-    return Effect.matchEffect(member.connection.query(statement.text, params, prepare), {
+    const answer = Effect.catch(member.connection.query(statement.text, params, prepare), (error) => {
+      pool.codec.forgetParameters(statement.text)
+      return prepare && Fate.isOfTypes(error) ? runAnew(member, encoded, error) : Effect.fail(error)
+    })
+    return Effect.matchEffect(answer, {
       onFailure: (error) => Effect.fail(tell(pool, member, statement, position)(error)),
       onSuccess: (result) => {
         if (facts.changesTypes) {

@@ -134,3 +134,57 @@ withDatabase(
       expect(yield* pgdb.select(pair)).toEqual([{ pair: { a: 1, b: 2 } }])
     })
 )
+
+const retyped = "alter table u alter column n type text using 'x' || n"
+
+withDatabase("a column of another type than the statement was prepared for: the right rows", setUp, (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    const statements = [
+      ["select n from u where n = $1", ["1"], ["x1"]],
+      ["select n from u where n = any($1)", [[1]], [["x1"]]],
+      ["insert into u values ($1) returning n", ["7"], ["x7"]],
+      ["update u set n = $1 where n is null", [null], ["x8"]]
+    ] as const
+    for (const [text, before] of statements) {
+      yield* pgdb.select(text, before)
+      yield* pgdb.select(text, before)
+    }
+    yield* given.witness.query("delete from u where n = 7")
+    yield* given.witness.query(retyped)
+    const [equal, anyOf, insert, update] = statements
+    expect(yield* pgdb.select(equal[0], equal[2])).toEqual([{ n: "x1" }])
+    expect(yield* pgdb.select(insert[0], insert[2])).toEqual([{ n: "x7" }])
+    expect(yield* pgdb.select(update[0], update[2])).toEqual([])
+    // The types of its array were asked for and remembered: one error, and the next time they are asked for again.
+    yield* Effect.ignore(pgdb.select(anyOf[0], anyOf[2]))
+    expect(yield* pgdb.select(anyOf[0], anyOf[2])).toEqual([{ n: "x1" }])
+    yield* atRest(given)
+  })
+)
+
+withDatabase("the same in a transaction: one error, and the right rows from then on", setUp, (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    const read = "select n from u where n = $1"
+    yield* pgdb.select(read, ["1"])
+    yield* pgdb.select(read, ["1"])
+    yield* given.witness.query(retyped)
+    expect(isSqlError(yield* Effect.flip(pgdb.transaction(pgdb.select(read, ["x1"]))))).toBe(true)
+    expect(yield* pgdb.transaction(pgdb.select(read, ["x1"]))).toEqual([{ n: "x1" }])
+    yield* atRest(given)
+  })
+)
+
+withDatabase("a statement that is wrong fails as it is, and is run once", ["create sequence s"], (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    const error = yield* Effect.flip(pgdb.select("select nextval('s'), 1 / $1::int", [0]))
+    expect(error.message).toContain("division by zero")
+    expect(yield* pgdb.selectValue("select last_value::int from s")).toMatchObject({ value: 1 })
+    expect((yield* Effect.flip(pgdb.select("select $1::int", ["x"]))).message).toContain(
+      "invalid input syntax"
+    )
+    yield* atRest(given)
+  })
+)

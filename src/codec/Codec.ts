@@ -63,6 +63,8 @@ export interface Codec {
     batch: Batch,
     inTransaction: boolean
   ) => Effect.Effect<ReadonlyArray<number> | undefined, SqlError>
+  /** A statement failed: the types of its parameters may be others now. */
+  readonly forgetParameters: (text: string) => void
   /** One value for a column of a known type, where a string for json is a json string. `number` is for messages. */
   readonly bindValue: (value: unknown, oid: number, number: number) => Result.Result<unknown, PoolError>
   /** A column of values as one array parameter for `unnest($n::T[])`. */
@@ -157,6 +159,7 @@ export const make = (options: CodecOptions): Codec => {
     bind: Parameters.bind,
     bindTyped: (params, types) => Parameters.bindTyped(session, params, types),
     parameterTypes: expected.parameterTypes,
+    forgetParameters: expected.forgetText,
     bindValue: (value, oid, number) => Parameters.bindValue(session, value, oid, number),
     bindColumn: (values, oid, number) => Parameters.bindColumn(session, values, oid, number),
     know: (oids, query) => expected.know(oids, query)

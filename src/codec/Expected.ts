@@ -114,6 +114,9 @@ export const make = (session: Session) => {
   return {
     know: (oids: ReadonlyArray<number>, query: Query) => know(session, oids, query),
     forget: () => remembered.clear(),
+    forgetText: (text: string): void => {
+      remembered.delete(text)
+    },
     parameterTypes: (
       text: string,
       _params: ReadonlyArray<unknown>,

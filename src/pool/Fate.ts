@@ -114,6 +114,23 @@ export const isAborted = (error: SqlError): boolean => codeOf(error) === "25P02"
 export const isStalePlan = (error: SqlError): boolean =>
   codeOf(error) === "26000" || (codeOf(error) === "0A000" && error.reason._tag === "SerializationError")
 
+const otherTypes = new Set<unknown>(["42804", "42883", "42725", "42846", "42P08", "42P18"])
+
+/**
+ * Whether the statement, or a parameter as it was read, does not fit the types of the tables: it may have been prepared for
+ * the types that they had. Of a parameter the server says so in its context, in any language as `$1`.
+ */
+export const isOfTypes = (error: SqlError): boolean => {
+  const code = codeOf(error)
+  const { cause } = error.reason
+  return (
+    otherTypes.has(code) ||
+    (String(code).startsWith("22") &&
+      Predicate.hasProperty(cause, "where") &&
+      /\$\d/.test(String(cause.where)))
+  )
+}
+
 /** Whether the error is the server's answer to the statement. Without one, nothing is known of it but that it was sent. */
 export const isAnswer = ({ reason: { cause } }: SqlError): boolean =>
   Predicate.hasProperty(cause, "severity") && cause.severity === "ERROR"
