@@ -83,8 +83,11 @@ const make = Effect.fnUntraced(function* (
   // A pool outlives the call that opens it, so it runs in the registry's context and not in the call's.
   const context = yield* Effect.context<never>()
   const registryScope = yield* Scope.Scope
+  const runTimer = Effect.runForkWith(context)
   const poolsScope = yield* Scope.fork(registryScope, "parallel")
-  const limit = Limit.make(most)
+  const limit = Limit.make(most, clock, (timer) =>
+    runTimer(Effect.asVoid(Effect.forkIn(timer, registryScope)))
+  )
   const pools = yield* Ref.make(HashMap.empty<string, Entry>())
   const making = Semaphore.makeUnsafe(1)
   /** Settings known to be those of an open pool: what every call but the first looks at. */

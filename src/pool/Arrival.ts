@@ -83,6 +83,7 @@ export const make = (options: Options): Arrival => {
             done()
             lastFailure = error
             limit.release(false)
+            limit.arrived()
             // With another connection, or another on its way, the line still moves.
             // A defect is the caller's own, of the effect that is asked for the password, and stays one.
             if (lines.members.size === 0 && openings.size === 0) {
@@ -106,6 +107,7 @@ export const make = (options: Options): Arrival => {
             if (connection.isDead()) departure.remove(opened, "broken")
             else onOpen(opened)
             departure.watch()
+            limit.arrived()
             demand()
           }
         }
@@ -121,8 +123,10 @@ export const make = (options: Options): Arrival => {
   const asker: Limit.Asker = {
     onPlace: () => {
       asked = false
-      if (stopped || openings.size >= Lines.waiting(lines)) limit.release(false)
-      else {
+      if (stopped || openings.size >= Lines.waiting(lines)) {
+        limit.release(false)
+        limit.arrived()
+      } else {
         openOne()
         demand()
       }

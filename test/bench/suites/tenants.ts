@@ -1,17 +1,34 @@
 /**
  * A database per tenant: 1 000 databases under a limit of 50 connections, beside the same load on one database and
- * beside one `pg.Pool` per tenant. Makes some 8 GB of databases, so it runs only when it is named.
+ * beside one `pg.Pool` per tenant; what a flooding tenant costs the others; what handles and forgotten pools weigh. Makes
+ * some 8 GB of databases, so it runs only when it is named.
  */
 import { spawn } from "node:child_process"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import pg from "pg"
-import { pinned } from "../machine.ts"
+import { root } from "../build.ts"
+import type { FloodAssignment, FloodFound } from "../floodChild.ts"
+import type { HandlesAssignment, HandlesFound } from "../handlesChild.ts"
+import { describeMachine, pinned } from "../machine.ts"
 import { shown } from "../numbers.ts"
+import { sectionOf } from "../report.ts"
 import type { Context } from "../run.ts"
 import type { TenantsAssignment, TenantsFound } from "../tenantsChild.ts"
-import type { Suite } from "./Suite.ts"
+import type { Section, Suite } from "./Suite.ts"
 
-const limit = 50
+/** How much of everything; the quick run has less. */
+interface Extent {
+  readonly databases: number
+  readonly limit: number
+  readonly statements: number
+  /** Waiting calls of the tenant that floods. */
+  readonly flood: number
+  readonly handles: number
+}
+
+const full: Extent = { databases: 1000, limit: 50, statements: 200_000, flood: 10_000, handles: 10_000 }
+const short: Extent = { databases: 50, limit: 10, statements: 5000, flood: 1000, handles: 500 }
 
 /** Makes the tenants' databases from one template, several at a time. */
 const provision = async (context: Context, count: number): Promise<void> => {
@@ -51,38 +68,140 @@ const sessions = async (context: Context): Promise<number> => {
   return found.rows[0]?.sessions ?? 0
 }
 
-/** Runs one load, asking the server every 10 ms how many connections it has. */
-const watch = async (context: Context, assignment: TenantsAssignment): Promise<Watched | string> => {
-  const before = await sessions(context)
+interface Assignments {
+  readonly tenants: TenantsAssignment
+  readonly flood: FloodAssignment
+  readonly handles: HandlesAssignment
+}
+
+/** A process with its part of the work; `said` is its one line, or what went wrong. */
+const start = <Name extends keyof Assignments>(
+  context: Context,
+  name: Name,
+  assignment: Assignments[Name]
+) => {
   const [command, args] = pinned(context.cores.load, process.execPath, [
-    path.join(context.built, "test/bench/tenantsChild.js"),
+    "--expose-gc",
+    path.join(context.built, `test/bench/${name}Child.js`),
     JSON.stringify(assignment)
   ])
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] })
-  let said = ""
+  let output = ""
   let complaint = ""
-  let running = true
   child.stdout.on("data", (chunk: Buffer) => {
-    said += chunk.toString()
+    output += chunk.toString()
   })
   child.stderr.on("data", (chunk: Buffer) => {
     complaint += chunk.toString()
   })
-  child.once("close", () => {
-    running = false
+  const state = { running: true }
+  const said = new Promise<string>((resolve, reject) => {
+    child.once("close", () => {
+      state.running = false
+      if (output !== "") resolve(output)
+      else reject(new Error(`FAILED: ${/^\w*Error.*$/m.exec(complaint)?.[0] ?? complaint.slice(0, 200)}`))
+    })
   })
+  return { state, said }
+}
+
+/** Runs one load, asking the server every 10 ms how many connections it has. */
+const watch = async (context: Context, assignment: TenantsAssignment): Promise<Watched> => {
+  const before = await sessions(context)
+  const { said, state } = start(context, "tenants", assignment)
   let most = 0
-  while (running) {
+  while (state.running) {
     const seen = await context.admin.query(
       "select count(*)::int as open from pg_stat_activity where application_name = 'tenants' or (backend_type = 'client backend' and datname like 'tenant%')"
     )
     most = Math.max(most, seen.rows[0]?.open ?? 0)
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  const opened = (await sessions(context)) - before
-  return said === ""
-    ? `FAILED: ${/^\w*Error.*$/m.exec(complaint)?.[0] ?? complaint.slice(0, 200)}`
-    : { ...JSON.parse(said), most, opened }
+  const found: TenantsFound = JSON.parse(await said)
+  return { ...found, most, opened: (await sessions(context)) - before }
+}
+
+const inTurn = async (context: Context, { databases, limit, statements }: Extent): Promise<Section> => {
+  const load = { target: context.target, tenants: databases, statements, limit }
+  const loads = [
+    [`effect-global-pool, ${databases} databases, limit ${limit}`, { ...load, mode: "tenants" }],
+    [`effect-global-pool, one database, limit ${limit}`, { ...load, mode: "one" }],
+    [`pg, a Pool of 10 per tenant, ${databases} databases`, { ...load, mode: "pools" }]
+  ] as const
+  const rows: Array<ReadonlyArray<string>> = []
+  const failures: Array<string> = []
+  for (const [title, assignment] of loads) {
+    const found = await watch(context, assignment)
+    if (found.failed > 0) failures.push(`${title}: "${found.failure}"`)
+    rows.push([
+      title,
+      shown(found.perSecond, 0),
+      shown(found.p50, 2),
+      shown(found.p99, 1),
+      shown(found.failed, 0),
+      shown(found.most, 0),
+      shown(found.opened, 0),
+      shown(found.memory, 0)
+    ])
+  }
+  return {
+    title: `${shown(databases, 0)} databases in turn: ${shown(statements, 0)} statements by 256 callers, tenants by Zipf`,
+    rows: [["", "statements/s", "p50 ms", "p99 ms", "failed", "at once", "opened", "peak MB"], ...rows],
+    note: `At once: the most connections that the server showed, asked every 10 ms; it allows 400. Opened: connections in all.${failures.length > 0 ? ` First failure of ${failures.join("; ")}.` : ""}`
+  }
+}
+
+const besideAFlood = async (context: Context, { flood, limit }: Extent): Promise<Section> => {
+  const load = { target: context.target, others: 40, calls: 25, limit: 10 }
+  const rows: Array<ReadonlyArray<string>> = []
+  for (const callers of [0, flood]) {
+    const found: FloodFound = JSON.parse(await start(context, "flood", { ...load, flood: callers }).said)
+    rows.push([
+      callers === 0 ? "nobody floods" : `one tenant has ${shown(callers, 0)} calls waiting`,
+      shown(found.p50, 1),
+      shown(found.p99, 1),
+      shown(found.flooded, 0)
+    ])
+  }
+  return {
+    title: `A tenant that floods: ${load.others} others with a call at a time, limit ${Math.min(limit, load.limit)}`,
+    rows: [["", "others' p50 ms", "others' p99 ms", "flood's statements/s"], ...rows]
+  }
+}
+
+const forgotten = async (context: Context, { databases, handles, limit }: Extent): Promise<Section> => {
+  const assignment = { target: context.target, handles, tenants: databases, limit }
+  const found: HandlesFound = JSON.parse(await start(context, "handles", assignment).said)
+  return {
+    title: `Memory of ${shown(handles, 0)} handles, each used once and its pool forgotten after 5 s`,
+    rows: [
+      ["", "KB per handle", "all handles MB", "after their pools MB", "pools at once"],
+      [
+        "effect-global-pool",
+        shown(found.handle / 1024, 2),
+        shown(found.made, 1),
+        shown(found.forgotten, 1),
+        shown(found.pools, 0)
+      ]
+    ],
+    note: "Heap and buffers grown since before the first handle, after garbage collection, with every handle alive."
+  }
+}
+
+/** The full run's tables are kept beside those of the other workloads. */
+const keep = async (context: Context, sections: ReadonlyArray<Section>): Promise<void> => {
+  const { rows } = await context.admin.query("show server_version")
+  fs.writeFileSync(
+    path.join(root, "test/bench/tenants.md"),
+    `# A database per tenant
+
+Written by \`npm run bench -- tenants\`.
+
+- Machine: ${describeMachine()}; ${context.cores.said}.
+- Server: Postgres ${rows[0]?.server_version}; all connect over TCP on the loopback, with SCRAM.
+
+${sections.map(sectionOf).join("\n")}`
+  )
 }
 
 export const tenants: Suite = {
@@ -90,40 +209,15 @@ export const tenants: Suite = {
   always: false,
   quick: false,
   run: async (context) => {
-    const [count, statements] = context.quick ? [50, 5000] : [1000, 200_000]
-    await provision(context, count)
-    const load = { target: context.target, tenants: count, statements, limit }
-    const loads = [
-      [`effect-global-pool, ${count} databases, limit ${limit}`, { ...load, mode: "tenants" }],
-      [`effect-global-pool, one database, limit ${limit}`, { ...load, mode: "one" }],
-      [`pg, a Pool of 10 per tenant, ${count} databases`, { ...load, mode: "pools" }]
-    ] as const
-    const rows: Array<ReadonlyArray<string>> = []
-    const failures: Array<string> = []
-    for (const [title, assignment] of loads) {
-      const found = await watch(context, assignment)
-      if (typeof found === "string") {
-        rows.push([title, found, "", "", "", "", "", ""])
-        continue
-      }
-      if (found.failed > 0) failures.push(`${title}: "${found.failure}"`)
-      rows.push([
-        title,
-        shown(found.perSecond, 0),
-        shown(found.p50, 2),
-        shown(found.p99, 1),
-        shown(found.failed, 0),
-        shown(found.most, 0),
-        shown(found.opened, 0),
-        shown(found.memory, 0)
-      ])
+    const extent = context.quick ? short : full
+    await provision(context, extent.databases)
+    const sections: Array<Section> = []
+    for (const part of [forgotten, besideAFlood, inTurn]) {
+      const section = await part(context, extent)
+      console.log(`Done: ${section.title}`)
+      sections.push(section)
     }
-    return [
-      {
-        title: `${shown(count, 0)} databases in turn: ${shown(statements, 0)} statements by 256 callers, tenants by Zipf`,
-        rows: [["", "statements/s", "p50 ms", "p99 ms", "failed", "at once", "opened", "peak MB"], ...rows],
-        note: `At once: the most connections that the server showed, asked every 10 ms; it allows 400. Opened: connections in all.${failures.length > 0 ? ` First failure of ${failures.join("; ")}.` : ""}`
-      }
-    ]
+    if (!context.quick) await keep(context, sections)
+    return sections
   }
 }
