@@ -51,9 +51,10 @@ const fromDriver = (pool: Pool, member: Lines.Member, { params, statement }: Enc
 type Ask = (rows: ReadonlyArray<Row>) => Query
 
 /** The server has to be asked, and nothing was given yet: the stream may begin again. */
-const unlearnt = new SqlError({
-  reason: new UnknownError({ cause: undefined, message: "Types are to be learnt", operation: "decode" })
-})
+const unlearnt = (): SqlError =>
+  new SqlError({
+    reason: new UnknownError({ cause: undefined, message: "Types are to be learnt", operation: "decode" })
+  })
 
 /**
  * A read whose first piece holds what only the server can tell ends, asks on its own connection, and begins again: streams
@@ -62,6 +63,7 @@ const unlearnt = new SqlError({
 const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
   Stream.suspend(() => {
     let first: ReadonlyArray<Row> | undefined
+    let missing: SqlError | undefined
     const { connection } = member
     const learn = Effect.suspend(() => pool.codec.settle(first ?? [], connection.query)).pipe(
       Effect.onInterrupt(() => connection.recover),
@@ -76,14 +78,16 @@ const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
     return fromDriver(pool, member, encoded, (rows) => {
       if (first !== undefined) return elsewhere(pool)
       first = rows
-      return () => Effect.fail(unlearnt)
+      missing = unlearnt()
+      const failed = Effect.fail(missing)
+      return () => failed
     }).pipe(
       Stream.mapArray((rows) => {
         first ??= []
         return rows
       }),
       Stream.catchIf(
-        (error) => error === unlearnt,
+        (error) => error === missing,
         () => again
       )
     )
