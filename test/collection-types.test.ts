@@ -2,6 +2,7 @@
  * The row type of a table decides which columns, values and operators compile. `tsc` checks this file; running it
  * checks nothing more.
  */
+import * as Stream from "effect/Stream"
 import { describe, expectTypeOf, it } from "vitest"
 import type { Changes, Filter, FindOptions, NewRow, OrderBy, UpsertOptions } from "../src/collection/Types.ts"
 import { PG } from "../src/index.ts"
@@ -158,5 +159,18 @@ describe("a row without a type", () => {
     const change: Changes = { whatever: [1, 2], other: { $inc: 1 } }
     const options: FindOptions = { columns: ["a"], orderBy: { b: "asc" } }
     expectTypeOf([any, change, options]).toBeArray()
+  })
+
+  it("takes rows of an interface, and of no known columns", () => {
+    const users = PG.make({}).table("users")
+    const people: ReadonlyArray<User> = []
+    const records: ReadonlyArray<Readonly<Record<string, unknown>>> = []
+    users.insertMany(people)
+    users.insertMany(records)
+    users.insertStream(Stream.fromIterable(people))
+    users.upsert(people, { on: "id" })
+    users.upsert(records, { on: "id", update: ["name"] })
+    // @ts-expect-error a row is an object
+    users.insert("Ann")
   })
 })

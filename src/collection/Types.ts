@@ -103,15 +103,20 @@ export type Changes<Row = AnyRow> =
 /** `undefined` for a column that rows may lack. */
 type Missing<Row, K extends keyof Row> = Partial<Row> extends Pick<Row, K> ? undefined : never
 
-/** A row to be stored: columns left out take their defaults, and so do those that rows may lack where they are `undefined`. */
+/**
+ * A row to be stored: columns left out take their defaults, and so do those that rows may lack where they are `undefined`.
+ * Without a row type it is any object, an interface's too.
+ */
 export type NewRow<Row = AnyRow> =
-  Untyped<Row> extends true ? AnyRow : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | Missing<Row, K> }
+  Untyped<Row> extends true ? object : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | Missing<Row, K> }
 
-/** A row to be upserted: a new row that has the columns of `on`. Where those are not known by name, any new row. */
+/** A row to be upserted: a new row that has the columns of `on`, as far as they are known by name. */
 export type KeyedRow<Row, On extends ColumnOf<Row>> =
   ColumnOf<Row> extends On
     ? NewRow<Row>
-    : NewRow<Row> & { readonly [K in On]: Written<Exclude<Row[K], undefined>> }
+    : Untyped<Row> extends true
+      ? NewRow<Row>
+      : NewRow<Row> & { readonly [K in On]: Written<Exclude<Row[K], undefined>> }
 
 /** `{ column: "asc" | "desc" }`, the first column first. */
 export type OrderBy<Row = AnyRow> = { readonly [K in ColumnOf<Row>]?: "asc" | "desc" }

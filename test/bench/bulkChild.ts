@@ -110,9 +110,7 @@ const watchStream = async (work: "stream" | "findStream" | "insertStream"): Prom
   const bodies = {
     stream: counted(made.stream("select id, kind, at, value from made")),
     findStream: counted(made.findStream()),
-    insertStream: pgdb
-      .table("bulk")
-      .insertStream(Stream.map(Stream.range(0, count - 1), (index) => ({ ...bulkRow(index) })))
+    insertStream: pgdb.table("bulk").insertStream(Stream.map(Stream.range(0, count - 1), bulkRow))
   }
   await runtime.runPromise(pgdb.select("select 1"))
   const found = await watch(async () => {
