@@ -67,8 +67,6 @@ export const make = (
  * import { EmbeddedPostgres } from "effect-global-pool/embedded"
  *
  * const small = Effect.map(EmbeddedPostgres.start(), (server) => PG.make({ ...server, maxConnections: 1 }))
- *
- * Effect.runPromise(Effect.scoped(Effect.map(small, String))).then((text) => text.length)
  * ```
  */
 export const start = (

