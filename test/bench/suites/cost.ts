@@ -17,6 +17,14 @@ interface Cost {
   readonly bytes: number
 }
 
+/** Milliseconds that a pool adds to a first connection. */
+interface Learnt {
+  readonly types: number
+  readonly none: number
+  readonly many: number
+  readonly linked: number
+}
+
 interface Found {
   readonly [name: string]: Comparison & Cost
 }
@@ -78,6 +86,26 @@ export const cost: Suite = {
         ])
       ]
     }
+    const [opener, openings] = pinned(context.cores.load, process.execPath, [
+      path.join(context.built, "test/bench/learnChild.js"),
+      JSON.stringify(context.target),
+      JSON.stringify(context.linked),
+      context.quick ? "10" : "60"
+    ])
+    const opening = spawnSync(opener, openings, { encoding: "utf8", timeout: 300_000 })
+    if (opening.status !== 0) throw new Error(`The cost suite failed: ${opening.stderr}`)
+    const learnt: Learnt = JSON.parse(opening.stdout)
+    const learning: Section = {
+      title: "A pool's first connection, beside one of the driver: connect, one row, close",
+      rows: [
+        ["", "added ms", "at most"],
+        ["no types of users", shown(learnt.none, 2), ""],
+        [`${shown(learnt.types, 0)} types of users`, shown(learnt.many, 2), "5"],
+        ["no types of users, 2 ms a round trip", shown(learnt.linked, 2), ""],
+        ["round trips, as the link shows them", shown((learnt.linked - learnt.none) / 2, 1), "1"]
+      ],
+      note: "Medians over pairs in turn. What is added holds the question to the catalogue and all else that a pool does."
+    }
     const [own, driver] = ["effect-global-pool", "PgClient, submodule imports"] as const
     const starts = await coldStarts(context, [own, driver], context.quick ? 4 : 15)
     const [ownTime, driverTime] = [starts.get(own), starts.get(driver)]
@@ -100,6 +128,6 @@ export const cost: Suite = {
               ["whole process", `${ownTime} ${driverTime}`]
             ]
     }
-    return [turns, handles, startUp]
+    return [turns, handles, learning, startUp]
   }
 }

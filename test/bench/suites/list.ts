@@ -5,5 +5,6 @@ import { cost } from "./cost.ts"
 import { idle } from "./idle.ts"
 import type { Suite } from "./Suite.ts"
 import { tenants } from "./tenants.ts"
+import { values } from "./values.ts"
 
-export const suites: ReadonlyArray<Suite> = [cold, idle, bulk, cost, tenants]
+export const suites: ReadonlyArray<Suite> = [cold, idle, bulk, cost, values, tenants]
