@@ -203,7 +203,7 @@ withDatabase("the server takes hostile words for what they are", users, ({ pgdb,
   Effect.gen(function* () {
     const table = pgdb.table("users")
     const strangers = hostile.filter(
-      (word) => !word.includes("\0") && !realNames.has(word.replaceAll(".", ""))
+      (word) => !word.includes("\0") && !realNames.has(word.replaceAll(".", "")) && !/^\.*$/.test(word)
     )
     for (const word of [...classics, ...sample(strangers, 40)]) {
       const which = `the word ${JSON.stringify(word)} of seed ${seed}`

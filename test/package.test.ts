@@ -111,7 +111,7 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
       const { files } = yield* Installed
       for (const file of files) {
         assert.match(file, /^(dist|src)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/)
-        assert.notMatch(file, /test|bench|example/i)
+        assert.notMatch(file, /(^|[/.])(tests?|bench|examples?)[/.]/i)
       }
       const entries = ["dist/index.js", "dist/index.d.ts", "dist/embedded.js", "dist/embedded.d.ts"]
       assert.includeMembers([...files], [...entries, "README.md", "CHANGELOG.md", "LICENSE", "src/index.ts"])

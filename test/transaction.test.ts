@@ -246,7 +246,7 @@ withDatabase(
             yield* sql`insert into t values (3)`
             yield* sql.withTransaction(sql`insert into t values (4)`)
             // The handle itself cannot go on: its key names another database now.
-          expect(reasonOf(yield* Effect.flip(pgdb.execute(insert(5))))).toBe("DatabaseConflict")
+            expect(reasonOf(yield* Effect.flip(pgdb.execute(insert(5))))).toBe("DatabaseConflict")
             return yield* Effect.fail("no")
           })
         )
