@@ -1,9 +1,13 @@
 /**
- * What a person reads after each of the mistakes that everybody makes: the exact text.
+ * What a person reads after each of the mistakes that everybody makes: the exact text. `console.log` prints the message
+ * behind the error's name and nothing more.
  */
+import { inspect } from "node:util"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { isSqlError } from "effect/sql/SqlError"
+import { PG } from "effect-global-pool"
 import { database, eventually } from "./support/database.ts"
 import { teller } from "./support/telling.ts"
 
@@ -19,7 +23,15 @@ const shop = Effect.fnUntraced(function* () {
     "create table orders (id int primary key, user_id int not null references users, amount numeric(5, 2))"
   )
   yield* pg.run("insert into users values (1, 'ann@example.org', 40), (2, 'bob@example.org', 50)")
-  return { ...pg, db }
+  const users = PG.make(db.settings).table("users")
+  /** What a user does, and the error that comes of it, as it is printed. */
+  const failing = (sql: string, params: ReadonlyArray<unknown> = []) =>
+    Effect.map(PG.run(Effect.flip(users.select(sql, params))), (error) => {
+      if (!isSqlError(error)) throw error
+      expect(inspect(error)).toBe(`SqlError: ${error.message}`)
+      return error
+    })
+  return { failing, session: pg, db }
 })
 
 it.effect("a column that does not exist", () =>
@@ -132,7 +144,9 @@ it.effect("the caret below characters that are two columns wide, and below a tab
 
 it.effect("which statement of how many, with a prefix that was sent before it", () =>
   Effect.gen(function* () {
-    const { failing } = yield* shop()
+    const {
+      session: { failing }
+    } = yield* shop()
     const error = yield* failing("/* trace=1 */ update users set emial = $1", ["x"], {
       text: "update users set emial = $1",
       prefixLength: 14,
@@ -181,8 +195,8 @@ it.effect("a row that another table does not have", () =>
 
 it.effect("a row that another table still needs", () =>
   Effect.gen(function* () {
-    const { failing, run } = yield* shop()
-    yield* run("insert into orders values (1, 2, 10)")
+    const { failing, session } = yield* shop()
+    yield* session.run("insert into orders values (1, 2, 10)")
     expect((yield* failing("delete from users where id = $1", [2])).message).toMatchInlineSnapshot(`
       "update or delete on table "users" violates foreign key constraint "orders_user_id_fkey" on table "orders" (SQLSTATE 23503 foreign_key_violation)
       Detail: Key (id)=(…) is still referenced from table "orders".
@@ -288,7 +302,9 @@ it.effect("a parameter whose type nothing says", () =>
 
 it.effect("a parameter that cannot be sent", () =>
   Effect.gen(function* () {
-    const { failing } = yield* shop()
+    const {
+      session: { failing }
+    } = yield* shop()
     expect((yield* failing("select $1, $2", [1, { password: "hunter2" }])).message).toMatchInlineSnapshot(`
       "A parameter cannot be sent: Cannot infer a PostgreSQL type. Nothing was sent.
       The parameters are $1, a number; $2, an object.
@@ -323,8 +339,8 @@ it.effect("division by zero", () =>
 
 it.effect("a failing function", () =>
   Effect.gen(function* () {
-    const { failing, run } = yield* shop()
-    yield* run(`create function pay(user_id int, amount int) returns void language plpgsql as $$
+    const { failing, session } = yield* shop()
+    yield* session.run(`create function pay(user_id int, amount int) returns void language plpgsql as $$
       begin
         insert into orders values (1, user_id, amount);
         raise exception 'user % may not pay %', user_id, amount using hint = 'Ask an administrator.';
@@ -352,8 +368,8 @@ it.effect("a failing function", () =>
 
 it.effect("a wrong statement inside a function", () =>
   Effect.gen(function* () {
-    const { failing, run } = yield* shop()
-    yield* run(`create function rename(id int, to_name text) returns void language plpgsql as $$
+    const { failing, session } = yield* shop()
+    yield* session.run(`create function rename(id int, to_name text) returns void language plpgsql as $$
       begin
         execute format('update users set nmae = %L where id = %s', to_name, id);
       end $$`)
@@ -371,7 +387,10 @@ it.effect("a wrong statement inside a function", () =>
 
 it.effect("permission denied", () =>
   Effect.gen(function* () {
-    const { failing, run, db } = yield* shop()
+    const {
+      session: { failing, run },
+      db
+    } = yield* shop()
     const role = `guest_${db.settings.database}`
     yield* Effect.acquireRelease(run(`create role ${role}`), () => Effect.orDie(run(`drop role ${role}`)))
     yield* run(`set role ${role}`)
@@ -389,7 +408,10 @@ it.effect("permission denied", () =>
 
 it.effect("a statement that takes too long, and one that is cancelled", () =>
   Effect.gen(function* () {
-    const { failing, run, db } = yield* shop()
+    const {
+      session: { failing, run },
+      db
+    } = yield* shop()
     yield* run("set statement_timeout = 30")
     const late = yield* failing("select pg_sleep(60)")
     yield* run("set statement_timeout = 0")
@@ -424,7 +446,10 @@ it.effect("a statement that takes too long, and one that is cancelled", () =>
 
 it.effect("a lock that does not come free", () =>
   Effect.gen(function* () {
-    const { failing, run, db } = yield* shop()
+    const {
+      session: { failing, run },
+      db
+    } = yield* shop()
     yield* run("set lock_timeout = 30")
     yield* db.witness.query("begin")
     yield* db.witness.query("lock table users")
@@ -443,7 +468,10 @@ it.effect("a lock that does not come free", () =>
 
 it.effect("a deadlock", () =>
   Effect.gen(function* () {
-    const { failing, run, db } = yield* shop()
+    const {
+      session: { failing, run },
+      db
+    } = yield* shop()
     const other = yield* teller(db.settings)
     const lock = "update users set age = age + 1 where id = $1"
     yield* run("set deadlock_timeout = '100ms'")
@@ -476,7 +504,9 @@ it.effect("a deadlock", () =>
 
 it.effect("a statement after the one that failed the transaction, and one that writes where it may not", () =>
   Effect.gen(function* () {
-    const { failing, run } = yield* shop()
+    const {
+      session: { failing, run }
+    } = yield* shop()
     yield* run("begin read only")
     expect((yield* failing("delete from orders")).message).toMatchInlineSnapshot(`
       "cannot execute DELETE in a read-only transaction (SQLSTATE 25006 read_only_sql_transaction)
@@ -496,7 +526,10 @@ it.effect("a statement after the one that failed the transaction, and one that w
 
 it.effect("a table that changed under a prepared statement of a transaction", () =>
   Effect.gen(function* () {
-    const { failing, run, db } = yield* shop()
+    const {
+      session: { failing, run },
+      db
+    } = yield* shop()
     yield* run("select * from users")
     yield* db.witness.query("alter table users add name text")
     yield* run("begin")
