@@ -25,15 +25,16 @@ const firstUserOid = 16384
 
 /**
  * `$1` are the types asked for one by one, their attributes included; `$2` whether all types of users are wanted.
- * 751 is `array_out`. `pg_range` has no multiranges before Postgres 14, which is why they are read through json.
+ * 751 is `array_out`, 1247 is `pg_type`. `pg_range` has no multiranges before Postgres 14, which is why the range of one is
+ * found as what it depends on.
  */
 const catalogueQuery = `
 select pg_catalog.array_agg(t.oid) as oids, pg_catalog.array_agg(t.typname) as names,
   pg_catalog.string_agg(case when t.typtype = 'b' and t.typoutput = 751 then 'a' else t.typtype::pg_catalog.text end, '') as kinds,
   pg_catalog.array_agg(case t.typtype when 'd' then t.typbasetype
-    when 'r' then (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid)
-    when 'm' then (select r.rngtypid from pg_catalog.pg_range r
-      where (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid = t.oid)
+    when 'r' then r.rngsubtype
+    when 'm' then (select d.refobjid from pg_catalog.pg_depend d
+      where d.classid = 1247 and d.objid = t.oid and d.refclassid = 1247 and d.deptype = 'i')
     else t.typelem end) as ofs,
   pg_catalog.array_agg(t.typarray) as arrays,
   pg_catalog.string_agg(t.typdelim::pg_catalog.text, '') as delimiters,
@@ -48,6 +49,7 @@ select pg_catalog.array_agg(t.oid) as oids, pg_catalog.array_agg(t.typname) as n
   1234567::pg_catalog.int8::pg_catalog.money::pg_catalog.text as positive,
   (-1234567)::pg_catalog.int8::pg_catalog.money::pg_catalog.text as negative
 from pg_catalog.pg_type t
+left join pg_catalog.pg_range r on r.rngtypid = t.oid
 where t.oid = any($1::pg_catalog.oid[])
   or ($2::pg_catalog.bool and t.oid >= ${firstUserOid} and not (t.typtype = 'b' and t.typoutput = 751))`
 
