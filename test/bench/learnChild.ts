@@ -1,6 +1,6 @@
 /**
  * The process of the cost suite that opens connections: a pool's first connection, which learns the catalogue, beside one
- * of the driver, in turns. Takes a target, the same behind a slow link, and a number of turns; prints one JSON line.
+ * of the driver, in turns. Takes a target and a number of turns, prints one JSON line.
  */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
@@ -10,28 +10,26 @@ import type { Target } from "./data.ts"
 import { median } from "./numbers.ts"
 
 const target: Target = JSON.parse(process.argv[2] ?? "")
-const linked: Target = JSON.parse(process.argv[3] ?? "")
-const turns = Number(process.argv[4])
+const turns = Number(process.argv[3])
 const types = 1000
 const full = "cost_types"
 
-const milliseconds = (program: Effect.Effect<unknown, unknown>) =>
+const milliseconds = <E, R>(program: Effect.Effect<unknown, E, R>) =>
   Effect.gen(function* () {
     const start = performance.now()
     yield* program
     return performance.now() - start
   })
 
-/** A first row, and the end of the connection. */
-const ours = (to: Target) => {
-  const pgdb = PG.make(to)
-  return PG.run(pgdb.select("select 1"))
-}
+/** From nothing to a first row; the end of the connection comes after. */
+const ours = (to: Target) => PG.run(milliseconds(PG.make(to).select("select 1")))
 
 const theirs = (to: Target) =>
   Effect.scoped(
-    Effect.flatMap(PgConnection.make({ ...to, password: Redacted.make(to.password) }), (connection) =>
-      connection.query("select 1", [])
+    milliseconds(
+      Effect.flatMap(PgConnection.make({ ...to, password: Redacted.make(to.password) }), (connection) =>
+        connection.query("select 1", [])
+      )
     )
   )
 
@@ -40,8 +38,8 @@ const added = (to: Target) =>
   Effect.gen(function* () {
     const found: Array<number> = []
     for (let turn = -5; turn < turns; turn++) {
-      const first = yield* milliseconds(turn % 2 === 0 ? ours(to) : theirs(to))
-      const second = yield* milliseconds(turn % 2 === 0 ? theirs(to) : ours(to))
+      const first = yield* turn % 2 === 0 ? ours(to) : theirs(to)
+      const second = yield* turn % 2 === 0 ? theirs(to) : ours(to)
       if (turn >= 0) found.push(turn % 2 === 0 ? first - second : second - first)
     }
     return median(found)
@@ -70,8 +68,7 @@ const program = Effect.gen(function* () {
   const found = {
     types,
     none: yield* added(target),
-    many: yield* added({ ...target, database: full }),
-    linked: yield* added(linked)
+    many: yield* added({ ...target, database: full })
   }
   yield* PG.run(admin.execute(`drop database ${full}`))
   return found

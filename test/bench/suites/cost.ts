@@ -22,7 +22,6 @@ interface Learnt {
   readonly types: number
   readonly none: number
   readonly many: number
-  readonly linked: number
 }
 
 interface Found {
@@ -89,20 +88,17 @@ export const cost: Suite = {
     const [opener, openings] = pinned(context.cores.load, process.execPath, [
       path.join(context.built, "test/bench/learnChild.js"),
       JSON.stringify(context.target),
-      JSON.stringify(context.linked),
       context.quick ? "10" : "60"
     ])
     const opening = spawnSync(opener, openings, { encoding: "utf8", timeout: 300_000 })
     if (opening.status !== 0) throw new Error(`The cost suite failed: ${opening.stderr}`)
     const learnt: Learnt = JSON.parse(opening.stdout)
     const learning: Section = {
-      title: "A pool's first connection, beside one of the driver: connect, one row, close",
+      title: "A pool's first connection, beside one of the driver: to the first row",
       rows: [
         ["", "added ms", "at most"],
         ["no types of users", shown(learnt.none, 2), ""],
-        [`${shown(learnt.types, 0)} types of users`, shown(learnt.many, 2), "5"],
-        ["no types of users, 2 ms a round trip", shown(learnt.linked, 2), ""],
-        ["round trips, as the link shows them", shown((learnt.linked - learnt.none) / 2, 1), "1"]
+        [`${shown(learnt.types, 0)} types of users`, shown(learnt.many, 2), "5"]
       ],
       note: "Medians over pairs in turn. What is added holds the question to the catalogue and all else that a pool does."
     }
