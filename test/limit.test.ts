@@ -94,7 +94,7 @@ it.live(
               })
             )
           )
-        yield* Effect.forEach(numbers(500), one, { concurrency: 48, discard: true })
+        yield* Effect.forEach(numbers(300), one, { concurrency: 48, discard: true })
         assert.deepStrictEqual(failures.slice(0, 3), [])
         yield* allPlacesAreThere(given, limit)
       }).pipe(limited(limit))

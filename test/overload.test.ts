@@ -105,6 +105,28 @@ it.effect("maxWaiting refuses the next at once", () =>
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.effect(
+  "maxWaiting counts who waits for another pool's busy connections, and not who waits for an opening",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* tenants(3)
+      const letGo = yield* hold(given.pgdb(0), 2)
+      const other = given.pgdb(1, { maxWaiting: 1 })
+      const queued = yield* Effect.forkChild(other.select`select 1 as one`)
+      yield* waiting(1)
+      const error = yield* refusal(other.select`select 1`)
+      assert.include(
+        error.message,
+        "by the setting maxWaiting: 0 of its 10 connections are in use, 1 operations wait"
+      )
+      yield* letGo
+      assert.deepStrictEqual(yield* Fiber.join(queued), [{ one: 1 }])
+      // Idle connections of other pools make room at once.
+      const impatient = given.pgdb(2, { maxWaiting: 0 })
+      yield* Effect.forEach(numbers(2), () => impatient.select`select pg_sleep(0.1)`, { concurrency: 2 })
+    }).pipe(Effect.provide(PoolRegistry.layer({ maxConnections: 2 })))
+)
+
 it.effect("who is interrupted leaves the line", () =>
   Effect.gen(function* () {
     const given = yield* tenants(2)

@@ -39,6 +39,8 @@ export interface Arrival {
   readonly settle: () => void
   /** Whether none is on its way. */
   readonly isQuiet: () => boolean
+  /** Connections that are on their way, or would be if somebody asked: as many as both limits have room for. */
+  readonly toCome: () => number
   /** Whether a connection was ever opened. */
   readonly hasOpened: () => boolean
   /** Whether a connection whose turn is over goes to another pool. */
@@ -154,6 +156,7 @@ export const make = (options: Options): Arrival => {
     demand,
     settle,
     isQuiet: () => openings.size === 0,
+    toCome: () => Math.min(settings.maxConnections - lines.members.size, openings.size + limit.room(asker)),
     hasOpened: () => learnt,
     isOver: () => limit.isOver(asker),
     lastFailure: () => lastFailure,

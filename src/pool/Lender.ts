@@ -46,6 +46,8 @@ export interface Lender {
   readonly retire: (member: Lines.Member) => void
   /** Opens what `minConnections` asks for. */
   readonly start: () => void
+  /** Connections that callers get without waiting for another caller's. */
+  readonly toCome: () => number
   readonly isClosing: () => boolean
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly isVoid: () => boolean
@@ -243,6 +245,7 @@ export const make = (options: Options): Lender => {
       run(shut(member, "idle"))
     },
     start: arrival.demand,
+    toCome: arrival.toCome,
     isClosing: () => closing,
     isVoid: () =>
       (called || arrival.lastFailure() !== undefined) && !arrival.hasOpened() && arrival.isQuiet() && quiet(),

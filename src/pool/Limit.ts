@@ -32,6 +32,8 @@ export interface Limit {
   readonly max: number
   /** Places taken. */
   readonly used: () => number
+  /** Places that are free, or are made free for this pool without a wait for a busy connection. */
+  readonly room: (asker: Asker) => number
   /** Takes a place, or stands in the ring for one. */
   readonly ask: (asker: Asker) => boolean
   /** Takes a place only if it is free: nothing is closed for it. */
@@ -130,6 +132,10 @@ export const make = (max: number, clock: Clock.Clock, run: (timer: Effect.Effect
   return {
     max,
     used: () => used,
+    room: (asker) => {
+      const others = ring.has(asker) ? ring.size - 1 : ring.size
+      return max - used + Math.max(0, spares.size + leaving - others)
+    },
     ask: (asker) => {
       if (takeFree()) return true
       ring.add(asker)

@@ -171,8 +171,7 @@ export const make = Effect.fnUntraced(function* (
       if (member !== undefined) return Effect.succeed(member)
       if (lender.isClosing()) return Effect.fail(ended(settings))
       // Who waits only until a connection is open does not count.
-      const opening = settings.maxConnections - lines.members.size
-      if (Lines.waiting(lines) - opening >= settings.maxWaiting) {
+      if (Lines.waiting(lines) - lender.toCome() >= settings.maxWaiting) {
         return Effect.fail(Overload.tooMany(stats(), limit))
       }
       return wait(lease)

@@ -53,6 +53,9 @@ export default async (project: TestProject) => {
       max_connections: 300,
       // Databases are made by the hundred: small ones, and none of them worth an autovacuum.
       autovacuum: false,
+      // Nothing of it is to survive the machine.
+      fsync: false,
+      full_page_writes: false,
       max_prepared_transactions: 4,
       // A socket file in the data directory, for the tests that connect by path.
       unix_socket_directories: "."

@@ -1,0 +1,80 @@
+/**
+ * Everything that the pool waits for has an end, by the clock of the program: a test that simulates time needs no
+ * patience. What a server that fell silent holds up is shown here; other timers have tests beside what they are for.
+ */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { database, eventually } from "./support/database.ts"
+import { type Proxy, proxy } from "./support/proxy.ts"
+
+/** A handle on a server that can fall silent: connections stay open and nothing comes through. */
+const silenced = (options: Partial<PG.Settings> = {}) =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const between = yield* proxy(settings)
+    return { between, pgdb: PG.make({ ...settings, ...between.address, ...options }) }
+  })
+
+const isDone = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.sync(() => fiber.pollUnsafe() !== undefined)
+/** Lets time pass until the fiber has ended. */
+const passing = <A, E>(fiber: Fiber.Fiber<A, E>) =>
+  Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), isDone(fiber)), { until: (done) => done })
+
+/** The proxy hears of the ends of connections when it is a good network again. */
+const goneFrom = (between: Proxy) =>
+  Effect.andThen(
+    between.resume,
+    eventually("nothing is open", Effect.sync(between.open), (open) => open === 0)
+  )
+
+it.effect("connectTimeout: an opening that nobody answers ends, and its connection with it", () =>
+  Effect.gen(function* () {
+    const { between, pgdb } = yield* silenced({ connectTimeout: "7 seconds" })
+    yield* between.pause
+    const call = yield* Effect.forkChild(Effect.flip(pgdb.select`select 1`))
+    yield* eventually("it connects", Effect.sync(between.open), (open) => open === 1)
+    yield* TestClock.adjust("6999 millis")
+    assert.isFalse(yield* isDone(call))
+    assert.strictEqual(between.open(), 1)
+    yield* TestClock.adjust("1 millis")
+    // It hangs up, and waits two seconds for the server to do so.
+    yield* passing(call)
+    assert.include((yield* Fiber.join(call)).message, "connectTimeout, 7000 ms")
+    yield* goneFrom(between)
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect("a session that does not end when it is closed is cut off after two seconds", () =>
+  Effect.gen(function* () {
+    const { between, pgdb } = yield* silenced()
+    yield* pgdb.select`select 1`
+    yield* between.pause
+    const ending = yield* Effect.forkChild(pgdb.terminate)
+    yield* TestClock.adjust("1999 millis")
+    assert.isFalse(yield* isDone(ending))
+    yield* TestClock.adjust("1 millis")
+    yield* Fiber.join(ending)
+    yield* goneFrom(between)
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect("a cancel that nobody answers is given up after five seconds, and so is its connection", () =>
+  Effect.gen(function* () {
+    const { between, pgdb } = yield* silenced()
+    const before = yield* pgdb.selectValue`select pg_backend_pid()`
+    const call = yield* Effect.forkChild(pgdb.select`select pg_sleep(600)`)
+    yield* eventually("it runs", Effect.sync(between.sent), (sent) => sent.includes("pg_sleep"))
+    yield* between.pause
+    const leaving = yield* Effect.forkChild(Fiber.interrupt(call))
+    yield* eventually("the cancel is on its way", Effect.sync(between.opened), (opened) => opened === 2)
+    yield* TestClock.adjust("4999 millis")
+    assert.isAbove(between.open(), 0)
+    yield* TestClock.adjust("1 millis")
+    yield* passing(leaving)
+    yield* goneFrom(between)
+    assert.notDeepEqual(yield* pgdb.selectValue`select pg_backend_pid()`, before)
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
