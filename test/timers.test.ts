@@ -3,6 +3,9 @@
  * patience. What a server that fell silent holds up is shown here; other timers have tests beside what they are for.
  */
 import { assert, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
@@ -20,8 +23,8 @@ const silenced = (options: Partial<PG.Settings> = {}) =>
 
 const isDone = <A, E>(fiber: Fiber.Fiber<A, E>) => Effect.sync(() => fiber.pollUnsafe() !== undefined)
 /** Lets time pass until the fiber has ended. */
-const passing = <A, E>(fiber: Fiber.Fiber<A, E>) =>
-  Effect.repeat(Effect.andThen(TestClock.adjust("1 second"), isDone(fiber)), { until: (done) => done })
+const passing = <A, E>(fiber: Fiber.Fiber<A, E>, step: Duration.Input = "1 second") =>
+  Effect.repeat(Effect.andThen(TestClock.adjust(step), isDone(fiber)), { until: (done) => done })
 
 /** The proxy hears of the ends of connections when it is a good network again. */
 const goneFrom = (between: Proxy) =>
@@ -76,5 +79,53 @@ it.effect("a cancel that nobody answers is given up after five seconds, and so i
     yield* passing(leaving)
     yield* goneFrom(between)
     assert.notDeepEqual(yield* pgdb.selectValue`select pg_backend_pid()`, before)
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect("a statement of a transaction that waits for its own end is told so after acquireTimeout", () =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const pgdb = PG.make({ ...settings, acquireTimeout: "1 hour" })
+    const go = yield* Deferred.make<void>()
+    const stuck = pgdb.transaction(
+      Effect.gen(function* () {
+        const outer = yield* Effect.forkChild(Effect.andThen(Deferred.await(go), pgdb.select`select 1`))
+        yield* pgdb.transaction(
+          Effect.gen(function* () {
+            yield* pgdb.select`select 2`
+            yield* Deferred.succeed(go, undefined)
+            yield* Fiber.join(outer)
+          })
+        )
+      })
+    )
+    const call = yield* Effect.forkChild(Effect.flip(stuck))
+    yield* Effect.exit(Deferred.await(go))
+    yield* passing(call, "10 minutes")
+    assert.isAtLeast(yield* Clock.currentTimeMillis, 3_600_000)
+    assert.include((yield* Fiber.join(call)).message, "must not wait for a fiber of the outer one")
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect("a transaction that is tried again waits before it is", () =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const pgdb = PG.make(settings)
+    let tries = 0
+    const failing = pgdb.transaction(
+      Effect.suspend(() => {
+        tries++
+        return pgdb.execute("do $$ begin raise exception using errcode = '40001'; end $$")
+      }),
+      { retry: { times: 2 } }
+    )
+    const call = yield* Effect.forkChild(Effect.flip(failing))
+    yield* eventually(
+      "it was tried",
+      Effect.sync(() => tries),
+      (count) => count === 1
+    )
+    yield* passing(call)
+    assert.strictEqual(tries, 3)
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )

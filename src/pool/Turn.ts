@@ -7,8 +7,6 @@ import * as Effect from "effect/Effect"
 interface Place {
   /** It keeps its turn for as long as a program of the user's runs, and so may wait for one who stands behind it. */
   readonly isProgram: boolean
-  /** When its turn began, by a clock that only goes forward. */
-  since: number
   resume: (() => void) | undefined
 }
 
@@ -25,11 +23,6 @@ export interface Patience<E> {
   readonly error: () => E
 }
 
-const begin = (turn: Turn, place: Place): void => {
-  turn.holder = place
-  place.since = performance.now()
-}
-
 const leave = (turn: Turn, place: Place): void => {
   if (turn.holder !== place) {
     turn.waiting.delete(place)
@@ -39,36 +32,36 @@ const leave = (turn: Turn, place: Place): void => {
   const next = turn.waiting.values().next()
   if (next.done === true) return
   turn.waiting.delete(next.value)
-  begin(turn, next.value)
+  turn.holder = next.value
   // In a tick of its own: a long line would otherwise be served on one stack.
   queueMicrotask(() => next.value.resume?.())
 }
 
 const wait = <E>(turn: Turn, place: Place, patience: Patience<E>): Effect.Effect<void, E> =>
-  Effect.callback<void>((resume) => {
-    place.resume = () => resume(Effect.void)
-    if (turn.holder === place) place.resume()
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: patience.millis,
-      orElse: () =>
-        Effect.suspend(() => {
-          const { holder } = turn
-          const isStuck =
-            holder?.isProgram === true &&
-            holder !== place &&
-            performance.now() - holder.since >= patience.millis
-          return isStuck ? Effect.fail(patience.error()) : wait(turn, place, patience)
-        })
-    })
-  )
+  Effect.suspend(() => {
+    const { holder } = turn
+    return Effect.callback<void>((resume) => {
+      place.resume = () => resume(Effect.void)
+      if (turn.holder === place) place.resume()
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: patience.millis,
+        orElse: () =>
+          Effect.suspend(() => {
+            // The same one has had the turn all the while.
+            const isStuck = holder?.isProgram === true && holder !== place && turn.holder === holder
+            return isStuck ? Effect.fail(patience.error()) : wait(turn, place, patience)
+          })
+      })
+    )
+  })
 
 const enter = <E>(turn: Turn, place: Place, patience: Patience<E>): Effect.Effect<void, E> => {
   if (turn.holder !== undefined) {
     turn.waiting.add(place)
     return wait(turn, place, patience)
   }
-  begin(turn, place)
+  turn.holder = place
   return Effect.void
 }
 
@@ -80,7 +73,7 @@ export const withTurn = <A, E, R, E2>(
   isProgram = false
 ): Effect.Effect<A, E | E2, R> =>
   Effect.suspend(() => {
-    const place: Place = { isProgram, since: 0, resume: undefined }
+    const place: Place = { isProgram, resume: undefined }
     return Effect.onExitPrimitive(
       Effect.flatMap(
         Effect.suspend(() => enter(turn, place, patience)),

@@ -16,11 +16,11 @@ export interface HandlesAssignment {
 }
 
 export interface HandlesFound {
-  /** Bytes of a handle that nobody has used. */
-  readonly handle: number
-  /** Megabytes grown, with all handles alive: by those themselves, and after each was used once and its pool forgotten. */
-  readonly made: number
-  readonly forgotten: number
+  /** Bytes of a handle that nobody has used, and of one that was used once and whose pool is forgotten. */
+  readonly unused: number
+  readonly used: number
+  /** Megabytes left when the handles are gone too. */
+  readonly left: number
   /** Pools that were there at one time. */
   readonly pools: number
 }
@@ -36,33 +36,46 @@ const weigh = Effect.promise(async () => {
   return heapUsed + external
 })
 
+let pools = 0
+
+const make = (count: number, round: string) =>
+  Array.from({ length: count }, (_, index) =>
+    PG.make({ ...target, database: `tenant_${(index % tenants) + 1}`, key: `${round} ${index}` })
+  )
+
+/** Each handle is used once, and then all pools are forgotten. */
+const use = (all: ReadonlyArray<PG.Database>) =>
+  Effect.gen(function* () {
+    yield* Effect.forEach(
+      all,
+      (pgdb) =>
+        Effect.andThen(
+          pgdb.select`select 1`,
+          Effect.map(PoolRegistry.stats, ({ length }) => {
+            pools = Math.max(pools, length)
+          })
+        ),
+      { concurrency: limit, discard: true }
+    )
+    yield* PoolRegistry.stats.pipe(
+      Effect.filterOrFail(({ length }) => length === 0),
+      Effect.retry(Schedule.spaced("100 millis"))
+    )
+  })
+
 const program = Effect.gen(function* () {
+  // What the first pools of a process load and compile stays.
+  yield* use(make(200, "first"))
   const before = yield* weigh
-  const all = Array.from({ length: handles }, (_, index) =>
-    PG.make({ ...target, database: `tenant_${(index % tenants) + 1}`, key: `key ${index}` })
-  )
+  let all = make(handles, "key")
   const made = yield* weigh
-  let pools = 0
-  yield* Effect.forEach(
-    all,
-    (pgdb) =>
-      Effect.andThen(
-        pgdb.select`select 1`,
-        Effect.map(PoolRegistry.stats, ({ length }) => {
-          pools = Math.max(pools, length)
-        })
-      ),
-    { concurrency: limit, discard: true }
-  )
-  yield* PoolRegistry.stats.pipe(
-    Effect.filterOrFail(({ length }) => length === 0),
-    Effect.retry(Schedule.spaced("100 millis"))
-  )
-  const forgotten = yield* weigh
+  yield* use(all)
+  const alive = yield* weigh
+  all = []
   const found: HandlesFound = {
-    handle: (made - before) / all.length,
-    made: (made - before) / 2 ** 20,
-    forgotten: (forgotten - before) / 2 ** 20,
+    unused: (made - before) / handles,
+    used: (alive - before) / handles,
+    left: ((yield* weigh) - before) / 2 ** 20,
     pools
   }
   process.stdout.write(`${JSON.stringify(found)}\n`)

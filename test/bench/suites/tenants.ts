@@ -152,7 +152,7 @@ const inTurn = async (context: Context, { databases, limit, statements }: Extent
 }
 
 const besideAFlood = async (context: Context, { flood, limit }: Extent): Promise<Section> => {
-  const load = { target: context.target, others: 40, calls: 25, limit: 10 }
+  const load = { target: context.target, others: 40, calls: 50, limit: 10 }
   const rows: Array<ReadonlyArray<string>> = []
   for (const callers of [0, flood]) {
     const found: FloodFound = JSON.parse(await start(context, "flood", { ...load, flood: callers }).said)
@@ -175,16 +175,16 @@ const forgotten = async (context: Context, { databases, handles, limit }: Extent
   return {
     title: `Memory of ${shown(handles, 0)} handles, each used once and its pool forgotten after 5 s`,
     rows: [
-      ["", "KB per handle", "all handles MB", "after their pools MB", "pools at once"],
+      ["", "KB per handle unused", "KB per handle used", "MB left without the handles", "pools at once"],
       [
         "effect-global-pool",
-        shown(found.handle / 1024, 2),
-        shown(found.made, 1),
-        shown(found.forgotten, 1),
+        shown(found.unused / 1024, 2),
+        shown(found.used / 1024, 2),
+        shown(found.left, 1),
         shown(found.pools, 0)
       ]
     ],
-    note: "Heap and buffers grown since before the first handle, after garbage collection, with every handle alive."
+    note: "Heap and buffers grown, after garbage collection, since 200 such pools had come and gone."
   }
 }
 
