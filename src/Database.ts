@@ -18,6 +18,7 @@ import * as Lock from "./Lock.ts"
 import type { OperationError, Operations, Row, RowOperations } from "./Operations.ts"
 import type { PoolError } from "./PoolError.ts"
 import { PoolRegistry } from "./PoolRegistry.ts"
+import * as Overload from "./pool/Overload.ts"
 import type { Pool } from "./pool/Pool.ts"
 import * as SharedRegistry from "./SharedRegistry.ts"
 import type { Settings } from "./settings/Settings.ts"
@@ -172,7 +173,9 @@ class DatabaseHandle extends Handle<Row, never> implements Database {
   afterCommit<R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, PoolError, R | PoolRegistry> {
     return Effect.flatMap(this.#current, (current) =>
       Effect.flatMap(current, (pool) =>
-        Effect.flatMap(clientOf(pool, current), (client) => client.afterCommit(effect))
+        Effect.flatMap(clientOf(pool, current), (client) =>
+          client.afterCommit(Overload.freeOf(effect, pool.settings.key))
+        )
       )
     )
   }

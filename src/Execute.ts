@@ -70,31 +70,35 @@ export interface Encoded {
 const repeatable = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "WITH", "VALUES", "TABLE"]
 
 /**
- * A statement keeps the types that it was prepared with, also when a column has another one meanwhile. Outside a transaction
- * nothing of it took effect, so it runs once more, unprepared; where that succeeds, the connection prepares all of them anew. In
- * one, its connection is not used again.
+ * A statement keeps the types that it was prepared with, also when a column has another one meanwhile: its connection is
+ * not used again. Where it stood alone nothing of it took effect, so it runs once more, unprepared.
  */
 const runAnew = (
   member: Lines.Member,
   { facts, params, statement }: Encoded,
-  error: SqlError
+  error: SqlError,
+  alone: boolean
 ): Effect.Effect<Result, SqlError> => {
-  const { connection } = member
-  if (!connection.inTransaction() && repeatable.includes(facts.command)) {
-    return Effect.tap(connection.query(statement.text, params, false), () =>
-      connection.query("DEALLOCATE ALL", [], false)
-    )
+  const retire = () => {
+    member.leaves = "prepared"
+    member.promised = true
   }
-  member.leaves = "prepared"
+  if (alone && repeatable.includes(facts.command)) {
+    return Effect.tap(member.connection.query(statement.text, params, false), () => Effect.sync(retire))
+  }
+  retire()
   return Effect.fail(error)
 }
 
-/** Sends a statement, and decodes its rows. */
+/**
+ * Sends a statement, and decodes its rows. `alone`: no transaction is around it, neither when it is sent nor sent with it.
+ */
 export const send = (
   pool: Pool,
   member: Lines.Member,
   encoded: Encoded,
-  prepare = true
+  prepare = true,
+  alone = false
 ): Effect.Effect<Result, SqlError> =>
   Effect.suspend(() => {
     const { facts, params, position, statement } = encoded
@@ -102,7 +106,7 @@ export const send = (
     const flagged = pool.codec.flagged()
     const answer = Effect.catch(member.connection.query(statement.text, params, prepare), (error) => {
       pool.codec.forgetParameters(statement.text)
-      return prepare && Fate.isOfTypes(error) ? runAnew(member, encoded, error) : Effect.fail(error)
+      return prepare && Fate.isOfTypes(error) ? runAnew(member, encoded, error, alone) : Effect.fail(error)
     })
     return Effect.matchEffect(answer, {
       onFailure: (error) => Effect.fail(tell(pool, member, statement, position)(error)),
@@ -140,6 +144,12 @@ export const encode = (
   return pool.codec
     .parameterTypes(statement.text, statement.params, batchOn(member), member.connection.inTransaction())
     .pipe(
+      // Cut off, it may leave what it had prepared.
+      Effect.onInterrupt(() =>
+        Effect.sync(() => {
+          member.leaves = "prepared"
+        })
+      ),
       Effect.catchTag("SqlError", (error) => Effect.fail(tell(pool, member, statement, position)(error))),
       Effect.flatMap((types) => Effect.fromResult(pool.codec.bindTyped(statement.params, types))),
       Effect.map(done)
@@ -152,8 +162,12 @@ export type Encode = (member: Lines.Member, facts: Facts) => Effect.Effect<Encod
 /** Runs a statement on a transaction's connection. */
 const runOnHeld = (pool: Pool, held: Held.Held, statement: Bound, prepare: boolean, how: Encode) =>
   Effect.flatMap(check(statement), (facts) =>
-    Exchange.on(held, (member) =>
-      Effect.flatMap(how(member, facts), (encoded) => send(pool, member, encoded, prepare))
+    Exchange.on(held, (member, level) =>
+      Effect.flatMap(how(member, facts), (encoded) => {
+        // The transaction may have ended while the server was asked for types.
+        const refusal = Held.closed(held, level)
+        return refusal === undefined ? send(pool, member, encoded, prepare) : Effect.fail(refusal)
+      })
     )
   )
 
@@ -184,7 +198,10 @@ export const encodedBy = (
     if (held !== undefined) return runOnHeld(pool, held, statement, true, how)
     return Effect.flatMap(check(statement), (facts) =>
       pool.single(statement.text, false, (member) =>
-        Effect.flatMap(how(member, facts), (encoded) => send(pool, member, encoded))
+        Effect.flatMap(how(member, facts), (encoded) => {
+          const error = pool.cutOff()
+          return error === undefined ? send(pool, member, encoded, true, true) : Effect.fail(error)
+        })
       )
     )
   })
@@ -205,6 +222,6 @@ export const single = (
     return params === undefined
       ? encodedBy(pool, statement, (member) => encode(pool, member, statement, facts))
       : pool.single(statement.text, facts.reads, (member) =>
-          send(pool, member, { statement, facts, params }, prepare)
+          send(pool, member, { statement, facts, params }, prepare, true)
         )
   })

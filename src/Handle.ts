@@ -32,7 +32,7 @@ import { type Bound, fromArguments, type Sql, type Statement } from "./Sql.ts"
 import { check } from "./settings/Check.ts"
 import { type Checked, describe, type Settings } from "./settings/Settings.ts"
 import { batch } from "./transaction/Batch.ts"
-import { transaction } from "./transaction/Transaction.ts"
+import { repeat, transaction } from "./transaction/Transaction.ts"
 
 /** Settings on their way to a pool. Nothing of them shows when it is printed. */
 export class Source {
@@ -190,7 +190,10 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
     effect: Effect.Effect<B, E2, R>,
     options?: TransactionOptions
   ): Effect.Effect<B, E2 | OperationError, R | PoolRegistry> {
-    return onPool(this.source, (pool) => transaction(pool, effect, options))
+    return repeat(
+      onPool(this.source, (pool) => transaction(pool, effect, options)),
+      options
+    )
   }
 
   /** What is printed for the handle: never a secret. */

@@ -183,7 +183,7 @@ const make = Effect.fnUntraced(function* (
       if (Option.isNone(old)) return open(settings)
       forget(old.value)
       return Effect.andThen(close(old.value, 0), open(settings))
-    })
+    }).pipe(Effect.uninterruptible)
 
   const known = (settings: Checked): Pool.Pool | undefined => {
     const pool = seen.get(settings)?.pool

@@ -7,6 +7,7 @@ import { isSqlError } from "effect/sql/SqlError"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 import { atRest, blocked, linked, openTransactions, reasonOf } from "./support/link.ts"
+import { meddle } from "./support/meddle.ts"
 
 const table = "create table t (n int)"
 const count = "select count(*)::int as n from t"
@@ -235,3 +236,25 @@ for (const pipelining of [true, false]) {
     })
   )
 }
+
+withDatabase(
+  "a connection that dies while a value is learnt after COMMIT: committed, and not to be repeated",
+  [table],
+  (given) =>
+    Effect.gen(function* () {
+      let committed = false
+      const cut = yield* meddle(given.settings, (said) => {
+        if (committed) return undefined
+        committed ||= said.includes("COMMIT")
+        return said
+      })
+      const pgdb = PG.make(cut)
+      yield* pgdb.select("select 1")
+      yield* given.witness.query("create type mood as enum ('glad')")
+      const error = yield* Effect.flip(pgdb.trans([insert, "select 'glad'::mood as m"]))
+      expect(error.message).toContain("All 2 statements of the transaction are committed: do not repeat it.")
+      expect(isSqlError(error) && error.isRetryable).toBe(false)
+      expect(yield* given.witness.query(count)).toEqual([{ n: 1 }])
+      yield* atRest(given)
+    })
+)

@@ -1,5 +1,4 @@
 /** A BEGIN that the server refuses, when statements were sent behind it: nothing more is sent, and the error says what ran by itself. */
-import * as Net from "node:net"
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,6 +8,7 @@ import { isSqlError } from "effect/sql/SqlError"
 import { PG } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 import { atRest, linked, reasonOf } from "./support/link.ts"
+import { meddle } from "./support/meddle.ts"
 import type { TestServer } from "./support/server.ts"
 
 const table = "create table t (n int)"
@@ -16,27 +16,7 @@ const insert = (n: number) => `insert into t values (${n})`
 const numbers = "select coalesce(array_agg(n order by n), '{}') as list from t"
 
 /** A network that turns BEGIN into a word that the server does not know. */
-const garbling = (server: TestServer) =>
-  Effect.acquireRelease(
-    Effect.callback<Net.Server>((resume) => {
-      const proxy = Net.createServer((client) => {
-        const upstream = Net.connect(server.port, server.host)
-        client.on("data", (chunk) =>
-          upstream.write(Buffer.from(chunk.toString("latin1").replace("\0BEGIN\0", "\0BEGUN\0"), "latin1"))
-        )
-        upstream.pipe(client)
-        for (const [one, other] of [
-          [client, upstream],
-          [upstream, client]
-        ] as const) {
-          one.on("error", () => other.destroy())
-          one.on("close", () => other.destroy())
-        }
-      })
-      proxy.listen(0, "127.0.0.1", () => resume(Effect.succeed(proxy)))
-    }),
-    (proxy) => Effect.sync(() => proxy.close())
-  )
+const garbling = (server: TestServer) => meddle(server, (said) => said.replace("\0BEGIN\0", "\0BEGUN\0"))
 
 withDatabase("in a transaction nothing more is sent, whatever is caught, and it fails", [table], (given) =>
   Effect.gen(function* () {
@@ -64,10 +44,7 @@ withDatabase("in a transaction nothing more is sent, whatever is caught, and it 
 
 withDatabase("where connections do not pipeline nothing runs without BEGIN", [table], (given) =>
   Effect.gen(function* () {
-    const proxy = yield* garbling(given.settings)
-    const address = proxy.address()
-    const port = typeof address === "object" ? (address?.port ?? 0) : 0
-    const pgdb = PG.make({ ...given.settings, host: "127.0.0.1", port, pipelining: false })
+    const pgdb = PG.make({ ...(yield* garbling(given.settings)), pipelining: false })
     for (const effect of [
       Effect.asVoid(pgdb.trans([insert(1), insert(2)])),
       Effect.asVoid(pgdb.transaction(pgdb.execute(insert(3))))
@@ -82,10 +59,7 @@ withDatabase("where connections do not pipeline nothing runs without BEGIN", [ta
 
 withDatabase("in trans the error counts what ran by itself", [table, "insert into t values (0)"], (given) =>
   Effect.gen(function* () {
-    const proxy = yield* garbling(given.settings)
-    const address = proxy.address()
-    const port = typeof address === "object" ? (address?.port ?? 0) : 0
-    const pgdb = PG.make({ ...given.settings, host: "127.0.0.1", port, key: "garbled" })
+    const pgdb = PG.make({ ...(yield* garbling(given.settings)), key: "garbled" })
     const error = yield* Effect.flip(pgdb.trans([insert(1), "select 1 / 0", insert(2)]))
     expect(error.message).toContain("Each statement ran by itself: 2 of 3 that were sent took effect.")
     expect(error.message).toContain('syntax error at or near "BEGUN"')

@@ -188,3 +188,45 @@ withDatabase("a statement that is wrong fails as it is, and is run once", ["crea
     yield* atRest(given)
   })
 )
+
+const elsewhere = [
+  "create table t (n int)",
+  "create schema other",
+  "create function f() returns int language sql as 'select 7'",
+  `create function g() returns int language plpgsql as $$
+    begin execute 'insert into t values (10 / $1)' using (select d from cfg); return 1; end $$`,
+  "create table cfg (d int)",
+  "insert into cfg values (5)",
+  "create table u (n int)"
+]
+
+withDatabase("no statement of a trans runs by itself when the trans was rolled back", elsewhere, (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    const nothing = Effect.gen(function* () {
+      expect(yield* given.witness.query("select n from t")).toEqual([])
+      yield* atRest(given)
+    })
+    const notFound = pgdb.trans(["set local search_path to other", "insert into public.t values (f())"])
+    expect((yield* Effect.flip(notFound)).message).toContain("function f() does not exist")
+    yield* nothing
+    const inside = pgdb.trans(["update cfg set d = 0", "select g()"])
+    expect((yield* Effect.flip(inside)).message).toContain("division by zero")
+    yield* nothing
+    const insert = "insert into u values ($1)"
+    yield* pgdb.execute(insert, ["1"])
+    yield* pgdb.execute(insert, ["2"])
+    yield* given.witness.query("truncate u")
+    yield* given.witness.query("alter table u alter column n type text using n::text")
+    const retypedInside = pgdb.trans([
+      "insert into t values (1)",
+      [insert, ["abc"]],
+      "insert into t values (2)"
+    ])
+    expect((yield* Effect.flip(retypedInside)).message).toContain("tatement 2 of 3")
+    yield* nothing
+    expect(yield* given.witness.query("select n from u")).toEqual([])
+    yield* pgdb.trans([[insert, ["abc"]]])
+    expect(yield* given.witness.query("select n from u")).toEqual([{ n: "abc" }])
+  })
+)

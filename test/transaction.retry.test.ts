@@ -3,6 +3,7 @@ import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import { PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 import { atRest, reasonOf } from "./support/link.ts"
 
@@ -102,5 +103,22 @@ withDatabase("runs again on nothing else", [table, insert(1)], (given) =>
     expect(reasonOf(yield* killed)).toBe("ConnectionError")
     expect(attempts).toBe(1)
     yield* atRest(given)
+  })
+)
+
+withDatabase("each attempt runs on the pool of the moment", ["create table t (n int)"], ({ pgdb, witness }) =>
+  Effect.gen(function* () {
+    let attempts = 0
+    const work = Effect.gen(function* () {
+      attempts++
+      yield* pgdb.execute("insert into t values (1)")
+      if (attempts > 1) return attempts
+      yield* pgdb.execute("do $$ begin raise exception using errcode = '40001'; end $$")
+      return 0
+    })
+    const ended = Effect.provideService(pgdb.terminate, PoolRegistry, yield* PoolRegistry)
+    const pause = Schedule.recurs(1).pipe(Schedule.tap(() => ended))
+    expect(yield* pgdb.transaction(work, { retry: pause })).toBe(2)
+    expect(yield* witness.query("select n from t")).toEqual([{ n: 1 }])
   })
 )

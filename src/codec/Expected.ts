@@ -29,6 +29,9 @@ const preparable =
 /** The server cannot tell a type, or takes the statement only with other types: that stays so until types change. */
 const lasting = new Set(["42P18", "42P08", "42804", "42725", "42883"])
 
+/** Cancelled by whoever ends the connection or the transaction: the statement is not to follow. */
+const cancelledCode = "57014"
+
 const codeOf = (exit: Exit.Exit<PgConnection.Result, SqlError> | undefined): string => {
   if (exit === undefined || Exit.isSuccess(exit)) return ""
   const error = Option.getOrUndefined(Exit.findErrorOption(exit))
@@ -107,6 +110,8 @@ export const make = (session: Session) => {
       remember(text, types)
       return types
     }
+    const cancelled = exits.find((exit) => codeOf(exit) === cancelledCode)
+    if (cancelled !== undefined && Exit.isFailure(cancelled)) return yield* Effect.failCause(cancelled.cause)
     if (lasting.has(codeOf(prepared))) remember(text, undefined)
     return undefined
   })

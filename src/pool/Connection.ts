@@ -53,6 +53,8 @@ export interface Connection {
   readonly recover: Effect.Effect<void>
   /** Whether a transaction is open or failed: the server's last word. */
   readonly inTransaction: () => boolean
+  /** Whether a transaction is open in which a statement has failed. */
+  readonly isFailed: () => boolean
   readonly isDead: () => boolean
   /** Why the server ended the session, if it did and said so. */
   readonly farewell: () => Wire.Farewell | undefined
@@ -63,6 +65,7 @@ export interface Connection {
 }
 
 const idle = 0x49
+const failed = 0x45
 const drainTime = 5_000
 const goodbyeTime = 2_000
 /** Postgres itself allows no value over 1 GB. */
@@ -203,7 +206,12 @@ export const open = (
       const promptly = (effect: Effect.Effect<unknown>): Effect.Effect<void> =>
         Effect.timeoutOrElse(Effect.asVoid(effect), {
           duration: drainTime,
-          orElse: () => Effect.sync(() => socket.destroy())
+          // The server does not notice a lost socket while it runs a statement.
+          orElse: () =>
+            Effect.andThen(
+              Effect.timeoutOption(sendCancel, patience),
+              Effect.sync(() => socket.destroy())
+            )
         })
       // The driver's pin cannot be interrupted, so it waits in a fiber of its own.
       const drained = Effect.flatMap(Effect.forkDetach(Effect.scoped(driver.pin)), (pinned) =>
@@ -213,11 +221,12 @@ export const open = (
       // reads its next message, so one empty round trip after the request takes the hit or shows that none is left.
       // Of a request that took too long nobody knows when it arrives, so its connection is not used again.
       const settle = Effect.gen(function* () {
-        const passed = yield* Effect.forEach(Array.from(cancels), Fiber.join, { concurrency: "unbounded" })
-        cancels.clear()
+        const sent = Array.from(cancels)
+        const passed = yield* Effect.forEach(sent, Fiber.join, { concurrency: "unbounded" })
+        for (const request of sent) cancels.delete(request)
         if (passed.includes(false)) socket.destroy()
         else {
-          suspect = false
+          suspect = cancels.size > 0
           yield* promptly(Effect.ignore(driver.query("", [], false)))
         }
       })
@@ -249,6 +258,7 @@ export const open = (
           )
         ),
         inTransaction: () => beginning || status !== idle,
+        isFailed: () => status === failed,
         farewell: () => farewell,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,

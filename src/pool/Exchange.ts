@@ -66,6 +66,17 @@ const failed = <A, E>(
   return Exit.fail(held.failed)
 }
 
+/** Cancels what is on the wire; a question about types that was cut off leaves nothing open around what comes next. */
+const recover = (held: Held.Held): Effect.Effect<void> =>
+  Effect.andThen(
+    held.member.connection.recover,
+    Effect.suspend(() =>
+      Held.isTransaction(held) || held.member.connection.isDead() || !held.member.connection.inTransaction()
+        ? Effect.void
+        : promptly(held.member, Effect.ignore(held.member.connection.query("ROLLBACK", [], false)))
+    )
+  )
+
 /** Runs something behind the pending statements, in one write with them where the connection pipelines. */
 const behindPending = <A, E>(held: Held.Held, run: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
   Effect.uninterruptibleMask((restore) =>
@@ -80,8 +91,10 @@ const behindPending = <A, E>(held: Held.Held, run: Effect.Effect<A, E>): Effect.
       const exit: Exit.Exit<A, E> = yield* Effect.exit(restore(run))
       // A cancel that hit BEGIN would let what follows run outside the transaction, so it waits for that answer.
       const failure = yield* promptly(held.member, answered)
-      if (Exit.hasInterrupts(exit)) yield* connection.recover
-      if (failure === undefined || connection.isDead()) return yield* exit
+      if (Exit.hasInterrupts(exit)) yield* recover(held)
+      if (failure === undefined) return yield* exit
+      const isRefused = isBegin(failure) && Fate.isAnswer(failure.error)
+      if (connection.isDead() && !isRefused) return yield* exit
       return yield* failed(held, failure, exit)
     })
   )
@@ -103,21 +116,18 @@ export const on = <A, E>(
       const refusal = Held.closed(held, level)
       return refusal === undefined ? run(held.member, level) : Effect.fail(refusal)
     })
-    const now = Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
+    // Interrupted before it runs, it has noted nothing: what notes that it runs is inside of what notes that it has ended.
+    const begin = Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
       const refusal = Held.closed(held, level)
       if (refusal !== undefined) return Effect.fail(refusal)
       held.running = true
-      return Effect.onExitPrimitive(
-        held.pending.length === 0
-          ? Effect.onInterrupt(go, () => connection.recover)
-          : behindPending(held, go),
-        () => {
-          held.running = false
-          for (const resume of held.onRest) resume()
-          held.onRest.clear()
-          return undefined
-        }
-      )
+      return held.pending.length === 0 ? Effect.onInterrupt(go, () => recover(held)) : behindPending(held, go)
+    })
+    const now = Effect.onExitPrimitive(begin, () => {
+      held.running = false
+      for (const resume of held.onRest) resume()
+      held.onRest.clear()
+      return undefined
     })
     return Effect.mapError(Turn.withTurn(level.turn, Held.patienceOf(held), now), (error) =>
       isSqlError(error) && !Fate.isAnswer(error) && connection.isDead() && held.begun

@@ -60,6 +60,21 @@ export const byItself = (exit: Exit.Exit<unknown, unknown>): string =>
     ? "Its first statement took effect by itself."
     : "If its first statement took effect, it did so by itself."
 
+/** A nested transaction came to its end when a statement of it had failed. */
+export const rolledBackInside = (): SqlError =>
+  finish(
+    (message) =>
+      new UnknownError({
+        cause: fieldsOf(message, { code: "25P02", condition: "in_failed_sql_transaction" }),
+        message,
+        operation: "commit"
+      }),
+    [
+      "The nested transaction was rolled back, because a statement of it had failed and that failure was caught.",
+      "Let the failure reach the nested transaction, or put what may fail into one of its own inside."
+    ]
+  )
+
 /** `COMMIT` answered `ROLLBACK`. */
 export const rolledBack = (): SqlError =>
   finish(
@@ -118,7 +133,8 @@ const otherTypes = new Set<unknown>(["42804", "42883", "42725", "42846", "42P08"
 
 /**
  * Whether the statement, or a parameter as it was read, does not fit the types of the tables: it may have been prepared for
- * the types that they had. Of a parameter the server says so in its context, in any language as `$1`.
+ * the types that they had. Of a parameter the server says so in its context, in any language as `$1` and in one line; the
+ * context of a function has more.
  */
 export const isOfTypes = (error: SqlError): boolean => {
   const code = codeOf(error)
@@ -127,7 +143,7 @@ export const isOfTypes = (error: SqlError): boolean => {
     otherTypes.has(code) ||
     (String(code).startsWith("22") &&
       Predicate.hasProperty(cause, "where") &&
-      /\$\d/.test(String(cause.where)))
+      /^.*\$\d.*$/.test(String(cause.where)))
   )
 }
 

@@ -44,6 +44,7 @@ export interface Owner {
   readonly settings: Checked
   readonly transaction: Key
   readonly onCatalogueChange: () => void
+  readonly cutOff: () => SqlError | undefined
 }
 
 /** A connection that one transaction holds. */
@@ -52,6 +53,8 @@ export interface Held {
   readonly member: Lines.Member
   readonly root: Level
   pending: ReadonlyArray<Pending>
+  /** How many savepoints it has had: each has a name of its own. */
+  savepoints: number
   /** `BEGIN` was sent. */
   begun: boolean
   /** It was committed or rolled back, and the connection may be somebody else's by now. */
@@ -109,6 +112,7 @@ export const hold = (owner: Owner, member: Lines.Member): Held => {
       return root
     },
     pending: [],
+    savepoints: 0,
     begun: false,
     ended: false,
     failed: undefined,
@@ -132,7 +136,7 @@ export const hold = (owner: Owner, member: Lines.Member): Held => {
 export const openLevel = (outer: Level): Level => {
   const { held } = outer
   const depth = outer.depth + 1
-  const savepoint = `effect_sql_${depth}`
+  const savepoint = `effect_sql_${++held.savepoints}`
   const level: Level = { held, outer, turn: Turn.make(), depth, savepoint, open: true, undone: false }
   held.pending = [...held.pending, { text: `SAVEPOINT ${savepoint}`, level, opens: true }]
   return level
@@ -185,7 +189,7 @@ const isOpen = (level: Level): boolean => level.open && (level.outer === undefin
 
 /** Why nothing is sent on this level any more. */
 export const closed = (held: Held, level: Level): SqlError | PoolError | undefined =>
-  held.ended || !isOpen(level) ? Fate.over() : held.failed
+  held.ended || !isOpen(level) ? Fate.over() : (held.failed ?? held.owner.cutOff())
 
 export const patienceOf = ({ owner: { settings } }: Held): Turn.Patience<PoolError> => ({
   millis: settings.acquireTimeout,

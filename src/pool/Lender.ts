@@ -49,6 +49,8 @@ export interface Lender {
   /** Connections that callers get without waiting for another caller's. */
   readonly toCome: () => number
   readonly isClosing: () => boolean
+  /** Whether its grace is over: what has not begun does not begin any more. */
+  readonly isCutOff: () => boolean
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly isVoid: () => boolean
   /** When the last caller gave its connection back; now, while one has it. */
@@ -64,6 +66,7 @@ export const make = (options: Options): Lender => {
   const { clock, codec, ended, limit, onIdle, run, runTimer, settings, tally } = options
   const lines = Lines.make()
   let closing = false
+  let cutOff = false
   let called = false
   let lastUsed = clock.currentTimeMillisUnsafe()
   const onQuiet = new Set<() => void>()
@@ -247,6 +250,7 @@ export const make = (options: Options): Lender => {
     start: arrival.demand,
     toCome: arrival.toCome,
     isClosing: () => closing,
+    isCutOff: () => cutOff,
     isVoid: () =>
       (called || arrival.lastFailure() !== undefined) && !arrival.hasOpened() && arrival.isQuiet() && quiet(),
     lastUsed: () => (quiet() ? lastUsed : clock.currentTimeMillisUnsafe()),
@@ -258,6 +262,7 @@ export const make = (options: Options): Lender => {
         for (const member of Array.from(lines.idle)) run(shut(member, "ended"))
         settleClosing()
         yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
+        cutOff = true
         failWaiting(Effect.fail(ended()))
         yield* arrival.abandon
         yield* Effect.forEach(Array.from(lines.members), end, { concurrency: "unbounded", discard: true })

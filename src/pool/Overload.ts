@@ -2,6 +2,7 @@
  * What a caller is told when no connection comes free.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { PoolError } from "../PoolError.ts"
@@ -12,6 +13,10 @@ import type { PoolStats } from "./Stats.ts"
 export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool/Held", {
   defaultValue: () => []
 })
+
+/** An effect that runs when the transaction of this pool around it has given its connection back. */
+export const freeOf = <A, E, R>(effect: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R> =>
+  Effect.updateService(effect, Held, (keys) => keys.filter((held) => held !== key))
 
 /** Keys of the pools of which a fiber has a connection reserved: what a stream cannot tell the fiber that reads it otherwise. */
 const reserved = new WeakMap<Fiber.Fiber<unknown, unknown>, Array<string>>()

@@ -51,6 +51,8 @@ export interface Pool {
   readonly lastUsed: () => number
   /** Whether it takes no more callers. */
   readonly isClosing: () => boolean
+  /** Why nothing is sent any more, once the grace of its end is over. */
+  readonly cutOff: () => SqlError | undefined
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly isVoid: () => boolean
   /** Lets what is under way and waiting finish for `grace` milliseconds, then cancels it, and ends all connections. */
@@ -61,7 +63,7 @@ const ended = (settings: Checked): SqlError =>
   new SqlError({
     reason: new ConnectionError({
       cause: new Error("The pool was ended while this operation waited or ran"),
-      message: `The pool "${settings.key}" of database ${describe(settings)} was ended while this operation waited for a connection. The next operation opens a new pool.`,
+      message: `The pool "${settings.key}" of database ${describe(settings)} was ended while this operation waited or had not begun on the server. The next operation opens a new pool, unless the registry has ended too.`,
       operation: "acquire"
     })
   })
@@ -247,6 +249,7 @@ export const make = Effect.fnUntraced(function* (
     generation: () => generation,
     stats,
     isClosing: lender.isClosing,
+    cutOff: () => (lender.isCutOff() ? ended(settings) : undefined),
     isVoid: lender.isVoid,
     lastUsed: lender.lastUsed,
     close: lender.close

@@ -110,9 +110,11 @@ const errorOf = ({ begun, commit, isDead, statements }: Ended, of: number): SqlE
   const own = firstError(statements)
   const end = commit === undefined ? undefined : Option.getOrUndefined(Exit.findErrorOption(commit))
   if (isDead) {
+    if (commit !== undefined && Exit.isSuccess(commit)) {
+      return own === undefined ? undefined : Fate.committed(own, of)
+    }
     // What the server refused was rolled back, whatever became of the connection afterwards.
     if (begin === undefined && own !== undefined && Fate.isAnswer(own)) return own
-    if (commit !== undefined && Exit.isSuccess(commit)) return own
     const lost = own ?? end ?? begin
     return lost === undefined ? undefined : end === undefined ? Fate.undone(lost) : end
   }

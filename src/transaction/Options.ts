@@ -32,6 +32,10 @@ const problemOf = (asked: TransactionOptions, isNested: boolean): string | undef
     : undefined
 }
 
+/** How the transaction is repeated; not at all where its options do not pass. */
+export const retryOf = (asked: TransactionOptions): TransactionOptions["retry"] =>
+  problemOf(asked, false) === undefined ? asked.retry : undefined
+
 /** What is wrong with the options. */
 export const refusalOf = (asked: TransactionOptions, isNested: boolean): PoolError | undefined => {
   const problem = problemOf(asked, isNested)

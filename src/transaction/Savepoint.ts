@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../PoolError.ts"
 import * as Exchange from "../pool/Exchange.ts"
+import * as Fate from "../pool/Fate.ts"
 import * as Held from "../pool/Held.ts"
 import * as Turn from "../pool/Turn.ts"
 
@@ -24,6 +25,14 @@ const close = (level: Held.Level): Effect.Effect<void, PoolError> =>
 
 const isUnsent = (level: Held.Level): boolean =>
   level.held.pending.some((one) => one.opens && one.level === level)
+
+/** What ends in a failed state did not take effect, whatever became of the failure. */
+const checked = (level: Held.Level): Effect.Effect<void, SqlError> =>
+  Effect.suspend(() =>
+    level.held.member.connection.isFailed() && !isUnsent(level)
+      ? Effect.fail(Fate.rolledBackInside())
+      : Effect.void
+  )
 
 /** At the transaction's end it is not needed, so it travels with the next statement, if there is one. */
 const release = (outer: Held.Level, level: Held.Level): void => {
@@ -74,7 +83,7 @@ export const nested = <A, E, R>(
           around(
             Effect.withFiber((inner) => {
               Held.enterLevel(level, inner.context)
-              return Effect.tap(effect, close(level))
+              return Effect.tap(effect, Effect.andThen(close(level), checked(level)))
             })
           ),
           (exit) => (Exit.isSuccess(exit) ? Effect.sync(() => release(outer, level)) : undo(outer, level))

@@ -68,17 +68,19 @@ const backoff = Schedule.jittered(
   Schedule.min([Schedule.exponential(Duration.millis(5)), Schedule.spaced(Duration.seconds(1))])
 )
 
-const repeat = <A, E, R>(
+/** Runs a transaction again as its options say, each time on the pool of the moment; options that are none, it finds out. */
+export const repeat = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  retry: TransactionOptions["retry"]
+  asked: TransactionOptions = {}
 ): Effect.Effect<A, E, R> => {
+  const retry = Options.retryOf(asked)
   if (retry === undefined) return effect
   return Schedule.isSchedule(retry)
     ? Effect.retry(effect, { schedule: retry, while: isRepeatable })
     : Effect.retry(effect, { schedule: backoff, times: retry.times, while: isRepeatable })
 }
 
-/** Runs an effect in a transaction of this pool, or in a savepoint of the fiber's. */
+/** Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. */
 export const transaction = <A, E, R>(
   pool: Pool,
   effect: Effect.Effect<A, E, R>,
@@ -98,8 +100,5 @@ export const transaction = <A, E, R>(
       Effect.provideService(Overload.Held, [...fiber.getRef(Overload.Held), pool.settings.key])
     )
     const begin = Options.beginOf(asked) ?? outside
-    return repeat(
-      unwrap(Effect.provideService(transact(inner), SqlClient.BeginTransaction, begin)),
-      asked.retry
-    )
+    return unwrap(Effect.provideService(transact(inner), SqlClient.BeginTransaction, begin))
   })
