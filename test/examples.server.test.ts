@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { database, type TestDatabase } from "./support/database.ts"
 import { isAlive, onlyServer, Temporary, traces } from "./support/folder.ts"
-import { type Answer, ask, json } from "./support/http.ts"
+import { type Answer, ask, json, listens } from "./support/http.ts"
 import { loader, program } from "./support/process.ts"
 import { proxy } from "./support/proxy.ts"
 
@@ -176,8 +176,8 @@ describe("examples/server.ts ends", () => {
         const { address, orders, running } = yield* start(given.url)
         const { release, request } = yield* underWay(given, orders)
         yield* running.signal(signal)
-        // It takes no more requests.
-        yield* Effect.repeat(ask(`${address}/pools`), { while: ({ status }) => status !== 0 })
+        // It takes no more requests, and gives the one that is under way a second.
+        yield* Effect.repeat(listens(address), { while: (open) => open })
         yield* release
         const answer = yield* Fiber.join(request)
         assert.strictEqual(answer.status, 201)

@@ -1,6 +1,7 @@
 /**
  * Requests to a server under test, and what it answered.
  */
+import * as Net from "node:net"
 import * as Effect from "effect/Effect"
 
 export interface Answer {
@@ -34,6 +35,17 @@ export const ask = (url: string, { body, headers = {}, method }: Request = {}): 
     } catch {
       return { status: 0, type: null, text: "" }
     }
+  })
+
+/** Whether somebody takes connections there: no request, which could itself hold up a server that ends. */
+export const listens = (url: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const { hostname, port } = new URL(url)
+    const socket = Net.connect({ host: hostname, port: Number(port) })
+    socket.once("connect", () => resume(Effect.succeed(true)))
+    socket.once("error", () => resume(Effect.succeed(false)))
+    socket.once("connect", () => socket.destroy())
+    return Effect.sync(() => socket.destroy())
   })
 
 /** What the answer's JSON says, of the type that the test expects. */
