@@ -36,7 +36,7 @@ export const joined = (pool: Pool, context: Context.Context<never>): Held.Held |
 /** The statement's facts, unless it is one that is not sent. */
 export const check = (statement: Bound): Effect.Effect<Facts, PoolError> => {
   const facts = factsOf(statement.text)
-  const refusal = facts.refusal ?? surplus(statement.text, statement.params.length)
+  const refusal = facts.refusal ?? surplus(statement.text, facts.placeholders, statement.params.length)
   return refusal === undefined ? Effect.succeed(facts) : Effect.fail(refused(refusal))
 }
 
@@ -216,7 +216,7 @@ export const single = (
     const held = joined(pool, fiber.context)
     if (held !== undefined) return onHeld(pool, held, statement, prepare)
     const facts = factsOf(statement.text)
-    const refusal = facts.refusal ?? surplus(statement.text, statement.params.length)
+    const refusal = facts.refusal ?? surplus(statement.text, facts.placeholders, statement.params.length)
     if (refusal !== undefined) return Effect.fail(refused(refusal))
     const params = pool.codec.bind(statement.params)
     return params === undefined

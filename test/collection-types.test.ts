@@ -86,8 +86,11 @@ describe("changes and rows of a typed row", () => {
     changes({ born: { $inc: 1 } })
     // @ts-expect-error nor to a text
     changes({ name: { $inc: 1 } })
-    // @ts-expect-error nor what is no number
-    changes({ owed: { $inc: "ten" } })
+    // @ts-expect-error nor to a column of strings what is no string: it may be numeric, read with every digit
+    changes({ owed: { $inc: 0.1 } })
+    const read: string = "0.10"
+    changes({ owed: { $inc: read } })
+    changes({ owed: { $inc: `-${read}` } })
     // @ts-expect-error nor to one of some words
     changes({ kind: { $inc: "1" } })
     // @ts-expect-error nor to a list

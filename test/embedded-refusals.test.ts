@@ -55,7 +55,8 @@ layer(Temporary.layer)("an embedded server that does not start", (it) => {
     ["password", { password: "two\nlines" }],
     ["dataDir", { dataDir: "" }],
     ["startTimeout", { startTimeout: 0 }],
-    ["serverSettings", { serverSettings: { "port; drop": 1 } }]
+    ["serverSettings", { serverSettings: { "port; drop": 1 } }],
+    ["prot", Object.assign({ port: undefined }, { prot: 5555 })]
   ]
   it.effect.each(wrong)("names the option that is wrong: %j", ([option, options]) =>
     Effect.gen(function* () {

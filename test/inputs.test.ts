@@ -274,6 +274,8 @@ describe("statements", () => {
         assert.match(error.message, /parameter/)
         assert.include(error.message, "$1 is the first")
       }
+      const quoted = yield* Effect.flip(pgdb.select`select 1 where 'Ada' like '%${"d"}%'`)
+      assert.include(quoted.message, "Its $1 stands inside quotes or a comment, where it is text")
       yield* isAlive(pgdb)
     })
   )

@@ -4,6 +4,7 @@
 import { PgTypes } from "@effect/sql-pg"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { json } from "../src/Sql.ts"
 import { database } from "./support/database.ts"
 import { typed } from "./support/typed.ts"
@@ -223,6 +224,8 @@ const refusals: ReadonlyArray<readonly [what: string, sql: string, value: unknow
   ["a function", "select $1::text", () => "secret"],
   ["a symbol", "select $1::text", Symbol("secret")],
   ["a Map", "select $1::jsonb", new Map([["secret", 1]])],
+  ["an Effect", "select $1::jsonb", Effect.succeed("secret")],
+  ["an Option", "select $1::text", Option.some("secret")],
   ["an invalid Date", "select $1::timestamptz", new Date(Number.NaN)],
   ["a bigint beyond int8", "select $1::int8", 2n ** 63n],
   [
@@ -261,6 +264,8 @@ it.effect("what Postgres has no value for is refused by number and rule, never b
         "a function: Parameter $1 is a function, which Postgres has no value for. The statement was not sent.",
         "a symbol: Parameter $1 is a symbol, which Postgres has no value for. The statement was not sent.",
         "a Map: Parameter $1 is an instance of Map, and only plain objects and arrays are taken: make one of it. The statement was not sent.",
+        "an Effect: Parameter $1 is an Effect, and not what comes of it: yield* it first. The statement was not sent.",
+        "an Option: Parameter $1 is an Option, and not what is in it: Option.getOrNull gives that, or NULL. The statement was not sent.",
         "an invalid Date: Parameter $1 is an invalid Date. The statement was not sent.",
         "a bigint beyond int8: Parameter $1 is a bigint past ±2^63, where int8 ends. Cast the placeholder to numeric, or pass a string. The statement was not sent.",
         "a cyclic object: Parameter $1 cannot be written as json: it refers to itself, or its toJSON fails. The statement was not sent.",

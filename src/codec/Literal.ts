@@ -3,6 +3,8 @@
  *
  * A value that cannot be written is noted as a problem, in words that follow "Parameter $1"; the value itself is never told.
  */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { isJson } from "../Sql.ts"
 import { hex } from "./Bytes.ts"
 import type { Session, Type } from "./Session.ts"
@@ -28,7 +30,8 @@ export const nameOf = (value: unknown): string => {
   if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
   if (typeof value !== "object" || value === null) return `a ${typeof value}`
   const name: unknown = value.constructor?.name
-  return typeof name === "string" && name !== "" && name !== "Object" ? `an instance of ${name}` : "an object"
+  if (typeof name === "string" && name !== "" && name !== "Object") return `an instance of ${name}`
+  return isPlain(value) ? "an object" : "an object with a prototype of its own"
 }
 
 export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
@@ -139,8 +142,12 @@ export const takesArray = (type: Type | undefined): boolean =>
   type !== undefined &&
   (isJsonType(type) || type.kind === "vector" || (type.kind === "base" && vectorTypes.has(type.name)))
 
-const notPlain = (value: object): string =>
-  `is ${nameOf(value)}, and only plain objects and arrays are taken: make one of it`
+const notPlain = (value: object): string => {
+  if (Effect.isEffect(value)) return "is an Effect, and not what comes of it: yield* it first"
+  if (Option.isOption(value))
+    return "is an Option, and not what is in it: Option.getOrNull gives that, or NULL"
+  return `is ${nameOf(value)}, and only plain objects and arrays are taken: make one of it`
+}
 
 const objectLiteral = (writing: Writing, value: object, type: Type | undefined): string | null => {
   if (isJsonType(type)) {

@@ -31,7 +31,7 @@ const parseColumns = (value: unknown, place: string): Draft.Parsed<ReadonlyArray
 }
 
 const parseOrder = (value: unknown, place: string): Draft.Parsed<Options["orderBy"]> => {
-  const entries = entriesOf(value, "orderBy", place)
+  const entries = entriesOf(value, "orderBy", place, '{ column: "asc" } or { column: "desc" }')
   if (Result.isFailure(entries)) return Result.fail(entries.failure)
   const order: Array<readonly [string, "asc" | "desc"]> = []
   for (const [column, direction] of entries.success) {
@@ -60,7 +60,12 @@ export const parseOptions = (
   Result.gen(function* () {
     if (options === undefined) return noOptions
     let parsed = noOptions
-    for (const [name, value] of yield* entriesOf(options, "the options", place)) {
+    for (const [name, value] of yield* entriesOf(
+      options,
+      "the options",
+      place,
+      "{ columns, orderBy, limit, offset }"
+    )) {
       if (!known.includes(name)) {
         return yield* Result.fail(
           refuse(place, `${shown(name)} is no option`, `The options are ${known.join(", ")}.`)

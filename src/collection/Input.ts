@@ -47,11 +47,16 @@ export const refuse = (place: string, what: string, instead: string): PoolError 
 export const entriesOf = (
   value: unknown,
   what: string,
-  place: string
+  place: string,
+  form = "{ column: value }"
 ): Result.Result<ReadonlyArray<readonly [key: string, value: unknown]>, PoolError> => {
   if (!isPlain(value)) {
     return Result.fail(
-      refuse(place, `${what} is ${described(value)}, not a plain object`, "Write it as { column: value }.")
+      refuse(
+        place,
+        `${what} ${what.endsWith("s") ? "are" : "is"} ${described(value)}, not a plain object`,
+        `Write ${form}.`
+      )
     )
   }
   const entries: Array<readonly [string, unknown]> = []

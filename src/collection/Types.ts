@@ -19,15 +19,19 @@ type Written<T> = unknown extends T ? unknown : T | ([Extract<T, object>] extend
 
 type Present<T> = Exclude<T, null | undefined>
 
-/** What `$contains` takes: elements of an array column, a part of a json column. */
+/** What `$contains` takes: elements of an array column or parts of them, a part of a json column. */
 type Part<T> =
   Present<T> extends ReadonlyArray<infer Element>
-    ? ReadonlyArray<Element> | Json
+    ? ReadonlyArray<PartOf<Element>> | Json
     : Present<T> extends Date | Uint8Array | number | bigint | boolean
       ? never
       : Present<T> extends string
         ? string
         : { readonly [K in keyof Present<T>]?: unknown } | Json
+
+type PartOf<Element> = Element extends string | number | bigint | boolean | Date | Uint8Array | null
+  ? Element
+  : { readonly [K in keyof Element]?: unknown }
 
 /** A pattern, for columns that may be text: a schema may have made something else of it. */
 type Pattern<T> =
@@ -83,13 +87,14 @@ export type Filter<Row = AnyRow> =
 
 /**
  * `{ $inc: n }` for columns that numbers can be added to. Numeric columns are read as strings, so a column of strings takes
- * digits in a string, `{ $inc: "0.10" }`, which keeps them all; whether it is numeric or text only the server knows.
+ * digits in a string, `{ $inc: "0.10" }`, which keeps them all; whether it is numeric or text, and what is in a string that
+ * came from elsewhere, only the server knows.
  */
 type Increment<T> =
   Present<T> extends number | bigint
     ? { readonly $inc: number | bigint }
     : string extends Present<T>
-      ? { readonly $inc: `${number}` }
+      ? { readonly $inc: string }
       : Present<T> extends `${number}`
         ? { readonly $inc: number | bigint | `${number}` }
         : never

@@ -27,7 +27,12 @@ export const parse = (options: unknown, place: string): Parsed<Plan> =>
   Result.gen(function* () {
     let on: ReadonlyArray<string> = []
     let update: ReadonlyArray<string> | undefined
-    for (const [option, value] of yield* entriesOf(options, "the options", place)) {
+    for (const [option, value] of yield* entriesOf(
+      options,
+      "the options",
+      place,
+      "{ on: the column with the unique index }"
+    )) {
       if (option === "on") on = yield* names(option, value, place)
       else if (option !== "update") {
         return yield* Result.fail(

@@ -51,6 +51,8 @@ const nameProblem = (value: string): string | undefined => {
   return undefined
 }
 
+const names = ["dataDir", "port", "database", "username", "password", "startTimeout", "serverSettings"]
+
 const settingName = /^[a-z_][a-z0-9_.]*$/i
 
 const problems = (
@@ -59,6 +61,8 @@ const problems = (
 ): ReadonlyArray<readonly [option: string, problem: string]> => {
   const found: Array<readonly [string, string]> = []
   const { dataDir, port, database, username, password, serverSettings } = options
+  const unknown = Object.keys(options).find((name) => !names.includes(name))
+  if (unknown !== undefined) found.push([unknown, `does not exist; its options are ${names.join(", ")}`])
   if (dataDir !== undefined && (dataDir === "" || dataDir.includes("\0")))
     found.push(["dataDir", "is not a path"])
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65535)) {

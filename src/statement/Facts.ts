@@ -8,7 +8,9 @@
  * `reset: "always"`. `nextval` counts as leaving nothing, although `currval` and `lastval` remember it: every insert into a
  * table with a serial column does the same unseen, asyncpg's reset keeps it too, and neither is of use outside a transaction.
  */
+
 import { hasEffect, takesSessionLock } from "./Functions.ts"
+import { placeholdersOf } from "./Placeholders.ts"
 import { empty, nul, refusalOf } from "./Refusal.ts"
 import { type Token, tokenAt, valueOf } from "./Scanner.ts"
 
@@ -23,6 +25,8 @@ export interface Facts {
   readonly leaves: "nothing" | "session" | "prepared"
   /** It may create, change or drop a type, and every table and view is one. */
   readonly changesTypes: boolean
+  /** How many parameters it takes. */
+  readonly placeholders: number
 }
 
 const nothing: Facts = {
@@ -30,7 +34,8 @@ const nothing: Facts = {
   command: "",
   reads: false,
   leaves: "nothing",
-  changesTypes: false
+  changesTypes: false,
+  placeholders: 0
 }
 
 const wordOf = (text: string, token: Token): string => (token.kind === "word" ? valueOf(text, token) : "")
@@ -189,7 +194,8 @@ const look = (text: string): Facts => {
   while (isSymbol(text, first, ";") || isSymbol(text, first, "(")) first = tokenAt(text, first.end)
   if (first.kind === "end") return { ...nothing, refusal: empty }
   const command = wordOf(text, first)
-  if (command === "") return text.includes("\0") ? { ...nothing, refusal: nul } : nothing
+  const placeholders = placeholdersOf(text)
+  if (command === "") return { ...nothing, refusal: text.includes("\0") ? nul : undefined, placeholders }
   const refusal = text.includes("\0") ? nul : refusalOf(command, text, first.end)
   if (refusal !== undefined) return { ...nothing, refusal, command: command.toUpperCase() }
 
@@ -203,7 +209,8 @@ const look = (text: string): Facts => {
     command: command.toUpperCase(),
     reads: readers.has(executed) && !traits.changes && leaves === "nothing",
     leaves,
-    changesTypes: changesTypesOf(executed, text, inner.end, traits)
+    changesTypes: changesTypesOf(executed, text, inner.end, traits),
+    placeholders
   }
 }
 

@@ -1,11 +1,12 @@
 /**
- * More parameters than a statement has placeholders. The server takes them without a word when their types are known, so it
- * is said here.
+ * More parameters than a statement has placeholders. The server takes them without a word when their types are known, and
+ * does not know what to make of them otherwise, so it is said here.
  */
 import { tokenAt } from "./Scanner.ts"
 
 /** The highest number of a placeholder: how many parameters the statement takes. */
-const highest = (text: string): number => {
+export const placeholdersOf = (text: string): number => {
+  if (!text.includes("$")) return 0
   let most = 0
   for (let token = tokenAt(text, 0); token.kind !== "end"; token = tokenAt(text, token.end)) {
     if (token.kind === "parameter") most = Math.max(most, Number(text.slice(token.start + 1, token.end)))
@@ -13,12 +14,12 @@ const highest = (text: string): number => {
   return most
 }
 
-/** Why a statement with so many parameters is not sent, if it is not. */
-export const surplus = (text: string, given: number): string | undefined => {
-  // A look is enough for every statement that has its last placeholder.
-  if (given === 0 || text.includes(`$${given}`)) return undefined
-  const most = highest(text)
+/** Why a statement that takes so many parameters is not sent with more of them. */
+export const surplus = (text: string, most: number, given: number): string | undefined => {
   if (most >= given) return undefined
   const takes = most === 0 ? "no parameter" : most === 1 ? "1 parameter" : `${most} parameters`
-  return `The statement takes ${takes}, and ${given} ${given === 1 ? "was" : "were"} given. Give as many as it has placeholders: $1 is the first. Nothing was sent.`
+  const instead = text.includes(`$${given}`)
+    ? `Its $${given} stands inside quotes or a comment, where it is text: let it stand alone, and put the rest into the value, like \${"%" + part + "%"}.`
+    : "Give as many as it has placeholders: $1 is the first."
+  return `The statement takes ${takes}, and ${given} ${given === 1 ? "was" : "were"} given. ${instead} Nothing was sent.`
 }
