@@ -47,6 +47,7 @@ export const tell =
     ServerError.tell(error, {
       text: statement.text,
       params: statement.params,
+      about: statement.about,
       server: describe(pool.settings),
       farewell: connection.farewell(),
       ...position

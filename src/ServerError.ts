@@ -24,6 +24,8 @@ export interface At {
   readonly text?: string | undefined
   /** Its parameters. They are never shown, only kept out; without them more is blanked than has to be. */
   readonly params?: ReadonlyArray<unknown> | undefined
+  /** What each parameter is, in words. */
+  readonly about?: ReadonlyArray<string> | undefined
   /** Which statement of a batch it was, from 1, */
   readonly number?: number | undefined
   /** and of how many. */
@@ -142,7 +144,10 @@ const tellServer = (error: SqlError, raw: unknown, code: string, at: At): SqlErr
           circumstances
         )
   const retold = context.map((entry) =>
-    entry.replace(/^parameter \$(\d+)$/, (_, number) => `parameter ${describe(at.params, Number(number))}`)
+    entry.replace(/^parameter \$(\d+)$/, (_, number) => {
+      const about = at.about?.[Number(number) - 1]
+      return `parameter ${about === undefined ? describe(at.params, Number(number)) : `$${number}, ${about}`}`
+    })
   )
   const tag: Tag = tagOf(state)
   const onServer = tag === "ConnectionError" || tag === "AuthenticationError" ? at.server : undefined

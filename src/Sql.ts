@@ -21,6 +21,8 @@ export interface Sql {
 export interface Bound {
   readonly text: string
   readonly params: ReadonlyArray<unknown>
+  /** What each parameter is, in words for a message. */
+  readonly about?: ReadonlyArray<string>
 }
 
 /** The forms in which `trans` takes a statement. */

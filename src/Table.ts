@@ -91,10 +91,11 @@ const bulkOf = (
   source: Source,
   label: string,
   text: string,
-  params: ReadonlyArray<unknown>
+  params: ReadonlyArray<unknown>,
+  about: ReadonlyArray<string>
 ): Effect.Effect<Outcome, OperationError, PoolRegistry> =>
   onPool(source, (pool, fiber) => {
-    const statement = { text, params: [] }
+    const statement = { text, params: [], about }
     const run = Execute.encodedBy(pool, statement, (_, facts) => Effect.succeed({ statement, facts, params }))
     return spanned(pool, fiber, label, text, run)
   })
@@ -117,7 +118,8 @@ const targetOf = <A, E>(
       Effect.flatMap(Execute.know(pool, BulkParams.typesOf(params)), () =>
         Result.match(BulkParams.bind(pool.codec, params, place), {
           onFailure: Effect.fail,
-          onSuccess: (bound) => Effect.succeed(bulkOf(source, label, text, bound))
+          onSuccess: (bound) =>
+            Effect.succeed(bulkOf(source, label, text, bound, params.map(BulkParams.describe)))
         })
       )
     ),

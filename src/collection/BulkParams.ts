@@ -55,6 +55,10 @@ const bindTexts = (
   return codec.bindColumn(texts, text, number)
 }
 
+/** The column and the rows of a parameter, for messages. */
+export const describe = ({ column, rows }: ColumnParam): string =>
+  `the column ${JSON.stringify(column)} of rows ${rows[0]} to ${rows.at(-1)}`
+
 /** The types that the codec has to know before `bind`. */
 export const typesOf = (params: ReadonlyArray<ColumnParam>): ReadonlyArray<number> =>
   params.map(({ type }) => type).filter((type) => type !== 0)
