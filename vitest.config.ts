@@ -1,10 +1,14 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { quickFolder } from "./test/support/temporary.ts"
 
 const file = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
 /** Where to write a report that a program can read, besides the one for people. */
 const report = process.env.TEST_REPORT
+
+const folder = quickFolder()
+if (folder !== undefined) process.env.TMPDIR = folder
 
 export default defineConfig({
   resolve: {
