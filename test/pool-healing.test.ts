@@ -9,7 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { eventually } from "./support/database.ts"
-import { type Given, withDatabase } from "./support/handle.ts"
+import { type Given, together, withDatabase } from "./support/handle.ts"
 import { proxy } from "./support/proxy.ts"
 
 const slow = "select pg_sleep(60)"
@@ -20,10 +20,7 @@ const terminateAll = ({ settings, witness }: Given) =>
     [settings.database]
   )
 
-const five = (pgdb: PG.Database) =>
-  Effect.forEach([1, 2, 3, 4, 5], () => pgdb.transaction(pgdb.select("select pg_sleep(0.02)")), {
-    concurrency: "unbounded"
-  })
+const five = (pgdb: PG.Database) => together(pgdb, 5)
 
 const isWhole = (pgdb: PG.Database) =>
   Effect.gen(function* () {
@@ -39,7 +36,7 @@ describe("idle connections", () => {
   withDatabase("ended by the server are replaced without an error", [], (given) =>
     Effect.gen(function* () {
       for (const _ of [1, 2, 3]) {
-        yield* five(given.pgdb)
+        yield* together(given.pgdb, 5)
         assert.lengthOf(yield* given.sessions, 5)
         yield* terminateAll(given)
         yield* eventually("the pool knows", PoolRegistry.stats, ([pool]) => pool?.open === 0)

@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { PG, PoolRegistry } from "effect-global-pool"
-import { withDatabase } from "./support/handle.ts"
+import { together, withDatabase } from "./support/handle.ts"
 import { proxy } from "./support/proxy.ts"
 
 /** A part of it is kept by every encoding of a text but base64. */
@@ -224,12 +224,7 @@ withDatabase("a password that is an effect is asked again for each connection", 
     yield* pgdb.select("select 1")
     yield* pgdb.select("select 1")
     assert.strictEqual(asked, 1)
-    yield* Effect.all(
-      [1, 2, 3].map(() => pgdb.transaction(pgdb.select("select pg_sleep(0.05)"))),
-      {
-        concurrency: "unbounded"
-      }
-    )
+    yield* together(pgdb, 3)
     assert.strictEqual(asked, 3)
   })
 )

@@ -15,6 +15,7 @@ import { PG, PoolRegistry } from "effect-global-pool"
 import { start } from "../src/embedded/Server.ts"
 import { eventually } from "./support/database.ts"
 import { folder } from "./support/folder.ts"
+import { together } from "./support/handle.ts"
 import { tenants } from "./support/tenants.ts"
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
@@ -77,7 +78,7 @@ it.effect("idleTimeout ends idle connections but those of minConnections; connec
     const count = (what: number) =>
       eventually(`${what} are open`, given.sessions, (all) => all.length === what)
     const pid = pgdb.selectValue`select pg_backend_pid()`
-    yield* Effect.forEach(numbers(3), () => pgdb.select`select pg_sleep(0.05)`, inParallel)
+    yield* together(pgdb, 3)
     yield* count(3)
     const before = yield* pid
     yield* TestClock.adjust("9 seconds")

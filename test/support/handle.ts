@@ -1,5 +1,6 @@
 /** A database of its own for a test, with a handle to it and a registry of its own. */
 import { it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { PG, PoolRegistry } from "effect-global-pool"
@@ -9,6 +10,24 @@ import { database } from "./database.ts"
 export interface Given extends TestDatabase {
   readonly pgdb: PG.Database
 }
+
+/** So many transactions that are open at once, each on a connection: none ends before the last has begun. */
+export const together = (
+  pgdb: PG.Database,
+  count: number
+): Effect.Effect<void, PG.OperationError, PoolRegistry> =>
+  Effect.suspend(() => {
+    const all = Deferred.makeUnsafe<void>()
+    let arrived = 0
+    const arrive = Effect.suspend(() =>
+      ++arrived === count ? Deferred.succeed(all, undefined) : Deferred.await(all)
+    )
+    const one = pgdb.transaction(Effect.andThen(pgdb.select("select 1"), arrive))
+    return Effect.all(
+      Array.from({ length: count }, () => one),
+      { concurrency: "unbounded", discard: true }
+    )
+  })
 
 /** A test on a fresh database in which these statements ran. */
 export const withDatabase = <E>(
