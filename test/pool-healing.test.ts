@@ -20,7 +20,11 @@ const terminateAll = ({ settings, witness }: Given) =>
     [settings.database]
   )
 
-const five = (pgdb: PG.Database) => together(pgdb, 5)
+/** So many as a pool may have to serve one after the other. */
+const five = (pgdb: PG.Database) =>
+  Effect.forEach([1, 2, 3, 4, 5], () => pgdb.transaction(pgdb.select("select pg_sleep(0.02)")), {
+    concurrency: "unbounded"
+  })
 
 const isWhole = (pgdb: PG.Database) =>
   Effect.gen(function* () {
