@@ -2,8 +2,8 @@
  * What the server's catalogue says about the types that are not built in: one query when a pool opens, and the same query
  * again for types that turn up later.
  *
- * The attributes of composites are asked for when a value of the type first comes: every table has a row type, and hardly
- * any is ever read.
+ * The attributes of composites, and the ranges of multiranges, are asked for when a value of the type first comes: every
+ * table has a row type, and hardly any is ever read.
  */
 
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
@@ -33,8 +33,8 @@ select pg_catalog.array_agg(t.oid) as oids, pg_catalog.array_agg(t.typname) as n
   pg_catalog.string_agg(case when t.typtype = 'b' and t.typoutput = 751 then 'a' else t.typtype::pg_catalog.text end, '') as kinds,
   pg_catalog.array_agg(case t.typtype when 'd' then t.typbasetype
     when 'r' then r.rngsubtype
-    when 'm' then (select d.refobjid from pg_catalog.pg_depend d
-      where d.classid = 1247 and d.objid = t.oid and d.refclassid = 1247 and d.deptype = 'i')
+    when 'm' then case when t.oid = any($1::pg_catalog.oid[]) then (select d.refobjid from pg_catalog.pg_depend d
+      where d.classid = 1247 and d.objid = t.oid and d.refclassid = 1247 and d.deptype = 'i') end
     else t.typelem end) as ofs,
   pg_catalog.array_agg(t.typarray) as arrays,
   pg_catalog.string_agg(t.typdelim::pg_catalog.text, '') as delimiters,
@@ -160,7 +160,9 @@ export const learn = Effect.fnUntraced(function* (
       delimiter: delimiters[index] ?? ",",
       attributes: attributes ?? none
     }
-    learnType(session, type, sends[index], kind !== "composite" || attributes !== undefined, array)
+    const isComplete =
+      kind === "composite" ? attributes !== undefined : kind !== "multirange" || type.of !== 0
+    learnType(session, type, sends[index], isComplete, array)
   }
 })
 

@@ -48,7 +48,8 @@ const unknownIn = (session: Session, oids: ReadonlyArray<number>): ReadonlySet<n
     if (oid === 0 || seen.has(oid)) return
     seen.add(oid)
     const type = session.types.get(oid)
-    if (type === undefined || (type.kind === "composite" && !session.readers.has(oid))) {
+    const isOutline = type?.kind === "composite" || type?.kind === "multirange"
+    if (type === undefined || (isOutline && !session.readers.has(oid))) {
       unknown.add(oid)
       return
     }
