@@ -80,8 +80,9 @@ export const onlyServer: Effect.Effect<
   const look = Effect.gen(function* () {
     const [name = "none"] = yield* traces
     const dataDir = Path.join(path, name, "data")
-    const isThere = existsSync(Path.join(dataDir, "postmaster.pid"))
-    return { dataDir, pid: isThere ? yield* serverPid(dataDir) : Number.NaN }
+    // While a directory is set up the file comes and goes.
+    const pid = yield* Effect.catchDefect(serverPid(dataDir), () => Effect.succeed(Number.NaN))
+    return { dataDir, pid }
   })
   return yield* eventually("the server has a process", look, ({ pid }) => pid > 0)
 })
