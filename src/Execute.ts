@@ -198,7 +198,7 @@ export const encodedBy = (
     const held = joined(pool, fiber.context)
     if (held !== undefined) return runOnHeld(pool, held, statement, true, how)
     return Effect.flatMap(check(statement), (facts) =>
-      pool.single(statement.text, false, (member) =>
+      pool.single(statement.text, { reads: false, calls: true }, (member) =>
         Effect.flatMap(how(member, facts), (encoded) => {
           const error = pool.cutOff()
           return error === undefined ? send(pool, member, encoded, true, true) : Effect.fail(error)
@@ -222,7 +222,7 @@ export const single = (
     const params = pool.codec.bind(statement.params)
     return params === undefined
       ? encodedBy(pool, statement, (member) => encode(pool, member, statement, facts))
-      : pool.single(statement.text, facts.reads, (member) =>
+      : pool.single(statement.text, facts, (member) =>
           send(pool, member, { statement, facts, params }, prepare, true)
         )
   })

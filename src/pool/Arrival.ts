@@ -78,7 +78,14 @@ export const make = (options: Options): Arrival => {
         else member.promised = true
       }
       return Effect.matchCause(
-        Opening.open(settings, codec, () => learnt, restore, onEnd),
+        Opening.open(
+          settings,
+          codec,
+          () => learnt,
+          restore,
+          onEnd,
+          () => member !== undefined && Lines.mayShareSync(member)
+        ),
         {
           onFailure: (cause: Cause.Cause<SqlError>) => {
             const error = Option.getOrElse(Cause.findErrorOption(cause), ended)

@@ -111,12 +111,14 @@ const untilHungUp = <A, E>(
   )
 
 /**
- * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason.
+ * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason; `mayShare` says whether the
+ * statements that are sent at the moment are of callers who share the connection, and may share a `Sync`.
  */
 export const open = (
   settings: Checked,
   codec: Codec,
-  onEnd: () => void
+  onEnd: () => void,
+  mayShare: () => boolean
 ): Effect.Effect<Connection, SqlError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
@@ -136,19 +138,22 @@ export const open = (
         return Fiber.join(request)
       })
       const patience = Math.min(settings.connectTimeout, goodbyeTime)
-      const observe = Wire.watch({
-        onKey: (pid, secret) => {
-          key.pid = pid
-          key.secret = secret
+      const wire = Wire.make(
+        {
+          onKey: (pid, secret) => {
+            key.pid = pid
+            key.secret = secret
+          },
+          onTypes: codec.meet,
+          onFarewell: (said) => {
+            farewell = said
+          },
+          onReady: (next) => {
+            status = next
+          }
         },
-        onTypes: codec.meet,
-        onFarewell: (said) => {
-          farewell = said
-        },
-        onReady: (next) => {
-          status = next
-        }
-      })
+        mayShare
+      )
       const opened = restore(
         Effect.gen(function* () {
           // Asked before there is a socket: the server gives a client only so long to say who it is.
@@ -160,7 +165,7 @@ export const open = (
               interruptible: true
             }
           ).pipe(Scope.provide(scope))
-          socket.on("data", observe)
+          Wire.attach(socket, wire)
           let handed = false
           // The driver asks for a first stream to speak on, and for others to cancel on: those are ours to send.
           const stream = (): Duplex => {

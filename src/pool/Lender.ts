@@ -236,8 +236,7 @@ export const make = (options: Options): Lender => {
     giveBack: (lease, interrupted) => {
       const { member } = lease
       if (member === undefined) return leave(lease)
-      lease.member = undefined
-      member.live--
+      Lines.part(member, lease)
       if (interrupted) member.dropped = true
       else member.since = monotonic()
       if (member.live === 0) free(member)

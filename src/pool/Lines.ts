@@ -20,6 +20,8 @@ export interface Member extends Spare {
   readonly openedAt: number
   /** Callers that have it now. */
   live: number
+  /** Callers whose statement is to have a `Sync` of its own. */
+  apart: number
   /** Lent whole, or being cleaned: nobody else gets on it. */
   exclusive: boolean
   /** Gets no more shared statements, since a caller waits for it whole or its turn is over. */
@@ -50,6 +52,7 @@ export const makeMember = (
   connection,
   openedAt,
   live: 0,
+  apart: 0,
   exclusive: false,
   promised: false,
   dropped: false,
@@ -69,6 +72,8 @@ export interface Lease {
   readonly whole: boolean
   /** Milliseconds that its statement takes on average, where it may share. */
   readonly average: number
+  /** Whether its statement may not share a `Sync`. */
+  readonly apart: boolean
   member: Member | undefined
   resume: ((result: Effect.Effect<Member, SqlError | PoolError>) => void) | undefined
   waitingSince: number
@@ -78,9 +83,10 @@ export interface Lease {
 
 const none: ReadonlyArray<string> = []
 
-export const makeLease = (whole: boolean, average: number): Lease => ({
+export const makeLease = (whole: boolean, average: number, apart: boolean): Lease => ({
   whole,
   average,
+  apart: apart || average >= quick,
   member: undefined,
   resume: undefined,
   waitingSince: 0,
@@ -160,9 +166,20 @@ export const hand = (member: Member, lease: Lease, now: number): void => {
   lease.member = member
   if (member.live === 0) member.since = now
   member.live++
+  if (lease.apart) member.apart++
   if (lease.whole) member.exclusive = true
   member.servedWhole = lease.whole
 }
+
+/** Takes a caller off its connection. */
+export const part = (member: Member, lease: Lease): void => {
+  lease.member = undefined
+  member.live--
+  if (lease.apart) member.apart--
+}
+
+/** Whether all that goes over it now may share a `Sync`. */
+export const mayShareSync = ({ apart, exclusive }: Member): boolean => apart === 0 && !exclusive
 
 export const isShareable = (member: Member, now: number): boolean =>
   !member.exclusive &&

@@ -26,7 +26,8 @@ const databases = (settings: Checked): Effect.Effect<ReadonlyArray<string>> =>
     Connection.open(
       { ...settings, database: maintenance },
       Codec.make({ int8: settings.int8, timestamp: settings.timestamp }),
-      () => undefined
+      () => undefined,
+      () => false
     ),
     ({ close }) => close,
     { interruptible: true }

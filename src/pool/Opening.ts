@@ -19,13 +19,14 @@ export const open = (
   codec: Codec,
   isLearnt: () => boolean,
   restore: Restore,
-  onEnd: () => void
+  onEnd: () => void,
+  mayShare: () => boolean
 ): Effect.Effect<Connection.Connection, SqlError> =>
   Effect.tap(
     restore(
       Effect.andThen(
         Effect.yieldNow,
-        Effect.catchTag(Connection.open(settings, codec, onEnd), "SqlError", (error) =>
+        Effect.catchTag(Connection.open(settings, codec, onEnd, mayShare), "SqlError", (error) =>
           Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
         )
       )

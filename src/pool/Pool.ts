@@ -24,6 +24,14 @@ import * as Overload from "./Overload.ts"
 import type { PoolStats } from "./Stats.ts"
 import * as Watch from "./Watch.ts"
 
+/** What a statement's text shows. */
+export interface Shows {
+  /** It only reads. */
+  readonly reads: boolean
+  /** It calls functions that may do anything, or asks for the time of its transaction. */
+  readonly calls: boolean
+}
+
 export interface Pool {
   readonly settings: Checked
   readonly codec: Codec.Codec
@@ -39,7 +47,7 @@ export interface Pool {
   /** One statement by itself: shared with others where it may be and all connections are busy. */
   readonly single: <A, E>(
     text: string,
-    reads: boolean,
+    shows: Shows,
     run: (member: Lines.Member) => Effect.Effect<A, E>
   ) => Effect.Effect<A, E | SqlError | PoolError>
   /** A statement may have changed what the catalogue says. */
@@ -181,17 +189,17 @@ export const make = Effect.fnUntraced(function* (
 
   const use: Pool["use"] = (f) =>
     Effect.suspend(() => {
-      const lease = Lines.makeLease(true, 0)
+      const lease = Lines.makeLease(true, 0, true)
       return Effect.onExitPrimitive(Effect.flatMap(acquire(lease), f), (exit) => {
         giveBack(lease, Exit.hasInterrupts(exit))
         return undefined
       })
     })
 
-  const single: Pool["single"] = (text, reads, run) =>
+  const single: Pool["single"] = (text, { calls, reads }, run) =>
     Effect.suspend(() => {
       const cost = reads && sharing ? costOf(text) : undefined
-      const lease = Lines.makeLease(cost === undefined || !Cost.isShort(cost), cost?.average ?? 0)
+      const lease = Lines.makeLease(cost === undefined || !Cost.isShort(cost), cost?.average ?? 0, calls)
       let begun = 0
       return Effect.onExitPrimitive(
         Effect.flatMap(acquire(lease), (member) => {
@@ -218,7 +226,7 @@ export const make = Effect.fnUntraced(function* (
     })
 
   const reserve: Pool["reserve"] = Effect.withFiber((fiber) => {
-    const lease = Lines.makeLease(true, 0)
+    const lease = Lines.makeLease(true, 0, true)
     let release: (() => void) | undefined
     // The finalizer comes first: nothing can happen between getting the connection and being sure to give it back.
     return Effect.andThen(

@@ -1,9 +1,13 @@
 /**
- * Watches what a server sends, on the socket that the driver reads, before the driver reads it.
+ * Stands between the driver and its socket: reports what the pool needs of what the server sends, before the driver reads
+ * it, and lets statements share a `Sync` (see `Gather.ts`).
  *
- * It keeps nothing and changes nothing: it steps over the frames of the protocol by their lengths and reports the four
- * that the pool needs. See "Message Formats" in the PostgreSQL manual.
+ * It steps over the messages of the protocol by their lengths, and holds back no more than the begin of a message that is
+ * to be looked at, and the answers to statements that share a `Sync`.
  */
+import type { Duplex } from "node:stream"
+import * as Frames from "./Frames.ts"
+import * as Gather from "./Gather.ts"
 
 /** Called synchronously, before the driver sees the same message. */
 export interface Observer {
@@ -17,13 +21,12 @@ export interface Observer {
   readonly onReady: (status: number) => void
 }
 
-const key = 0x4b
-const description = 0x54
-const ready = 0x5a
-const error = 0x45
-
-const wanted = (type: number): boolean =>
-  type === ready || type === description || type === key || type === error
+const isWanted = (type: number): boolean =>
+  type === Frames.ready ||
+  type === Frames.commandComplete ||
+  type === Frames.rowDescription ||
+  type === Frames.backendKey ||
+  type === Frames.error
 
 /** What the server says last. The driver drops it when no statement runs. */
 export interface Farewell {
@@ -53,9 +56,6 @@ const farewellOf = (body: Uint8Array): Farewell | undefined => {
   }
 }
 
-const readInt32 = (bytes: Uint8Array, at: number): number =>
-  (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
-
 const fieldTail = 18
 
 const typesOf = (body: Uint8Array, start: number): ReadonlyArray<number> => {
@@ -64,60 +64,130 @@ const typesOf = (body: Uint8Array, start: number): ReadonlyArray<number> => {
   let at = start + 2
   for (let index = 0; index < count; index++) {
     at = body.indexOf(0, at) + 1
-    oids[index] = readInt32(body, at + 6) >>> 0
+    oids[index] = Frames.readInt32(body, at + 6) >>> 0
     at += fieldTail
   }
   return oids
 }
 
-const report = (observer: Observer, type: number, bytes: Uint8Array, start: number, end: number): void => {
-  if (type === ready) observer.onReady(bytes[start]!)
-  else if (type === description) observer.onTypes(typesOf(bytes, start))
-  else if (type === key) observer.onKey(readInt32(bytes, start), readInt32(bytes, start + 4))
-  else {
-    const fields = farewellOf(bytes.subarray(start, end))
-    if (fields !== undefined) observer.onFarewell(fields)
-  }
+/** How many statements keep a `Sync` of their own after a run failed: others may fail for the same reason. */
+const wary = 512
+/** How many answered runs are remembered before they are forgotten together. */
+const mostAnswered = 256
+
+/** What goes over one connection. */
+export interface Wire {
+  /** What is written for these messages of the driver's. */
+  readonly outgoing: (messages: Uint8Array) => Uint8Array
+  /** What the driver reads for these bytes of the server's. */
+  readonly incoming: (chunk: Uint8Array) => ReadonlyArray<Uint8Array>
 }
 
-const headerSize = 5
-
-/** A listener for a socket's `data` event. It holds at most one unfinished message that it is to report. */
-export const watch = (observer: Observer): ((chunk: Uint8Array) => void) => {
-  /** Bytes of a message whose rest is still to come; only its header where the message is not wanted. */
+/** `mayShare`: whether what is written at the moment may share a `Sync` with its like. */
+export const make = (observer: Observer, mayShare: () => boolean): Wire => {
+  /** How many statements share each `Sync`; those before `current` are answered. */
+  let runs: Array<number> = []
+  let current = 0
+  let caution = 0
+  /** The answers of the current run, until all of them are there. */
+  let held: Array<Uint8Array> = []
+  let failed = false
+  /** The begin of a message that is to be looked at as a whole. */
   let kept: Uint8Array | undefined
-  /** How many bytes of an unwanted message are still to come. */
+  /** How many bytes of another message are still to come. */
   let skip = 0
-  return (chunk) => {
-    let bytes = chunk
-    let at = 0
-    if (skip > 0) {
-      at = Math.min(skip, bytes.length)
-      skip -= at
-    } else if (kept !== undefined) {
-      bytes = new Uint8Array(kept.length + chunk.length)
-      bytes.set(kept)
-      bytes.set(chunk, kept.length)
-      kept = undefined
+
+  const sharing = (): number => runs[current] ?? 1
+
+  const answered = (): void => {
+    held = []
+    failed = false
+    current++
+    if (current < runs.length && current < mostAnswered) return
+    runs = runs.slice(current)
+    current = 0
+  }
+
+  const report = (type: number, bytes: Uint8Array, start: number): void => {
+    if (type === Frames.ready) observer.onReady(bytes[start]!)
+    else if (type === Frames.rowDescription) observer.onTypes(typesOf(bytes, start))
+    else if (type === Frames.backendKey) {
+      observer.onKey(Frames.readInt32(bytes, start), Frames.readInt32(bytes, start + 4))
     }
-    while (at < bytes.length) {
-      if (bytes.length - at < headerSize) {
-        kept = bytes.slice(at)
-        return
-      }
+  }
+
+  const incoming = (chunk: Uint8Array): ReadonlyArray<Uint8Array> => {
+    const bytes = kept === undefined ? chunk : Buffer.concat([kept, chunk])
+    kept = undefined
+    const out: Array<Uint8Array> = []
+    /** Up to here it is passed on, held or dropped. */
+    let done = 0
+    let at = Math.min(skip, bytes.length)
+    skip -= at
+    const settle = (end: number): void => {
+      if (end > done && !failed) (sharing() > 1 ? held : out).push(bytes.subarray(done, end))
+      done = end
+    }
+    while (bytes.length - at >= Frames.headerSize) {
       const type = bytes[at]!
-      const end = at + 1 + readInt32(bytes, at + 1)
-      if (wanted(type)) {
-        if (end > bytes.length) {
-          kept = bytes.slice(at)
-          return
+      const end = Frames.endOf(bytes, at)
+      if (!isWanted(type)) {
+        at = Math.min(end, bytes.length)
+        skip = end - at
+        continue
+      }
+      if (end > bytes.length) break
+      report(type, bytes, at + Frames.headerSize)
+      if (type === Frames.error) {
+        const farewell = farewellOf(bytes.subarray(at + Frames.headerSize, end))
+        if (farewell !== undefined) observer.onFarewell(farewell)
+        if (sharing() > 1) {
+          // The last word of a session is for the first of them.
+          if (farewell !== undefined) out.push(bytes.subarray(at, end))
+          failed = true
+          done = end
         }
-        report(observer, type, bytes, at + headerSize, end)
-      } else if (end > bytes.length) {
-        skip = end - bytes.length
-        return
+      } else if (type === Frames.commandComplete && sharing() > 1) {
+        settle(end)
+        held.push(Gather.readyIdle)
+      } else if (type === Frames.ready) {
+        if (sharing() > 1) {
+          if (failed) caution = wary
+          out.push(...(failed ? Array.from({ length: sharing() }, () => Gather.unprepared) : held))
+          done = end
+        } else if ((runs[current + 1] ?? 1) > 1) settle(end)
+        answered()
       }
       at = end
     }
+    settle(at)
+    if (at < bytes.length) kept = bytes.slice(at)
+    return out
   }
+
+  const outgoing = (messages: Uint8Array): Uint8Array => {
+    // The message that opens a session has no letter.
+    if (messages[0] === 0) return messages
+    const gathered = Gather.gather(messages, caution === 0 && mayShare())
+    caution = Math.max(0, caution - gathered.runs.length)
+    for (const run of gathered.runs) runs.push(run)
+    return gathered.bytes
+  }
+
+  return { incoming, outgoing }
+}
+
+/** Puts it between a socket and whoever reads and writes that. */
+export const attach = (socket: Duplex, { incoming, outgoing }: Wire): void => {
+  const push = socket.push.bind(socket)
+  const write = socket.write.bind(socket)
+  Object.assign(socket, {
+    push: (chunk: unknown, encoding?: BufferEncoding): boolean => {
+      if (!(chunk instanceof Uint8Array)) return push(chunk, encoding)
+      const [first, ...others] = incoming(chunk)
+      if (first === undefined) return true
+      return push(others.length === 0 ? first : Buffer.concat([first, ...others]))
+    },
+    write: (messages: Uint8Array): boolean => write(outgoing(messages))
+  })
 }

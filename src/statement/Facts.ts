@@ -9,7 +9,7 @@
  * table with a serial column does the same unseen, asyncpg's reset keeps it too, and neither is of use outside a transaction.
  */
 
-import { hasEffect, takesSessionLock } from "./Functions.ts"
+import { hasEffect, isClock, isHarmless, takesSessionLock } from "./Functions.ts"
 import { placeholdersOf } from "./Placeholders.ts"
 import { empty, nul, refusalOf } from "./Refusal.ts"
 import { type Token, tokenAt, valueOf } from "./Scanner.ts"
@@ -21,6 +21,8 @@ export interface Facts {
   readonly command: string
   /** It only reads, as far as its text shows: nothing is locked, written, waited for or left behind. */
   readonly reads: boolean
+  /** It calls a function that may do anything, or asks for the time of its transaction. */
+  readonly calls: boolean
   /** What stays in the session when it is done; `prepared` is about statements prepared by SQL. */
   readonly leaves: "nothing" | "session" | "prepared"
   /** It may create, change or drop a type, and every table and view is one. */
@@ -33,6 +35,7 @@ const nothing: Facts = {
   refusal: undefined,
   command: "",
   reads: false,
+  calls: false,
   leaves: "nothing",
   changesTypes: false,
   placeholders: 0
@@ -119,12 +122,13 @@ const blockDefines = /\b(?:create|alter|drop|import|into|execute)\b/i
 /** What the rest of the statement shows, whatever its first word is. */
 interface Traits {
   changes: boolean
+  calls: boolean
   session: boolean
   table: boolean
 }
 
 const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
-  const traits: Traits = { changes: false, session: false, table: false }
+  const traits: Traits = { changes: false, calls: false, session: false, table: false }
   let before = ""
   let last = ""
   for (let token = from; token.kind !== "end"; ) {
@@ -140,10 +144,12 @@ const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
         if (takesSessionLock(value)) traits.session = true
         else if (value === "set_config" && !traits.session && !isLocal(text, next)) traits.session = true
         if (!traits.changes && hasEffect(value)) traits.changes = true
+        if (!traits.calls && (last === "." || !isHarmless(value))) traits.calls = true
       }
       if (creates && isSymbol(text, next, ".") && ownSchema.test(value)) traits.session = true
     }
     if (token.kind === "word" && last !== ".") {
+      if (isClock(value)) traits.calls = true
       if (writers.has(value)) traits.changes = true
       else if (value === "for" && lockStrengths.has(wordOf(text, next))) traits.changes = true
       if (value === "into" && last !== "insert" && last !== "merge") {
@@ -208,6 +214,7 @@ const look = (text: string): Facts => {
     refusal: undefined,
     command: command.toUpperCase(),
     reads: readers.has(executed) && !traits.changes && leaves === "nothing",
+    calls: traits.calls,
     leaves,
     changesTypes: changesTypesOf(executed, text, inner.end, traits),
     placeholders

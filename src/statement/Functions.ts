@@ -67,3 +67,27 @@ const effectPrefixes = [
 /** Whether a call changes, waits for or depends on something beyond the rows it reads. */
 export const hasEffect = (name: string): boolean =>
   effects.has(name) || effectPrefixes.some((prefix) => name.startsWith(prefix))
+
+/** Functions, types and words of the grammar, before a parenthesis, that depend on their arguments alone. */
+const harmless = new Set(
+  (
+    "abs all and any array array_agg array_length array_to_string as avg between bit bool_and bool_or btrim by cardinality " +
+    "case cast ceil char char_length character coalesce concat concat_ws count cube date_part date_trunc decimal decode " +
+    "dense_rank distinct else encode every except exists extract filter first_value float floor from generate_series greatest " +
+    "having ilike in intersect interval join json_agg json_build_array json_build_object json_object_agg jsonb_agg " +
+    "jsonb_array_elements jsonb_array_elements_text jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text " +
+    "jsonb_object_agg jsonb_object_keys lag last_value lateral lead least left length like limit lower ltrim materialized max " +
+    "md5 min mod not ntile nullif numeric octet_length offset on or over overlay percentile_cont plainto_tsquery position power " +
+    "rank regexp_replace replace right rollup round row row_number row_to_json rtrim select sets sign some split_part sqrt " +
+    "string_agg string_to_array strpos substr substring sum then time timestamp timestamptz to_char to_json to_jsonb to_tsquery " +
+    "to_tsvector trim trunc ts_rank union unnest upper using values varchar varying websearch_to_tsquery when where within"
+  ).split(" ")
+)
+
+/** Whether a word before a parenthesis is known to have no effect, and no sight of the transaction that it is in. */
+export const isHarmless = (name: string): boolean => harmless.has(name)
+
+const clocks = new Set(["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"])
+
+/** Whether it is the time at which the transaction began. */
+export const isClock = (word: string): boolean => clocks.has(word)

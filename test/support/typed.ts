@@ -48,17 +48,20 @@ export const typed: (
   const codec = make({ ...defaults, ...options })
   let status = 0x49
   let sent = 0
-  const observe = Wire.watch({
-    onKey: () => undefined,
-    onTypes: codec.meet,
-    onFarewell: () => undefined,
-    onReady: (next) => {
-      status = next
-    }
-  })
+  const wire = Wire.make(
+    {
+      onKey: () => undefined,
+      onTypes: codec.meet,
+      onFarewell: () => undefined,
+      onReady: (next) => {
+        status = next
+      }
+    },
+    () => false
+  )
   const stream = (): Socket => {
     const socket = Net.connect({ host: settings.host, port: settings.port, noDelay: true })
-    socket.on("data", observe)
+    Wire.attach(socket, wire)
     return socket
   }
   const connection = yield* PgConnection.make({

@@ -1,0 +1,154 @@
+/** Callers whose short reads share a `Sync` do not see one another: each has its own rows, its own error, its own end. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import { PG } from "effect-global-pool"
+import { type Given, withDatabase } from "./support/handle.ts"
+import { lettersOf } from "./support/letters.ts"
+import { type Proxy, proxy } from "./support/proxy.ts"
+
+const tables = [
+  "create table numbers (n int primary key)",
+  "insert into numbers select i from generate_series(0, 99) i",
+  "create table calls (n int)",
+  `create function noted(n int) returns int language plpgsql as $$ begin
+    insert into calls values (n);
+    return n;
+  end $$`
+]
+
+const read = "select 100 / n as quotient from numbers where n = $1"
+const ids = Array.from({ length: 20 }, (_, index) => index + 1)
+
+/** The messages that an effect sends. */
+const sentBy = <A, E, R>(link: Proxy, effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const before = link.sent().length
+    return Effect.map(effect, (value) => {
+      const letters = lettersOf(link.sent().slice(before))
+      const count = (letter: string) => letters.split(letter).length - 1
+      return [value, { parsed: count("P"), executed: count("E"), syncs: count("S") }] as const
+    })
+  })
+
+/** One connection through a proxy, on which these reads have been seen to be short. */
+const onOne = Effect.fnUntraced(function* ({ settings }: Given, text = read) {
+  const link = yield* proxy(settings)
+  const pgdb = PG.make({ ...settings, ...link.address, maxConnections: 1 })
+  const all = (params: ReadonlyArray<number>) =>
+    Effect.forEach(params, (n) => Effect.result(pgdb.select(text, [n])), { concurrency: "unbounded" })
+  yield* Effect.forEach([1, 2, 3], (n) => pgdb.select(text, [n]))
+  yield* Effect.repeat(sentBy(link, all(ids)), { until: ([, { syncs }]) => syncs < ids.length, times: 20 })
+  return { all, link, pgdb }
+})
+
+withDatabase("reads that share a Sync have each its own rows", tables, (given) =>
+  Effect.gen(function* () {
+    const { all, link } = yield* onOne(given)
+    const [found, sent] = yield* sentBy(link, all(ids))
+    // Two where the fibers' scheduler pauses between them.
+    assert.isAtMost(sent.syncs, 2)
+    assert.deepStrictEqual(sent, { parsed: 0, executed: 20, syncs: sent.syncs })
+    assert.deepStrictEqual(
+      found.map((one) => Result.getOrThrow(one)),
+      ids.map((n) => [{ quotient: Math.trunc(100 / n) }])
+    )
+  })
+)
+
+withDatabase("where one fails, the others are answered, and it alone has its error", tables, (given) =>
+  Effect.gen(function* () {
+    const { all, link } = yield* onOne(given)
+    const params = [...ids.slice(0, 10), 0, ...ids.slice(10)]
+    const [found, sent] = yield* sentBy(link, all(params))
+    // Those that shared a Sync with it run once more, each by itself.
+    assert.isAtLeast(sent.executed, params.length + 2)
+    for (const [index, n] of params.entries()) {
+      const one = found[index]!
+      if (n !== 0) assert.deepStrictEqual(Result.getOrThrow(one), [{ quotient: Math.trunc(100 / n) }])
+      else if (Result.isFailure(one) && one.failure._tag === "SqlError") {
+        assert.match(one.failure.message, /^division by zero/)
+        assert.include(one.failure.message, read)
+      } else assert.fail("a division by zero is an error of the server")
+    }
+    assert.deepStrictEqual(
+      (yield* all(ids)).map((one) => Result.isSuccess(one)),
+      ids.map(() => true)
+    )
+  })
+)
+
+withDatabase("a function that may do anything runs in a transaction of its caller's own", tables, (given) =>
+  Effect.gen(function* () {
+    const { all, link } = yield* onOne(given, "select noted($1::int4)")
+    const [, sent] = yield* sentBy(link, all(ids))
+    assert.deepStrictEqual(sent, { parsed: 0, executed: 20, syncs: 20 })
+    const [{ count }] = (yield* given.witness.query("select count(*)::int4 as count from calls")) as [
+      { count: number }
+    ]
+    assert.strictEqual(count, 3 + 22 * ids.length)
+  })
+)
+
+withDatabase("the time of a transaction is its caller's own", tables, (given) =>
+  Effect.gen(function* () {
+    const { all, link } = yield* onOne(given, "select current_timestamp as at from numbers where n = $1")
+    const [, sent] = yield* sentBy(link, all(ids))
+    assert.deepStrictEqual(sent, { parsed: 0, executed: 20, syncs: 20 })
+  })
+)
+
+withDatabase("one that is interrupted leaves the others their answers", tables, (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = yield* onOne(given)
+    yield* given.witness.query("begin")
+    yield* given.witness.query("lock table numbers")
+    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
+    yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+    yield* Effect.forEach([fibers[0]!, fibers[7]!, fibers[19]!], Fiber.interrupt)
+    yield* given.witness.query("rollback")
+    const exits = yield* Effect.forEach(fibers, Fiber.await)
+    assert.deepStrictEqual(
+      exits.flatMap((exit, index) => (Exit.isSuccess(exit) ? [] : [index])),
+      [0, 7, 19]
+    )
+    assert.deepStrictEqual(yield* pgdb.select(read, [4]), [{ quotient: 25 }])
+  })
+)
+
+withDatabase("a connection lost under them fails each, and the next one is answered", tables, (given) =>
+  Effect.gen(function* () {
+    const { link, pgdb } = yield* onOne(given)
+    yield* given.witness.query("begin")
+    yield* given.witness.query("lock table numbers")
+    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(Effect.flip(pgdb.select(read, [n]))))
+    yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+    yield* link.cut
+    for (const error of yield* Effect.forEach(fibers, Fiber.join)) {
+      assert.strictEqual(error._tag === "SqlError" ? error.reason._tag : error._tag, "ConnectionError")
+    }
+    yield* given.witness.query("rollback")
+    assert.deepStrictEqual(yield* pgdb.select(read, [5]), [{ quotient: 20 }])
+  })
+)
+
+withDatabase("a session that the server ends says so to each", tables, (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = yield* onOne(given)
+    yield* given.witness.query("begin")
+    yield* given.witness.query("lock table numbers")
+    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(Effect.flip(pgdb.select(read, [n]))))
+    const [session] = yield* given.until("they wait", (all) =>
+      all.some(({ waitEvent }) => waitEvent === "relation")
+    )
+    yield* given.witness.query(`select pg_terminate_backend(${session?.pid})`)
+    for (const error of yield* Effect.forEach(fibers, Fiber.join)) {
+      assert.strictEqual(error._tag === "SqlError" ? error.reason._tag : error._tag, "ConnectionError")
+      assert.match(error.message, /terminat/)
+    }
+    yield* given.witness.query("rollback")
+    assert.deepStrictEqual(yield* pgdb.select(read, [5]), [{ quotient: 20 }])
+  })
+)
