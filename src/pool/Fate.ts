@@ -60,8 +60,8 @@ export const byItself = (exit: Exit.Exit<unknown, unknown>): string =>
     ? "Its first statement took effect by itself."
     : "If its first statement took effect, it did so by itself."
 
-/** A nested transaction came to its end when a statement of it had failed. */
-export const rolledBackInside = (): SqlError =>
+/** Its end came when a statement of it had failed, so it could only be rolled back. */
+const failedBefore = (what: string, instead: string): SqlError =>
   finish(
     (message) =>
       new UnknownError({
@@ -69,25 +69,21 @@ export const rolledBackInside = (): SqlError =>
         message,
         operation: "commit"
       }),
-    [
-      "The nested transaction was rolled back, because a statement of it had failed and that failure was caught.",
-      "Let the failure reach the nested transaction, or put what may fail into one of its own inside."
-    ]
+    [`${what}, because a statement of it had failed and that failure was caught.`, instead]
+  )
+
+/** A nested transaction came to its end when a statement of it had failed. */
+export const rolledBackInside = (): SqlError =>
+  failedBefore(
+    "The nested transaction was rolled back",
+    "Let the failure reach the nested transaction, or put what may fail into one of its own inside."
   )
 
 /** `COMMIT` answered `ROLLBACK`. */
 export const rolledBack = (): SqlError =>
-  finish(
-    (message) =>
-      new UnknownError({
-        cause: fieldsOf(message, { code: "25P02", condition: "in_failed_sql_transaction" }),
-        message,
-        operation: "commit"
-      }),
-    [
-      "COMMIT rolled the transaction back, because a statement of it had failed and that failure was caught.",
-      "Let the failure reach the transaction, or put what may fail into a transaction of its own inside: that is a savepoint."
-    ]
+  failedBefore(
+    "COMMIT rolled the transaction back",
+    "Let the failure reach the transaction, or put what may fail into a transaction of its own inside: that is a savepoint."
   )
 
 /** A value of a result could not be given, when the transaction had committed. */
