@@ -32,6 +32,7 @@ import { type Bound, fromArguments, type Sql, type Statement } from "./Sql.ts"
 import { check } from "./settings/Check.ts"
 import { type Checked, describe, type Settings } from "./settings/Settings.ts"
 import { batch } from "./transaction/Batch.ts"
+import { check as checkOptions } from "./transaction/Options.ts"
 import { repeat, transaction } from "./transaction/Transaction.ts"
 
 /** Settings on their way to a pool. Nothing of them shows when it is printed. */
@@ -188,8 +189,11 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
 
   transaction<B, E2, R>(
     effect: Effect.Effect<B, E2, R>,
-    options?: TransactionOptions
+    asked: TransactionOptions = {}
   ): Effect.Effect<B, E2 | OperationError, R | PoolRegistry> {
+    const checked = checkOptions(asked)
+    if (Result.isFailure(checked)) return Effect.fail(checked.failure)
+    const options = checked.success
     return repeat(
       onPool(this.source, (pool) => transaction(pool, effect, options)),
       options

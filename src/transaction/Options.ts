@@ -2,6 +2,7 @@
  * The options of a transaction: which there are, what is wrong with those given, and the statement that begins by them.
  */
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { TransactionOptions } from "../Operations.ts"
 import { type PoolError, refused } from "../PoolError.ts"
@@ -12,7 +13,7 @@ const names = ["isolation", "readOnly", "deferrable", "retry"]
 const isTimes = (retry: unknown): boolean =>
   Predicate.hasProperty(retry, "times") && Number.isInteger(retry.times) && Number(retry.times) >= 0
 
-const problemOf = (asked: TransactionOptions, isNested: boolean): string | undefined => {
+const problemOf = (asked: TransactionOptions): string | undefined => {
   if (!Predicate.isObject(asked)) return "A transaction's options are an object, { isolation, readOnly … }."
   const unknown = Object.keys(asked).find((name) => !names.includes(name))
   if (unknown !== undefined) return `A transaction has no option ${unknown}: they are ${names.join(", ")}.`
@@ -23,23 +24,29 @@ const problemOf = (asked: TransactionOptions, isNested: boolean): string | undef
   for (const [name, flag] of Object.entries({ readOnly, deferrable })) {
     if (flag !== undefined && typeof flag !== "boolean") return `A transaction's ${name} is true or false.`
   }
-  if (retry !== undefined && !Schedule.isSchedule(retry) && !isTimes(retry)) {
-    return "A transaction's retry is a Schedule, or { times } with a whole number from 0."
-  }
-  const given = Object.entries(asked).flatMap(([name, value]) => (value === undefined ? [] : [name]))
-  return isNested && given.length > 0
-    ? `A transaction inside another is a savepoint of it and cannot have options of its own: ${given.join(", ")}. Give them to the outer transaction; only the whole of it can be repeated or isolated.`
+  return retry !== undefined && !Schedule.isSchedule(retry) && !isTimes(retry)
+    ? "A transaction's retry is a Schedule, or { times } with a whole number from 0."
     : undefined
 }
 
-/** How the transaction is repeated; not at all where its options do not pass. */
-export const retryOf = (asked: TransactionOptions): TransactionOptions["retry"] =>
-  problemOf(asked, false) === undefined ? asked.retry : undefined
+const refusal = (problem: string): PoolError => refused(`${problem} Nothing was sent.`)
 
-/** What is wrong with the options. */
-export const refusalOf = (asked: TransactionOptions, isNested: boolean): PoolError | undefined => {
-  const problem = problemOf(asked, isNested)
-  return problem === undefined ? undefined : refused(`${problem} Nothing was sent.`)
+/** The options as they are now, or what is wrong with them. */
+export const check = (asked: TransactionOptions): Result.Result<TransactionOptions, PoolError> => {
+  const problem = problemOf(asked)
+  if (problem !== undefined) return Result.fail(refusal(problem))
+  const { deferrable, isolation, readOnly, retry } = asked
+  return Result.succeed({ deferrable, isolation, readOnly, retry })
+}
+
+/** Why a transaction inside another cannot have these options; `undefined` where it has none. */
+export const nestedRefusal = (options: TransactionOptions): PoolError | undefined => {
+  const given = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name]))
+  return given.length === 0
+    ? undefined
+    : refusal(
+        `A transaction inside another is a savepoint of it and cannot have options of its own: ${given.join(", ")}. Give them to the outer transaction; only the whole of it can be repeated or isolated.`
+      )
 }
 
 /** The statement that begins a transaction of these options; `undefined` where they leave everything to the default. */

@@ -68,27 +68,26 @@ const backoff = Schedule.jittered(
   Schedule.min([Schedule.exponential(Duration.millis(5)), Schedule.spaced(Duration.seconds(1))])
 )
 
-/** Runs a transaction again as its options say, each time on the pool of the moment; options that are none, it finds out. */
+/** Runs a transaction again as its options say. */
 export const repeat = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  asked: TransactionOptions = {}
+  { retry }: TransactionOptions
 ): Effect.Effect<A, E, R> => {
-  const retry = Options.retryOf(asked)
   if (retry === undefined) return effect
   return Schedule.isSchedule(retry)
     ? Effect.retry(effect, { schedule: retry, while: isRepeatable })
     : Effect.retry(effect, { schedule: backoff, times: retry.times, while: isRepeatable })
 }
 
-/** Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. */
+/** Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. The options were checked. */
 export const transaction = <A, E, R>(
   pool: Pool,
   effect: Effect.Effect<A, E, R>,
-  asked: TransactionOptions = {}
+  options: TransactionOptions = {}
 ): Effect.Effect<A, E | SqlError | PoolError, R> =>
   Effect.withFiber((fiber) => {
     const isNested = joined(pool, fiber.context) !== undefined
-    const refusal = Options.refusalOf(asked, isNested)
+    const refusal = isNested ? Options.nestedRefusal(options) : undefined
     if (refusal !== undefined) return Effect.fail(refusal)
     const transact = transactOf(pool)
     const unwrap = Effect.mapError((error: E | SqlError) => (isSqlError(error) ? fromSqlError(error) : error))
@@ -99,6 +98,6 @@ export const transaction = <A, E, R>(
       Effect.provideService(SqlClient.BeginTransaction, outside),
       Effect.provideService(Overload.Held, [...fiber.getRef(Overload.Held), pool.settings.key])
     )
-    const begin = Options.beginOf(asked) ?? outside
+    const begin = Options.beginOf(options) ?? outside
     return unwrap(Effect.provideService(transact(inner), SqlClient.BeginTransaction, begin))
   })
