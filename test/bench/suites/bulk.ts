@@ -1,12 +1,10 @@
 /** Memory of bulk work: ten million rows out and in, and what `insertMany` takes beside the rows themselves. */
-import { spawnSync } from "node:child_process"
-import * as path from "node:path"
 import type { BulkAssignment, BulkFound } from "../bulkChild.ts"
 import { clean, makeView } from "../data.ts"
-import { pinned } from "../machine.ts"
 import { median, shown } from "../numbers.ts"
 import { peers } from "../peers/list.ts"
 import type { Context } from "../run.ts"
+import { answerOrFailure } from "./answer.ts"
 import type { Section, Suite } from "./Suite.ts"
 
 const mostStreaming = 150
@@ -14,15 +12,7 @@ const mostTimes = 3
 
 const run = <A>(context: Context, assignment: BulkAssignment): A | string => {
   const weighs = assignment.work === "rows" || assignment.work === "peer"
-  const [command, args] = pinned(context.cores.load, process.execPath, [
-    ...(weighs ? ["--expose-gc"] : []),
-    path.join(context.built, "test/bench/bulkChild.js"),
-    JSON.stringify(assignment)
-  ])
-  const child = spawnSync(command, args, { encoding: "utf8", timeout: 600_000 })
-  return child.status === 0
-    ? JSON.parse(child.stdout)
-    : `FAILED: ${/^\w*Error.*$/m.exec(child.stderr)?.[0] ?? child.stderr.slice(0, 200)}`
+  return answerOrFailure<A>(context, "bulkChild", [assignment], weighs ? ["--expose-gc"] : [])
 }
 
 const streams = async (context: Context): Promise<Section> => {

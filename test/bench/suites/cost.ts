@@ -1,8 +1,6 @@
 /** What this package costs beside the driver it is built on: a handle, a statement, rows, the start of a script. */
-import { spawnSync } from "node:child_process"
-import * as path from "node:path"
-import { pinned } from "../machine.ts"
 import { shown } from "../numbers.ts"
+import { answerOf } from "./answer.ts"
 import { coldStarts } from "./cold.ts"
 import type { Section, Suite } from "./Suite.ts"
 
@@ -48,15 +46,8 @@ export const cost: Suite = {
   always: true,
   quick: false,
   run: async (context) => {
-    const [command, args] = pinned(context.cores.load, process.execPath, [
-      "--expose-gc",
-      path.join(context.built, "test/bench/costChild.js"),
-      JSON.stringify(context.target),
-      context.quick ? "6" : "30"
-    ])
-    const child = spawnSync(command, args, { encoding: "utf8", timeout: 300_000 })
-    if (child.status !== 0) throw new Error(`The cost suite failed: ${child.stderr}`)
-    const found: Found = JSON.parse(child.stdout)
+    const { quick, target } = context
+    const found = answerOf<Found>(context, "costChild", [target, quick ? 6 : 30], ["--expose-gc"])
     const turns: Section = {
       title: "Beside the driver, in one process, in turns",
       rows: [
@@ -85,14 +76,7 @@ export const cost: Suite = {
         ])
       ]
     }
-    const [opener, openings] = pinned(context.cores.load, process.execPath, [
-      path.join(context.built, "test/bench/learnChild.js"),
-      JSON.stringify(context.target),
-      context.quick ? "10" : "60"
-    ])
-    const opening = spawnSync(opener, openings, { encoding: "utf8", timeout: 300_000 })
-    if (opening.status !== 0) throw new Error(`The cost suite failed: ${opening.stderr}`)
-    const learnt: Learnt = JSON.parse(opening.stdout)
+    const learnt = answerOf<Learnt>(context, "learnChild", [target, quick ? 10 : 60])
     const learning: Section = {
       title: "A pool's first connection, beside one of the driver: to the first row",
       rows: [
@@ -103,7 +87,7 @@ export const cost: Suite = {
       note: "Medians over pairs in turn. What is added holds the question to the catalogue and all else that a pool does."
     }
     const [own, driver] = ["effect-global-pool", "PgClient, submodule imports"] as const
-    const starts = await coldStarts(context, [own, driver], context.quick ? 4 : 15)
+    const starts = await coldStarts(context, [own, driver], quick ? 4 : 15)
     const [ownTime, driverTime] = [starts.get(own), starts.get(driver)]
     const startUp: Section = {
       title: "Start-up of a script that reads one row",

@@ -1,10 +1,8 @@
 /** Memory of an idle pool: 10 connections, opened, used and at rest. */
-import { spawnSync } from "node:child_process"
-import * as path from "node:path"
-import { pinned } from "../machine.ts"
 import { median, shown } from "../numbers.ts"
 import { peers } from "../peers/list.ts"
 import type { Context } from "../run.ts"
+import { answerOrFailure } from "./answer.ts"
 import type { Suite } from "./Suite.ts"
 
 interface Weight {
@@ -14,13 +12,7 @@ interface Weight {
 
 const weigh = (context: Context, module: string, variant: string): Weight | string => {
   const assignment = { module, variant, target: context.target, sizes: { ...context.sizes, bulk: 0 } }
-  const [command, args] = pinned(context.cores.load, process.execPath, [
-    "--expose-gc",
-    path.join(context.built, "test/bench/idleChild.js"),
-    JSON.stringify(assignment)
-  ])
-  const child = spawnSync(command, args, { encoding: "utf8", timeout: 60_000 })
-  return child.status === 0 ? JSON.parse(child.stdout) : `FAILED: ${child.stderr.trim().split("\n")[0]}`
+  return answerOrFailure<Weight>(context, "idleChild", [assignment], ["--expose-gc"])
 }
 
 export const idle: Suite = {
