@@ -5,8 +5,6 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import { expectTypeOf, it } from "@effect/vitest"
 import type { ConfigError } from "effect/Config"
-import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
@@ -15,24 +13,17 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import { PG, type PoolError, PoolRegistry } from "effect-global-pool"
+import { Boom, type Failure, Needed, type User } from "./support/signatures.ts"
 
-type Failure = SqlError | PoolError
 type Program<A, E = Failure> = Effect.Effect<A, E, PoolRegistry>
-interface User {
-  readonly id: number
-  readonly name: string
-}
-class Boom extends Data.TaggedError("Boom") {}
-class Needed extends Context.Service<Needed, { readonly n: number }>()("test/Needed") {}
 
 const pgdb = PG.make({})
 const anything = pgdb.table("users")
 const vouched = pgdb.table<User>("users")
-const User = Schema.Struct({ id: Schema.Number, born: Schema.DateFromString })
-type Decoded = typeof User.Type
-const decoded = pgdb.table("users", User)
+const UserSchema = Schema.Struct({ id: Schema.Number, born: Schema.DateFromString })
+type Decoded = typeof UserSchema.Type
+const decoded = pgdb.table("users", UserSchema)
 
 it("handles are made of settings, a URL or the environment", () => {
   expectTypeOf(PG.make).parameter(0).toEqualTypeOf<PG.Settings | string>()

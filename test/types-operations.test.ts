@@ -3,24 +3,15 @@
  * operation is missing here.
  */
 import { assert, expectTypeOf, it } from "@effect/vitest"
-import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
 import { PG, type PoolError, type PoolRegistry } from "effect-global-pool"
+import { Boom, type Failure, Needed, type User } from "./support/signatures.ts"
 
-type Failure = SqlError | PoolError
 type Program<A, E = Failure, R = never> = Effect.Effect<A, E, R | PoolRegistry>
 type Rows<A, E = Failure> = Stream.Stream<A, E, PoolRegistry>
-interface User {
-  readonly id: number
-  readonly name: string
-}
-class Boom extends Data.TaggedError("Boom") {}
-class Needed extends Context.Service<Needed, { readonly n: number }>()("test/Needed") {}
 
 const pgdb = PG.make({})
 const users = pgdb.table<User>("users")
