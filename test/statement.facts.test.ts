@@ -183,6 +183,29 @@ it.each([
 })
 
 it.each([
+  "select * from a where b = $1 and c in (1, 2) and (d or not (e))",
+  "select count(*), max(b) filter (where c > 0) from a group by (d)",
+  "with a as (select 1), b as materialized (select 2) select * from a join b using (c)",
+  "select coalesce(lower(a), 'x')::varchar(10), cast(b as numeric(5, 2)) from c where d = any($1)",
+  "select row_number() over (order by a) from b where exists (select 1 from c)",
+  "select 'now()' as \"current_date\", a.localtime from a"
+])("%j calls nothing that may do anything", (text) => {
+  expect(factsOf(text)).toMatchObject({ reads: true, calls: false })
+})
+
+it.each([
+  "select mine($1)",
+  "select * from mine(1)",
+  "select other.lower(a) from b",
+  'select "Mine"(1)',
+  "select now()",
+  "select current_timestamp",
+  "select a from b where at < localtimestamp"
+])("%j calls a function that may do anything, or asks for the time", (text) => {
+  expect(factsOf(text)).toMatchObject({ reads: true, calls: true })
+})
+
+it.each([
   "insert into a values (1)",
   "update a set b = 1",
   "delete from a",
