@@ -10,6 +10,7 @@ import { type PoolError, toSqlError } from "./PoolError.ts"
 import * as Exchange from "./pool/Exchange.ts"
 import * as Held from "./pool/Held.ts"
 import type { Pool } from "./pool/Pool.ts"
+import * as Spans from "./Spans.ts"
 import type { Checked } from "./settings/Settings.ts"
 import { linkTo, poolLink } from "./transaction/Link.ts"
 import { transactOf } from "./transaction/Transaction.ts"
@@ -68,12 +69,7 @@ export const make = (
     transactionService: pool.clientTransaction,
     compiler: PgClient.makeCompiler(),
     driver: "pg",
-    spanAttributes: [
-      ["db.system.name", "postgresql"],
-      ["db.namespace", settings.database],
-      ["server.address", settings.path ?? settings.host],
-      ["server.port", settings.port]
-    ]
+    spanAttributes: Spans.serverOf(settings)
   })
   return Effect.map(client, (standard) => {
     const own: PgClient.PgClient = Object.assign(standard, {

@@ -83,6 +83,7 @@ export type Decode<E> = (
   operation: "select" | "selectOne" | "stream"
 ) => Effect.Effect<ReadonlyArray<unknown>, E>
 
+/** What a caller is given of a statement's result. */
 const outcomeOf = ({ command, rowCount, rows }: Outcome): Outcome => ({ command, rowCount, rows })
 
 /** Rows are of the type that the handle's schema, or else the caller, says. */
@@ -122,9 +123,7 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
     const statement = fromArguments(first, rest)
     if (Result.isFailure(statement)) return Effect.fail(statement.failure)
     return onPool(this.source, (pool, fiber) =>
-      Spans.isSeen(fiber)
-        ? Spans.around(this.#about(pool, statement.success.text), run(pool, statement.success))
-        : run(pool, statement.success)
+      Spans.around(fiber, this.#about(pool, statement.success.text), run(pool, statement.success))
     )
   }
 
@@ -171,7 +170,7 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
     const raw = Stream.unwrap(
       onPool(this.source, (pool, fiber) => {
         const read = withProgress(rows(pool, statement.success), options)
-        return Effect.succeed(Spans.isSeen(fiber) ? Spans.aroundRows(this.#about(pool, text), read) : read)
+        return Effect.succeed(Spans.aroundRows(fiber, this.#about(pool, text), read))
       })
     )
     return decode === undefined
@@ -180,10 +179,14 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
   }
 
   trans(statements: ReadonlyArray<Statement>): Failing<ReadonlyArray<Outcome>> {
+    // What is no array is refused, also where a span would count it.
+    const count = Array.isArray(statements) ? statements.length : 0
     return onPool(this.source, (pool, fiber) =>
-      Spans.isSeen(fiber)
-        ? Spans.around(this.#about(pool, statements.length), batch(pool, statements))
-        : batch(pool, statements)
+      Spans.around(
+        fiber,
+        this.#about(pool, count),
+        Effect.map(batch(pool, statements), (results) => results.map(outcomeOf))
+      )
     )
   }
 

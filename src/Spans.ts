@@ -13,8 +13,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { isSqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
+import { stringOf } from "./error/Driver.ts"
 import { blank } from "./error/Literals.ts"
-import { PoolError } from "./PoolError.ts"
+import { isPoolError } from "./PoolError.ts"
 import type { Checked } from "./settings/Settings.ts"
 import { factsOf } from "./statement/Facts.ts"
 
@@ -28,7 +29,7 @@ export interface About {
 }
 
 /** Whether anybody could see a span of this fiber. */
-export const isSeen = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
+const isSeen = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracer !== undefined && cache.tracerEnabled && cache.tracer !== Tracer.nativeTracer
 
 const sanitized = (text: string): string =>
@@ -55,12 +56,11 @@ const operationOf = ({ does }: About): string =>
 /** What went wrong, as SQLSTATE where the server said so. */
 const fault = (span: Tracer.Span, error: unknown): void => {
   if (isSqlError(error)) {
-    const { cause } = error.reason
-    const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
-    const isState = typeof code === "string" && /^[0-9A-Z]{5}$/.test(code)
-    if (isState) span.attribute("db.response.status_code", code)
-    span.attribute("error.type", isState ? code : error.reason._tag)
-  } else if (error instanceof PoolError) span.attribute("error.type", error.reason._tag)
+    const code = stringOf(error.reason.cause, "code")
+    const state = code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+    if (state !== undefined) span.attribute("db.response.status_code", state)
+    span.attribute("error.type", state ?? error.reason._tag)
+  } else if (isPoolError(error)) span.attribute("error.type", error.reason._tag)
 }
 
 const note = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): undefined => {
@@ -77,14 +77,24 @@ const spanOf = (about: About) => {
   } as const
 }
 
-/** Runs an operation in a span of its own. */
-export const around = <A, E, R>(about: About, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+/** Runs an operation, in a span of its own where somebody sees it. */
+export const around = <A, E, R>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  about: About,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  if (!isSeen(fiber)) return effect
   const { name, options } = spanOf(about)
   return Effect.useSpan(name, options, (span) => Effect.onExitPrimitive(effect, (exit) => note(span, exit)))
 }
 
-/** Gives rows in a span that lasts until the last one. */
-export const aroundRows = <A, E, R>(about: About, rows: Stream.Stream<A, E, R>): Stream.Stream<A, E, R> => {
+/** Gives rows, in a span that lasts until the last one where somebody sees it. */
+export const aroundRows = <A, E, R>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  about: About,
+  rows: Stream.Stream<A, E, R>
+): Stream.Stream<A, E, R> => {
+  if (!isSeen(fiber)) return rows
   const { name, options } = spanOf(about)
   return Stream.unwrap(
     Effect.map(Effect.makeSpanScoped(name, options), (span) =>

@@ -2,7 +2,6 @@
  * A handle to a table: the SQL operations, and the collection operations for work without SQL.
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -76,16 +75,6 @@ const memoryOf = (pool: Pool): Memory => {
   return fresh.memory
 }
 
-/** An operation of a collection, in a span where somebody sees it. */
-const spanned = <A, E>(
-  { settings }: Pool,
-  fiber: Fiber.Fiber<unknown, unknown>,
-  table: string,
-  text: string,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  Spans.isSeen(fiber) ? Spans.around({ settings, does: text, table }, effect) : effect
-
 /** A bulk statement with its parameters. */
 const bulkOf = (
   source: Source,
@@ -97,7 +86,7 @@ const bulkOf = (
   onPool(source, (pool, fiber) => {
     const statement = { text, params: [], about }
     const run = Execute.encodedBy(pool, statement, (_, facts) => Effect.succeed({ statement, facts, params }))
-    return spanned(pool, fiber, label, text, run)
+    return Spans.around(fiber, { settings: pool.settings, does: text, table: label }, run)
   })
 
 const targetOf = <A, E>(
@@ -110,7 +99,11 @@ const targetOf = <A, E>(
   translation,
   execute: (text, params) =>
     onPool(source, (pool, fiber) =>
-      spanned(pool, fiber, label, text, Execute.single(pool, { text, params }))
+      Spans.around(
+        fiber,
+        { settings: pool.settings, does: text, table: label },
+        Execute.single(pool, { text, params })
+      )
     ),
   // The parameters are made before the connection's turn is taken: the server works on one piece meanwhile.
   bulk: (text, params, place) =>
@@ -128,7 +121,7 @@ const targetOf = <A, E>(
       onPool(source, (pool, fiber) => {
         const read = withProgress(rows(pool, { text, params }), options)
         const about = { settings: pool.settings, does: text, table: label }
-        return Effect.succeed(Spans.isSeen(fiber) ? Spans.aroundRows(about, read) : read)
+        return Effect.succeed(Spans.aroundRows(fiber, about, read))
       })
     ),
   transaction: (effect) => onPool(source, (pool) => transaction(pool, effect)),

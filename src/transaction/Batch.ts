@@ -11,7 +11,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { check, type Encoded, encode, joined, send } from "../Execute.ts"
-import type { Outcome } from "../Operations.ts"
 import { type PoolError, refused } from "../PoolError.ts"
 import type { Result as Answer } from "../pool/Connection.ts"
 import * as Exchange from "../pool/Exchange.ts"
@@ -137,7 +136,7 @@ const alone = (
   member: Lines.Member,
   encoded: ReadonlyArray<Encoded>,
   prepare: boolean
-): Effect.Effect<ReadonlyArray<Outcome>, SqlError> => {
+): Effect.Effect<ReadonlyArray<Answer>, SqlError> => {
   const { connection } = member
   const { pipelining } = pool.settings
   return Effect.uninterruptibleMask((restore) =>
@@ -173,8 +172,6 @@ const alone = (
   )
 }
 
-const outcome = ({ command, rowCount, rows }: Outcome): Outcome => ({ command, rowCount, rows })
-
 /** Once more, unprepared, when a plan was stale. */
 const again = <A, E, R>(run: (prepare: boolean) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.catchIf(
@@ -187,22 +184,20 @@ const again = <A, E, R>(run: (prepare: boolean) => Effect.Effect<A, E, R>): Effe
 export const batch = (
   pool: Pool,
   statements: ReadonlyArray<Statement>
-): Effect.Effect<ReadonlyArray<Outcome>, SqlError | PoolError> =>
+): Effect.Effect<ReadonlyArray<Answer>, SqlError | PoolError> =>
   Effect.flatMap(checkAll(statements), (all) => {
     if (all.length === 0) return Effect.succeed([])
     return Effect.withFiber((fiber) => {
       const held = joined(pool, fiber.context)
-      const outcomes =
-        held === undefined
-          ? Effect.scoped(
-              Effect.flatMap(pool.reserve, (member) =>
-                Effect.flatMap(
-                  Effect.onInterrupt(encodeAll(pool, member, all), () => member.connection.recover),
-                  (encoded) => again((prepare) => alone(pool, member, encoded, prepare))
-                )
+      return held === undefined
+        ? Effect.scoped(
+            Effect.flatMap(pool.reserve, (member) =>
+              Effect.flatMap(
+                Effect.onInterrupt(encodeAll(pool, member, all), () => member.connection.recover),
+                (encoded) => again((prepare) => alone(pool, member, encoded, prepare))
               )
             )
-          : again((prepare) => transaction(pool, insideHeld(pool, held, all, prepare)))
-      return Effect.map(outcomes, (done) => done.map(outcome))
+          )
+        : again((prepare) => transaction(pool, insideHeld(pool, held, all, prepare)))
     })
   })
