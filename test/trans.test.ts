@@ -138,15 +138,22 @@ withDatabase("no more than a few megabytes are on the way, however long the batc
   Effect.gen(function* () {
     const link = yield* linked(given)
     yield* link.pgdb.select("select 1")
-    yield* given.witness.query("select pg_advisory_lock(1)")
-    const before = link.proxy.bytes().toServer
     const text = "x".repeat(1_000_000)
-    const statements = Array.from({ length: 50 }, () => ["select length($1::text) as n", [text]] as const)
-    const fiber = yield* Effect.forkChild(link.pgdb.trans(["select pg_advisory_xact_lock(1)", ...statements]))
-    yield* given.until("the first statement waits", ([session]) => session?.waitEvent === "advisory")
-    expect(link.proxy.bytes().toServer - before).toBeLessThan(8_000_000)
-    yield* given.witness.query("select pg_advisory_unlock(1)")
-    expect((yield* Fiber.join(fiber)).length).toBe(51)
+    for (const one of [
+      ["select length($1::text) as n", [text]],
+      ["select cardinality($1) as n", [[text]]]
+    ] as const) {
+      yield* given.witness.query("select pg_advisory_lock(1)")
+      const before = link.proxy.bytes().toServer
+      const statements = Array.from({ length: 50 }, () => one)
+      const fiber = yield* Effect.forkChild(
+        link.pgdb.trans(["select pg_advisory_xact_lock(1)", ...statements])
+      )
+      yield* given.until("the first statement waits", ([session]) => session?.waitEvent === "advisory")
+      expect(link.proxy.bytes().toServer - before).toBeLessThan(8_000_000)
+      yield* given.witness.query("select pg_advisory_unlock(1)")
+      expect((yield* Fiber.join(fiber)).length).toBe(51)
+    }
   })
 )
 

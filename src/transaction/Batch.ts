@@ -12,6 +12,7 @@ import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { check, type Encoded, encode, joined, send } from "../Execute.ts"
 import { type PoolError, refused } from "../PoolError.ts"
+import * as Progress from "../Progress.ts"
 import type { Result as Answer } from "../pool/Connection.ts"
 import * as Exchange from "../pool/Exchange.ts"
 import * as Fate from "../pool/Fate.ts"
@@ -52,17 +53,8 @@ const encodeAll = (pool: Pool, member: Lines.Member, all: ReadonlyArray<Checked>
     )
   )
 
-const perValue = 8
-
 /** About how many bytes a statement sends. */
-const sizeOf = ({ params, statement }: Encoded): number => {
-  let size = statement.text.length
-  for (const value of params) {
-    const isLong = typeof value === "string" || value instanceof Uint8Array
-    size += isLong ? value.length : perValue
-  }
-  return size
-}
+const sizeOf = ({ params, statement }: Encoded): number => statement.text.length + Progress.sizeOf(params)
 
 type Exits = ReadonlyArray<Exit.Exit<Answer, SqlError>>
 
