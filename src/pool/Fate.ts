@@ -3,9 +3,8 @@
  * run it again.
  */
 import * as Exit from "effect/Exit"
-import * as Predicate from "effect/Predicate"
 import { ConnectionError, type SqlError, UnknownError } from "effect/sql/SqlError"
-import { unknownOutcome } from "../error/Driver.ts"
+import { stringOf, unknownOutcome } from "../error/Driver.ts"
 import { fieldsOf, finish } from "../error/Print.ts"
 import { type PoolError, refused } from "../PoolError.ts"
 
@@ -112,8 +111,7 @@ export const waited = (millis: number): PoolError =>
     `The statement was not sent: another fiber of the same transaction kept the connection busy for longer than acquireTimeout, ${millis} ms. A nested transaction keeps it until it ends, so it must not wait for a fiber of the outer one.`
   )
 
-const codeOf = ({ reason: { cause } }: SqlError): unknown =>
-  Predicate.hasProperty(cause, "code") ? cause.code : undefined
+const codeOf = ({ reason: { cause } }: SqlError): string => stringOf(cause, "code") ?? ""
 
 /** Whether it only says that an earlier statement failed. */
 export const isAborted = (error: SqlError): boolean => codeOf(error) === "25P02"
@@ -125,7 +123,7 @@ export const isAborted = (error: SqlError): boolean => codeOf(error) === "25P02"
 export const isStalePlan = (error: SqlError): boolean =>
   codeOf(error) === "26000" || (codeOf(error) === "0A000" && error.reason._tag === "SerializationError")
 
-const otherTypes = new Set<unknown>(["42804", "42883", "42725", "42846", "42P08", "42P18"])
+const otherTypes = new Set(["42804", "42883", "42725", "42846", "42P08", "42P18"])
 
 /**
  * Whether the statement, or a parameter as it was read, does not fit the types of the tables: it may have been prepared for
@@ -134,15 +132,11 @@ const otherTypes = new Set<unknown>(["42804", "42883", "42725", "42846", "42P08"
  */
 export const isOfTypes = (error: SqlError): boolean => {
   const code = codeOf(error)
-  const { cause } = error.reason
   return (
     otherTypes.has(code) ||
-    (String(code).startsWith("22") &&
-      Predicate.hasProperty(cause, "where") &&
-      /^.*\$\d.*$/.test(String(cause.where)))
+    (code.startsWith("22") && /^.*\$\d.*$/.test(stringOf(error.reason.cause, "where") ?? ""))
   )
 }
 
 /** Whether the error is the server's answer to the statement. Without one, nothing is known of it but that it was sent. */
-export const isAnswer = ({ reason: { cause } }: SqlError): boolean =>
-  Predicate.hasProperty(cause, "severity") && cause.severity === "ERROR"
+export const isAnswer = ({ reason: { cause } }: SqlError): boolean => stringOf(cause, "severity") === "ERROR"

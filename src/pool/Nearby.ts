@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Codec from "../codec/Codec.ts"
+import { stringOf } from "../error/Driver.ts"
 import * as ServerError from "../ServerError.ts"
 import { type Checked, describe } from "../settings/Settings.ts"
 import * as Connection from "./Connection.ts"
@@ -18,7 +19,7 @@ const listing = `select datname from pg_catalog.pg_database
 where datallowconn and not datistemplate and pg_catalog.has_database_privilege(oid, 'CONNECT') order by datname limit 1000`
 
 const isMissingDatabase = ({ reason: { cause } }: SqlError): boolean =>
-  typeof cause === "object" && cause !== null && "code" in cause && cause.code === invalidCatalogName
+  stringOf(cause, "code") === invalidCatalogName
 
 /** Databases that these settings' user may enter. It takes the place of the connection that failed, and leaves nothing open. */
 const databases = (settings: Checked): Effect.Effect<ReadonlyArray<string>> =>
