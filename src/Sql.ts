@@ -48,8 +48,7 @@ const isIdentifier = (value: unknown): value is Identifier =>
   typeof value === "object" && value !== null && IdentifierId in value
 
 /** Whether the first argument of a call is a template's strings. */
-export const isTemplate = (value: unknown): value is TemplateStringsArray =>
-  Array.isArray(value) && "raw" in value
+const isTemplate = (value: unknown): value is TemplateStringsArray => Array.isArray(value) && "raw" in value
 
 /**
  * A statement or fragment in which every value is a bound parameter, a table handle, `PG.id` and another `PG.sql`

@@ -59,9 +59,6 @@ const comparisons: ReadonlySet<string> = new Set<Comparison>([
 const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex"])
 const isComparison = (operator: string): operator is Comparison => comparisons.has(operator)
 
-/** The condition that every row meets. */
-export const everyRow: Condition = { _tag: "Every", of: [] }
-
 const every = (of: ReadonlyArray<Condition>): Condition => (of.length === 1 ? of[0]! : { _tag: "Every", of })
 
 const undefinedValue = (what: string, place: string): PoolError =>

@@ -34,7 +34,7 @@ const joined = (draft: Draft, conditions: ReadonlyArray<Condition>, word: string
   conditions.length === 0 ? none : conditions.map((condition) => `(${print(draft, condition)})`).join(word)
 
 /** The text of a condition, without parentheses around it. */
-export const print = (draft: Draft, condition: Condition): string => {
+const print = (draft: Draft, condition: Condition): string => {
   switch (condition._tag) {
     case "Every":
       return joined(draft, condition.of, " and ", "true")

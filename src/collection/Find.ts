@@ -15,7 +15,7 @@ export interface Options {
   readonly offset: number | undefined
 }
 
-export const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
+const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
 
 const parseColumns = (value: unknown, place: string): Draft.Parsed<ReadonlyArray<string>> => {
   const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []

@@ -105,7 +105,7 @@ export const bulkRows = (count: number): ReadonlyArray<BulkRow> =>
   Array.from({ length: count }, (_, index) => bulkRow(index))
 
 /** The most rows of five columns that one statement of at most 65 535 parameters takes, rounded down. */
-export const chunkRows = 10_000
+const chunkRows = 10_000
 
 export const chunksOf = <A>(rows: ReadonlyArray<A>, size = chunkRows): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.ceil(rows.length / size) }, (_, index) =>

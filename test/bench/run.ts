@@ -80,7 +80,7 @@ const converse = (child: ChildProcess): Child => {
 }
 
 /** Starts the process of a Node or Python peer. */
-export const startChild = (entry: PeerEntry, workload: Workload, context: Context): Child => {
+const startChild = (entry: PeerEntry, workload: Workload, context: Context): Child => {
   const assignment: Assignment = {
     module: entry.module,
     variant: entry.variant,

@@ -32,7 +32,7 @@ export const serverSettings: Readonly<Record<string, string>> = {
   autovacuum: "off"
 }
 
-export const freePort = (): Promise<number> =>
+const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const probe = net.createServer()
     probe.once("error", reject)
