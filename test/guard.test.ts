@@ -90,8 +90,10 @@ describe("what operations cost on the wire", () => {
       yield* users.trans(renames(1))
       const three = yield* counted(link, users.trans(renames(3)))
       const hundred = yield* counted(link, users.trans(renames(100)))
-      expect(three).toEqual({ roundTrips: 1, sent: "P2 D2 B5 E5 S5", toServer: 338, toClient: 140 })
-      expect(hundred).toMatchObject({ sent: "P2 D2 B102 E102 S102", toServer: 7807, toClient: 2565 })
+      expect(three).toEqual({ roundTrips: 1, sent: "P2 D2 B5 E5 S3", toServer: 328, toClient: 128 })
+      // A Sync by 32 of the hundred, and one more where the fibers' scheduler pauses between them.
+      expect(hundred.sent).toMatch(/^P2 D2 B102 E102 S[6-8]$/)
+      expect(hundred.toServer).toBeLessThanOrEqual(7807 - 94 * 5)
       expect(hundred.roundTrips).toBeLessThanOrEqual(2)
       expect(yield* counted(link, users.trans([]))).toEqual({
         roundTrips: 0,

@@ -4,7 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import * as Gather from "../src/pool/Gather.ts"
+import * as Answers from "../src/pool/Answers.ts"
+import type { Share } from "../src/pool/Gather.ts"
 import * as Wire from "../src/pool/Wire.ts"
 
 const message = (letter: string, body: Uint8Array | string = ""): Buffer => {
@@ -35,6 +36,9 @@ const framesOf = ({ name, parsed }: Statement, id: number): Buffer =>
   ])
 
 const ready = message("Z", "I")
+const inTransaction = message("Z", "T")
+/** What the server says to a statement in a transaction that failed, without its `ReadyForQuery`. */
+const abortedAlone = Answers.aborted.subarray(0, -ready.length)
 const failure = (id: number): Buffer => message("E", `SERROR\0VERROR\0C22012\0Mof ${id}\0\0`)
 
 const answerOf = ({ fails, parsed, rows, width }: Statement, id: number): Buffer =>
@@ -82,7 +86,7 @@ const write = fc.record({
       some.map((one) => ({ ...one, name: "s1", parsed: false }))
     )
   ),
-  share: fc.boolean()
+  share: fc.constantFrom<Share[]>("none", "alike", "alike")
 })
 
 const observer: Wire.Observer = {
@@ -101,7 +105,7 @@ describe("statements that share a Sync", () => {
         fc.array(write, { minLength: 1, maxLength: 6 }),
         fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 20 }),
         (writes, cuts) => {
-          let share = false
+          let share: Share = "none"
           const wire = Wire.make(observer, () => share)
           const statements: Array<Statement> = []
           const fromServer: Array<Uint8Array> = []
@@ -125,14 +129,14 @@ describe("statements that share a Sync", () => {
               fromServer.push(...run.slice(0, answered).map((id) => answerOf(statements[id]!, id)), ready)
               if (run.length === 1) expected.push(answerOf(members[0]!, run[0]!), ready)
               else {
-                assert.isTrue(one.share)
+                assert.strictEqual(one.share, "alike")
                 assert.isAtMost(run.length, 32)
                 assert.isTrue(members.every(({ name, parsed }) => !parsed && name === members[0]!.name))
                 shared++
                 if (failing >= 0) repeated++
                 expected.push(
                   ...run.flatMap<Uint8Array>((id) =>
-                    failing >= 0 ? [Gather.unprepared] : [answerOf(statements[id]!, id), ready]
+                    failing >= 0 ? [Answers.unprepared] : [answerOf(statements[id]!, id), ready]
                   )
                 )
               }
@@ -157,6 +161,62 @@ describe("statements that share a Sync", () => {
     assert.isAbove(repeated, 10)
   })
 
+  it("in a transaction are read as the server would have answered each", () => {
+    let shared = 0
+    fc.assert(
+      fc.property(
+        fc.array(statement, { minLength: 1, maxLength: 100 }),
+        fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 20 }),
+        (statements, cuts) => {
+          const wire = Wire.make(observer, () => "prepared")
+          const begin: Statement = { name: "", parsed: true, rows: 0, width: 0, fails: false }
+          const all = [begin, ...statements]
+          const runs = runsOf(wire.outgoing(Buffer.concat(all.map(framesOf))))
+          assert.deepStrictEqual(
+            runs.flat(),
+            all.map((_, index) => index)
+          )
+          shared += runs.filter(({ length }) => length > 1).length
+          for (const run of runs) {
+            assert.isAtMost(run.length, 32)
+            assert.isTrue(run.length === 1 || run.every((id) => !all[id]!.parsed))
+          }
+          /** What a server answers to these, each with a `Sync` of its own or not. */
+          const answers = (groups: ReadonlyArray<ReadonlyArray<number>>): Buffer => {
+            let hasFailed = false
+            const parts: Array<Uint8Array> = []
+            for (const group of groups) {
+              for (const id of group) {
+                const one = all[id]!
+                if (hasFailed) parts.push(abortedAlone)
+                else parts.push(answerOf(one, id))
+                if (hasFailed || one.fails) {
+                  hasFailed = true
+                  break
+                }
+              }
+              parts.push(hasFailed ? message("Z", "E") : inTransaction)
+            }
+            return Buffer.concat(parts)
+          }
+          const bytes = answers(runs)
+          const read: Array<Uint8Array> = []
+          for (let at = 0, turn = 0; at < bytes.length; turn++) {
+            const end = Math.min(bytes.length, at + cuts[turn % cuts.length]!)
+            read.push(...wire.incoming(bytes.subarray(at, end)))
+            at = end
+          }
+          assert.strictEqual(
+            Buffer.concat(read).toString("latin1"),
+            answers(all.map((_, index) => [index])).toString("latin1")
+          )
+        }
+      ),
+      { numRuns: 500 }
+    )
+    assert.isAbove(shared, 100)
+  })
+
   const alike = (count: number, fails: number): ReadonlyArray<Statement> =>
     Array.from({ length: count }, (_, index) => ({
       name: "s1",
@@ -169,7 +229,7 @@ describe("statements that share a Sync", () => {
     Buffer.concat(statements.map((each, index) => framesOf(each, index)))
 
   it("are not read before the server has said that all of them are done", () => {
-    const wire = Wire.make(observer, () => true)
+    const wire = Wire.make(observer, () => "alike")
     const statements = alike(5, -1)
     assert.lengthOf(runsOf(wire.outgoing(framesOfAll(statements))), 1)
     assert.isEmpty(wire.incoming(Buffer.concat(statements.map(answerOf))))
@@ -180,7 +240,7 @@ describe("statements that share a Sync", () => {
   })
 
   it("have a Sync each for a while after one failed", () => {
-    const wire = Wire.make(observer, () => true)
+    const wire = Wire.make(observer, () => "alike")
     const statements = alike(32, 7)
     const count = () => runsOf(wire.outgoing(framesOfAll(statements))).length
     assert.strictEqual(count(), 1)
@@ -194,7 +254,7 @@ describe("statements that share a Sync", () => {
   })
 
   it("the last word of a session that ends is passed on, and nothing of theirs", () => {
-    const wire = Wire.make(observer, () => true)
+    const wire = Wire.make(observer, () => "alike")
     const statements = alike(3, -1)
     wire.outgoing(framesOfAll(statements))
     const last = message("E", "SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0")
@@ -203,7 +263,7 @@ describe("statements that share a Sync", () => {
   })
 
   it("messages that follow without a Sync are left as they are", () => {
-    const wire = Wire.make(observer, () => true)
+    const wire = Wire.make(observer, () => "alike")
     const frames = Buffer.concat([framesOfAll(alike(3, -1)), message("E", "\0\0\0\0\0"), message("H")])
     assert.strictEqual(wire.outgoing(frames), frames)
   })

@@ -111,14 +111,14 @@ const untilHungUp = <A, E>(
   )
 
 /**
- * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason; `mayShare` says whether the
- * statements that are sent at the moment are of callers who share the connection, and may share a `Sync`.
+ * Opens a connection. `onEnd` is called once, when the session has ended for whatever reason; `isShared` says whether what
+ * is sent at the moment are short reads of callers who share the connection.
  */
 export const open = (
   settings: Checked,
   codec: Codec,
   onEnd: () => void,
-  mayShare: () => boolean
+  isShared: () => boolean
 ): Effect.Effect<Connection, SqlError> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
@@ -152,7 +152,7 @@ export const open = (
             status = next
           }
         },
-        mayShare
+        () => (beginning || status !== idle ? "prepared" : isShared() ? "alike" : "none")
       )
       const opened = restore(
         Effect.gen(function* () {

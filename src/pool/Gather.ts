@@ -1,35 +1,26 @@
 /**
  * Lets statements that are sent in one write share a `Sync`.
  *
- * A server answers each `Sync` by ending a transaction and writing to its socket, which takes it as long as a short
- * statement does, and takes the reader of many small answers longer still. So where a write holds runs of one prepared
- * statement, only the last of a run keeps its `Sync`.
+ * A server answers each `Sync` by writing to its socket, and outside a transaction by ending the one it made for the
+ * statement, which takes it as long as a short statement does, and takes the reader of many small answers longer still. So
+ * only the last of a run of prepared statements keeps its `Sync`. The driver reads what it would have read without:
  *
- * A run is one transaction for the server, and the callers must not see that. Nothing of it is passed on before the server
- * has said that all of it is done. Where one statement of it fails, the server undoes them all, and the driver is told of
- * each that its statement is not prepared any more: it then sends each one by itself, as if nothing had been sent.
+ * Outside a transaction a run is one statement of several callers, and one transaction for the server. Nothing of it is passed
+ * on before the server has said that all of it is done. Where one fails, the server undoes them all, and the driver is told
+ * of each that its statement is not prepared any more: it then sends each by itself, as if nothing had been sent.
+ *
+ * In a transaction a run is any statements of its only caller, and answers are passed on as they come. Where one fails, the
+ * server passes over the others, which it would have refused: that is what the driver is told.
  *
  * See "Pipelining" and "Extended Query" in the PostgreSQL manual's chapter on the protocol.
  */
 import * as Frames from "./Frames.ts"
 
-/** The most statements under one `Sync`: the first waits for the last. */
+/** The most statements under one `Sync`: outside a transaction the first waits for the last. */
 const most = 32
-/** What ends the answer to each statement of a run, for the driver. */
-export const readyIdle = Uint8Array.of(Frames.ready, 0, 0, 0, 5, 0x49)
 
-/** The answer to each statement of a run that failed. The driver takes its code, "invalid SQL statement name", for "prepare it again". */
-export const unprepared = (() => {
-  const fields = new TextEncoder().encode(
-    "SERROR\0VERROR\0C26000\0Mthe statement is sent again, by itself, since one beside it failed\0\0"
-  )
-  const frame = new Uint8Array(Frames.headerSize + fields.length + readyIdle.length)
-  frame[0] = Frames.error
-  new DataView(frame.buffer).setUint32(1, 4 + fields.length)
-  frame.set(fields, Frames.headerSize)
-  frame.set(readyIdle, Frames.headerSize + fields.length)
-  return frame
-})()
+/** Which statements of a write may share a `Sync`. */
+export type Share = "none" | "alike" | "prepared"
 
 /** A statement's messages in a write, up to and with its `Sync`. */
 interface Cycle {
@@ -63,12 +54,17 @@ const cyclesOf = (bytes: Uint8Array): ReadonlyArray<Cycle> => {
   return cycles
 }
 
-/** Whether both are of the same prepared statement. */
+/** Whether both are the same prepared statement. */
 const isLike = (bytes: Uint8Array, { name: a }: Cycle, { name: b }: Cycle): boolean => {
   if (a === undefined || b === undefined || a[1] - a[0] !== b[1] - b[0]) return false
   for (let at = a[0], other = b[0]; at < a[1]; at++, other++) if (bytes[at] !== bytes[other]) return false
   return true
 }
+
+const mayJoin = (bytes: Uint8Array, before: Cycle, cycle: Cycle, share: Share): boolean =>
+  share === "alike"
+    ? isLike(bytes, before, cycle)
+    : share === "prepared" && before.name !== undefined && cycle.name !== undefined
 
 export interface Gathered {
   readonly bytes: Uint8Array
@@ -77,7 +73,7 @@ export interface Gathered {
 }
 
 /** Leaves out what `Sync`s can be left out of whole messages to the server. */
-export const gather = (bytes: Uint8Array, share: boolean): Gathered => {
+export const gather = (bytes: Uint8Array, share: Share): Gathered => {
   const cycles = cyclesOf(bytes)
   const runs: Array<number> = []
   const pieces: Array<Uint8Array> = []
@@ -85,7 +81,7 @@ export const gather = (bytes: Uint8Array, share: boolean): Gathered => {
   for (const [index, cycle] of cycles.entries()) {
     const before = cycles[index - 1]
     const last = runs.length - 1
-    if (share && isWhole && before !== undefined && runs[last]! < most && isLike(bytes, before, cycle)) {
+    if (isWhole && before !== undefined && runs[last]! < most && mayJoin(bytes, before, cycle, share)) {
       runs[last]!++
       pieces[index - 1] = bytes.subarray(before.start, before.end - Frames.headerSize)
     } else runs.push(1)

@@ -20,13 +20,13 @@ export const open = (
   isLearnt: () => boolean,
   restore: Restore,
   onEnd: () => void,
-  mayShare: () => boolean
+  isShared: () => boolean
 ): Effect.Effect<Connection.Connection, SqlError> =>
   Effect.tap(
     restore(
       Effect.andThen(
         Effect.yieldNow,
-        Effect.catchTag(Connection.open(settings, codec, onEnd, mayShare), "SqlError", (error) =>
+        Effect.catchTag(Connection.open(settings, codec, onEnd, isShared), "SqlError", (error) =>
           Effect.flatMap(Nearby.openingError(settings, error), Effect.fail)
         )
       )

@@ -6,6 +6,7 @@
  * to be looked at, and the answers to statements that share a `Sync`.
  */
 import type { Duplex } from "node:stream"
+import * as Answers from "./Answers.ts"
 import * as Frames from "./Frames.ts"
 import * as Gather from "./Gather.ts"
 
@@ -24,6 +25,7 @@ export interface Observer {
 const isWanted = (type: number): boolean =>
   type === Frames.ready ||
   type === Frames.commandComplete ||
+  type === Frames.emptyQuery ||
   type === Frames.rowDescription ||
   type === Frames.backendKey ||
   type === Frames.error
@@ -70,11 +72,6 @@ const typesOf = (body: Uint8Array, start: number): ReadonlyArray<number> => {
   return oids
 }
 
-/** How many statements keep a `Sync` of their own after a run failed: others may fail for the same reason. */
-const wary = 512
-/** How many answered runs are remembered before they are forgotten together. */
-const mostAnswered = 256
-
 /** What goes over one connection. */
 export interface Wire {
   /** What is written for these messages of the driver's. */
@@ -83,53 +80,27 @@ export interface Wire {
   readonly incoming: (chunk: Uint8Array) => ReadonlyArray<Uint8Array>
 }
 
-/** `mayShare`: whether what is written at the moment may share a `Sync` with its like. */
-export const make = (observer: Observer, mayShare: () => boolean): Wire => {
-  /** How many statements share each `Sync`; those before `current` are answered. */
-  let runs: Array<number> = []
-  let current = 0
-  let caution = 0
-  /** The answers of the current run, until all of them are there. */
-  let held: Array<Uint8Array> = []
-  let failed = false
+/** `share`: which of the statements that are written at the moment may share a `Sync`. */
+export const make = (observer: Observer, share: () => Gather.Share): Wire => {
+  const answers = Answers.make()
   /** The begin of a message that is to be looked at as a whole. */
   let kept: Uint8Array | undefined
   /** How many bytes of another message are still to come. */
   let skip = 0
 
-  const sharing = (): number => runs[current] ?? 1
-
-  const answered = (): void => {
-    held = []
-    failed = false
-    current++
-    if (current < runs.length && current < mostAnswered) return
-    runs = runs.slice(current)
-    current = 0
-  }
-
-  const report = (type: number, bytes: Uint8Array, start: number): void => {
-    if (type === Frames.ready) observer.onReady(bytes[start]!)
-    else if (type === Frames.rowDescription) observer.onTypes(typesOf(bytes, start))
-    else if (type === Frames.backendKey) {
-      observer.onKey(Frames.readInt32(bytes, start), Frames.readInt32(bytes, start + 4))
-    }
-  }
-
   const incoming = (chunk: Uint8Array): ReadonlyArray<Uint8Array> => {
     const bytes = kept === undefined ? chunk : Buffer.concat([kept, chunk])
     kept = undefined
-    const out: Array<Uint8Array> = []
-    /** Up to here it is passed on, held or dropped. */
     let done = 0
     let at = Math.min(skip, bytes.length)
     skip -= at
-    const settle = (end: number): void => {
-      if (end > done && !failed) (sharing() > 1 ? held : out).push(bytes.subarray(done, end))
+    const passOn = (end: number): void => {
+      if (end > done) answers.part(bytes.subarray(done, end))
       done = end
     }
     while (bytes.length - at >= Frames.headerSize) {
       const type = bytes[at]!
+      const start = at + Frames.headerSize
       const end = Frames.endOf(bytes, at)
       if (!isWanted(type)) {
         at = Math.min(end, bytes.length)
@@ -137,40 +108,55 @@ export const make = (observer: Observer, mayShare: () => boolean): Wire => {
         continue
       }
       if (end > bytes.length) break
-      report(type, bytes, at + Frames.headerSize)
-      if (type === Frames.error) {
-        const farewell = farewellOf(bytes.subarray(at + Frames.headerSize, end))
-        if (farewell !== undefined) observer.onFarewell(farewell)
-        if (sharing() > 1) {
-          // The last word of a session is for the first of them.
-          if (farewell !== undefined) out.push(bytes.subarray(at, end))
-          failed = true
-          done = end
+      const isRun = answers.isRun()
+      switch (type) {
+        case Frames.ready: {
+          const status = bytes[start]!
+          observer.onReady(status)
+          if (isRun || answers.isBeforeRun()) passOn(isRun ? at : end)
+          if (isRun) done = end
+          answers.ready(status)
+          break
         }
-      } else if (type === Frames.commandComplete && sharing() > 1) {
-        settle(end)
-        held.push(Gather.readyIdle)
-      } else if (type === Frames.ready) {
-        if (sharing() > 1) {
-          if (failed) caution = wary
-          out.push(...(failed ? Array.from({ length: sharing() }, () => Gather.unprepared) : held))
-          done = end
-        } else if ((runs[current + 1] ?? 1) > 1) settle(end)
-        answered()
+        case Frames.error: {
+          const farewell = farewellOf(bytes.subarray(start, end))
+          if (farewell !== undefined) observer.onFarewell(farewell)
+          if (isRun) {
+            passOn(at)
+            done = end
+            answers.failed(bytes.subarray(at, end), farewell !== undefined)
+          }
+          break
+        }
+        case Frames.rowDescription: {
+          observer.onTypes(typesOf(bytes, start))
+          break
+        }
+        case Frames.backendKey: {
+          observer.onKey(Frames.readInt32(bytes, start), Frames.readInt32(bytes, start + 4))
+          break
+        }
+        default: {
+          // A statement is done.
+          if (isRun) {
+            passOn(end)
+            answers.complete()
+          }
+        }
       }
       at = end
     }
-    settle(at)
+    passOn(at)
     if (at < bytes.length) kept = bytes.slice(at)
-    return out
+    return answers.take()
   }
 
   const outgoing = (messages: Uint8Array): Uint8Array => {
     // The message that opens a session has no letter.
     if (messages[0] === 0) return messages
-    const gathered = Gather.gather(messages, caution === 0 && mayShare())
-    caution = Math.max(0, caution - gathered.runs.length)
-    for (const run of gathered.runs) runs.push(run)
+    const sharing = share()
+    const gathered = Gather.gather(messages, sharing === "alike" && answers.isWary() ? "none" : sharing)
+    answers.sent(gathered.runs)
     return gathered.bytes
   }
 

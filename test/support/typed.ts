@@ -57,7 +57,7 @@ export const typed: (
         status = next
       }
     },
-    () => false
+    () => "none"
   )
   const stream = (): Socket => {
     const socket = Net.connect({ host: settings.host, port: settings.port, noDelay: true })
