@@ -22,7 +22,7 @@ import { invalid, PoolError } from "./PoolError.ts"
 import * as Limit from "./pool/Limit.ts"
 import * as Meter from "./pool/Meter.ts"
 import * as Pool from "./pool/Pool.ts"
-import type { PoolStats } from "./pool/Stats.ts"
+import * as Stats from "./pool/Stats.ts"
 import { type Checked, describe, differences } from "./settings/Settings.ts"
 
 export type { PoolStats } from "./pool/Stats.ts"
@@ -42,7 +42,7 @@ export interface Service {
   /** The pool of these settings without an effect, where it is there and known to be the right one. */
   readonly known: (settings: Checked) => Pool.Pool | undefined
   readonly terminate: (key: string, grace: number) => Effect.Effect<void>
-  readonly stats: Effect.Effect<ReadonlyArray<PoolStats>>
+  readonly stats: Effect.Effect<ReadonlyArray<Stats.PoolStats>>
 }
 
 interface Entry {
@@ -198,7 +198,13 @@ const make = Effect.fnUntraced(function* (
         (entry) => entry.pool
       ),
     terminate: end,
-    stats: Effect.sync(() => Array.from(HashMap.values(Ref.getUnsafe(pools)), (entry) => entry.pool.stats()))
+    stats: Effect.sync(() => {
+      const statsOf = ({ pool }: Entry) => pool.stats()
+      return Stats.byKey(
+        Array.from(HashMap.values(Ref.getUnsafe(pools)), statsOf),
+        Array.from(leaving, statsOf)
+      )
+    })
   }
 })
 
@@ -228,8 +234,13 @@ export class PoolRegistry extends Context.Service<PoolRegistry, Service>()(
     return Layer.effect(PoolRegistry, make(options))
   }
 
-  /** Each pool as it is now: `{ key, open, inUse, idle, waiting, max }`. The counterpart of asyncpg's `Pool.get_size` and its kin. */
-  static readonly stats: Effect.Effect<ReadonlyArray<PoolStats>, never, PoolRegistry> = Effect.flatMap(
+  /**
+   * Each pool as it is now: `{ key, open, inUse, idle, waiting, max }`. The counterpart of asyncpg's `Pool.get_size` and its kin.
+   *
+   * A pool that is being ended is there until its last connection is gone, so the sum of `open` is what the registry's
+   * `maxConnections` bounds.
+   */
+  static readonly stats: Effect.Effect<ReadonlyArray<Stats.PoolStats>, never, PoolRegistry> = Effect.flatMap(
     PoolRegistry,
     (registry) => registry.stats
   )

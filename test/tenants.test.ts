@@ -127,6 +127,46 @@ it.effect("terminate gives what is under way its grace, and cancels it then", ()
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("a pool that is being ended is in the statistics for as long as it has a place under the limit", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(2)
+    const [first, second] = [given.pgdb(0), given.pgdb(1)]
+    const open = Effect.map(PoolRegistry.stats, (all) => all.map(({ key, open }) => [key, open] as const))
+    const inside = yield* Deferred.make<void>()
+    const finish = yield* Deferred.make<void>()
+    const working = yield* Effect.forkChild(
+      first.transaction(
+        Effect.gen(function* () {
+          yield* first.select`select 1`
+          yield* Deferred.succeed(inside, undefined)
+          yield* Deferred.await(finish)
+        })
+      )
+    )
+    yield* Deferred.await(inside)
+    const ending = yield* Effect.forkChild(first.terminateWithin("1 hour"), { startImmediately: true })
+    const [key, other] = [String(given.names[0]), String(given.names[1])]
+    const none = { open: 0, inUse: 0, idle: 0, waiting: 0, max: 10 }
+    assert.deepStrictEqual(yield* PoolRegistry.stats, [{ ...none, key, open: 1, inUse: 1 }])
+    yield* first.select`select 1`
+    assert.deepStrictEqual(yield* PoolRegistry.stats, [{ ...none, key, open: 2, inUse: 1, idle: 1 }])
+    yield* second.select`select 1`
+    assert.sameDeepMembers(yield* open, [
+      [key, 1],
+      [other, 1]
+    ])
+    yield* Deferred.succeed(finish, undefined)
+    yield* Fiber.join(working)
+    yield* Fiber.join(ending)
+    assert.sameDeepMembers(yield* open, [
+      [key, 0],
+      [other, 1]
+    ])
+    yield* first.terminate
+    assert.deepStrictEqual(yield* open, [[other, 1]])
+  }).pipe(Effect.provide(PoolRegistry.layer({ maxConnections: 2 })))
+)
+
 it.live("a database dropped, and one renamed, under its pool: clear errors, and nothing left behind", () =>
   Effect.gen(function* () {
     const given = yield* tenants(3)

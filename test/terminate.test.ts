@@ -24,7 +24,8 @@ const statementUnderWay = Effect.fnUntraced(function* (given: TestDatabase, pgdb
   return { fiber, finish: given.witness.query("select pg_advisory_unlock(7)") }
 })
 
-const poolIsForgotten = eventually("the pool is forgotten", PoolRegistry.stats, (pools) => pools.length === 0)
+/** Begins to end a pool: it takes no more calls from then on. */
+const begin = Effect.forkChild({ startImmediately: true })
 
 withDatabase("a handle that opened nothing ends the pool", [], (given) =>
   Effect.gen(function* () {
@@ -52,8 +53,7 @@ withDatabase("where no pool is open there is nothing to do", [], ({ pgdb }) =>
 withDatabase("a statement under way finishes first", [], (given) =>
   Effect.gen(function* () {
     const { finish, fiber } = yield* statementUnderWay(given, given.pgdb)
-    const end = yield* Effect.forkChild(given.pgdb.terminate)
-    yield* poolIsForgotten
+    const end = yield* begin(given.pgdb.terminate)
     assert.lengthOf(yield* given.sessions, 1)
     yield* finish
     yield* Fiber.join(end)
@@ -69,8 +69,7 @@ withDatabase("callers in line are served first too, and a new call gets a new po
     const inLine = yield* Effect.forkChild(pgdb.selectValue("select pg_backend_pid()"))
     yield* eventually("it stands in line", PoolRegistry.stats, ([pool]) => pool?.waiting === 1)
     const [old] = yield* given.sessions
-    const end = yield* Effect.forkChild(pgdb.terminate)
-    yield* poolIsForgotten
+    const end = yield* begin(pgdb.terminate)
     const [fresh] = yield* pgdb.select<{ pid: number }>("select pg_backend_pid() as pid")
     assert.notStrictEqual(fresh?.pid, old?.pid)
     yield* finish
@@ -95,8 +94,7 @@ withDatabase("a transaction under way commits first", ["create table t (n int)"]
       "both wait",
       (sessions) => sessions.filter(({ query }) => query === waiting).length === 2
     )
-    const end = yield* Effect.forkChild(given.pgdb.terminate)
-    yield* poolIsForgotten
+    const end = yield* begin(given.pgdb.terminate)
     yield* finish
     yield* Fiber.join(end)
     yield* Fiber.join(fiber)
@@ -120,8 +118,7 @@ describe("with a clock that stands still", () => {
           sessions.some(({ query }) => query === slow)
         )
         yield* atWork
-        const ending = yield* Effect.forkChild(end(pgdb))
-        yield* poolIsForgotten
+        const ending = yield* begin(end(pgdb))
         yield* TestClock.adjust(grace - 1)
         assert.lengthOf(yield* given.sessions, 1)
         yield* TestClock.adjust(1)
@@ -156,9 +153,8 @@ withDatabase("two at once both come back when the server has no connection left"
   Effect.gen(function* () {
     const { finish } = yield* statementUnderWay(given, given.pgdb)
     const ends = yield* Effect.forEach([1, 2], () =>
-      Effect.forkChild(Effect.andThen(given.pgdb.terminate, given.sessions))
+      begin(Effect.andThen(given.pgdb.terminate, given.sessions))
     )
-    yield* poolIsForgotten
     yield* finish
     assert.deepStrictEqual(yield* Effect.forEach(ends, Fiber.join), [[], []])
   })
@@ -167,8 +163,7 @@ withDatabase("two at once both come back when the server has no connection left"
 withDatabase("a second one with less grace cuts the first one short", [], (given) =>
   Effect.gen(function* () {
     const { fiber } = yield* statementUnderWay(given, given.pgdb)
-    const patient = yield* Effect.forkChild(given.pgdb.terminateWithin("1 hour"))
-    yield* poolIsForgotten
+    const patient = yield* begin(given.pgdb.terminateWithin("1 hour"))
     yield* given.pgdb.terminateWithin(0)
     assert.deepStrictEqual(yield* given.sessions, [])
     yield* Fiber.join(patient)
