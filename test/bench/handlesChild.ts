@@ -15,25 +15,36 @@ export interface HandlesAssignment {
   readonly limit: number
 }
 
+/** Megabytes that the process has at one moment, after garbage collection. */
+export interface Weight {
+  /** Objects and code of JavaScript, and the buffers that they own. */
+  readonly heap: number
+  /** What the system has given the process, of which some is kept for what comes. */
+  readonly resident: number
+}
+
 export interface HandlesFound {
   /** Bytes of a handle that nobody has used, and of one that was used once and whose pool is forgotten. */
   readonly unused: number
   readonly used: number
-  /** Megabytes left when the handles are gone too. */
-  readonly left: number
-  /** Pools that were there at one time. */
+  /** Before anything has run; after one pool, used once and forgotten; and after each round of as many as there are handles. */
+  readonly loaded: Weight
+  readonly first: Weight
+  readonly rounds: ReadonlyArray<Weight>
+  /** The most pools at one time. */
   readonly pools: number
 }
 
 const { target, handles, tenants, limit }: HandlesAssignment = JSON.parse(process.argv[2] ?? "")
+const mega = 2 ** 20
 
-const weigh = Effect.promise(async () => {
+const weigh = Effect.promise(async (): Promise<Weight> => {
   for (let time = 0; time < 5; time++) {
     await new Promise((resolve) => setTimeout(resolve, 100))
     globalThis.gc?.()
   }
-  const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
+  const { external, heapUsed, rss } = process.memoryUsage()
+  return { heap: (heapUsed + external) / mega, resident: rss / mega }
 })
 
 let pools = 0
@@ -63,21 +74,25 @@ const use = (all: ReadonlyArray<PG.Database>) =>
     )
   })
 
-const program = Effect.gen(function* () {
-  // What the first pools of a process load and compile stays.
-  yield* use(make(200, "first"))
+/** Handles are made, used and dropped: what they weigh meanwhile, and what is there afterwards. */
+const round = Effect.fnUntraced(function* (name: string) {
   const before = yield* weigh
-  let all = make(handles, "key")
+  let all = make(handles, name)
   const made = yield* weigh
   yield* use(all)
   const alive = yield* weigh
   all = []
-  const found: HandlesFound = {
-    unused: (made - before) / handles,
-    used: (alive - before) / handles,
-    left: ((yield* weigh) - before) / 2 ** 20,
-    pools
-  }
+  const bytes = (weight: Weight) => ((weight.heap - before.heap) * mega) / handles
+  return { unused: bytes(made), used: bytes(alive), after: yield* weigh }
+})
+
+const program = Effect.gen(function* () {
+  const loaded = yield* weigh
+  yield* use(make(1, "first"))
+  const first = yield* weigh
+  const { after, ...handle } = yield* round("one")
+  const again = yield* round("two")
+  const found: HandlesFound = { ...handle, loaded, first, rounds: [after, again.after], pools }
   process.stdout.write(`${JSON.stringify(found)}\n`)
 })
 

@@ -9,7 +9,7 @@ import * as path from "node:path"
 import pg from "pg"
 import { root } from "../build.ts"
 import type { FloodAssignment, FloodFound } from "../floodChild.ts"
-import type { HandlesAssignment, HandlesFound } from "../handlesChild.ts"
+import type { HandlesAssignment, HandlesFound, Weight } from "../handlesChild.ts"
 import { describeMachine, pinned } from "../machine.ts"
 import { shown } from "../numbers.ts"
 import { sectionOf } from "../report.ts"
@@ -172,19 +172,24 @@ const besideAFlood = async (context: Context, { flood, limit }: Extent): Promise
 const forgotten = async (context: Context, { databases, handles, limit }: Extent): Promise<Section> => {
   const assignment = { target: context.target, handles, tenants: databases, limit }
   const found: HandlesFound = JSON.parse(await start(context, "handles", assignment).said)
+  const row = (when: string, { heap, resident }: Weight) => [
+    when,
+    shown(heap, 1),
+    shown(heap - found.first.heap, 1),
+    shown(heap - found.loaded.heap, 1),
+    shown(resident, 0)
+  ]
   return {
-    title: `Memory of ${shown(handles, 0)} handles, each used once and its pool forgotten after 5 s`,
+    title: `Memory of ${shown(handles, 0)} handles, each used once and its pool forgotten after 5 s, twice over`,
     rows: [
-      ["", "KB per handle unused", "KB per handle used", "MB left without the handles", "pools at once"],
-      [
-        "effect-global-pool",
-        shown(found.unused / 1024, 2),
-        shown(found.used / 1024, 2),
-        shown(found.left, 1),
-        shown(found.pools, 0)
-      ]
+      ["MB", "heap", "grown since the first pool", "grown since the start", "resident"],
+      row("modules loaded, nothing run", found.loaded),
+      row("a first pool used and forgotten", found.first),
+      ...found.rounds.map((weight, index) =>
+        row(`${shown((index + 1) * handles, 0)} more, their handles gone`, weight)
+      )
     ],
-    note: "Heap and buffers grown, after garbage collection, since 200 such pools had come and gone."
+    note: `Heap: objects, code and buffers after garbage collection; resident: what the system counts, with what V8 keeps for new objects. A live handle takes ${shown(found.unused / 1024, 2)} KB unused and ${shown(found.used / 1024, 2)} KB once it was used, code compiled meanwhile included; ${shown(found.pools, 0)} pools were there at one time.`
   }
 }
 
