@@ -23,6 +23,14 @@ export const promptly = <A>(member: Lines.Member, effect: Effect.Effect<A>): Eff
     orElse: () => Effect.as(member.connection.close, undefined)
   })
 
+/** Never fails: a connection that cannot roll back is closed when it comes back, which rolls back too. */
+export const rollback = (member: Lines.Member): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    member.connection.isDead() || !member.connection.inTransaction()
+      ? Effect.void
+      : promptly(member, Effect.ignore(member.connection.query("ROLLBACK", [], false)))
+  )
+
 interface Failure {
   readonly pending: Held.Pending
   readonly error: SqlError
@@ -70,11 +78,7 @@ const failed = <A, E>(
 const recover = (held: Held.Held): Effect.Effect<void> =>
   Effect.andThen(
     held.member.connection.recover,
-    Effect.suspend(() =>
-      Held.isTransaction(held) || held.member.connection.isDead() || !held.member.connection.inTransaction()
-        ? Effect.void
-        : promptly(held.member, Effect.ignore(held.member.connection.query("ROLLBACK", [], false)))
-    )
+    Effect.suspend(() => (Held.isTransaction(held) ? Effect.void : rollback(held.member)))
   )
 
 /** Runs something behind the pending statements, in one write with them where the connection pipelines. */

@@ -23,7 +23,7 @@ import type { Pool } from "../pool/Pool.ts"
 import * as ServerError from "../ServerError.ts"
 import { type Bound, fromStatement, type Statement } from "../Sql.ts"
 import type { Facts } from "../statement/Facts.ts"
-import { commitOn, rollbackOn } from "./Commit.ts"
+import { commitOn } from "./Commit.ts"
 import { transaction } from "./Transaction.ts"
 
 interface Checked {
@@ -146,7 +146,7 @@ const alone = (
                 { pipelining, sizes: encoded.map(sizeOf) }
               )
             ),
-            () => answered.pipe(Effect.andThen(connection.recover), Effect.andThen(rollbackOn(member)))
+            () => answered.pipe(Effect.andThen(connection.recover), Effect.andThen(Exchange.rollback(member)))
           )
       const ended: Ended = {
         begun: yield* Fiber.await(begin),
@@ -158,8 +158,8 @@ const alone = (
       if (error === undefined && Exit.isSuccess(ended.begun) && ended.commit?._tag === "Success") {
         return ended.statements.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value] : []))
       }
-      yield* rollbackOn(member)
-      return yield* error ?? firstDefect([...exits]) ?? Effect.interrupt
+      yield* Exchange.rollback(member)
+      return yield* error ?? firstDefect(exits) ?? Effect.interrupt
     })
   )
 }

@@ -29,19 +29,11 @@ export const commitOn = (member: Lines.Member): Effect.Effect<Result, SqlError> 
     })
   })
 
-/** Never fails: a connection that cannot roll back is closed when it comes back, which rolls back too. */
-export const rollbackOn = (member: Lines.Member): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    member.connection.isDead() || !member.connection.inTransaction()
-      ? Effect.void
-      : Exchange.promptly(member, Effect.ignore(member.connection.query("ROLLBACK", [], false)))
-  )
-
 /** Rolls back whatever is under way, a nested transaction and its statement included. Never fails. */
 export const rollback = (held: Held.Held): Effect.Effect<void> =>
   Effect.suspend(() => {
     Held.end(held)
-    return held.begun ? Effect.andThen(Exchange.rest(held), rollbackOn(held.member)) : Effect.void
+    return held.begun ? Effect.andThen(Exchange.rest(held), Exchange.rollback(held.member)) : Effect.void
   })
 
 /** Interrupted, `COMMIT` is cancelled on the server, and is either done or undone. */
