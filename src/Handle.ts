@@ -153,11 +153,11 @@ export abstract class Handle<A, E> implements Operations, RowOperations<A, E> {
 
   selectValue<B = unknown>(first: First, ...rest: Rest): Failing<Option.Option<B>> {
     return this.#run(first, rest, (pool, statement) =>
-      Effect.map(single(pool, statement), ({ fields, rows }) => {
-        const [name] = fields.map((field) => field.name)
-        const values = name === undefined ? [] : rows.slice(0, 1).map((row) => row[name])
-        return values.length === 0 ? Option.none<B>() : Option.some(as<B>(values)[0]!)
-      })
+      Effect.map(single(pool, statement), ({ fields: [field], rows: [row] }) =>
+        field === undefined || row === undefined
+          ? Option.none<B>()
+          : Option.some(as<B>([row[field.name]])[0]!)
+      )
     )
   }
 
