@@ -6,18 +6,11 @@ import * as Fiber from "effect/Fiber"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
-import { atRest, blocked, linked, openTransactions, reasonOf } from "./support/link.ts"
+import { atRest, blocked, linked, openTransactions, reasonOf, slowCommit } from "./support/link.ts"
 import { meddle } from "./support/meddle.ts"
 
 const table = "create table t (n int)"
 const count = "select count(*)::int as n from t"
-/** COMMIT waits for the advisory lock 1, in a trigger. */
-const slowCommit = [
-  table,
-  `create function wait() returns trigger language plpgsql as
-   $$ begin perform pg_advisory_xact_lock(1); return null; end $$`,
-  "create constraint trigger slow after insert on t deferrable initially deferred for each row execute function wait()"
-]
 const insert = "insert into t values (1)"
 
 withDatabase(

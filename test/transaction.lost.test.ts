@@ -8,19 +8,12 @@ import * as Option from "effect/Option"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
-import { atRest, blocked, linked, openTransactions, reasonOf } from "./support/link.ts"
+import { atRest, blocked, linked, openTransactions, reasonOf, slowCommit } from "./support/link.ts"
 
 const table = "create table t (n int)"
 const insert = "insert into t values (1)"
 const count = "select count(*)::int as n from t"
 const wait = "select pg_advisory_xact_lock(1)"
-/** COMMIT waits for the advisory lock 1, in a trigger. */
-const slowCommit = [
-  table,
-  `create function wait() returns trigger language plpgsql as
-   $$ begin perform pg_advisory_xact_lock(1); return null; end $$`,
-  "create constraint trigger slow after insert on t deferrable initially deferred for each row execute function wait()"
-]
 
 withDatabase(
   "interrupted before, in and between statements: rolled back when the fiber has ended",

@@ -83,6 +83,14 @@ export const blocked = (given: TestDatabase, count = 1) =>
     ([row]) => row?.n === count
   )
 
+/** A table on which COMMIT waits for the advisory lock 1, in a trigger. */
+export const slowCommit = [
+  "create table t (n int)",
+  `create function wait() returns trigger language plpgsql as
+   $$ begin perform pg_advisory_xact_lock(1); return null; end $$`,
+  "create constraint trigger slow after insert on t deferrable initially deferred for each row execute function wait()"
+]
+
 /** The reason of a failure, in a word. */
 export const reasonOf = (error: unknown): string =>
   isSqlError(error) || error instanceof PoolError ? error.reason._tag : String(error)
