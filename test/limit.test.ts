@@ -107,6 +107,27 @@ it.live(
   180_000
 )
 
+it.live("the place of a session that takes its time to end is given over when the server has ended it", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(3)
+    yield* given.allow(1)
+    /** Leaves a session that has much to put away before its process is gone; no statement's text shows it. */
+    const linger = (tenant: number) =>
+      Effect.gen(function* () {
+        const pgdb = given.pgdb(tenant)
+        yield* pgdb.execute`create function clutter() returns void language plpgsql as $$ begin
+          for n in 1 .. 500 loop execute format('create temporary table clutter_%s (n int)', n); end loop;
+        end $$`
+        yield* pgdb.select`select clutter()`
+      })
+    const one = (tenant: number) => given.pgdb(tenant).select`select 1 as one`
+    yield* linger(0)
+    assert.deepStrictEqual(yield* one(1), [{ one: 1 }])
+    yield* linger(2)
+    yield* Effect.all([given.pgdb(2).terminate, one(1)], inParallel)
+  }).pipe(limited(1))
+)
+
 it.live("the connection idle longest, in whichever pool, makes room", () =>
   Effect.gen(function* () {
     const given = yield* tenants(5)
