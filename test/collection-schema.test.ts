@@ -40,6 +40,7 @@ describe("a table with a schema", () => {
       assert.deepStrictEqual(yield* table.find({}, { columns: ["email", "id"] }), [
         { email: ann.email, id: 1 }
       ])
+      assert.deepStrictEqual(yield* table.find({}, { columns: ["born"] }), [{ born }])
       assert.deepStrictEqual(yield* table.findOne({ email: Option.none() }), Option.none())
       assert.deepStrictEqual(yield* Stream.runCollect(table.findStream({ id: 1 })), [stored])
       assert.deepStrictEqual(yield* table.distinct("owed"), [owed])

@@ -70,21 +70,32 @@ const lazy = <A>(make: () => A): (() => A) => {
   }
 }
 
+/** Makes a thing for each key when it is first asked for; at `most` things it begins anew. */
+const perKey = <K, A>(make: (key: K) => A, most = Number.POSITIVE_INFINITY): ((key: K) => A) => {
+  const made = new Map<K, A>()
+  return (key) => {
+    const known = made.get(key)
+    if (known !== undefined) return known
+    if (made.size >= most) made.clear()
+    const fresh = make(key)
+    made.set(key, fresh)
+    return fresh
+  }
+}
+
 const perColumn = <A>(
   fields: ReadonlyMap<string, ColumnSchema> | undefined,
   make: (schema: ColumnSchema) => A
 ): ((column: string) => A | undefined) => {
-  const made = new Map<string, A>()
+  const made = perKey(make)
   return (column) => {
     const field = fields?.get(column)
-    if (field === undefined) return undefined
-    const known = made.get(column)
-    if (known !== undefined) return known
-    const fresh = make(field)
-    made.set(column, fresh)
-    return fresh
+    return field === undefined ? undefined : made(field)
   }
 }
+
+/** Columns asked for can come from outside; so many choices of them are kept. */
+const mostChoices = 100
 
 /** Only these columns of a row, each optional when `optional` says so. */
 const some = (
@@ -111,6 +122,12 @@ export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schem
           onExcessProperty: "error"
         })
   )
+  // No name of a column has a NUL in it: such a statement was refused.
+  const decodeSome = perKey(
+    (columns: string) =>
+      Schema.decodeUnknownEffect(Schema.Array(some(fields ?? new Map(), columns.split("\0"), false))),
+    mostChoices
+  )
   const encoders = perColumn(fields, (field) => Schema.encodeUnknownEffect(field))
   const decoders = perColumn(fields, (field) => Schema.decodeUnknownEffect(Schema.Array(field)))
   return {
@@ -118,10 +135,7 @@ export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schem
       Effect.mapError(
         columns === undefined || fields === undefined
           ? decodeRows()(rows)
-          : Effect.map(
-              Schema.decodeUnknownEffect(Schema.Array(some(fields, columns, false)))(rows),
-              (decoded) => decoded as ReadonlyArray<Row>
-            ),
+          : Effect.map(decodeSome(columns.join("\0"))(rows), (decoded) => decoded as ReadonlyArray<Row>),
         tell(at, "out", ofRows)
       ),
     stored: (at, rows) => Effect.mapError(encodeRows()(rows), tell(at, "in", ofRows)),
