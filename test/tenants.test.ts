@@ -204,9 +204,9 @@ it.live(
   "a server that restarts under load: every pool recovers, the limit holds, and all places are there again",
   () =>
     Effect.gen(function* () {
-      const limit = 4
+      const [limit, count] = [8, 100]
       const dataDir = yield* folder()
-      // Twelve new databases take a busy disk long.
+      // A hundred new databases take a busy disk long.
       const serverSettings = { fsync: false }
       const first = yield* Scope.make()
       const { host, port, username, password } = yield* Scope.provide(
@@ -214,9 +214,11 @@ it.live(
         first
       )
       const admin = PG.make({ host, port, username, password, database: "postgres" })
-      const names = numbers(12).map((index) => `tenant_${index}`)
+      const names = numbers(count).map((index) => `tenant_${index}`)
       yield* admin.execute(`create role tenant login password 'tenant' connection limit ${limit}`)
-      yield* Effect.forEach(names, (name) => admin.execute(`create database ${name}`))
+      yield* Effect.forEach(names, (name) => admin.execute(`create database ${name} strategy wal_log`), {
+        concurrency: 3
+      })
       yield* admin.terminate
       const pgdb = (tenant: number) =>
         PG.make({ host, port, username: "tenant", password: "tenant", database: names[tenant] ?? "" })
@@ -274,7 +276,7 @@ it.live(
         })
       assert.strictEqual(yield* census, limit)
       const loading = yield* Effect.forkChild(
-        Effect.forEach([...numbers(12), ...numbers(12), ...numbers(12)], load, inParallel)
+        Effect.forEach([...numbers(count), ...numbers(count), ...numbers(count)], load, inParallel)
       )
       yield* everybody("before")
       yield* Scope.close(first, Exit.void)
@@ -286,5 +288,6 @@ it.live(
       yield* Fiber.join(loading)
       assert.deepStrictEqual(failures.slice(0, 3), [])
       assert.strictEqual(yield* census, limit)
-    }).pipe(Effect.provide(PoolRegistry.layer({ maxConnections: 4 })))
+    }).pipe(Effect.provide(PoolRegistry.layer({ maxConnections: 8 }))),
+  180_000
 )
