@@ -12,7 +12,7 @@ import { Config, Console, Data, Effect, Layer, Schema } from "effect"
 import { HttpRouter, HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { SqlClient } from "effect/sql"
 import { PG, PoolRegistry } from "effect-global-pool"
-import { database } from "./support/database.ts"
+import { settings } from "./support/database.ts"
 
 const Order = Schema.Struct({ id: Schema.Int, item: Schema.NonEmptyString, quantity: Schema.Int })
 const NewOrder = Schema.Struct({ item: Schema.NonEmptyString, quantity: Schema.Int })
@@ -36,13 +36,11 @@ const migrations = PgMigrator.fromRecord({
   )
 })
 
-const routes = Effect.fnUntraced(function* (home: PG.Database) {
-  const { config } = yield* home.client
-  const { host, password, port, username } = config
+const routes = (where: PG.Settings) => {
+  const home = PG.make(where)
 
   // Handles cost nothing: one for each request will do.
-  const tenantOf = (name: string) =>
-    PG.make({ host, port, username, password, database: `tenant_${name}`, maxConnections: 5 })
+  const tenantOf = (name: string) => PG.make({ ...where, database: `tenant_${name}`, maxConnections: 5 })
 
   const tenant = Effect.mapBoth(HttpRouter.schemaPathParams(TenantPath), {
     onFailure: () => noSuchTenant,
@@ -80,7 +78,7 @@ const routes = Effect.fnUntraced(function* (home: PG.Database) {
     HttpRouter.add("POST", "/t/:tenant/orders", respond(create, 201)),
     HttpRouter.add("GET", "/pools", respond(PoolRegistry.stats))
   )
-})
+}
 
 const problem = (status: number, error: string) => HttpServerResponse.jsonUnsafe({ error }, { status })
 
@@ -102,12 +100,12 @@ const respond = <A, E extends { readonly _tag: string; readonly message: string 
 const listening = HttpServer.addressFormattedWith((address) => Console.log(`Listening on ${address}`))
 
 const program = Effect.gen(function* () {
-  const home = yield* database
+  const where = yield* settings
   const host = yield* Config.String("HOST").pipe(Config.withDefault("127.0.0.1"))
   const port = yield* Config.Int("PORT").pipe(Config.withDefault(3000))
   const server = NodeHttpServer.layer(createServer, { host, port, gracefulShutdownTimeout: "1 second" })
 
-  yield* HttpRouter.serve(Layer.unwrap(routes(home)), { disableListenLog: true }).pipe(
+  yield* HttpRouter.serve(routes(where), { disableListenLog: true }).pipe(
     Layer.merge(Layer.effectDiscard(listening)),
     Layer.provide(server),
     Layer.provide(PoolRegistry.layer({ maxConnections: 20, poolIdleTimeout: "1 minute" })),

@@ -5,13 +5,16 @@ import { Config, Effect, Exit, Option, Scope } from "effect"
 import { PG } from "effect-global-pool"
 import { EmbeddedPostgres } from "effect-global-pool/embedded"
 
-export const database = Effect.flatMap(
+/** Where the server is, for programs that have several databases on it. */
+export const settings = Effect.flatMap(
   Config.option(Config.Redacted("DATABASE_URL")),
   Option.match({
-    onNone: () => EmbeddedPostgres.make(),
-    onSome: (url) => Effect.succeed(PG.make({ url }))
+    onNone: () => Effect.map(EmbeddedPostgres.start(), (server): PG.Settings => server),
+    onSome: (url) => Effect.succeed<PG.Settings>({ url })
   })
 )
+
+export const database = Effect.map(settings, PG.make)
 
 /** The same for a program outside Effect, which has no scope to end it with. */
 export const openDatabase = async () => {
