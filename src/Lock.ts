@@ -29,9 +29,10 @@ const statement = (take: string, key: LockKey): Bound => {
   }
 }
 
-const noKey = Effect.fail(
-  refused("A lock's key is a text, a whole number, or a bigint within the range of int8. Nothing was sent.")
-)
+const noKey = () =>
+  Effect.fail(
+    refused("A lock's key is a text, a whole number, or a bigint within the range of int8. Nothing was sent.")
+  )
 
 /** Waits for the lock, then runs the effect in the transaction that holds it. */
 export const withLock = <A, E, R>(
@@ -41,7 +42,7 @@ export const withLock = <A, E, R>(
 ): Effect.Effect<A, E | SqlError | PoolError, R> =>
   isKey(key)
     ? transaction(pool, Effect.andThen(single(pool, statement("pg_advisory_xact_lock", key)), effect))
-    : noKey
+    : noKey()
 
 /** Runs the effect in a transaction that holds the lock, or not at all while another has it. */
 export const tryLock = <A, E, R>(
@@ -56,4 +57,4 @@ export const tryLock = <A, E, R>(
           rows[0]?.taken === true ? Effect.asSome(effect) : Effect.succeedNone
         )
       )
-    : noKey
+    : noKey()
