@@ -61,19 +61,21 @@ export const tagOf = (state: State): Tag => {
   return byCode[state.code] ?? byClass[state.code.slice(0, 2)] ?? "UnknownError"
 }
 
+const behindPooler =
+  "Behind a pooler that changes servers between statements or transactions, set prepare: false."
 const again = "Run the whole transaction again; transaction(effect, { retry }) does it."
 
 const advice: { readonly [code: string]: string } = {
   "25006": "Writing needs a transaction that is not read-only, on a server that is no standby.",
   "25P02":
     "An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone.",
-  "26000": "Behind a pooler that changes servers between statements or transactions, set prepare: false.",
+  "26000": behindPooler,
   "28000": "Check the settings username, database and ssl, and the server's pg_hba.conf.",
   "28P01": "Check the settings username and password.",
   "40001": again,
   "40P01": `The other transaction went on. ${again}`,
   "42501": "Grant the right to the role that connects, or connect as a role that has it.",
-  "42P05": "Behind a pooler that changes servers between statements or transactions, set prepare: false.",
+  "42P05": behindPooler,
   "42P18": "Say in the statement which type the parameter has, for instance $1::text.",
   "53300": "Lower maxConnections of the pools that use this server, or raise max_connections of the server.",
   "55P03": "Another transaction holds the lock. Run the statement again, or raise lock_timeout.",
