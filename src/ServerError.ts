@@ -42,8 +42,6 @@ export interface At {
   readonly databases?: ReadonlyArray<string> | undefined
 }
 
-export type { ServerFields } from "./error/Print.ts"
-
 const heading = ({ number, of }: At): string =>
   number === undefined
     ? "Statement:"

@@ -20,7 +20,6 @@ import { onConflict } from "./Write.ts"
 export interface Bulk {
   readonly text: string
   readonly params: ReadonlyArray<ColumnParam>
-  readonly hasUnknown: boolean
 }
 
 /** A column that the catalogue does not show: the server says so when it reads the statement. */
@@ -92,5 +91,5 @@ export const store = (site: Draft.Site, group: Group, conflict?: Conflict): Draf
   const params: Array<ColumnParam> = []
   const insert = into(draft, group, params)
   const text = conflict === undefined ? insert : `${insert}${onConflict(draft, conflict)}`
-  return Result.map(Draft.finish(draft, text), ({ hasUnknown }) => ({ text, params, hasUnknown }))
+  return Result.map(Draft.finish(draft, text), ({ text }) => ({ text, params }))
 }

@@ -24,7 +24,6 @@ export interface Level {
   readonly outer: Level | undefined
   /** Had by one statement at a time, or by the transaction that is nested in this one. */
   readonly turn: Turn.Turn
-  readonly depth: number
   readonly savepoint: string
   open: boolean
   undone: boolean
@@ -124,7 +123,6 @@ export const hold = (owner: Owner, member: Lines.Member): Held => {
     held,
     outer: undefined,
     turn: Turn.make(),
-    depth: 0,
     savepoint: "",
     open: true,
     undone: false
@@ -135,9 +133,8 @@ export const hold = (owner: Owner, member: Lines.Member): Held => {
 /** Opens a savepoint inside a level; it waits for its first statement. */
 export const openLevel = (outer: Level): Level => {
   const { held } = outer
-  const depth = outer.depth + 1
   const savepoint = `effect_sql_${++held.savepoints}`
-  const level: Level = { held, outer, turn: Turn.make(), depth, savepoint, open: true, undone: false }
+  const level: Level = { held, outer, turn: Turn.make(), savepoint, open: true, undone: false }
   held.pending = [...held.pending, { text: `SAVEPOINT ${savepoint}`, level, opens: true }]
   return level
 }
