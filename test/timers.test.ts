@@ -77,6 +77,7 @@ it.effect("a cancel that nobody answers is given up after five seconds, and so i
     assert.isAbove(between.open(), 0)
     yield* TestClock.adjust("1 millis")
     yield* passing(leaving)
+    assert.isBelow(yield* Clock.currentTimeMillis, 30_000)
     yield* goneFrom(between)
     assert.notDeepEqual(yield* pgdb.selectValue`select pg_backend_pid()`, before)
   }).pipe(Effect.provide(PoolRegistry.layer()))
@@ -128,4 +129,49 @@ it.effect("a transaction that is tried again waits before it is", () =>
     yield* eventually("it was tried again, twice", later, (count) => count === 3)
     yield* eventually("it has failed", isDone(call), (done) => done)
   }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect("a ROLLBACK that nobody answers is given up after five seconds, and so is its connection", () =>
+  Effect.gen(function* () {
+    const { between, pgdb } = yield* silenced()
+    const silent = yield* Deferred.make<void>()
+    const failing = pgdb.transaction(
+      Effect.gen(function* () {
+        yield* pgdb.select`select 1`
+        yield* between.pause
+        yield* Deferred.succeed(silent, undefined)
+        return yield* Effect.fail("no")
+      })
+    )
+    const call = yield* Effect.forkChild(Effect.flip(failing))
+    yield* Deferred.await(silent)
+    yield* TestClock.adjust("4999 millis")
+    assert.isFalse(yield* isDone(call))
+    yield* passing(call)
+    assert.strictEqual(yield* Fiber.join(call), "no")
+    assert.isBelow(yield* Clock.currentTimeMillis, 30_000)
+    yield* goneFrom(between)
+    assert.lengthOf(yield* pgdb.select`select 1`, 1)
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect(
+  "the names of the databases that there are, for the error of a missing one, are waited for briefly",
+  () =>
+    Effect.gen(function* () {
+      const { between, pgdb } = yield* silenced({
+        database: "nowhere_to_be_found",
+        connectTimeout: "1 minute"
+      })
+      yield* between.delay("20 millis")
+      const call = yield* Effect.forkChild(Effect.flip(pgdb.select`select 1`))
+      yield* eventually("it asks for them", Effect.sync(between.opened), (opened) => opened === 2)
+      yield* between.pause
+      yield* TestClock.adjust("1999 millis")
+      assert.isFalse(yield* isDone(call))
+      yield* passing(call)
+      assert.include((yield* Fiber.join(call)).message, 'database "nowhere_to_be_found" does not exist')
+      assert.isBelow(yield* Clock.currentTimeMillis, 30_000)
+      yield* goneFrom(between)
+    }).pipe(Effect.provide(PoolRegistry.layer()))
 )
