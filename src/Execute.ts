@@ -33,10 +33,14 @@ export const joined = (pool: Pool, context: Context.Context<never>): Held.Held |
   return differences(held.owner.settings, pool.settings).length === 0 ? held : Held.closedTo(held)
 }
 
+/** Why a statement is not sent. */
+const refusalOf = ({ params, text }: Bound, { placeholders, refusal }: Facts): string | undefined =>
+  refusal ?? surplus(text, placeholders, params.length)
+
 /** The statement's facts, unless it is one that is not sent. */
 export const check = (statement: Bound): Effect.Effect<Facts, PoolError> => {
   const facts = factsOf(statement.text)
-  const refusal = facts.refusal ?? surplus(statement.text, facts.placeholders, statement.params.length)
+  const refusal = refusalOf(statement, facts)
   return refusal === undefined ? Effect.succeed(facts) : Effect.fail(refused(refusal))
 }
 
@@ -91,6 +95,17 @@ const runAnew = (
   return Effect.fail(error)
 }
 
+/** The result with what could not be read at once; `flagged`: how much that was before its statement was sent. */
+export const settled = (
+  pool: Pool,
+  { connection }: Lines.Member,
+  flagged: number,
+  result: Result
+): Effect.Effect<Result, SqlError> =>
+  pool.codec.flagged() === flagged
+    ? Effect.succeed(result)
+    : Effect.map(pool.codec.settle(result.rows, connection.query), (rows) => ({ ...result, rows }))
+
 /**
  * Sends a statement, and decodes its rows. `alone`: no transaction is around it, neither when it is sent nor sent with it.
  */
@@ -116,11 +131,7 @@ export const send = (
           pool.onCatalogueChange()
           if (member.connection.inTransaction()) member.changedTypes = true
         }
-        if (pool.codec.flagged() === flagged) return Effect.succeed(result)
-        return Effect.map(pool.codec.settle(result.rows, member.connection.query), (rows) => ({
-          ...result,
-          rows
-        }))
+        return settled(pool, member, flagged, result)
       }
     })
   })
@@ -188,6 +199,20 @@ export const know = (pool: Pool, oids: ReadonlyArray<number>): Effect.Effect<voi
     return held === undefined ? pool.use(learn) : Exchange.on(held, learn)
   })
 
+/** Runs a statement on a connection lent for it alone, which its parameters may ask for types first. */
+const onLent = (
+  pool: Pool,
+  statement: Bound,
+  facts: Facts,
+  how: Encode
+): Effect.Effect<Result, SqlError | PoolError> =>
+  pool.single(statement.text, { reads: false, calls: true }, (member) =>
+    Effect.flatMap(how(member, facts), (encoded) => {
+      const error = pool.cutOff()
+      return error === undefined ? send(pool, member, encoded, true, true) : Effect.fail(error)
+    })
+  )
+
 /** Runs one statement with parameters of the caller's own encoding, joining the fiber's transaction if there is one. */
 export const encodedBy = (
   pool: Pool,
@@ -197,14 +222,7 @@ export const encodedBy = (
   Effect.withFiber((fiber) => {
     const held = joined(pool, fiber.context)
     if (held !== undefined) return runOnHeld(pool, held, statement, true, how)
-    return Effect.flatMap(check(statement), (facts) =>
-      pool.single(statement.text, { reads: false, calls: true }, (member) =>
-        Effect.flatMap(how(member, facts), (encoded) => {
-          const error = pool.cutOff()
-          return error === undefined ? send(pool, member, encoded, true, true) : Effect.fail(error)
-        })
-      )
-    )
+    return Effect.flatMap(check(statement), (facts) => onLent(pool, statement, facts, how))
   })
 
 /** Runs one statement, joining the fiber's transaction if there is one. */
@@ -217,11 +235,11 @@ export const single = (
     const held = joined(pool, fiber.context)
     if (held !== undefined) return onHeld(pool, held, statement, prepare)
     const facts = factsOf(statement.text)
-    const refusal = facts.refusal ?? surplus(statement.text, facts.placeholders, statement.params.length)
+    const refusal = refusalOf(statement, facts)
     if (refusal !== undefined) return Effect.fail(refused(refusal))
     const params = pool.codec.bind(statement.params)
     return params === undefined
-      ? encodedBy(pool, statement, (member) => encode(pool, member, statement, facts))
+      ? onLent(pool, statement, facts, (member) => encode(pool, member, statement, facts))
       : pool.single(statement.text, facts, (member) =>
           send(pool, member, { statement, facts, params }, prepare, true)
         )

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { SqlError, UnknownError } from "effect/sql/SqlError"
 import type { Query } from "./codec/Codec.ts"
-import { check, type Encoded, encode, joined, note, onHeld, tell } from "./Execute.ts"
+import { check, type Encoded, encode, joined, note, onHeld, settled, tell } from "./Execute.ts"
 import { fromSqlError, type PoolError, toSqlError } from "./PoolError.ts"
 import { sizeOf } from "./Progress.ts"
 import type { Result, Row } from "./pool/Connection.ts"
@@ -160,13 +160,7 @@ const fetch = (pool: Pool, member: Lines.Member, { name, statement }: Cursor, co
         member.connection.query(`FETCH FORWARD ${count} FROM ${name}`, [], false),
         tell(pool, member, statement)
       ),
-      (result) =>
-        pool.codec.flagged() === flagged
-          ? Effect.succeed(result)
-          : Effect.map(pool.codec.settle(result.rows, member.connection.query), (rows) => ({
-              ...result,
-              rows
-            }))
+      (result) => settled(pool, member, flagged, result)
     )
   })
 

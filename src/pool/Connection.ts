@@ -16,6 +16,7 @@ import type * as Stream from "effect/Stream"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { Codec } from "../codec/Codec.ts"
 import type { Checked } from "../settings/Settings.ts"
+import * as Frames from "./Frames.ts"
 import * as ReadAhead from "./ReadAhead.ts"
 import * as Socket from "./Socket.ts"
 import * as Wire from "./Wire.ts"
@@ -30,8 +31,6 @@ export interface Encoded {
 }
 
 export interface Connection {
-  /** The server's process for this session, as in `pg_stat_activity.pid`. */
-  readonly pid: number
   /**
    * Runs one statement, behind whatever is already on the wire. Interruption only drops the answer: who holds the
    * connection alone follows it up with `recover`.
@@ -47,8 +46,6 @@ export interface Connection {
   readonly stream: (text: string, params: ReadonlyArray<unknown>) => Stream.Stream<Row, SqlError>
   /** Notifications of a channel, for as long as the scope is open. */
   readonly listen: PgConnection.PgConnection["listen"]
-  /** Waits until nothing is on the wire. */
-  readonly drained: Effect.Effect<void>
   /** Cancels what runs, waits until nothing is on the wire, and makes sure that no late cancel hits the next statement. */
   readonly recover: Effect.Effect<void>
   /** Whether a transaction is open or failed: the server's last word. */
@@ -64,8 +61,6 @@ export interface Connection {
   readonly close: Effect.Effect<void>
 }
 
-const idle = 0x49
-const failed = 0x45
 const drainTime = 5_000
 const goodbyeTime = 2_000
 /** Postgres itself allows no value over 1 GB. */
@@ -125,7 +120,7 @@ export const open = (
       const scope = yield* Scope.make()
       const runFork = Effect.runForkWith(yield* Effect.context<never>())
       const key = { pid: 0, secret: 0 }
-      let status = idle
+      let status = Frames.idle
       let beginning = false
       let suspect = false
       let farewell: Wire.Farewell | undefined
@@ -152,7 +147,7 @@ export const open = (
             status = next
           }
         },
-        () => (beginning || status !== idle ? "prepared" : isShared() ? "alike" : "none")
+        () => (beginning || status !== Frames.idle ? "prepared" : isShared() ? "alike" : "none")
       )
       const opened = restore(
         Effect.gen(function* () {
@@ -236,7 +231,6 @@ export const open = (
         }
       })
       const connection: Connection = {
-        pid: driver.processId,
         query: driver.query,
         begin: (text) =>
           Effect.suspend(() => {
@@ -248,7 +242,6 @@ export const open = (
           }),
         stream: (text, params) => ReadAhead.bounded(socket, driver.stream(text, params)),
         listen: driver.listen,
-        drained,
         recover: Effect.uninterruptible(
           Effect.suspend(() =>
             socket.destroyed
@@ -262,8 +255,8 @@ export const open = (
                 )
           )
         ),
-        inTransaction: () => beginning || status !== idle,
-        isFailed: () => status === failed,
+        inTransaction: () => beginning || status !== Frames.idle,
+        isFailed: () => status === Frames.inFailed,
         farewell: () => farewell,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,

@@ -75,13 +75,14 @@ export interface Gathered {
 /** Leaves out what `Sync`s can be left out of whole messages to the server. */
 export const gather = (bytes: Uint8Array, share: Share): Gathered => {
   const cycles = cyclesOf(bytes)
+  const isWhole = cycles[cycles.length - 1]?.end === bytes.length
+  if (share === "none" || cycles.length < 2 || !isWhole) return { bytes, runs: cycles.map(() => 1) }
   const runs: Array<number> = []
   const pieces: Array<Uint8Array> = []
-  const isWhole = cycles[cycles.length - 1]?.end === bytes.length
   for (const [index, cycle] of cycles.entries()) {
     const before = cycles[index - 1]
     const last = runs.length - 1
-    if (isWhole && before !== undefined && runs[last]! < most && mayJoin(bytes, before, cycle, share)) {
+    if (before !== undefined && runs[last]! < most && mayJoin(bytes, before, cycle, share)) {
       runs[last]!++
       pieces[index - 1] = bytes.subarray(before.start, before.end - Frames.headerSize)
     } else runs.push(1)
