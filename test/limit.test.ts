@@ -74,6 +74,10 @@ it.live(
               yield* Fiber.interrupt(fiber)
             } else if (kind === 9) {
               yield* pgdb.terminateWithin(random(2) * 50)
+            } else if (index % 20 === 6) {
+              const ending = pgdb.select`select pg_terminate_backend(pg_backend_pid())`
+              const { message } = yield* Effect.flip(pgdb.transaction(ending))
+              assert.match(message, /terminating connection|was ended while/)
             } else if (kind === 6) {
               yield* pgdb.transaction(
                 Effect.andThen(people.select`select * from people`, pgdb.select`select 1`)
@@ -199,6 +203,28 @@ it.live("a tenant that floods delays another's single call by one turn per waiti
     yield* Fiber.interrupt(flooding)
     yield* allPlacesAreThere(given, 2)
   }).pipe(limited(2), Effect.provideService(Metric.MetricRegistry, new Map()))
+)
+
+it.live("a flood of short reads, which share a connection, gives it up after its turn too", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(2)
+    const [flooding, other] = [given.pgdb(0), given.pgdb(1)]
+    let flooded = 0
+    const read = Effect.map(flooding.select`select 1`, () => {
+      flooded++
+    })
+    // From the third run on it is known to be short.
+    for (const _ of numbers(3)) yield* read
+    const flood = yield* Effect.forkChild(Effect.forEach(numbers(10_000), () => read, inParallel))
+    yield* eventually(
+      "it floods",
+      Effect.sync(() => flooded),
+      (count) => count > 3
+    )
+    assert.lengthOf(yield* other.select`select 1`, 1)
+    assert.isBelow(flooded, 9_000)
+    yield* Fiber.join(flood)
+  }).pipe(limited(1))
 )
 
 it.live("a pool alone under the limit keeps its connections, however many wait", () =>

@@ -50,6 +50,18 @@ it.effect("connectTimeout: an opening that nobody answers ends, and its connecti
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.effect("poolIdleTimeout is five minutes unless told otherwise", () =>
+  Effect.gen(function* () {
+    const { sessions, settings } = yield* database()
+    yield* PG.make(settings).select`select 1`
+    yield* TestClock.adjust("299 seconds")
+    yield* eventually("its connection is gone", sessions, (all) => all.length === 0)
+    assert.lengthOf(yield* PoolRegistry.stats, 1)
+    yield* TestClock.adjust("1 second")
+    yield* eventually("it is forgotten", PoolRegistry.stats, (all) => all.length === 0)
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.effect("a session that does not end when it is closed is cut off after two seconds", () =>
   Effect.gen(function* () {
     const { between, pgdb } = yield* silenced()
