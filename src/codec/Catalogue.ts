@@ -1,9 +1,10 @@
 /**
- * What the server's catalogue says about the types that are not built in: one query when a pool opens, and the same query
- * again for types that turn up later.
+ * What the server's catalogue says about the types that are not built in: one query when a pool opens, and another one for
+ * types that turn up later.
  *
- * The attributes of composites, and the ranges of multiranges, are asked for when a value of the type first comes: every
- * table has a row type, and hardly any is ever read.
+ * The first asks for what `pg_type` and `pg_range` tell, in as few and short columns as there can be: a new session has none
+ * of the catalogue at hand, and every table, column and function that a query names costs it. Composites and multiranges are
+ * asked for when a value of one first comes: every table has a row type, and hardly any is ever read.
  */
 
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
@@ -13,6 +14,7 @@ import * as Containers from "./Containers.ts"
 import { moneyFormat } from "./Numbers.ts"
 import { baseReader, enumReader } from "./Scalars.ts"
 import type { Attribute, Kind, Reader, Session, Type } from "./Session.ts"
+import { undiscovered } from "./Session.ts"
 
 /** Runs one statement on one connection. */
 export type Query = (
@@ -24,34 +26,42 @@ export type Query = (
 const firstUserOid = 16384
 
 /**
- * `$1` are the types asked for one by one, their attributes included; `$2` whether all types of users are wanted.
- * 751 is `array_out`, 1247 is `pg_type`. `pg_range` has no multiranges before Postgres 14, which is why the range of one is
- * found as what it depends on.
+ * A line for each type: the OIDs of its array, its own and of what a domain stands for; its kind and delimiter; the function
+ * that sends a base type; its name. Types without an array type are arrays themselves.
  */
-const catalogueQuery = `
-select pg_catalog.array_agg(t.oid) as oids, pg_catalog.array_agg(t.typname) as names,
-  pg_catalog.string_agg(case when t.typtype = 'b' and t.typoutput = 751 then 'a' else t.typtype::pg_catalog.text end, '') as kinds,
-  pg_catalog.array_agg(case t.typtype when 'd' then t.typbasetype
-    when 'r' then r.rngsubtype
-    when 'm' then case when t.oid = any($1::pg_catalog.oid[]) then (select d.refobjid from pg_catalog.pg_depend d
-      where d.classid = 1247 and d.objid = t.oid and d.refclassid = 1247 and d.deptype = 'i') end
-    else t.typelem end) as ofs,
-  pg_catalog.array_agg(t.typarray) as arrays,
-  pg_catalog.string_agg(t.typdelim::pg_catalog.text, '') as delimiters,
-  pg_catalog.array_agg(case t.typtype when 'b' then
-    (select p.proname from pg_catalog.pg_proc p where p.oid = t.typsend) end) as sends,
-  pg_catalog.json_agg(pg_catalog.json_build_array(t.oid::pg_catalog.int8,
-    (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.atttypid::pg_catalog.int8) order by a.attnum)
-      from pg_catalog.pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)))
-    filter (where t.typtype = 'c' and t.oid = any($1::pg_catalog.oid[])) as composites,
+const outlineQuery = `
+select pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.typarray, t.oid, t.typbasetype, t.typtype, t.typdelim,
+    case t.typtype when 'b' then t.typsend::pg_catalog.regproc end, t.typname), E'\\n') as types,
+  pg_catalog.count(*) as count,
+  (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', r.rngtypid, r.rngsubtype), E'\\n')
+    from pg_catalog.pg_range r where r.rngtypid >= ${firstUserOid}) as ranges,
   pg_catalog.current_setting('TimeZone') as zone,
   pg_catalog.current_setting('server_version_num') as version,
-  1234567::pg_catalog.int8::pg_catalog.money::pg_catalog.text as positive,
-  (-1234567)::pg_catalog.int8::pg_catalog.money::pg_catalog.text as negative
+  1234567::pg_catalog.money::pg_catalog.text as positive,
+  (-1234567)::pg_catalog.money::pg_catalog.text as negative
 from pg_catalog.pg_type t
-left join pg_catalog.pg_range r on r.rngtypid = t.oid
-where t.oid = any($1::pg_catalog.oid[])
-  or ($2::pg_catalog.bool and t.oid >= ${firstUserOid} and not (t.typtype = 'b' and t.typoutput = 751))`
+where t.oid >= ${firstUserOid} and t.typarray <> 0 and t.typtype <> 'c' and t.typtype <> 'm'`
+
+/**
+ * Of an array the element is told too. 751 is `array_out`, 1247 is `pg_type`; `pg_range` has no multiranges before Postgres 14,
+ * which is why the range of one is found as what it depends on.
+ */
+const detailsQuery = `
+select pg_catalog.json_agg(pg_catalog.json_build_array(t.typarray::pg_catalog.int8, t.oid::pg_catalog.int8,
+  (case t.typtype
+    when 'd' then t.typbasetype
+    when 'r' then (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid)
+    when 'm' then (select d.refobjid from pg_catalog.pg_depend d
+      where d.classid = 1247 and d.objid = t.oid and d.refclassid = 1247 and d.deptype = 'i')
+    else t.typelem end)::pg_catalog.int8,
+  case when t.typtype = 'b' and t.typoutput = 751 then 'a' else t.typtype::pg_catalog.text end,
+  t.typdelim,
+  t.typsend::pg_catalog.regproc::pg_catalog.text,
+  t.typname,
+  (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.atttypid::pg_catalog.int8) order by a.attnum)
+    from pg_catalog.pg_attribute a where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped))) as types
+from pg_catalog.pg_type t
+where t.oid = any($1::pg_catalog.oid[]) or t.typarray = any($1::pg_catalog.oid[])`
 
 const kinds: Readonly<Record<string, Kind>> = {
   a: "array",
@@ -90,34 +100,19 @@ const readerFor = (session: Session, type: Type, send: string): Reader => {
   }
 }
 
-const learnSession = (session: Session, row: PgConnection.Row): void => {
-  session.timeZone = textOf(row.zone)
-  session.version = Number(row.version)
-  session.money = moneyFormat(textOf(row.positive), textOf(row.negative))
-}
-
 const attributeOf = (entry: unknown): Attribute => {
   const [name, oid] = listOf(entry)
   return { name: textOf(name), oid: numberOf(oid) }
 }
 
-/** The attributes of the composites that were asked for one by one. */
-const compositesOf = (row: PgConnection.Row): ReadonlyMap<number, ReadonlyArray<Attribute>> =>
-  new Map(
-    listOf(row.composites).map((entry) => {
-      const [oid, attributes] = listOf(entry)
-      return [numberOf(oid), listOf(attributes).map(attributeOf)]
-    })
-  )
-
 const none: ReadonlyArray<Attribute> = []
 
-const learnType = (session: Session, type: Type, send: unknown, isComplete: boolean, array: Reader): void => {
-  if (isComplete)
-    session.readers.set(type.oid, type.kind === "array" ? array : readerFor(session, type, textOf(send)))
-  if (isComplete || !session.types.has(type.oid)) session.types.set(type.oid, type)
+/** Puts a type and that of its arrays into the session; `send` is qualified where it is not in the search path. */
+const learnType = (session: Session, type: Type, send: string): void => {
+  session.readers.set(type.oid, readerFor(session, type, send.slice(send.lastIndexOf(".") + 1)))
+  session.types.set(type.oid, type)
   if (type.array === 0) return
-  session.readers.set(type.array, array)
+  session.readers.set(type.array, Containers.arrayReader(session))
   session.types.set(type.array, {
     oid: type.array,
     name: `${type.name}[]`,
@@ -129,45 +124,97 @@ const learnType = (session: Session, type: Type, send: unknown, isComplete: bool
   })
 }
 
-/** Asks for these types; and for all types of users, the time zone and the format of money. */
-export const learn = Effect.fnUntraced(function* (
+const lineForm = /^(\d+) (\d+) (\d+) (\w) (.) (.*)$/s
+
+const learnLine = (session: Session, line: string, ranges: ReadonlyMap<string, string>): void => {
+  const [, array, oid = "", of, letter = "", delimiter = "", rest = ""] = lineForm.exec(line) ?? []
+  if (oid === "") return
+  const cut = letter === "b" ? rest.indexOf(" ") : 0
+  learnType(
+    session,
+    {
+      oid: Number(oid),
+      name: cut === 0 ? rest : rest.slice(cut + 1),
+      kind: kinds[letter] ?? "base",
+      of: Number(ranges.get(oid) ?? of),
+      array: Number(array),
+      delimiter,
+      attributes: none
+    },
+    rest.slice(0, cut)
+  )
+}
+
+const linesOf = (value: unknown): ReadonlyArray<string> =>
+  textOf(value) === "" ? [] : textOf(value).split("\n")
+
+/** Finds the types of the answer to the first question, by their OIDs and by those of their arrays. */
+const outlineOf = (session: Session, row: PgConnection.Row): ((oid: number) => void) => {
+  const found = new Map<number, string>()
+  const lines = linesOf(row.types)
+  // Where a name holds a line break, each type is asked for when a value of it comes.
+  if (lines.length === Number(row.count)) {
+    for (const line of lines) {
+      const [array, oid] = line.split(" ", 2)
+      found.set(Number(array), line)
+      found.set(Number(oid), line)
+    }
+  }
+  const ranges = new Map(
+    linesOf(row.ranges).map((line) => {
+      const [range = "", of = ""] = line.split(" ")
+      return [range, of] as const
+    })
+  )
+  return (oid) => {
+    const line = found.get(oid)
+    if (line !== undefined) learnLine(session, line, ranges)
+  }
+}
+
+/**
+ * Asks for all types of users but composites and multiranges, and for the time zone and the format of money. The answer is
+ * kept as it is until a value comes of a type that is not known.
+ */
+export const learn = (session: Session, query: Query): Effect.Effect<void, SqlError> =>
+  Effect.map(query(outlineQuery, []), ({ rows: [row = {}] }) => {
+    session.timeZone = textOf(row.zone)
+    session.version = Number(row.version)
+    session.money = moneyFormat(textOf(row.positive), textOf(row.negative))
+    session.discover = (oid) => {
+      session.discover = outlineOf(session, row)
+      session.discover(oid)
+    }
+  })
+
+/** Asks for these types. */
+export const ask = (
   session: Session,
   query: Query,
-  oids: ReadonlyArray<number>,
-  all: boolean
-) {
-  const result = yield* query(catalogueQuery, [`{${oids.join(",")}}`, all])
-  const row = result.rows[0] ?? {}
-  if (all) learnSession(session, row)
-  const array = Containers.arrayReader(session)
-  const composites = compositesOf(row)
-  const names = listOf(row.names)
-  const letters = textOf(row.kinds)
-  const ofs = listOf(row.ofs)
-  const arrays = listOf(row.arrays)
-  const delimiters = textOf(row.delimiters)
-  const sends = listOf(row.sends)
-  for (const [index, id] of listOf(row.oids).entries()) {
-    const oid = numberOf(id)
-    const kind = kinds[letters[index] ?? ""] ?? "base"
-    const attributes = composites.get(oid)
-    const type: Type = {
-      oid,
-      name: textOf(names[index]),
-      kind,
-      of: numberOf(ofs[index]),
-      array: numberOf(arrays[index]),
-      delimiter: delimiters[index] ?? ",",
-      attributes: attributes ?? none
+  oids: ReadonlyArray<number>
+): Effect.Effect<void, SqlError> =>
+  Effect.map(query(detailsQuery, [`{${oids.join(",")}}`]), ({ rows: [row = {}] }) => {
+    for (const entry of listOf(row.types)) {
+      const [array, oid, of, letter, delimiter, send, name, attributes] = listOf(entry)
+      learnType(
+        session,
+        {
+          oid: numberOf(oid),
+          name: textOf(name),
+          kind: kinds[textOf(letter)] ?? "base",
+          of: numberOf(of),
+          array: numberOf(array),
+          delimiter: textOf(delimiter),
+          attributes: listOf(attributes).map(attributeOf)
+        },
+        textOf(send)
+      )
     }
-    const isComplete =
-      kind === "composite" ? attributes !== undefined : kind !== "multirange" || type.of !== 0
-    learnType(session, type, sends[index], isComplete, array)
-  }
-})
+  })
 
 /** Forgets what users can change: every type that is not built in. */
 export const forget = (session: Session, builtins: ReadonlySet<number>): void => {
+  session.discover = undiscovered
   for (const oid of session.types.keys()) {
     if (builtins.has(oid)) continue
     session.types.delete(oid)

@@ -148,7 +148,7 @@ export const make = (options: CodecOptions): Codec => {
   }
   return {
     registry,
-    learn: (query) => Catalogue.learn(session, query, [], true),
+    learn: (query) => Catalogue.learn(session, query),
     forget: () => {
       Catalogue.forget(session, builtins)
       expected.forget()

@@ -7,7 +7,7 @@ import { int32, uint32 } from "./Bytes.ts"
 import type { Output, Write } from "./Output.ts"
 import { anyText, byte, printed, reserve, text } from "./Output.ts"
 import type { Attribute, Reader, Session } from "./Session.ts"
-import { askServer, missType, readerOf } from "./Session.ts"
+import { askServer, knownReader, missType, readerOf } from "./Session.ts"
 import { put } from "./System.ts"
 
 const elements = (read: Read, bytes: Uint8Array, offset: number, count: number): ReadonlyArray<unknown> => {
@@ -94,7 +94,7 @@ export const compositeReader = (
 export const domainReader = (session: Session, oid: number, base: number): Reader => ({
   value: (bytes, offset, size) => readerOf(session, base).value(bytes, offset, size),
   write: (out, bytes, offset, size) => {
-    const known = session.readers.get(base)
+    const known = knownReader(session, base)
     if (known === undefined) missType(session, base)
     else if (known.write === undefined) anyText(out, askServer(session, oid, bytes, offset, size))
     else known.write(out, bytes, offset, size)
@@ -155,7 +155,7 @@ const anyBound: Bound = (out, write, bytes, offset, size) => {
 export const rangeReader = (session: Session, oid: number, element: number): Reader => {
   const bound = plainBounds.has(element) ? plainBound : spacedBounds.has(element) ? spacedBound : anyBound
   const write: Write = (out, bytes, offset, size) => {
-    const known = session.readers.get(element)
+    const known = knownReader(session, element)
     if (known === undefined) {
       missType(session, element)
       return
@@ -188,7 +188,7 @@ export const rangeReader = (session: Session, oid: number, element: number): Rea
 /** `{[1,3),[5,7)}`. */
 export const multirangeReader = (session: Session, range: number): Reader => {
   const write: Write = (out, bytes, offset) => {
-    const known = session.readers.get(range)?.write
+    const known = knownReader(session, range)?.write
     if (known === undefined) {
       missType(session, range)
       return

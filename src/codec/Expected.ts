@@ -13,6 +13,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { Query } from "./Catalogue.ts"
 import * as Catalogue from "./Catalogue.ts"
 import type { Session } from "./Session.ts"
+import { knownType } from "./Session.ts"
 
 /** Runs statements pipelined on one connection, unprepared, and gives what became of each. */
 export type Batch = (
@@ -47,9 +48,8 @@ const unknownIn = (session: Session, oids: ReadonlyArray<number>): ReadonlySet<n
   const visit = (oid: number): void => {
     if (oid === 0 || seen.has(oid)) return
     seen.add(oid)
-    const type = session.types.get(oid)
-    const isOutline = type?.kind === "composite" || type?.kind === "multirange"
-    if (type === undefined || (isOutline && !session.readers.has(oid))) {
+    const type = knownType(session, oid)
+    if (type === undefined) {
       unknown.add(oid)
       return
     }
@@ -66,7 +66,7 @@ const know = Effect.fnUntraced(function* (session: Session, oids: ReadonlyArray<
     const unknown = unknownIn(session, oids)
     if ([...unknown].every((oid) => before.has(oid))) return
     before = new Set([...before, ...unknown])
-    yield* Catalogue.learn(session, query, [...unknown], false)
+    yield* Catalogue.ask(session, query, [...unknown])
   }
 })
 

@@ -82,10 +82,15 @@ export interface Session {
   needs: Needs | undefined
   /** The server's answers while values are settled. */
   answers: ReadonlyMap<string, string> | undefined
-  /** The readers known, by type. */
+  /** The readers known, by type; those of types that no value has come of yet are for `knownReader` to find. */
   readonly readers: Map<number, Reader>
   readonly types: Map<number, Type>
+  /** Adds the type to those known, where the catalogue told of it when the pool opened. */
+  discover: (oid: number) => void
 }
+
+/** Before the catalogue is learnt, and after it has changed. */
+export const undiscovered = (_oid: number): void => {}
 
 export const makeSession = (options: CodecOptions): Session => ({
   options,
@@ -97,7 +102,8 @@ export const makeSession = (options: CodecOptions): Session => ({
   needs: undefined,
   answers: undefined,
   readers: new Map(),
-  types: new Map()
+  types: new Map(),
+  discover: undiscovered
 })
 
 /** The session's time zone, or `undefined` where this process does not know it: the server then prints what depends on it. */
@@ -148,6 +154,18 @@ export const askServer = (
   return ""
 }
 
+export const knownType = (session: Session, oid: number): Type | undefined => {
+  if (!session.types.has(oid)) session.discover(oid)
+  return session.types.get(oid)
+}
+
+export const knownReader = (session: Session, oid: number): Reader | undefined => {
+  const known = session.readers.get(oid)
+  if (known !== undefined) return known
+  session.discover(oid)
+  return session.readers.get(oid)
+}
+
 /** A reader of this type: what is known, or one that notes that it is not. */
 export const readerOf = (session: Session, oid: number): Reader =>
-  session.readers.get(oid) ?? { value: () => missType(session, oid), write: undefined }
+  knownReader(session, oid) ?? { value: () => missType(session, oid), write: undefined }

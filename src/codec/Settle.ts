@@ -147,7 +147,7 @@ export const settle = Effect.fnUntraced(function* (
         "cannot be read: its type, or a type inside it, was dropped or altered meanwhile. Run the statement again"
       )
     }
-    if (next.needs.types.size > 0) yield* Catalogue.learn(session, query, [...next.needs.types], false)
+    if (next.needs.types.size > 0) yield* Catalogue.ask(session, query, [...next.needs.types])
     if (next.needs.prints.size > 0) {
       const first = opens[0]!
       yield* askPrints(session, query, meet, next.needs, answers).pipe(
