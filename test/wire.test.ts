@@ -130,7 +130,7 @@ describe("statements that share a Sync", () => {
               if (run.length === 1) expected.push(answerOf(members[0]!, run[0]!), ready)
               else {
                 assert.strictEqual(one.share, "alike")
-                assert.isAtMost(run.length, 32)
+                assert.isAtMost(run.length, 16)
                 assert.isTrue(members.every(({ name, parsed }) => !parsed && name === members[0]!.name))
                 shared++
                 if (failing >= 0) repeated++
@@ -178,7 +178,7 @@ describe("statements that share a Sync", () => {
           )
           shared += runs.filter(({ length }) => length > 1).length
           for (const run of runs) {
-            assert.isAtMost(run.length, 32)
+            assert.isAtMost(run.length, 16)
             assert.isTrue(run.length === 1 || run.every((id) => !all[id]!.parsed))
           }
           /** What a server answers to these, each with a `Sync` of its own or not. */
@@ -241,16 +241,16 @@ describe("statements that share a Sync", () => {
 
   it("have a Sync each for a while after one failed", () => {
     const wire = Wire.make(observer, () => "alike")
-    const statements = alike(32, 7)
+    const statements = alike(16, 7)
     const count = () => runsOf(wire.outgoing(framesOfAll(statements))).length
     assert.strictEqual(count(), 1)
     wire.incoming(Buffer.concat([failure(7), ready]))
-    const after = Array.from({ length: 20 }, count)
+    const after = Array.from({ length: 36 }, count)
     assert.deepStrictEqual(
-      after.slice(0, 16),
-      Array.from({ length: 16 }, () => 32)
+      after.slice(0, 32),
+      Array.from({ length: 32 }, () => 16)
     )
-    assert.deepStrictEqual(after.slice(16), [1, 1, 1, 1])
+    assert.deepStrictEqual(after.slice(32), [1, 1, 1, 1])
   })
 
   it("the last word of a session that ends is passed on, and nothing of theirs", () => {

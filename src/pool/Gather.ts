@@ -17,7 +17,7 @@
 import * as Frames from "./Frames.ts"
 
 /** The most statements under one `Sync`: outside a transaction the first waits for the last. */
-const most = 32
+const most = 16
 
 /** Which statements of a write may share a `Sync`. */
 export type Share = "none" | "alike" | "prepared"
