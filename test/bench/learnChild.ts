@@ -1,11 +1,14 @@
 /**
- * The process of the cost suite that opens connections: a pool's first connection, which learns the catalogue, beside one
- * of the driver, in turns. Takes a target and a number of turns, prints one JSON line.
+ * The process of the cost suite that opens connections, in turns: a pool's first, which asks for the catalogue; one that needs
+ * not ask; a whole pool; and the driver's alone. Takes a target and a number of turns, prints one JSON line.
  */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Codec from "../../src/codec/Codec.ts"
 import { PG } from "../../src/index.ts"
+import * as Opening from "../../src/pool/Opening.ts"
+import * as Check from "../../src/settings/Check.ts"
 import type { Target } from "./data.ts"
 import { median } from "./numbers.ts"
 
@@ -14,35 +17,76 @@ const turns = Number(process.argv[3])
 const types = 1000
 const full = "cost_types"
 
-const milliseconds = <E, R>(program: Effect.Effect<unknown, E, R>) =>
+/** Milliseconds by the clock and of this process. */
+interface Time {
+  readonly wall: number
+  readonly cpu: number
+}
+
+const timed = <E, R>(program: Effect.Effect<unknown, E, R>): Effect.Effect<Time, E, R> =>
   Effect.gen(function* () {
     const start = performance.now()
+    const before = process.cpuUsage()
     yield* program
-    return performance.now() - start
+    const wall = performance.now() - start
+    const { system, user } = process.cpuUsage(before)
+    return { wall, cpu: (system + user) / 1000 }
+  })
+
+/** The opening of a pool's connection up to a first row; its end comes after. */
+const opening = (to: Target, isLearnt: boolean) =>
+  Effect.gen(function* () {
+    const settings = yield* Effect.fromResult(Check.check(to))
+    const codec = Codec.make(settings)
+    const opened = Opening.open(
+      settings,
+      codec,
+      () => isLearnt,
+      (effect) => effect,
+      () => {},
+      () => false
+    )
+    let close = Effect.void
+    const time = yield* timed(
+      Effect.flatMap(opened, (connection) => {
+        close = connection.close
+        return connection.query("select 1", [])
+      })
+    )
+    yield* close
+    return time
   })
 
 /** From nothing to a first row; the end of the connection comes after. */
-const ours = (to: Target) => PG.run(milliseconds(PG.make(to).select("select 1")))
+const pool = (to: Target) => PG.run(timed(PG.make(to).select("select 1")))
 
-const theirs = (to: Target) =>
+const driver = (to: Target) =>
   Effect.scoped(
-    milliseconds(
+    timed(
       Effect.flatMap(PgConnection.make({ ...to, password: Redacted.make(to.password) }), (connection) =>
         connection.query("select 1", [])
       )
     )
   )
 
-/** How much longer a pool takes than the driver: the median over turns whose order changes. */
-const added = (to: Target) =>
+/** What one takes longer than another: the medians over turns whose order changes. */
+const added = <E>(one: Effect.Effect<Time, E>, other: Effect.Effect<Time, E>) =>
   Effect.gen(function* () {
-    const found: Array<number> = []
+    const found: Array<Time> = []
     for (let turn = -5; turn < turns; turn++) {
-      const first = yield* turn % 2 === 0 ? ours(to) : theirs(to)
-      const second = yield* turn % 2 === 0 ? theirs(to) : ours(to)
-      if (turn >= 0) found.push(turn % 2 === 0 ? first - second : second - first)
+      const first = yield* turn % 2 === 0 ? one : other
+      const second = yield* turn % 2 === 0 ? other : one
+      const [more, less] = turn % 2 === 0 ? [first, second] : [second, first]
+      if (turn >= 0) found.push({ wall: more.wall - less.wall, cpu: more.cpu - less.cpu })
     }
-    return median(found)
+    return { wall: median(found.map(({ wall }) => wall)), cpu: median(found.map(({ cpu }) => cpu)) }
+  })
+
+const measure = (to: Target) =>
+  Effect.gen(function* () {
+    const learning = yield* added(opening(to, false), opening(to, true))
+    const whole = yield* added(pool(to), driver(to))
+    return { learning: learning.wall, cpu: learning.cpu, pool: whole.wall }
   })
 
 /** Enums, composites, domains and ranges, as many of each. */
@@ -67,8 +111,8 @@ const program = Effect.gen(function* () {
   yield* PG.run(Effect.andThen(many.execute(makeTypes), many.execute("vacuum analyze")))
   const found = {
     types,
-    none: yield* added(target),
-    many: yield* added({ ...target, database: full })
+    none: yield* measure(target),
+    many: yield* measure({ ...target, database: full })
   }
   yield* PG.run(admin.execute(`drop database ${full}`))
   return found
