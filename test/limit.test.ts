@@ -9,8 +9,10 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { PG, PoolRegistry } from "effect-global-pool"
-import { eventually } from "./support/database.ts"
+import { database, eventually } from "./support/database.ts"
+import { proxy } from "./support/proxy.ts"
 import { mostSessions, type Tenants, tenants } from "./support/tenants.ts"
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
@@ -129,6 +131,26 @@ it.live("the place of a session that takes its time to end is given over when th
     assert.deepStrictEqual(yield* one(1), [{ one: 1 }])
     yield* linger(2)
     yield* Effect.all([given.pgdb(2).terminate, one(1)], inParallel)
+  }).pipe(limited(1))
+)
+
+it.effect("the place of a session that the server has not ended yet is nobody else's", () =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const link = yield* proxy(settings)
+    const first = PG.make({ ...settings, ...link.address, key: "first" })
+    const second = PG.make({ ...settings, key: "second", acquireTimeout: 20_000 })
+    assert.deepStrictEqual(yield* first.select`select 1 as one`, [{ one: 1 }])
+    // The server does not hear of the end of the first one's session.
+    yield* link.pause
+    const waiting = yield* Effect.forkChild(Effect.flip(second.select`select 1`), { startImmediately: true })
+    yield* TestClock.adjust("19 seconds")
+    assert.isUndefined(waiting.pollUnsafe())
+    yield* TestClock.adjust("1 second")
+    const error = yield* Fiber.join(waiting)
+    assert.strictEqual(error._tag === "PoolError" ? error.reason._tag : error._tag, "AcquireTimeout")
+    yield* link.resume
+    assert.deepStrictEqual(yield* second.select`select 1 as one`, [{ one: 1 }])
   }).pipe(limited(1))
 )
 

@@ -85,6 +85,8 @@ it.effect("idleTimeout ends idle connections but those of minConnections; connec
     yield* count(3)
     yield* TestClock.adjust("2 seconds")
     yield* count(1)
+    // The one used last stays: it is not closed with the others and opened again.
+    assert.deepStrictEqual(yield* pid, before)
     yield* TestClock.adjust("48 seconds")
     yield* count(1)
     yield* TestClock.adjust("2 seconds")

@@ -57,12 +57,18 @@ export interface Connection {
   readonly farewell: () => Wire.Farewell | undefined
   /** Whether a cancel was sent that may still arrive late. */
   readonly isSuspect: () => boolean
-  /** Ends the session and waits until the server's process for it is gone; one that does not go in time is cut off. */
+  /** Ends the session and waits until the server's process for it is gone, two seconds at the most. */
   readonly close: Effect.Effect<void>
+  /** The same, and cuts off a socket that the server has not closed by then. */
+  readonly cut: Effect.Effect<void>
+  /** After `close`: waits as long as the server's process for it takes to go. */
+  readonly gone: Effect.Effect<void>
 }
 
 const drainTime = 5_000
 const goodbyeTime = 2_000
+/** How long a session may take to end, one with much to put away for instance, before its socket is cut off. */
+const lingerTime = 30_000
 /** Postgres itself allows no value over 1 GB. */
 const maxMessageSize = 0x7fffffff
 
@@ -83,16 +89,29 @@ const timedOut = (settings: Checked): SqlError =>
 const passwordOf = ({ password }: Checked): Effect.Effect<Redacted.Redacted | undefined> =>
   Effect.isEffect(password) ? password : Effect.succeed(password)
 
-/** Waits until the server has closed its side, after its process for this session has ended, and cuts off one that does not. */
-const hangUp = (socket: Net.Socket, patience: number): Effect.Effect<void> =>
+/** Waits so long for the server to close its side, which it does after its process for this session has ended. */
+const partFrom = (socket: Net.Socket, patience: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (socket.destroyed) return Effect.void
     socket.end()
     socket.resume()
-    return Effect.timeoutOrElse(Socket.closed(socket), {
-      duration: patience,
-      orElse: () => Effect.sync(() => socket.destroy())
-    })
+    return Effect.asVoid(Effect.timeoutOption(Socket.closed(socket), patience))
+  })
+
+/** The same, and cuts it off then. */
+const hangUp = (socket: Net.Socket, patience: number): Effect.Effect<void> =>
+  Effect.andThen(
+    partFrom(socket, patience),
+    Effect.sync(() => socket.destroy())
+  )
+
+/** Waits until a socket that was parted from has closed. Neither it nor its own timer keeps the process from ending. */
+const untilGone = (socket: Net.Socket): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (socket.destroyed) return Effect.void
+    socket.unref()
+    socket.setTimeout(lingerTime, () => socket.destroy())
+    return Socket.closed(socket)
   })
 
 /** Lets an interrupted opening end by hanging up, since the driver would leave before the server's process has. */
@@ -121,6 +140,7 @@ export const open = (
       const runFork = Effect.runForkWith(yield* Effect.context<never>())
       const key = { pid: 0, secret: 0 }
       let status = Frames.idle
+      let established = false
       let beginning = false
       let suspect = false
       let farewell: Wire.Farewell | undefined
@@ -155,7 +175,7 @@ export const open = (
           const password = yield* passwordOf(settings)
           const socket = yield* Effect.acquireRelease(
             Socket.open(settings),
-            (socket) => hangUp(socket, patience),
+            (socket) => (established ? Effect.void : hangUp(socket, patience)),
             {
               interruptible: true
             }
@@ -202,6 +222,7 @@ export const open = (
         )
       ).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
       const { driver, socket } = yield* opened
+      established = true
       socket.once("close", onEnd)
       const promptly = (effect: Effect.Effect<unknown>): Effect.Effect<void> =>
         Effect.timeoutOrElse(Effect.asVoid(effect), {
@@ -230,6 +251,9 @@ export const open = (
           yield* promptly(Effect.ignore(driver.query("", [], false)))
         }
       })
+      // Whoever asks for it waits for the end, also the second to ask.
+      const ending = (parting: Effect.Effect<void>): Effect.Effect<void> =>
+        Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), parting))
       const connection: Connection = {
         query: driver.query,
         begin: (text) =>
@@ -260,8 +284,9 @@ export const open = (
         farewell: () => farewell,
         isDead: () => socket.destroyed,
         isSuspect: () => suspect,
-        // Whoever asks for it waits for the end, also the second to ask.
-        close: Effect.uninterruptible(Effect.andThen(Scope.close(scope, Exit.void), hangUp(socket, patience)))
+        close: ending(partFrom(socket, patience)),
+        cut: ending(hangUp(socket, patience)),
+        gone: untilGone(socket)
       }
       return connection
     })

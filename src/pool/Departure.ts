@@ -65,7 +65,17 @@ export const make = ({
     }
     return Effect.andThen(
       member.connection.close,
-      Effect.sync(() => remove(member, reason))
+      Effect.sync(() => {
+        if (member.connection.isDead()) remove(member, reason)
+        // Nobody waits for it any longer, but its place is not free before the server says so.
+        else
+          run(
+            Effect.andThen(
+              member.connection.gone,
+              Effect.sync(() => remove(member, reason))
+            )
+          )
+      })
     )
   }
 

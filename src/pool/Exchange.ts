@@ -20,7 +20,7 @@ const answerTime = 5_000
 export const promptly = <A>(member: Lines.Member, effect: Effect.Effect<A>): Effect.Effect<A | undefined> =>
   Effect.timeoutOrElse(effect, {
     duration: answerTime,
-    orElse: () => Effect.as(member.connection.close, undefined)
+    orElse: () => Effect.as(member.connection.cut, undefined)
   })
 
 /** Never fails: a connection that cannot roll back is closed when it comes back, which rolls back too. */

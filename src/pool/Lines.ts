@@ -146,6 +146,13 @@ export const inUse = (lines: Lines): number => {
   return count
 }
 
+/** Connections that are not being closed. */
+export const staying = (lines: Lines): number => {
+  let count = 0
+  for (const member of lines.members) if (!member.closing) count++
+  return count
+}
+
 /** The idle connection that was used last, whose caches are warm. */
 export const lastIdle = (lines: Lines): Member | undefined => lines.idle[lines.idle.length - 1]
 

@@ -32,7 +32,5 @@ export const open = (
       )
     ),
     (connection) =>
-      isLearnt()
-        ? Effect.void
-        : Effect.onError(restore(codec.learn(connection.query)), () => connection.close)
+      isLearnt() ? Effect.void : Effect.onError(restore(codec.learn(connection.query)), () => connection.cut)
   )

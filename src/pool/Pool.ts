@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function* (
     clock,
     runWatch,
     () => {
-      const oldest = lines.members.size > settings.minConnections ? lines.idle[0] : undefined
+      const oldest = Lines.staying(lines) > settings.minConnections ? lines.idle[0] : undefined
       return oldest === undefined ? undefined : oldest.idleAt + settings.idleTimeout
     },
     () => {
