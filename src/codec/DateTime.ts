@@ -74,10 +74,8 @@ const dayOf = (days: number): Day => {
 
 /** `2024-02-29`, without the era: a year before 1 counts backwards and ends in ` BC`. */
 const putDay = (target: Uint8Array, start: number, { day, month, year }: Day): number => {
-  let at =
-    year > 0 && year < 10_000
-      ? putFour(target, start, year)
-      : putDigits(target, start, year > 0 ? year : 1 - year, 4)
+  const shown = year > 0 ? year : 1 - year
+  let at = shown < 10_000 ? putFour(target, start, shown) : putDigits(target, start, shown)
   target[at++] = minus
   at = putPair(target, at, month)
   target[at++] = minus
@@ -206,7 +204,7 @@ const writeDuration = (out: Output, seconds: number, fraction: number): void => 
   const rest = seconds - hours * 3600
   const minutes = (rest / 60) | 0
   const target = out.bytes
-  let at = putDigits(target, out.at, hours, 2)
+  let at = hours < 100 ? putPair(target, out.at, hours) : putDigits(target, out.at, hours)
   target[at++] = colon
   at = putPair(target, at, minutes)
   target[at++] = colon

@@ -1,9 +1,9 @@
 /**
  * Numbers: `float4` and `float8` as the server prints them, `numeric` with every digit, `money` in the server's own format.
  */
-import { bigInt64, exactInt64, float32, float64, int16, uint16 } from "./Bytes.ts"
+import { bigInt64, exactInt64, float32, float64, int16, int32, uint16, uint32 } from "./Bytes.ts"
 import type { Output, Write } from "./Output.ts"
-import { byte, digits, putDigits, putFour, reserve, text, withoutZeros } from "./Output.ts"
+import { byte, putFour, putPair, putSmall, putText, reserve, text, withoutZeros } from "./Output.ts"
 import { putShortest } from "./Shortest.ts"
 
 const scratch = new DataView(new ArrayBuffer(8))
@@ -74,33 +74,56 @@ const floatText = (value: number, single: boolean): string => {
   return `${sign}${digits.slice(0, exponent + 1)}.${digits.slice(exponent + 1)}`
 }
 
-/** `size` as `whole.fraction`, where that many places hold it exactly: at most 15 digits lead back to one number only. */
-const writePlaces = (out: Output, size: number, places: number, scale: number): boolean => {
-  const shifted = Math.round(size * scale)
-  if (shifted / scale !== size) return false
-  const whole = Math.floor(shifted / scale)
-  const target = out.bytes
-  const at = putDigits(target, out.at, whole, 1)
-  target[at] = dot
-  out.at = withoutZeros(target, putDigits(target, at + 1, shifted - whole * scale, places))
-  return true
+/** What the lowest bit of a double stands for, by its biased exponent; 0 where it is far from 0.0001 to 100 000 000. */
+const units: Float64Array = /* @__PURE__ */ new Float64Array(2048).map((_, exponent) =>
+  exponent >= 1009 && exponent < 1050 ? 2 ** (exponent - 1075) : 0
+)
+
+/** Seven places behind the dot hold a number below 100 000 000 in at most 15 digits, which lead back to one number only. */
+const places = 10_000_000
+
+/** A number that has so many places, behind its dot: the zeros at the end are left out. */
+const putPlaces = (target: Uint8Array, at: number, value: number): number => {
+  const high = (value / 1000) | 0
+  const rest = value - high * 1000
+  let end = putFour(target, at, high)
+  if (rest !== 0) {
+    const first = (rest / 100) | 0
+    target[end] = zero + first
+    end = putPair(target, end + 1, rest - first * 100)
+  }
+  return withoutZeros(target, end)
 }
 
 /** A float8 as the server prints it: few digits are tried first, and most of the others come fast too. */
+export const putFloat8 = (target: Uint8Array, start: number, bytes: Uint8Array, offset: number): number => {
+  const high = int32(bytes, offset)
+  const low = uint32(bytes, offset + 4)
+  if (high === 0 && low === 0) {
+    target[start] = zero
+    return start + 1
+  }
+  const unit = units[(high >>> 20) & 0x7ff]!
+  const fraction = (high & 0xfffff) * 4_294_967_296 + low
+  const size = (fraction + 4_503_599_627_370_496) * unit
+  if (size < 0.0001 || size >= 100_000_000)
+    return putText(target, start, floatText(float64(bytes, offset), false))
+  let at = start
+  if (high < 0) target[at++] = minus
+  const whole = size | 0
+  if (whole === size) return putSmall(target, at, whole)
+  const shifted = Math.round(size * places)
+  if (shifted / places === size) {
+    at = putSmall(target, at, whole)
+    target[at] = dot
+    return putPlaces(target, at + 1, shifted - whole * places)
+  }
+  const end = fraction === 0 ? 0 : putShortest(target, at, size, unit)
+  return end > 0 ? end : putText(target, at, String(size))
+}
+
 export const writeFloat8: Write = (out, bytes, offset) => {
-  const value = float64(bytes, offset)
-  const size = Math.abs(value)
-  if (size < 0.0001 || !(size < 1e8)) {
-    text(out, floatText(value, false))
-    return
-  }
-  if (value < 0) byte(out, minus)
-  if (Number.isInteger(size)) digits(out, size)
-  else if (!writePlaces(out, size, 7, 1e7)) {
-    const end = putShortest(out.bytes, out.at, bytes, offset)
-    if (end > 0) out.at = end
-    else text(out, String(size))
-  }
+  out.at = putFloat8(out.bytes, out.at, bytes, offset)
 }
 
 /** A float4 as the server prints it. */
@@ -141,7 +164,7 @@ export const writeNumeric: Write = (out, bytes, offset) => {
   }
   if (sign === 0x4000) byte(out, minus)
   if (weight < 0 || count === 0) byte(out, zero)
-  else digits(out, uint16(bytes, offset + 8, 2))
+  else out.at = putSmall(out.bytes, out.at, uint16(bytes, offset + 8, 2))
   for (let index = 1; index <= weight && index < count; index++) group(index)
   if (weight >= count) writeZeros(out, (weight - Math.max(count - 1, 0)) * 4)
   if (scale === 0) return

@@ -5,20 +5,12 @@
  * The value times a power of ten, which makes a number of 17 digits, is exact as the sum of two doubles (Dekker 1971), and
  * so is its distance from the neighbours. Digits are dropped as long as what is left is nearer to the value than to these.
  */
-import { int32, uint32 } from "./Bytes.ts"
-import { putDigits, putFour, withoutZeros } from "./Output.ts"
+import { putEight, withoutZeros } from "./Output.ts"
 
 const dot = 46
 const zero = 48
 
-/** The powers of two that the lowest bit of these doubles stands for, by their biased exponents. */
-const firstExponent = 1009
-const units: ReadonlyArray<number> = /* @__PURE__ */ Array.from(
-  { length: 42 },
-  (_, index) => 2 ** (firstExponent + index - 1075)
-)
-
-const powers: ReadonlyArray<number> = /* @__PURE__ */ Array.from({ length: 23 }, (_, exponent) =>
+const powers: Float64Array = /* @__PURE__ */ new Float64Array(23).map((_, exponent) =>
   Number(`1e${exponent}`)
 )
 
@@ -28,7 +20,7 @@ const upper = (value: number): number => {
   return shifted - (shifted - value)
 }
 
-const upperPowers: ReadonlyArray<number> = /* @__PURE__ */ powers.map(upper)
+const upperPowers: Float64Array = /* @__PURE__ */ powers.map(upper)
 
 /** Where the places of the value begin: 0 for 1 to 10, 1 for 10 to 100, −1 for 0.1 to 1. */
 const magnitudeOf = (value: number): number => {
@@ -46,8 +38,8 @@ const tail = 100_000_000
 const shorten = (x: number, reach: number): number => {
   let found = Math.round(x)
   if (Math.abs(Math.abs(found - x) - 0.5) < doubt) return -1
-  for (let step = 10; step < tail; step *= 10) {
-    const next = Math.round(x / step) * step
+  for (let step = 10, inverse = 0.1; step < tail; step *= 10, inverse *= 0.1) {
+    const next = Math.round(x * inverse) * step
     const off = Math.abs(next - x)
     if (off > reach + doubt) return found
     if (off > reach - doubt || Math.abs(off - step / 2) < doubt) return -1
@@ -56,21 +48,11 @@ const shorten = (x: number, reach: number): number => {
   return -1
 }
 
-const putEight = (target: Uint8Array, at: number, value: number): number => {
-  const high = (value / 10_000) | 0
-  return putFour(target, putFour(target, at, high), value - high * 10_000)
-}
-
-/** Prints the size of the double at `offset`, and gives the place behind; 0 where it is none of those or in doubt. */
-export const putShortest = (target: Uint8Array, at: number, bytes: Uint8Array, offset: number): number => {
-  const high = int32(bytes, offset)
-  const unit = units[((high >>> 20) & 0x7ff) - firstExponent]
-  const fraction = (high & 0xfffff) * 4_294_967_296 + uint32(bytes, offset + 4)
-  // A power of two is nearer to the double below it than to the one above.
-  if (unit === undefined || fraction === 0) return 0
-  const value = (fraction + 4_503_599_627_370_496) * unit
-  if (value < 0.0001 || value >= tail) return 0
-  if (Number.isInteger(value)) return putDigits(target, at, value, 1)
+/**
+ * Prints the value, which is no integer, and gives the place behind; 0 where it is in doubt. `unit` is what the lowest of its 53
+ * bits stands for; it is no power of two, which is nearer to the double below it than to the one above.
+ */
+export const putShortest = (target: Uint8Array, at: number, value: number, unit: number): number => {
   const magnitude = magnitudeOf(value)
   const power = powers[16 - magnitude]!
   const upperPower = upperPowers[16 - magnitude]!
@@ -84,7 +66,7 @@ export const putShortest = (target: Uint8Array, at: number, bytes: Uint8Array, o
     upperValue * lowerPower +
     lowerValue * upperPower +
     lowerValue * lowerPower
-  const head = Math.floor(product / tail)
+  const head = (product * 1e-8) | 0
   const last = shorten(product - head * tail + rest, (unit / 2) * power)
   if (last < 0 || last >= tail || head < tail || head >= 1_000_000_000) return 0
   let start = at + 1
