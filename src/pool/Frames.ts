@@ -2,6 +2,7 @@
 
 export const bind = 0x42
 export const commandComplete = 0x43
+export const dataRow = 0x44
 export const error = 0x45
 export const execute = 0x45
 export const emptyQuery = 0x49

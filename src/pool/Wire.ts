@@ -22,13 +22,15 @@ export interface Observer {
   readonly onReady: (status: number) => void
 }
 
+/** Rows, which are most of what comes, need one comparison. */
 const isWanted = (type: number): boolean =>
-  type === Frames.ready ||
-  type === Frames.commandComplete ||
-  type === Frames.emptyQuery ||
-  type === Frames.rowDescription ||
-  type === Frames.backendKey ||
-  type === Frames.error
+  type !== Frames.dataRow &&
+  (type === Frames.ready ||
+    type === Frames.commandComplete ||
+    type === Frames.emptyQuery ||
+    type === Frames.rowDescription ||
+    type === Frames.backendKey ||
+    type === Frames.error)
 
 /** What the server says last. The driver drops it when no statement runs. */
 export interface Farewell {
@@ -92,21 +94,19 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
     const bytes = kept === undefined ? chunk : Buffer.concat([kept, chunk])
     kept = undefined
     let done = 0
-    let at = Math.min(skip, bytes.length)
-    skip -= at
+    let at = skip
     const passOn = (end: number): void => {
-      if (end > done) answers.part(bytes.subarray(done, end))
+      if (end > done) answers.part(done === 0 && end === bytes.length ? bytes : bytes.subarray(done, end))
       done = end
     }
     while (bytes.length - at >= Frames.headerSize) {
       const type = bytes[at]!
-      const start = at + Frames.headerSize
       const end = Frames.endOf(bytes, at)
       if (!isWanted(type)) {
-        at = Math.min(end, bytes.length)
-        skip = end - at
+        at = end
         continue
       }
+      const start = at + Frames.headerSize
       if (end > bytes.length) break
       const isRun = answers.isRun()
       switch (type) {
@@ -146,6 +146,8 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
       }
       at = end
     }
+    skip = Math.max(0, at - bytes.length)
+    at -= skip
     passOn(at)
     if (at < bytes.length) kept = bytes.slice(at)
     return answers.take()
