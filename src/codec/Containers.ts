@@ -103,6 +103,8 @@ export const domainReader = (session: Session, oid: number, base: number): Reade
 
 const quote = 34
 const comma = 44
+const openBrace = 123
+const closeBrace = 125
 
 /** What makes the bound of a range stand in quotes: `"\()[],` and white space. */
 const isSpecial = (code: number): boolean =>
@@ -154,8 +156,10 @@ const anyBound: Bound = (out, write, bytes, offset, size) => {
 /** A range in the text of its type: `[1,5)`, `empty`, `(,)`. */
 export const rangeReader = (session: Session, oid: number, element: number): Reader => {
   const bound = plainBounds.has(element) ? plainBound : spacedBounds.has(element) ? spacedBound : anyBound
+  // Found once: how the values of a type are printed does not change as long as this reader is in use.
+  let known: Reader | undefined
   const write: Write = (out, bytes, offset, size) => {
-    const known = knownReader(session, element)
+    known ??= knownReader(session, element)
     if (known === undefined) {
       missType(session, element)
       return
@@ -187,13 +191,14 @@ export const rangeReader = (session: Session, oid: number, element: number): Rea
 
 /** `{[1,3),[5,7)}`. */
 export const multirangeReader = (session: Session, range: number): Reader => {
+  let known: Write | undefined
   const write: Write = (out, bytes, offset) => {
-    const known = knownReader(session, range)?.write
+    known ??= knownReader(session, range)?.write
     if (known === undefined) {
       missType(session, range)
       return
     }
-    text(out, "{")
+    byte(out, openBrace)
     let at = offset + 4
     const count = int32(bytes, offset)
     for (let index = 0; index < count; index++) {
@@ -202,7 +207,7 @@ export const multirangeReader = (session: Session, range: number): Reader => {
       known(out, bytes, at + 4, size)
       at += 4 + size
     }
-    text(out, "}")
+    byte(out, closeBrace)
   }
   return { value: printed(write), write }
 }

@@ -6,6 +6,7 @@ import { bigInt64, exactInt64, int32 } from "./Bytes.ts"
 import type { Output, Write } from "./Output.ts"
 import { byte, digits, putDigits, putFour, putPair, text, withoutZeros } from "./Output.ts"
 import type { Zone } from "./TimeZone.ts"
+import { utc } from "./TimeZone.ts"
 
 /** Milliseconds and days between 1970 and 2000, from which Postgres counts. */
 const epochMilliseconds = 946_684_800_000
@@ -168,7 +169,7 @@ export const writeTimestamp = (
     micros = exact - days * dayMicroseconds
   }
   let east = 0
-  if (zone !== undefined) {
+  if (zone !== undefined && zone !== utc) {
     east = zone(days * 86_400_000 + Math.floor(micros / 1000) + epochMilliseconds)
     micros += east * 1_000_000
     if (micros < 0) {

@@ -2,8 +2,8 @@
  * Numbers: `float4` and `float8` as the server prints them, `numeric` with every digit, `money` in the server's own format.
  */
 import { bigInt64, exactInt64, float32, float64, int16, int32, uint16, uint32 } from "./Bytes.ts"
-import type { Output, Write } from "./Output.ts"
-import { byte, putFour, putPair, putSmall, putText, reserve, text, withoutZeros } from "./Output.ts"
+import type { Write } from "./Output.ts"
+import { putFour, putPair, putSmall, putText, reserve, text, withoutZeros } from "./Output.ts"
 import { putShortest } from "./Shortest.ts"
 
 const scratch = new DataView(new ArrayBuffer(8))
@@ -133,13 +133,6 @@ const dot = 46
 const minus = 45
 const zero = 48
 
-/** Whole groups of four digits that are not on the wire. */
-const writeZeros = (out: Output, count: number): void => {
-  reserve(out, count)
-  out.bytes.fill(zero, out.at, out.at + count)
-  out.at += count
-}
-
 /** `numeric`: every digit the server holds, the trailing zeros of its scale included. */
 export const writeNumeric: Write = (out, bytes, offset) => {
   const count = uint16(bytes, offset, 2)
@@ -158,22 +151,25 @@ export const writeNumeric: Write = (out, bytes, offset) => {
     text(out, "-Infinity")
     return
   }
-  reserve(out, count * 4)
-  const group = (index: number): void => {
-    out.at = putFour(out.bytes, out.at, uint16(bytes, offset + 8 + index * 2, 2))
+  reserve(out, Math.max(weight + 1, 0) * 4 + scale)
+  const target = out.bytes
+  let { at } = out
+  if (sign === 0x4000) target[at++] = minus
+  const first = offset + 8
+  at = putSmall(target, at, weight < 0 || count === 0 ? 0 : uint16(bytes, first, 2))
+  for (let index = 1; index <= weight; index++) {
+    at = putFour(target, at, index < count ? uint16(bytes, first + index * 2, 2) : 0)
   }
-  if (sign === 0x4000) byte(out, minus)
-  if (weight < 0 || count === 0) byte(out, zero)
-  else out.at = putSmall(out.bytes, out.at, uint16(bytes, offset + 8, 2))
-  for (let index = 1; index <= weight && index < count; index++) group(index)
-  if (weight >= count) writeZeros(out, (weight - Math.max(count - 1, 0)) * 4)
-  if (scale === 0) return
-  byte(out, dot)
-  const end = out.at + scale
-  if (weight < -1) writeZeros(out, Math.min((-1 - weight) * 4, scale))
-  for (let index = Math.max(weight + 1, 0); index < count && out.at < end; index++) group(index)
-  if (out.at < end) writeZeros(out, end - out.at)
-  out.at = end
+  if (scale > 0) {
+    target[at++] = dot
+    const end = at + scale
+    // Groups that are zero at either end are not on the wire; the last one may go beyond the scale.
+    for (let index = weight + 1; at < end; index++) {
+      at = putFour(target, at, index >= 0 && index < count ? uint16(bytes, first + index * 2, 2) : 0)
+    }
+    at = end
+  }
+  out.at = at
 }
 
 /** How the server writes `money`: a matter of its setting `lc_monetary`. */

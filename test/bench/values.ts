@@ -15,7 +15,10 @@ export interface ValueFound {
 const at = "timestamptz '2024-01-01 00:00:00+00' + i * interval '61 minutes 1.25 seconds'"
 const wall = "timestamp '2024-01-01 00:00:00' + i * interval '61 minutes 1.25 seconds'"
 
-/** Those of the last row of the type table come first: strings that are read from a binary form. */
+/**
+ * Those of the last row of the type table come first: strings that are read from a binary form. What stands behind a comma in
+ * a name says what its values are like: those of the plane without one have coordinates of 17 digits.
+ */
 export const strings: ReadonlyArray<readonly [name: string, expression: string]> = [
   ["date", "date '2020-01-01' + i"],
   ["time", "time '00:00' + i * interval '17.25 seconds'"],
@@ -60,6 +63,9 @@ export const strings: ReadonlyArray<readonly [name: string, expression: string]>
   ["path", "format('[(%s,1),(2,%s),(3.5,4.5)]', i / 7.0, i / 3.0)"],
   ["polygon", "format('((%s,1),(2,%s),(3.5,4.5),(0,0))', i / 7.0, i / 3.0)"],
   ["circle", "circle(point(i / 7.0, 1), i / 3.0)"],
+  ["point, 6 decimals", "point(round(i / 7.0, 6), -round(i / 3.0, 6))"],
+  ["path, 6 decimals", "format('[(%s,1),(2,%s),(3.5,4.5)]', round(i / 7.0, 6), round(i / 3.0, 6))"],
+  ["polygon, 6 decimals", "format('((%s,1),(2,%s),(3.5,4.5),(0,0))', round(i / 7.0, 6), round(i / 3.0, 6))"],
   ["bit(64)", "i::bit(64)"],
   ["varbit", "(i * 1000003::int8)::bit(48)::varbit"],
   ["tsvector", "to_tsvector('simple', 'the quick brown fox number ' || i || ' jumps over the lazy dog')"],

@@ -31,7 +31,7 @@ const measure = (name: string, expression: string) =>
   Effect.gen(function* () {
     yield* pgdb.execute("drop table if exists value_typed, value_printed")
     yield* pgdb.execute(
-      `create table value_typed as select (${expression})::${name} as v from generate_series(1, ${rows}) i`
+      `create table value_typed as select (${expression})::${name.split(",", 1)[0]} as v from generate_series(1, ${rows}) i`
     )
     yield* pgdb.execute("create table value_printed as select v::text as v from value_typed")
     const told = yield* pgdb.selectValue("select avg(octet_length(v))::float8 from value_printed")
