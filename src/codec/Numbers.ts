@@ -139,16 +139,8 @@ export const writeNumeric: Write = (out, bytes, offset) => {
   const weight = int16(bytes, offset + 2, 2)
   const sign = uint16(bytes, offset + 4, 2)
   const scale = uint16(bytes, offset + 6, 2)
-  if (sign === 0xc000) {
-    text(out, "NaN")
-    return
-  }
-  if (sign === 0xd000) {
-    text(out, "Infinity")
-    return
-  }
-  if (sign === 0xf000) {
-    text(out, "-Infinity")
+  if (sign >= 0xc000) {
+    text(out, sign === 0xc000 ? "NaN" : sign === 0xd000 ? "Infinity" : "-Infinity")
     return
   }
   reserve(out, Math.max(weight + 1, 0) * 4 + scale)
