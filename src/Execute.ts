@@ -120,19 +120,25 @@ export const send = (
     const { facts, params, position, statement } = encoded
     note(member, facts)
     const flagged = pool.codec.flagged()
-    const answer = Effect.catch(member.connection.query(statement.text, params, prepare), (error) => {
-      pool.codec.forgetParameters(statement.text)
-      return prepare && Fate.isOfTypes(error) ? runAnew(member, encoded, error, alone) : Effect.fail(error)
-    })
-    return Effect.matchEffect(answer, {
-      onFailure: (error) => Effect.fail(tell(pool, member, statement, position)(error)),
-      onSuccess: (result) => {
-        if (facts.changesTypes) {
-          pool.onCatalogueChange()
-          if (member.connection.inTransaction()) member.changedTypes = true
-        }
-        return settled(pool, member, flagged, result)
+    const failed = (error: SqlError) => Effect.fail(tell(pool, member, statement, position)(error))
+    const answered = (result: Result) => {
+      if (facts.changesTypes) {
+        pool.onCatalogueChange()
+        if (member.connection.inTransaction()) member.changedTypes = true
       }
+      return settled(pool, member, flagged, result)
+    }
+    return Effect.matchEffect(member.connection.query(statement.text, params, prepare), {
+      onFailure: (error) => {
+        pool.codec.forgetParameters(statement.text)
+        return prepare && Fate.isOfTypes(error)
+          ? Effect.matchEffect(runAnew(member, encoded, error, alone), {
+              onFailure: failed,
+              onSuccess: answered
+            })
+          : failed(error)
+      },
+      onSuccess: answered
     })
   })
 

@@ -27,17 +27,15 @@ const isInfinite = (bytes: Uint8Array, offset: number): number => {
   return high === 0x7fffffff && low === -1 ? 1 : high === -0x80000000 && low === 0 ? -1 : 0
 }
 
-/** The high half of microseconds that are below 2^53. */
-const exactHigh = 0x20_0000
+/** The high half of microseconds below 2^43 thousands, whose thousandth a double tells from the next whole number. */
+const exactHigh = 2_000_000
 
 /** A timestamp as `Date`, `Infinity` or `-Infinity`; `undefined` past the year 275760, where `Date` ends. */
 export const readDate: Read<Date | number | undefined> = (bytes, offset) => {
   const high = int32(bytes, offset)
-  // Microseconds within 285 years of 2000 are exact as a double.
   if (high < exactHigh && high >= -exactHigh) {
     const micros = high * 4_294_967_296 + (int32(bytes, offset + 4) >>> 0)
-    const rest = micros % 1000
-    return new Date((micros - (rest < 0 ? rest + 1000 : rest)) / 1000 + epochMilliseconds)
+    return new Date(Math.floor(micros / 1000) + epochMilliseconds)
   }
   const infinite = isInfinite(bytes, offset)
   if (infinite !== 0) return infinite * Number.POSITIVE_INFINITY

@@ -175,22 +175,29 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const acquire = (lease: Lines.Lease): Effect.Effect<Lines.Member, SqlError | PoolError> =>
-    Effect.suspend(() => {
+  const queue = (lease: Lines.Lease): Effect.Effect<Lines.Member, SqlError | PoolError> => {
+    if (lender.isClosing()) return Effect.fail(ended(settings))
+    // Who waits only until a connection is open does not count.
+    if (Lines.waiting(lines) - lender.toCome() >= settings.maxWaiting) {
+      return Effect.fail(Overload.tooMany(stats(), limit))
+    }
+    return wait(lease)
+  }
+
+  /** Runs something with a connection as soon as there is one. */
+  const acquire = <A, E, R>(
+    lease: Lines.Lease,
+    f: (member: Lines.Member) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | SqlError | PoolError, R> =>
+    Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
       const member = lender.take(lease)
-      if (member !== undefined) return Effect.succeed(member)
-      if (lender.isClosing()) return Effect.fail(ended(settings))
-      // Who waits only until a connection is open does not count.
-      if (Lines.waiting(lines) - lender.toCome() >= settings.maxWaiting) {
-        return Effect.fail(Overload.tooMany(stats(), limit))
-      }
-      return wait(lease)
+      return member === undefined ? Effect.flatMap(queue(lease), f) : f(member)
     })
 
   const use: Pool["use"] = (f) =>
     Effect.suspend(() => {
       const lease = Lines.makeLease(true, 0, true)
-      return Effect.onExitPrimitive(Effect.flatMap(acquire(lease), f), (exit) => {
+      return Effect.onExitPrimitive(acquire(lease, f), (exit) => {
         giveBack(lease, Exit.hasInterrupts(exit))
         return undefined
       })
@@ -202,7 +209,7 @@ export const make = Effect.fnUntraced(function* (
       const lease = Lines.makeLease(cost === undefined || !Cost.isShort(cost), cost?.average ?? 0, calls)
       let begun = 0
       return Effect.onExitPrimitive(
-        Effect.flatMap(acquire(lease), (member) => {
+        acquire(lease, (member) => {
           begun = performance.now()
           return run(member)
         }),
@@ -236,7 +243,7 @@ export const make = Effect.fnUntraced(function* (
           giveBack(lease, false)
         })
       ),
-      Effect.onExitPrimitive(acquire(lease), (exit) => {
+      Effect.onExitPrimitive(acquire(lease, Effect.succeed), (exit) => {
         if (Exit.isFailure(exit)) giveBack(lease, false)
         else release = Overload.holds(fiber, settings.key)
         return undefined
