@@ -86,11 +86,6 @@ export const copy: Read<Uint8Array> = (bytes, offset, size) => {
   return own
 }
 
-/** Two decimal digits of every number below 100. */
-export const twoDigits: ReadonlyArray<string> = /* @__PURE__ */ Array.from({ length: 100 }, (_, value) =>
-  String(value).padStart(2, "0")
-)
-
 const hexPairs: ReadonlyArray<string> = /* @__PURE__ */ Array.from({ length: 256 }, (_, value) =>
   value.toString(16).padStart(2, "0")
 )

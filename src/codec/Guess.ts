@@ -3,9 +3,10 @@
  */
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
+import { isPlain } from "../Plain.ts"
 import { oidOf } from "./Builtin.ts"
 import type { Writing } from "./Literal.ts"
-import { arrayLiteral, bytesOf, fail, isPlain, jsonLiteral, nameOf } from "./Literal.ts"
+import { arrayLiteral, bytesOf, fail, jsonLiteral, nameOf } from "./Literal.ts"
 import { rawParameter } from "./Raw.ts"
 
 const isInt4 = (value: unknown): boolean =>

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { isPlain } from "../Plain.ts"
 import { isJson } from "../Sql.ts"
 import { hex } from "./Bytes.ts"
 import type { Session, Type } from "./Session.ts"
@@ -32,12 +33,6 @@ export const nameOf = (value: unknown): string => {
   const name: unknown = value.constructor?.name
   if (typeof name === "string" && name !== "" && name !== "Object") return `an instance of ${name}`
   return isPlain(value) ? "an object" : "an object with a prototype of its own"
-}
-
-export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
 }
 
 /** The bytes of a `Uint8Array`, an `ArrayBuffer` or another view of one. */

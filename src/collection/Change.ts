@@ -2,9 +2,10 @@
  * What `update` changes, checked: a column takes a value, or a number is added to it.
  */
 import * as Result from "effect/Result"
+import { isPlain } from "../Plain.ts"
 import type { PoolError } from "../PoolError.ts"
 import { isJson } from "../Sql.ts"
-import { described, entriesOf, isPlain, refuse, shown } from "./Input.ts"
+import { described, entriesOf, refuse, shown } from "./Input.ts"
 
 export interface Change {
   readonly _tag: "Set" | "Add"

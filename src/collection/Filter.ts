@@ -9,9 +9,10 @@
  * `null` inside `$in` are `IS NULL`; `{ $ne: null }` and a `null` inside `$nin` are `IS NOT NULL`.
  */
 import * as Result from "effect/Result"
+import { isPlain } from "../Plain.ts"
 import type { PoolError } from "../PoolError.ts"
 import { isJson } from "../Sql.ts"
-import { described, entriesOf, isPlain, refuse, shown } from "./Input.ts"
+import { described, entriesOf, refuse, shown } from "./Input.ts"
 
 /** The operators that compare a column with one value. */
 export type Comparison =

@@ -1,11 +1,11 @@
 /**
  * A filter's conditions as SQL text.
  */
+import { isPlain } from "../Plain.ts"
 import { isJson } from "../Sql.ts"
 import type { Draft } from "./Draft.ts"
 import { column, isJsonColumn, param, params } from "./Draft.ts"
 import type { Comparison, Condition } from "./Filter.ts"
-import { isPlain } from "./Input.ts"
 
 const operators: Readonly<Record<Comparison, string>> = {
   $eq: "=",

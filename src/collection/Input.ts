@@ -4,22 +4,12 @@
  * since an overlooked condition widens what a statement touches.
  */
 import * as Result from "effect/Result"
+import { isPlain } from "../Plain.ts"
 import type { PoolError } from "../PoolError.ts"
 import { refused } from "../PoolError.ts"
 import { IdentifierId, isJson, isSql } from "../Sql.ts"
 
 export type Fields = Readonly<Record<string, unknown>>
-
-const isObjectPrototype = (value: object): boolean =>
-  value === Object.prototype ||
-  (Object.getPrototypeOf(value) === null && Object.hasOwn(value, "isPrototypeOf"))
-
-/** Whether a value is an object literal (of any realm) or one without a prototype. */
-export const isPlain = (value: unknown): value is Fields => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
-  const prototype: object | null = Object.getPrototypeOf(value)
-  return prototype === null || isObjectPrototype(prototype)
-}
 
 /** A name as a message shows it: quoted, its control characters escaped, cut when long. */
 export const shown = (name: string): string =>

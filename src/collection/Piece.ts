@@ -8,11 +8,13 @@
  * such columns only stay together; a column that has a default must be left out of the statement for rows that lack it.
  * Rows of one group keep their order, and groups follow one another as their first rows do.
  */
+
+import { isPlain } from "../Plain.ts"
 import type { PoolError } from "../PoolError.ts"
 import { sizeOf } from "../Progress.ts"
 import type { Columns } from "./Columns.ts"
 import type { Fields } from "./Input.ts"
-import { described, isPlain, refuse } from "./Input.ts"
+import { described, refuse } from "./Input.ts"
 
 export interface Group {
   /** Columns that some of the rows name, in order of appearance. */

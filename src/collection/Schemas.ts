@@ -8,8 +8,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { isPlain } from "../Plain.ts"
 import type { Fields } from "./Input.ts"
-import { isPlain } from "./Input.ts"
 import type { At } from "./Misfit.ts"
 import { ofRows, ofValue, ofValues, tell } from "./Misfit.ts"
 import type { ColumnOf } from "./Types.ts"

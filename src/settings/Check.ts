@@ -9,37 +9,12 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { invalid, PoolError } from "../PoolError.ts"
+import { known, unknownSetting } from "./Names.ts"
 import type { Checked, Settings } from "./Settings.ts"
 import { fromUrl } from "./Url.ts"
 
 const longestKey = 256
 const reserved = new Set(["user", "database", "replication", "options", "client_encoding"])
-const known = new Set<string>([
-  "url",
-  "host",
-  "port",
-  "path",
-  "username",
-  "password",
-  "database",
-  "ssl",
-  "applicationName",
-  "startupParameters",
-  "maxConnections",
-  "minConnections",
-  "idleTimeout",
-  "connectionTTL",
-  "connectTimeout",
-  "acquireTimeout",
-  "maxWaiting",
-  "statementTimeout",
-  "int8",
-  "prepare",
-  "pipelining",
-  "timestamp",
-  "reset",
-  "key"
-])
 
 const text = (name: keyof Settings, value: unknown): string => {
   if (typeof value !== "string") throw invalid(name, `The setting ${name} must be a string.`)
@@ -130,8 +105,7 @@ const parse = (settings: Settings): Checked => {
     )
   }
   for (const name of Object.keys(settings)) {
-    if (!known.has(name))
-      throw invalid(name, `There is no setting ${name}. The settings are ${[...known].join(", ")}.`)
+    if (!known.has(name)) throw unknownSetting(name)
   }
   const pick = <A, B>(value: A | undefined, use: (value: A) => B, otherwise: () => B): B =>
     value === undefined ? otherwise() : use(value)
