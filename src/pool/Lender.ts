@@ -194,7 +194,9 @@ export const make = (options: Options): Lender => {
     const at = monotonic()
     const mayShare = !lease.whole && lines.waitingShared.size === 0
     const member =
-      (mayShare && lease.average < Lines.quick && Loop.isBusy(at) ? Lines.company(lines, at) : undefined) ??
+      (mayShare && lease.average < Lines.quick && Loop.isHalfBusy(at)
+        ? Lines.company(lines, lease.average, at)
+        : undefined) ??
       Lines.lastIdle(lines) ??
       (mayShare ? Lines.leastShared(lines, at) : undefined)
     if (member === undefined) return undefined

@@ -101,6 +101,10 @@ export const mostShared = 64
 export const mostCompany = 32
 /** The longest average, in milliseconds, of a statement that keeps others company although another connection is free. */
 export const quick = 1
+/** Fewer callers than this are better off with a connection each. */
+const fewestCallers = 3
+/** The longest time, in milliseconds, that those before it may take on average. */
+const queue = 10
 /** How long a connection serves one pool while others wait for a place under the limit. */
 export const turn = 10
 
@@ -196,12 +200,16 @@ export const isShareable = (member: Member, now: number): boolean =>
   member.live < mostShared &&
   (member.live === 0 || now - member.since < longRunning)
 
-/** The first connection that has callers and room for one more quick statement, or none. */
-export const company = (lines: Lines, now: number): Member | undefined => {
+/** The first connection that has callers and room for one more quick statement of this average, or none. */
+export const company = (lines: Lines, average: number, now: number): Member | undefined => {
+  const most = Math.min(mostCompany, queue / average)
+  let best: Member | undefined
+  let callers = 0
   for (const member of lines.members) {
-    if (member.live > 0 && member.live < mostCompany && isShareable(member, now)) return member
+    callers += member.live
+    if (best === undefined && member.live > 0 && member.live < most && isShareable(member, now)) best = member
   }
-  return undefined
+  return callers < fewestCallers ? undefined : best
 }
 
 /** The shared connection with the fewest callers, or none. */
