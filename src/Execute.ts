@@ -212,7 +212,7 @@ const onLent = (
   facts: Facts,
   how: Encode
 ): Effect.Effect<Result, SqlError | PoolError> =>
-  pool.single(statement.text, { reads: false, calls: true }, (member) =>
+  pool.single(statement.text, { reads: false, calls: true, clock: false }, (member) =>
     Effect.flatMap(how(member, facts), (encoded) => {
       const error = pool.cutOff()
       return error === undefined ? send(pool, member, encoded, true, true) : Effect.fail(error)

@@ -93,7 +93,8 @@ const observer: Wire.Observer = {
   onKey: () => undefined,
   onTypes: () => undefined,
   onFarewell: () => undefined,
-  onReady: () => undefined
+  onReady: () => undefined,
+  isCancelling: () => false
 }
 
 describe("statements that share a Sync", () => {
@@ -130,13 +131,17 @@ describe("statements that share a Sync", () => {
               if (run.length === 1) expected.push(answerOf(members[0]!, run[0]!), ready)
               else {
                 assert.strictEqual(one.share, "alike")
-                assert.isAtMost(run.length, 16)
+                assert.isAtMost(run.length, 64)
                 assert.isTrue(members.every(({ name, parsed }) => !parsed && name === members[0]!.name))
                 shared++
                 if (failing >= 0) repeated++
                 expected.push(
-                  ...run.flatMap<Uint8Array>((id) =>
-                    failing >= 0 ? [Answers.unprepared] : [answerOf(statements[id]!, id), ready]
+                  ...run.flatMap<Uint8Array>((id, index) =>
+                    failing < 0
+                      ? [answerOf(statements[id]!, id), ready]
+                      : index === failing
+                        ? [failure(id), ready]
+                        : [Answers.unprepared]
                   )
                 )
               }
@@ -178,7 +183,7 @@ describe("statements that share a Sync", () => {
           )
           shared += runs.filter(({ length }) => length > 1).length
           for (const run of runs) {
-            assert.isAtMost(run.length, 16)
+            assert.isAtMost(run.length, 64)
             assert.isTrue(run.length === 1 || run.every((id) => !all[id]!.parsed))
           }
           /** What a server answers to these, each with a `Sync` of its own or not. */
@@ -250,7 +255,71 @@ describe("statements that share a Sync", () => {
       after.slice(0, 32),
       Array.from({ length: 32 }, () => 16)
     )
-    assert.deepStrictEqual(after.slice(32), [1, 1, 1, 1])
+    assert.deepStrictEqual(after.slice(32), [1, 16, 16, 16])
+  })
+
+  const read = (pieces: ReadonlyArray<Uint8Array>) => Buffer.concat(pieces).toString("latin1")
+
+  it("are each told of the cancel that hit one of them, since it was meant for all", () => {
+    const wire = Wire.make({ ...observer, isCancelling: () => true }, () => "alike")
+    const statements = alike(3, 1)
+    wire.outgoing(framesOfAll(statements))
+    assert.strictEqual(
+      read(wire.incoming(Buffer.concat([...statements.slice(0, 2).map(answerOf), ready]))),
+      read([failure(1), ready, failure(1), ready, failure(1), ready])
+    )
+  })
+
+  it("are all sent again after a conflict, which one can bring on another", () => {
+    const wire = Wire.make(observer, () => "alike")
+    const statements = alike(3, 1)
+    wire.outgoing(framesOfAll(statements))
+    const conflict = message("E", "SERROR\0VERROR\0C40P01\0Mdeadlock detected\0\0")
+    assert.strictEqual(
+      read(wire.incoming(Buffer.concat([conflict, ready]))),
+      read([Answers.unprepared, Answers.unprepared, Answers.unprepared])
+    )
+  })
+
+  it("are one run at a time: a second that failed would undo what was prepared after the first", () => {
+    const wire = Wire.make(observer, () => "alike")
+    const statements = alike(80, -1)
+    const lengths = () => runsOf(wire.outgoing(framesOfAll(statements))).map(({ length }) => length)
+    const singles = (count: number) => Array.from({ length: count }, () => 1)
+    assert.deepStrictEqual(lengths(), [64, ...singles(16)])
+    assert.deepStrictEqual(lengths(), singles(80))
+    const answers = statements.map(answerOf)
+    wire.incoming(
+      Buffer.concat([...answers.slice(0, 64), ready, ...answers.slice(64).flatMap((one) => [one, ready])])
+    )
+    assert.deepStrictEqual(lengths(), [64, ...singles(16)])
+  })
+
+  it("are not sent together for a while after their answers were more than a megabyte", () => {
+    const wire = Wire.make(observer, () => "alike")
+    const statements = alike(4, -1).map((each) => ({ ...each, width: 300_000 }))
+    const count = () => runsOf(wire.outgoing(framesOfAll(statements))).length
+    assert.strictEqual(count(), 1)
+    wire.incoming(Buffer.concat([...statements.map(answerOf), ready]))
+    assert.strictEqual(count(), 4)
+  })
+
+  it("a message that began before them is not lost with them", () => {
+    const wire = Wire.make(observer, () => "alike")
+    const notice = message("N", "SNOTICE\0C00000\0Mof before\0\0")
+    const first = wire.incoming(notice.subarray(0, 9))
+    wire.outgoing(framesOfAll(alike(3, 0)))
+    const then = wire.incoming(Buffer.concat([notice.subarray(9), failure(0), ready]))
+    assert.strictEqual(
+      read([...first, ...then]),
+      read([notice, failure(0), ready, Answers.unprepared, Answers.unprepared])
+    )
+  })
+
+  it("a message with an impossible length is left to the driver to refuse", () => {
+    const wire = Wire.make(observer, () => "none")
+    const bytes = Buffer.from([0x4e, 0xff, 0xff, 0xff, 0xff, 1, 2, 3])
+    assert.strictEqual(read(wire.incoming(bytes)), bytes.toString("latin1"))
   })
 
   it("the last word of a session that ends is passed on, and nothing of theirs", () => {

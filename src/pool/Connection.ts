@@ -165,7 +165,8 @@ export const open = (
           },
           onReady: (next) => {
             status = next
-          }
+          },
+          isCancelling: () => suspect
         },
         () => (beginning || status !== Frames.idle ? "prepared" : isShared() ? "alike" : "none")
       )

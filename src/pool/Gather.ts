@@ -7,7 +7,8 @@
  *
  * Outside a transaction a run is one statement of several callers, and one transaction for the server. Nothing of it is passed
  * on before the server has said that all of it is done. Where one fails, the server undoes them all, and the driver is told
- * of each that its statement is not prepared any more: it then sends each by itself, as if nothing had been sent.
+ * of the others that their statement is not prepared any more: it then sends each by itself, as if nothing had been sent, and
+ * prepares the statement anew. Hence one such run at a time: a second that failed would take the new one for the old.
  *
  * In a transaction a run is any statements of its only caller, and answers are passed on as they come. Where one fails, the
  * server passes over the others, which it would have refused: that is what the driver is told.
@@ -17,7 +18,7 @@
 import * as Frames from "./Frames.ts"
 
 /** The most statements under one `Sync`: outside a transaction the first waits for the last. */
-const most = 16
+const most = 64
 
 /** Which statements of a write may share a `Sync`. */
 export type Share = "none" | "alike" | "prepared"
@@ -79,13 +80,17 @@ export const gather = (bytes: Uint8Array, share: Share): Gathered => {
   if (share === "none" || cycles.length < 2 || !isWhole) return { bytes, runs: cycles.map(() => 1) }
   const runs: Array<number> = []
   const pieces: Array<Uint8Array> = []
+  let closed = false
   for (const [index, cycle] of cycles.entries()) {
     const before = cycles[index - 1]
     const last = runs.length - 1
-    if (before !== undefined && runs[last]! < most && mayJoin(bytes, before, cycle, share)) {
+    if (before !== undefined && !closed && runs[last]! < most && mayJoin(bytes, before, cycle, share)) {
       runs[last]!++
       pieces[index - 1] = bytes.subarray(before.start, before.end - Frames.headerSize)
-    } else runs.push(1)
+    } else {
+      closed = share === "alike" && last >= 0 && (closed || runs[last]! > 1)
+      runs.push(1)
+    }
     pieces.push(bytes.subarray(cycle.start, cycle.end))
   }
   return { bytes: runs.length === cycles.length ? bytes : Buffer.concat(pieces), runs }

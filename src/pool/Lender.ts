@@ -194,7 +194,7 @@ export const make = (options: Options): Lender => {
     const at = monotonic()
     const mayShare = !lease.whole && lines.waitingShared.size === 0
     const member =
-      (mayShare && lease.average < Lines.quick && Loop.isHalfBusy(at)
+      (mayShare && !lease.apart && Loop.isHalfBusy(at)
         ? Lines.company(lines, lease.average, at)
         : undefined) ??
       Lines.lastIdle(lines) ??

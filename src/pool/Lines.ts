@@ -22,6 +22,8 @@ export interface Member extends Spare {
   live: number
   /** Callers whose statement is to have a `Sync` of its own. */
   apart: number
+  /** Milliseconds that the statements of its callers take on average, in all. */
+  load: number
   /** Lent whole, or being cleaned: nobody else gets on it. */
   exclusive: boolean
   /** Gets no more shared statements, since a caller waits for it whole or its turn is over. */
@@ -53,6 +55,7 @@ export const makeMember = (
   openedAt,
   live: 0,
   apart: 0,
+  load: 0,
   exclusive: false,
   promised: false,
   dropped: false,
@@ -101,10 +104,10 @@ export const mostShared = 64
 export const mostCompany = 32
 /** The longest average, in milliseconds, of a statement that keeps others company although another connection is free. */
 export const quick = 1
-/** Fewer callers than this are better off with a connection each. */
+/** Beside fewer callers than this, one more is better off with a connection of its own. */
 const fewestCallers = 3
-/** The longest time, in milliseconds, that those before it may take on average. */
-const queue = 10
+/** The longest time, in milliseconds, that those who keep each other company may take on average, in all. */
+const mostLoad = 10
 /** How long a connection serves one pool while others wait for a place under the limit. */
 export const turn = 10
 
@@ -177,6 +180,7 @@ export const hand = (member: Member, lease: Lease, now: number): void => {
   lease.member = member
   if (member.live === 0) member.since = now
   member.live++
+  member.load += lease.average
   if (lease.apart) member.apart++
   if (lease.whole) member.exclusive = true
   member.servedWhole = lease.whole
@@ -186,6 +190,7 @@ export const hand = (member: Member, lease: Lease, now: number): void => {
 export const part = (member: Member, lease: Lease): void => {
   lease.member = undefined
   member.live--
+  member.load = member.live === 0 ? 0 : member.load - lease.average
   if (lease.apart) member.apart--
 }
 
@@ -202,12 +207,13 @@ export const isShareable = (member: Member, now: number): boolean =>
 
 /** The first connection that has callers and room for one more quick statement of this average, or none. */
 export const company = (lines: Lines, average: number, now: number): Member | undefined => {
-  const most = Math.min(mostCompany, queue / average)
   let best: Member | undefined
   let callers = 0
   for (const member of lines.members) {
+    if (member.live === 0 || member.exclusive) continue
     callers += member.live
-    if (best === undefined && member.live > 0 && member.live < most && isShareable(member, now)) best = member
+    const hasRoom = member.live < mostCompany && member.load + average <= mostLoad
+    if (best === undefined && hasRoom && isShareable(member, now)) best = member
   }
   return callers < fewestCallers ? undefined : best
 }

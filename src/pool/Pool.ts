@@ -28,8 +28,10 @@ import * as Watch from "./Watch.ts"
 export interface Shows {
   /** It only reads. */
   readonly reads: boolean
-  /** It calls functions that may do anything, or asks for the time of its transaction. */
+  /** It calls functions that may do anything. */
   readonly calls: boolean
+  /** It asks for the time of its transaction. */
+  readonly clock: boolean
 }
 
 export interface Pool {
@@ -203,10 +205,10 @@ export const make = Effect.fnUntraced(function* (
       })
     })
 
-  const single: Pool["single"] = (text, { calls, reads }, run) =>
+  const single: Pool["single"] = (text, { calls, clock, reads }, run) =>
     Effect.suspend(() => {
-      const cost = reads && sharing ? costOf(text) : undefined
-      const lease = Lines.makeLease(cost === undefined || !Cost.isShort(cost), cost?.average ?? 0, calls)
+      const cost = reads && !calls && sharing ? costOf(text) : undefined
+      const lease = Lines.makeLease(cost === undefined || !Cost.isShort(cost), cost?.average ?? 0, clock)
       let begun = 0
       return Effect.onExitPrimitive(
         acquire(lease, (member) => {

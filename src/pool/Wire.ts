@@ -20,6 +20,8 @@ export interface Observer {
   readonly onFarewell: (farewell: Farewell) => void
   /** `ReadyForQuery`: `I` idle, `T` in a transaction, `E` in a failed one. */
   readonly onReady: (status: number) => void
+  /** Whether a cancel is under way. */
+  readonly isCancelling: () => boolean
 }
 
 /** Rows, which are most of what comes, need one comparison. */
@@ -89,6 +91,8 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
   let kept: Uint8Array | undefined
   /** How many bytes of another message are still to come. */
   let skip = 0
+  /** Whether its begin was passed on. */
+  let isPassed = true
 
   const incoming = (chunk: Uint8Array): ReadonlyArray<Uint8Array> => {
     const bytes = kept === undefined ? chunk : Buffer.concat([kept, chunk])
@@ -99,9 +103,18 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
       if (end > done) answers.part(done === 0 && end === bytes.length ? bytes : bytes.subarray(done, end))
       done = end
     }
+    if (skip > 0 && isPassed) {
+      done = Math.min(skip, bytes.length)
+      answers.rest(bytes.subarray(0, done))
+    }
     while (bytes.length - at >= Frames.headerSize) {
       const type = bytes[at]!
       const end = Frames.endOf(bytes, at)
+      if (end < at + Frames.headerSize) {
+        // No message is that short: for the driver to refuse.
+        at = bytes.length
+        break
+      }
       if (!isWanted(type)) {
         at = end
         continue
@@ -124,7 +137,8 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
           if (isRun) {
             passOn(at)
             done = end
-            answers.failed(bytes.subarray(at, end), farewell !== undefined)
+            const how = farewell !== undefined ? "last" : observer.isCancelling() ? "cancelled" : "own"
+            answers.failed(bytes.subarray(at, end), how)
           }
           break
         }
@@ -149,6 +163,7 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
     skip = Math.max(0, at - bytes.length)
     at -= skip
     passOn(at)
+    isPassed = answers.isPassed()
     if (at < bytes.length) kept = bytes.slice(at)
     return answers.take()
   }
@@ -157,12 +172,34 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
     // The message that opens a session has no letter.
     if (messages[0] === 0) return messages
     const sharing = share()
-    const gathered = Gather.gather(messages, sharing === "alike" && answers.isWary() ? "none" : sharing)
+    const gathered = Gather.gather(
+      messages,
+      sharing === "alike" && (answers.isWary() || answers.hasRun()) ? "none" : sharing
+    )
     answers.sent(gathered.runs)
     return gathered.bytes
   }
 
   return { incoming, outgoing }
+}
+
+/** As much as a socket reads at once, which the driver makes room for. */
+const pieceSize = 64 * 1024
+
+/** Many small pieces as few larger ones. */
+const joined = (pieces: ReadonlyArray<Uint8Array>): ReadonlyArray<Uint8Array> => {
+  if (pieces.length < 2) return pieces
+  const all: Array<Uint8Array> = []
+  let begin = 0
+  let size = 0
+  for (const [index, piece] of pieces.entries()) {
+    size += piece.length
+    if (size < pieceSize && index < pieces.length - 1) continue
+    all.push(Buffer.concat(pieces.slice(begin, index + 1)))
+    begin = index + 1
+    size = 0
+  }
+  return all
 }
 
 /** Puts it between a socket and whoever reads and writes that. */
@@ -172,9 +209,9 @@ export const attach = (socket: Duplex, { incoming, outgoing }: Wire): void => {
   Object.assign(socket, {
     push: (chunk: unknown, encoding?: BufferEncoding): boolean => {
       if (!(chunk instanceof Uint8Array)) return push(chunk, encoding)
-      const [first, ...others] = incoming(chunk)
-      if (first === undefined) return true
-      return push(others.length === 0 ? first : Buffer.concat([first, ...others]))
+      let wantsMore = true
+      for (const piece of joined(incoming(chunk))) wantsMore = push(piece)
+      return wantsMore
     },
     write: (messages: Uint8Array): boolean => write(outgoing(messages))
   })

@@ -57,7 +57,7 @@ export interface Settings {
   readonly int8?: "number" | "bigint" | "string" | undefined
   /** Keep statements prepared on the server. `true`; `false` behind a statement or transaction pooler. */
   readonly prepare?: boolean | undefined
-  /** Short single reads may share a connection once all are busy. `true`; `false` where a pooler cannot pipeline. */
+  /** Short single reads may share a connection once all are busy, or this process is. `true`; `false` where a pooler cannot pipeline. */
   readonly pipelining?: boolean | undefined
   /** What a `timestamp` or `timestamptz` is in JavaScript. `"date"`; a string keeps the microseconds. */
   readonly timestamp?: "date" | "string" | undefined

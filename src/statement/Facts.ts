@@ -21,8 +21,10 @@ export interface Facts {
   readonly command: string
   /** It only reads, as far as its text shows: nothing is locked, written, waited for or left behind. */
   readonly reads: boolean
-  /** It calls a function that may do anything, or asks for the time of its transaction. */
+  /** It calls a function that may do anything. */
   readonly calls: boolean
+  /** It asks for the time of its transaction. */
+  readonly clock: boolean
   /** What stays in the session when it is done; `prepared` is about statements prepared by SQL. */
   readonly leaves: "nothing" | "session" | "prepared"
   /** It may create, change or drop a type, and every table and view is one. */
@@ -36,6 +38,7 @@ const nothing: Facts = {
   command: "",
   reads: false,
   calls: false,
+  clock: false,
   leaves: "nothing",
   changesTypes: false,
   placeholders: 0
@@ -123,12 +126,13 @@ const blockDefines = /\b(?:create|alter|drop|import|into|execute)\b/i
 interface Traits {
   changes: boolean
   calls: boolean
+  clock: boolean
   session: boolean
   table: boolean
 }
 
 const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
-  const traits: Traits = { changes: false, calls: false, session: false, table: false }
+  const traits: Traits = { changes: false, calls: false, clock: false, session: false, table: false }
   let before = ""
   let last = ""
   for (let token = from; token.kind !== "end"; ) {
@@ -140,16 +144,18 @@ const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
           ? text.charAt(token.start)
           : ""
     if (token.kind === "word" || token.kind === "name") {
-      if (isSymbol(text, next, "(")) {
+      const called = isSymbol(text, next, "(")
+      const clock = last !== "." && token.kind === "word" && isClock(value, called)
+      if (clock) traits.clock = true
+      if (called) {
         if (takesSessionLock(value)) traits.session = true
         else if (value === "set_config" && !traits.session && !isLocal(text, next)) traits.session = true
         if (!traits.changes && hasEffect(value)) traits.changes = true
-        if (!traits.calls && (last === "." || !isHarmless(value))) traits.calls = true
+        if (!traits.calls && !clock && (last === "." || !isHarmless(value))) traits.calls = true
       }
       if (creates && isSymbol(text, next, ".") && ownSchema.test(value)) traits.session = true
     }
     if (token.kind === "word" && last !== ".") {
-      if (isClock(value)) traits.calls = true
       if (writers.has(value)) traits.changes = true
       else if (value === "for" && lockStrengths.has(wordOf(text, next))) traits.changes = true
       if (value === "into" && last !== "insert" && last !== "merge") {
@@ -215,6 +221,7 @@ const look = (text: string): Facts => {
     command: command.toUpperCase(),
     reads: readers.has(executed) && !traits.changes && leaves === "nothing",
     calls: traits.calls,
+    clock: traits.clock,
     leaves,
     changesTypes: changesTypesOf(executed, text, inner.end, traits),
     placeholders

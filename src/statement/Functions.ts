@@ -71,16 +71,30 @@ export const hasEffect = (name: string): boolean =>
 /** Functions, types and words of the grammar, before a parenthesis, that depend on their arguments alone. */
 const harmless = new Set(
   (
-    "abs all and any array array_agg array_length array_to_string as avg between bit bool_and bool_or btrim by cardinality " +
-    "case cast ceil char char_length character coalesce concat concat_ws count cube date_part date_trunc decimal decode " +
-    "dense_rank distinct else encode every except exists extract filter first_value float floor from generate_series greatest " +
-    "having ilike in intersect interval join json_agg json_build_array json_build_object json_object_agg jsonb_agg " +
-    "jsonb_array_elements jsonb_array_elements_text jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text " +
-    "jsonb_object_agg jsonb_object_keys lag last_value lateral lead least left length like limit lower ltrim materialized max " +
-    "md5 min mod not ntile nullif numeric octet_length offset on or over overlay percentile_cont plainto_tsquery position power " +
-    "rank regexp_replace replace right rollup round row row_number row_to_json rtrim select sets sign some split_part sqrt " +
-    "string_agg string_to_array strpos substr substring sum then time timestamp timestamptz to_char to_json to_jsonb to_tsquery " +
-    "to_tsvector trim trunc ts_rank union unnest upper using values varchar varying websearch_to_tsquery when where within"
+    "abs age all and any any_value array array_agg array_append array_cat array_dims array_length array_lower array_ndims " +
+    "array_position array_positions array_prepend array_remove array_replace array_to_string array_upper as ascii avg " +
+    "between bit bit_and bit_or bool_and bool_or btrim by cardinality case cast ceil char char_length character chr " +
+    "clock_timestamp coalesce concat concat_ws convert_from convert_to corr count cube cume_dist current_database " +
+    "current_schema current_setting date_bin date_part date_trunc decimal decode dense_rank distinct div else encode every " +
+    "except exists exp extract filter first_value float floor format from gcd gen_random_uuid generate_series " +
+    "generate_subscripts greatest grouping having ilike in initcap intersect interval isfinite join json_agg " +
+    "json_array_elements json_array_elements_text json_array_length json_build_array json_build_object json_each " +
+    "json_each_text json_extract_path json_extract_path_text json_object json_object_agg json_object_keys json_strip_nulls " +
+    "json_typeof jsonb_agg jsonb_array_elements jsonb_array_elements_text jsonb_array_length jsonb_build_array " +
+    "jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object " +
+    "jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query jsonb_path_query_array " +
+    "jsonb_path_query_first jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof justify_days justify_hours " +
+    "justify_interval lag last_value lateral lcm lead least left length like limit ln log lower lpad ltrim make_date " +
+    "make_interval make_time make_timestamp make_timestamptz materialized max md5 min mod mode not nth_value ntile nullif " +
+    "num_nonnulls num_nulls numeric numnode octet_length offset on or over overlay percent_rank percentile_cont " +
+    "percentile_disc pg_typeof phraseto_tsquery pi plainto_tsquery position power quote_ident quote_literal quote_nullable " +
+    "random range_agg range_merge rank regexp_count regexp_like regexp_match regexp_matches regexp_replace " +
+    "regexp_split_to_array regexp_split_to_table regexp_substr repeat replace reverse right rollup round row row_number " +
+    "row_to_json rpad rtrim scale select sets setweight sha224 sha256 sha384 sha512 sign some split_part sqrt starts_with " +
+    "stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strip strpos substr substring sum then time " +
+    "timestamp timestamptz to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector translate trim " +
+    "trim_scale trunc ts_headline ts_rank ts_rank_cd tsvector_to_array union unistr unnest upper using values var_pop " +
+    "var_samp varchar variance varying version websearch_to_tsquery when where width_bucket within xmlagg"
   ).split(" ")
 )
 
@@ -88,6 +102,8 @@ const harmless = new Set(
 export const isHarmless = (name: string): boolean => harmless.has(name)
 
 const clocks = new Set(["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"])
+const clockFunctions = new Set(["now", "transaction_timestamp", "statement_timestamp"])
 
-/** Whether it is the time at which the transaction began. */
-export const isClock = (word: string): boolean => clocks.has(word)
+/** Whether a word is the time at which the transaction began; `called`: whether a parenthesis follows. */
+export const isClock = (word: string, called: boolean): boolean =>
+  clocks.has(word) || (called && clockFunctions.has(word))

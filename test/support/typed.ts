@@ -53,6 +53,7 @@ export const typed: (
       onKey: () => undefined,
       onTypes: codec.meet,
       onFarewell: () => undefined,
+      isCancelling: () => false,
       onReady: (next) => {
         status = next
       }
