@@ -90,6 +90,19 @@ it.effect("a syntax error in the middle of a long statement", () =>
   })
 )
 
+it.effect("a parameter where no value can stand", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect((yield* failing("select id from $1", ["users"])).message).toMatchInlineSnapshot(`
+      "syntax error at or near "$1" (SQLSTATE 42601 syntax_error)
+      A parameter stands for a value: for a name write PG.id(name), for a list = any($1), for a value of a type $1::interval.
+      Statement:
+        select id from $1
+                       ^"
+    `)
+  })
+)
+
 it.effect("a syntax error in a statement of many lines", () =>
   Effect.gen(function* () {
     const { failing } = yield* shop()

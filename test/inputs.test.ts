@@ -33,7 +33,7 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["port", { port: 0 }, /from 1 to 65535/],
   ["port", { port: 54.32 }, /whole number/],
   ["port", { port: Number.NaN }, /whole number/],
-  ["port", { port: "5432" }, /whole number/],
+  ["port", { port: "5432" }, /whole number from 1 to 65535, and is a string\./],
   ["host", { host: "" }, /is empty/],
   ["host", { host: 1 }, /must be a string/],
   ["path", { path: "" }, /is empty/],

@@ -82,7 +82,7 @@ it.effect("where the registry's limit is what is exhausted, the message says so"
     const error = yield* Fiber.join(call)
     assert.include(
       error.message,
-      "0 of its 10 connections are in use, 1 operations wait, and all pools together have 2 of 2"
+      "0 of its 10 connections are in use, 1 operation waits, and all pools together have 2 of 2"
     )
     yield* letGo
     assert.deepStrictEqual(yield* other.select`select 1 as one`, [{ one: 1 }])
@@ -117,7 +117,7 @@ it.effect(
       const error = yield* refusal(other.select`select 1`)
       assert.include(
         error.message,
-        "by the setting maxWaiting: 0 of its 10 connections are in use, 1 operations wait"
+        "by the setting maxWaiting: 0 of its 10 connections are in use, 1 operation waits"
       )
       yield* letGo
       assert.deepStrictEqual(yield* Fiber.join(queued), [{ one: 1 }])

@@ -109,6 +109,9 @@ export const adviceOf = (state: State): string | undefined => {
   if (state.code === "42883" && isListAsValue(state)) {
     return "For a list of values write = any($1) in place of in ($1)."
   }
+  if (state.code === "42601" && /"\$\d+"$/.test(state.message)) {
+    return "A parameter stands for a value: for a name write PG.id(name), for a list = any($1), for a value of a type $1::interval."
+  }
   return advice[state.code]
 }
 

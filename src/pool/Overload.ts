@@ -49,7 +49,7 @@ const fail = (stats: PoolStats, message: string): PoolError =>
   })
 
 const places = (stats: PoolStats, limit: Limit.Limit): string =>
-  `${stats.inUse} of its ${stats.max} connections are in use, ${stats.waiting} operations wait` +
+  `${stats.inUse} of its ${stats.max} connections are in use, ${stats.waiting} ${stats.waiting === 1 ? "operation waits" : "operations wait"}` +
   (limit.max === Number.POSITIVE_INFINITY
     ? ""
     : `, and all pools together have ${limit.used()} of ${limit.max}`)

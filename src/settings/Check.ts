@@ -29,7 +29,7 @@ const whole = (name: keyof Settings, value: unknown, least: number, most: number
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value
   throw invalid(
     name,
-    `The setting ${name} must be a whole number from ${least} to ${most}${typeof value === "number" ? `, and is ${value}` : ""}.`
+    `The setting ${name} must be a whole number from ${least} to ${most}${typeof value === "number" ? `, and is ${value}` : typeof value === "string" ? ", and is a string" : ""}.`
   )
 }
 

@@ -34,6 +34,9 @@ export const known = new Set<string>([
 /** What other clients call them. */
 const elsewhere: ReadonlyMap<string, keyof Settings> = new Map([
   ["user", "username"],
+  ["pass", "password"],
+  ["passwd", "password"],
+  ["pwd", "password"],
   ["db", "database"],
   ["dbname", "database"],
   ["dbName", "database"],
@@ -45,6 +48,9 @@ const elsewhere: ReadonlyMap<string, keyof Settings> = new Map([
   ["sslmode", "ssl"],
   ["max", "maxConnections"],
   ["maxPoolSize", "maxConnections"],
+  ["poolSize", "maxConnections"],
+  ["pool_size", "maxConnections"],
+  ["max_connections", "maxConnections"],
   ["max_size", "maxConnections"],
   ["min", "minConnections"],
   ["minPoolSize", "minConnections"],
