@@ -178,16 +178,24 @@ export const encode = (
 export type Encode = (member: Lines.Member, facts: Facts) => Effect.Effect<Encoded, SqlError | PoolError>
 
 /** Runs a statement on a transaction's connection. */
-const runOnHeld = (pool: Pool, held: Held.Held, statement: Bound, prepare: boolean, how: Encode) =>
-  Effect.flatMap(check(statement), (facts) =>
-    Exchange.on(held, (member, level) =>
-      Effect.flatMap(how(member, facts), (encoded) => {
-        // The transaction may have ended while the server was asked for types.
-        const refusal = Held.closed(held, level)
-        return refusal === undefined ? send(pool, member, encoded, prepare) : Effect.fail(refusal)
-      })
-    )
+const runOnHeld = (
+  pool: Pool,
+  held: Held.Held,
+  statement: Bound,
+  prepare: boolean,
+  how: Encode
+): Effect.Effect<Result, SqlError | PoolError> => {
+  const facts = factsOf(statement.text)
+  const refusal = refusalOf(statement, facts)
+  if (refusal !== undefined) return Effect.fail(refused(refusal))
+  return Exchange.on(held, (member, level) =>
+    Effect.flatMap(how(member, facts), (encoded) => {
+      // The transaction may have ended while the server was asked for types.
+      const refusal = Held.closed(held, level)
+      return refusal === undefined ? send(pool, member, encoded, prepare) : Effect.fail(refusal)
+    })
   )
+}
 
 export const onHeld = (
   pool: Pool,

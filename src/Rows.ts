@@ -199,7 +199,7 @@ export const rowsOnHeld = (pool: Pool, held: Held.Held, statement: Bound): Rows 
       let level: Held.Level | undefined
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
-          if (level !== undefined) Held.afterwards(level, `CLOSE ${cursor.name}`)
+          if (level !== undefined) Held.afterwards(held, level, `CLOSE ${cursor.name}`)
         })
       )
       return Stream.paginate(fewRows, (count) => {

@@ -203,23 +203,32 @@ withDatabase(
   [table],
   (given) =>
     Effect.gen(function* () {
-      const { pgdb } = given
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const session = "select pg_backend_pid() as pid"
+      const before = yield* pgdb.select(session)
       yield* given.witness.query("select pg_advisory_lock(1)")
       const left = yield* Deferred.make<Fiber.Fiber<unknown, unknown>>()
+      const go = yield* Deferred.make<void>()
+      const late = Effect.andThen(Deferred.await(go), pgdb.select("select 1"))
       const failing = pgdb.transaction(
         Effect.gen(function* () {
           yield* pgdb.execute(insert(1))
+          const outlives = yield* pgdb.transaction(Effect.forkDetach(late))
           yield* Deferred.succeed(
             left,
             yield* Effect.forkDetach(pgdb.select("select pg_advisory_xact_lock(1)"))
           )
           yield* blocked(given)
+          // One that comes too late, and is refused, leaves alone the one that runs.
+          yield* Deferred.succeed(go, undefined)
+          expect(Exit.isFailure(yield* Fiber.await(outlives))).toBe(true)
           return yield* Effect.fail("no")
         })
       )
       expect(yield* Effect.exit(failing)).toEqual(Exit.fail("no"))
       expect(Exit.isFailure(yield* Fiber.await(yield* Deferred.await(left)))).toBe(true)
       expect(yield* pgdb.select(numbers)).toEqual([{ list: [] }])
+      expect(yield* pgdb.select(session)).toEqual(before)
       yield* atRest(given)
     })
 )

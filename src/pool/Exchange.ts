@@ -36,8 +36,16 @@ interface Failure {
   readonly error: SqlError
 }
 
-/** Sends what is pending, and waits for the answers with the effect that comes out: the first failure among them. */
-const sendPending = (held: Held.Held): Effect.Effect<Effect.Effect<Failure | undefined>> => {
+/** Statements of ours that are on the wire. */
+interface Sent {
+  /** The first failure among their answers, once all are there. */
+  readonly answered: Effect.Effect<Failure | undefined>
+  /** Whether all are there. */
+  readonly isAnswered: () => boolean
+}
+
+/** Sends what is pending. */
+const sendPending = (held: Held.Held): Effect.Effect<Sent> => {
   const { connection } = held.member
   const sent = held.pending.filter(({ level }) => Held.isAlive(level))
   held.begun = Held.isTransaction(held)
@@ -49,18 +57,22 @@ const sendPending = (held: Held.Held): Effect.Effect<Effect.Effect<Failure | und
         { startImmediately: true }
       )
     ),
-    (fibers) =>
-      Effect.gen(function* () {
-        for (const [index, fiber] of fibers.entries()) {
-          const error = Exit.findErrorOption(yield* Fiber.await(fiber))
+    (fibers) => ({
+      answered: Effect.map(Fiber.awaitAll(fibers), (exits) => {
+        for (const [index, exit] of exits.entries()) {
+          const error = Exit.findErrorOption(exit)
           if (error._tag === "Some") return { pending: sent[index]!, error: error.value }
         }
         return undefined
-      })
+      }),
+      isAnswered: () => fibers.every((fiber) => fiber.pollUnsafe() !== undefined)
+    })
   )
 }
 
 const isBegin = ({ pending: { level, opens } }: Failure): boolean => opens && level.outer === undefined
+
+const isRefused = (failure: Failure): boolean => isBegin(failure) && Fate.isAnswer(failure.error)
 
 /** The error of something that ran behind a pending statement which failed. */
 const failed = <A, E>(
@@ -84,22 +96,27 @@ const recover = (held: Held.Held): Effect.Effect<void> =>
 /** Runs something behind the pending statements, in one write with them where the connection pipelines. */
 const behindPending = <A, E>(held: Held.Held, run: Effect.Effect<A, E>): Effect.Effect<A, E | SqlError> =>
   Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* (): Effect.fn.Return<A, E | SqlError> {
+    Effect.flatMap(sendPending(held), ({ answered, isAnswered }) => {
       const { connection } = held.member
-      const answered = yield* sendPending(held)
+      // As a rule they are answered by the time that something behind them is.
+      const begun = Effect.suspend(() => (isAnswered() ? answered : promptly(held.member, answered)))
+      const ended = (exit: Exit.Exit<A, E>) =>
+        // A cancel that hit BEGIN would let what follows run outside the transaction, so it waits for that answer.
+        Effect.flatMap(begun, (failure): Effect.Effect<A, E | SqlError> => {
+          const end = Effect.suspend(() =>
+            failure === undefined || (connection.isDead() && !isRefused(failure))
+              ? exit
+              : failed(held, failure, exit)
+          )
+          return Exit.hasInterrupts(exit) ? Effect.andThen(recover(held), end) : end
+        })
+      const go = Effect.flatMap(Effect.exit(restore(run)), ended)
       held.ahead = answered
-      if (!held.owner.settings.pipelining) {
-        const before = yield* promptly(held.member, answered)
-        if (before !== undefined && !connection.isDead()) return yield* failed<A, E>(held, before, undefined)
-      }
-      const exit: Exit.Exit<A, E> = yield* Effect.exit(restore(run))
-      // A cancel that hit BEGIN would let what follows run outside the transaction, so it waits for that answer.
-      const failure = yield* promptly(held.member, answered)
-      if (Exit.hasInterrupts(exit)) yield* recover(held)
-      if (failure === undefined) return yield* exit
-      const isRefused = isBegin(failure) && Fate.isAnswer(failure.error)
-      if (connection.isDead() && !isRefused) return yield* exit
-      return yield* failed(held, failure, exit)
+      return held.owner.settings.pipelining
+        ? go
+        : Effect.flatMap(begun, (failure) =>
+            failure === undefined || connection.isDead() ? go : failed<A, E>(held, failure, undefined)
+          )
     })
   )
 
@@ -120,17 +137,27 @@ export const on = <A, E>(
       const refusal = Held.closed(held, level)
       return refusal === undefined ? run(held.member, level) : Effect.fail(refusal)
     })
-    // Interrupted before it runs, it has noted nothing: what notes that it runs is inside of what notes that it has ended.
+    let runs: "not" | "alone" | "behind" = "not"
     const begin = Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
       const refusal = Held.closed(held, level)
       if (refusal !== undefined) return Effect.fail(refusal)
       held.running = true
-      return held.pending.length === 0 ? Effect.onInterrupt(go, () => recover(held)) : behindPending(held, go)
+      runs = held.pending.length === 0 ? "alone" : "behind"
+      return runs === "alone" ? run(held.member, level) : behindPending(held, go)
     })
-    const now = Effect.onExitPrimitive(begin, () => {
+    const end = () => {
       held.running = false
       for (const resume of held.onRest) resume()
       held.onRest.clear()
+    }
+    const now = Effect.onExitPrimitive(begin, (exit) => {
+      // Refused, it leaves alone what a fiber of another level runs.
+      if (runs === "not") return undefined
+      // What ran behind pending statements has recovered.
+      if (runs === "alone" && Exit.hasInterrupts(exit)) {
+        return Effect.andThen(recover(held), Effect.sync(end))
+      }
+      end()
       return undefined
     })
     return Effect.mapError(Turn.withTurn(level.turn, Held.patienceOf(held), now), (error) =>

@@ -27,45 +27,47 @@ export type Share = "none" | "alike" | "prepared"
 interface Cycle {
   readonly start: number
   readonly end: number
-  /** Where the name of its prepared statement is, if it is `Bind`, `Execute` and `Sync` alone. */
-  readonly name: readonly [start: number, end: number] | undefined
+  /** Whether it is `Bind`, `Execute` and `Sync` alone: a statement that is prepared. */
+  readonly isPrepared: boolean
 }
 
 const cyclesOf = (bytes: Uint8Array): ReadonlyArray<Cycle> => {
   const cycles: Array<Cycle> = []
   let start = 0
-  let name: Cycle["name"]
   let messages = 0
+  let isPrepared = true
   for (let at = 0; at < bytes.length; ) {
     const type = bytes[at]
-    const end = Frames.endOf(bytes, at)
     messages++
-    if (type === Frames.bind && messages === 1) {
-      const from = bytes.indexOf(0, at + Frames.headerSize) + 1
-      name = [from, bytes.indexOf(0, from)]
-    } else if (type !== Frames.sync && !(type === Frames.execute && messages === 2)) name = undefined
+    isPrepared &&= type === (messages === 1 ? Frames.bind : messages === 2 ? Frames.execute : Frames.sync)
+    at = Frames.endOf(bytes, at)
     if (type === Frames.sync) {
-      cycles.push({ start, end, name: messages === 3 ? name : undefined })
-      start = end
+      cycles.push({ start, end: at, isPrepared: isPrepared && messages === 3 })
+      start = at
       messages = 0
-      name = undefined
+      isPrepared = true
     }
-    at = end
   }
   return cycles
 }
 
+/** Where the name of its prepared statement is: behind that of the portal. */
+const nameOf = (bytes: Uint8Array, { start }: Cycle): readonly [start: number, end: number] => {
+  const from = bytes.indexOf(0, start + Frames.headerSize) + 1
+  return [from, bytes.indexOf(0, from)]
+}
+
 /** Whether both are the same prepared statement. */
-const isLike = (bytes: Uint8Array, { name: a }: Cycle, { name: b }: Cycle): boolean => {
-  if (a === undefined || b === undefined || a[1] - a[0] !== b[1] - b[0]) return false
+const isLike = (bytes: Uint8Array, before: Cycle, cycle: Cycle): boolean => {
+  const a = nameOf(bytes, before)
+  const b = nameOf(bytes, cycle)
+  if (a[1] - a[0] !== b[1] - b[0]) return false
   for (let at = a[0], other = b[0]; at < a[1]; at++, other++) if (bytes[at] !== bytes[other]) return false
   return true
 }
 
 const mayJoin = (bytes: Uint8Array, before: Cycle, cycle: Cycle, share: Share): boolean =>
-  share === "alike"
-    ? isLike(bytes, before, cycle)
-    : share === "prepared" && before.name !== undefined && cycle.name !== undefined
+  before.isPrepared && cycle.isPrepared && (share === "prepared" || isLike(bytes, before, cycle))
 
 export interface Gathered {
   readonly bytes: Uint8Array

@@ -20,7 +20,6 @@ import * as Turn from "./Turn.ts"
 
 /** A transaction, or one nested in it. */
 export interface Level {
-  readonly held: Held
   readonly outer: Level | undefined
   /** Had by one statement at a time, or by the transaction that is nested in this one. */
   readonly turn: Turn.Turn
@@ -103,39 +102,32 @@ export const makeKey = (
   }
 }
 
-export const hold = (owner: Owner, member: Lines.Member): Held => {
-  const held: Held = {
-    owner,
-    member,
-    get root() {
-      return root
-    },
-    pending: [],
-    savepoints: 0,
-    begun: false,
-    ended: false,
-    failed: undefined,
-    running: false,
-    onRest: new Set(),
-    ahead: Effect.void
-  }
-  const root: Level = {
-    held,
-    outer: undefined,
-    turn: Turn.make(),
-    savepoint: "",
-    open: true,
-    undone: false
-  }
-  return held
-}
+const makeLevel = (outer: Level | undefined, savepoint: string): Level => ({
+  outer,
+  turn: Turn.make(),
+  savepoint,
+  open: true,
+  undone: false
+})
+
+export const hold = (owner: Owner, member: Lines.Member): Held => ({
+  owner,
+  member,
+  root: makeLevel(undefined, ""),
+  pending: [],
+  savepoints: 0,
+  begun: false,
+  ended: false,
+  failed: undefined,
+  running: false,
+  onRest: new Set(),
+  ahead: Effect.void
+})
 
 /** Opens a savepoint inside a level; it waits for its first statement. */
-export const openLevel = (outer: Level): Level => {
-  const { held } = outer
-  const savepoint = `effect_sql_${++held.savepoints}`
-  const level: Level = { held, outer, turn: Turn.make(), savepoint, open: true, undone: false }
-  held.pending = [...held.pending, { text: `SAVEPOINT ${savepoint}`, level, opens: true }]
+export const openLevel = (held: Held, outer: Level): Level => {
+  const level = makeLevel(outer, `effect_sql_${++held.savepoints}`)
+  held.pending = [...held.pending, { text: `SAVEPOINT ${level.savepoint}`, level, opens: true }]
   return level
 }
 
@@ -155,8 +147,7 @@ export const end = (held: Held): void => {
 }
 
 /** Sends a statement with the transaction's next one; not at all when that is never sent, or the level is rolled back. */
-export const afterwards = (level: Level, text: string): void => {
-  const { held } = level
+export const afterwards = (held: Held, level: Level, text: string): void => {
   if (!held.ended) held.pending = [...held.pending, { text, level, opens: false }]
 }
 
@@ -168,13 +159,13 @@ const levels = new WeakMap<object, Level>()
 
 export const levelOf = (held: Held, context: Context.Context<never>): Level => {
   const value = Context.getOrUndefined(context, held.owner.transaction)
-  const level = value === undefined ? undefined : levels.get(value)
-  return level?.held === held ? level : held.root
+  const level = value?.[0].held === held ? levels.get(value) : undefined
+  return level ?? held.root
 }
 
 /** The fiber's context is one inside this level, and so are those of its children. */
-export const enterLevel = (level: Level, context: Context.Context<never>): void => {
-  const value = Context.getOrUndefined(context, level.held.owner.transaction)
+export const enterLevel = (held: Held, level: Level, context: Context.Context<never>): void => {
+  const value = Context.getOrUndefined(context, held.owner.transaction)
   if (value !== undefined) levels.set(value, level)
 }
 

@@ -6,6 +6,7 @@
  * pools share; `Connection.ts` is one session.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
@@ -237,14 +238,13 @@ export const make = Effect.fnUntraced(function* (
   const reserve: Pool["reserve"] = Effect.withFiber((fiber) => {
     const lease = Lines.makeLease(true, 0, true)
     let release: (() => void) | undefined
+    const end = Effect.sync(() => {
+      release?.()
+      giveBack(lease, false)
+    })
     // The finalizer comes first: nothing can happen between getting the connection and being sure to give it back.
     return Effect.andThen(
-      Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          release?.()
-          giveBack(lease, false)
-        })
-      ),
+      Scope.addFinalizer(Context.getUnsafe(fiber.context, Scope.Scope), end),
       Effect.onExitPrimitive(acquire(lease, Effect.succeed), (exit) => {
         if (Exit.isFailure(exit)) giveBack(lease, false)
         else release = Overload.holds(fiber, settings.key)

@@ -56,15 +56,6 @@ const wait = <E>(turn: Turn, place: Place, patience: Patience<E>): Effect.Effect
     )
   })
 
-const enter = <E>(turn: Turn, place: Place, patience: Patience<E>): Effect.Effect<void, E> => {
-  if (turn.holder !== undefined) {
-    turn.waiting.add(place)
-    return wait(turn, place, patience)
-  }
-  turn.holder = place
-  return Effect.void
-}
-
 /** Runs an effect when it is its turn. Interruption, waiting or running, leaves the line. */
 export const withTurn = <A, E, R, E2>(
   turn: Turn,
@@ -74,14 +65,17 @@ export const withTurn = <A, E, R, E2>(
 ): Effect.Effect<A, E | E2, R> =>
   Effect.suspend(() => {
     const place: Place = { isProgram, resume: undefined }
-    return Effect.onExitPrimitive(
-      Effect.flatMap(
-        Effect.suspend(() => enter(turn, place, patience)),
-        () => effect
-      ),
-      () => {
-        leave(turn, place)
-        return undefined
+    // The line is entered inside of what leaves it again.
+    const enter = Effect.suspend((): Effect.Effect<A, E | E2, R> => {
+      if (turn.holder === undefined) {
+        turn.holder = place
+        return effect
       }
-    )
+      turn.waiting.add(place)
+      return Effect.andThen(wait(turn, place, patience), effect)
+    })
+    return Effect.onExitPrimitive(enter, () => {
+      leave(turn, place)
+      return undefined
+    })
   })

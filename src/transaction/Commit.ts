@@ -37,12 +37,10 @@ export const rollback = (held: Held.Held): Effect.Effect<void> =>
   })
 
 /** Interrupted, `COMMIT` is cancelled on the server, and is either done or undone. */
-const commitAnswered = (member: Lines.Member): Effect.Effect<void, SqlError> =>
+const commitAnswered = (member: Lines.Member): Effect.Effect<Result, SqlError> =>
   Effect.flatMap(Effect.forkDetach(commitOn(member), { startImmediately: true }), (answer) =>
-    Effect.interruptible(Fiber.await(answer)).pipe(
-      Effect.onInterrupt(() => member.connection.recover),
-      Effect.exit,
-      Effect.andThen(Fiber.join(answer))
+    Effect.flatMap(Effect.exit(Effect.interruptible(Fiber.await(answer))), (waited) =>
+      Exit.isSuccess(waited) ? waited.value : Effect.andThen(member.connection.recover, Fiber.join(answer))
     )
   )
 
@@ -51,12 +49,14 @@ export const commit = (held: Held.Held): Effect.Effect<void, SqlError | PoolErro
   const close = Effect.sync(() => {
     held.ended = true
   })
-  return Effect.flatMap(
-    Effect.exit(Effect.interruptible(Turn.withTurn(held.root.turn, Held.patienceOf(held), close))),
-    (exit): Effect.Effect<void, SqlError | PoolError> => {
-      if (Exit.isFailure(exit)) return Effect.andThen(rollback(held), exit)
-      if (held.failed !== undefined) return Effect.andThen(rollback(held), Effect.fail(held.failed))
-      return held.begun ? commitAnswered(held.member) : Effect.void
+  return Effect.matchCauseEffect(
+    Effect.interruptible(Turn.withTurn(held.root.turn, Held.patienceOf(held), close)),
+    {
+      onFailure: (cause) => Effect.andThen(rollback(held), Effect.failCause(cause)),
+      onSuccess: (): Effect.Effect<unknown, SqlError> => {
+        if (held.failed !== undefined) return Effect.andThen(rollback(held), Effect.fail(held.failed))
+        return held.begun ? commitAnswered(held.member) : Effect.void
+      }
     }
   )
 }

@@ -14,38 +14,36 @@ import * as Turn from "../pool/Turn.ts"
 type Around = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, R>
 
 /** Waits for the fibers in line inside the level, and takes no more. */
-const close = (level: Held.Level): Effect.Effect<void, PoolError> =>
+const close = (held: Held.Held, level: Held.Level): Effect.Effect<void, PoolError> =>
   Turn.withTurn(
     level.turn,
-    Held.patienceOf(level.held),
+    Held.patienceOf(held),
     Effect.sync(() => {
       level.open = false
     })
   )
 
-const isUnsent = (level: Held.Level): boolean =>
-  level.held.pending.some((one) => one.opens && one.level === level)
+const isUnsent = ({ pending }: Held.Held, level: Held.Level): boolean =>
+  pending.some((one) => one.opens && one.level === level)
 
 /** What ends in a failed state did not take effect, whatever became of the failure. */
-const checked = (level: Held.Level): Effect.Effect<void, SqlError> =>
+const checked = (held: Held.Held, level: Held.Level): Effect.Effect<void, SqlError> =>
   Effect.suspend(() =>
-    level.held.member.connection.isFailed() && !isUnsent(level)
+    held.member.connection.isFailed() && !isUnsent(held, level)
       ? Effect.fail(Fate.rolledBackInside())
       : Effect.void
   )
 
 /** At the transaction's end it is not needed, so it travels with the next statement, if there is one. */
-const release = (outer: Held.Level, level: Held.Level): void => {
-  const { held } = level
-  if (isUnsent(level)) held.pending = held.pending.filter((one) => one.level !== level)
-  else Held.afterwards(outer, `RELEASE SAVEPOINT ${level.savepoint}`)
+const release = (held: Held.Held, outer: Held.Level, level: Held.Level): void => {
+  if (isUnsent(held, level)) held.pending = held.pending.filter((one) => one.level !== level)
+  else Held.afterwards(held, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
 }
 
 /** Never fails: where it cannot be done, the transaction itself has failed. */
-const undo = (outer: Held.Level, level: Held.Level): Effect.Effect<void> =>
+const undo = (held: Held.Held, outer: Held.Level, level: Held.Level): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { held } = level
-    const sent = !isUnsent(level)
+    const sent = !isUnsent(held, level)
     level.open = false
     level.undone = true
     held.pending = held.pending.filter((one) => Held.isAlive(one.level))
@@ -58,7 +56,7 @@ const undo = (outer: Held.Level, level: Held.Level): Effect.Effect<void> =>
       Effect.andThen(
         Effect.sync(() => {
           if (held.member.changedTypes) held.owner.onCatalogueChange()
-          Held.afterwards(outer, `RELEASE SAVEPOINT ${level.savepoint}`)
+          Held.afterwards(held, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
         })
       )
     )
@@ -78,15 +76,16 @@ export const nested = <A, E, R>(
       Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
         const refusal = Held.closed(held, outer)
         if (refusal !== undefined) return Effect.fail(refusal)
-        const level = Held.openLevel(outer)
+        const level = Held.openLevel(held, outer)
         return Effect.onExit(
           around(
             Effect.withFiber((inner) => {
-              Held.enterLevel(level, inner.context)
-              return Effect.tap(effect, Effect.andThen(close(level), checked(level)))
+              Held.enterLevel(held, level, inner.context)
+              return Effect.tap(effect, Effect.andThen(close(held, level), checked(held, level)))
             })
           ),
-          (exit) => (Exit.isSuccess(exit) ? Effect.sync(() => release(outer, level)) : undo(outer, level))
+          (exit) =>
+            Exit.isSuccess(exit) ? Effect.sync(() => release(held, outer, level)) : undo(held, outer, level)
         )
       }),
       true

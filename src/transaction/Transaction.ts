@@ -1,6 +1,7 @@
 /**
  * Transactions that join by fiber: begin, nest as savepoints, end by how the effect ends, and run again where that is safe.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -92,12 +93,16 @@ export const transaction = <A, E, R>(
     const transact = transactOf(pool)
     const unwrap = Effect.mapError((error: E | SqlError) => (isSqlError(error) ? fromSqlError(error) : error))
     if (isNested) return unwrap(transact(effect))
+    const begin = Options.beginOf(options)
+    const held = [...fiber.getRef(Overload.Held), pool.settings.key]
+    if (begin === undefined) return unwrap(transact(Effect.provideService(effect, Overload.Held, held)))
     // The statement that begins is for this transaction only, not for one of another database inside.
-    const outside = fiber.getRef(SqlClient.BeginTransaction)
-    const inner = effect.pipe(
-      Effect.provideService(SqlClient.BeginTransaction, outside),
-      Effect.provideService(Overload.Held, [...fiber.getRef(Overload.Held), pool.settings.key])
+    const inside = Context.make(Overload.Held, held).pipe(
+      Context.add(SqlClient.BeginTransaction, fiber.getRef(SqlClient.BeginTransaction))
     )
-    const begin = Options.beginOf(options) ?? outside
-    return unwrap(Effect.provideService(transact(inner), SqlClient.BeginTransaction, begin))
+    return Effect.provideService(
+      transact(Effect.provideContext(effect, inside)),
+      SqlClient.BeginTransaction,
+      begin
+    ).pipe(unwrap)
   })
