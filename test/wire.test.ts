@@ -336,4 +336,19 @@ describe("statements that share a Sync", () => {
     const frames = Buffer.concat([framesOfAll(alike(3, -1)), message("E", "\0\0\0\0\0"), message("H")])
     assert.strictEqual(wire.outgoing(frames), frames)
   })
+
+  it("what no Sync was left out of is passed on in the pieces that came, wherever a message is cut", () => {
+    const wire = Wire.make(observer, () => "none")
+    const statement: Statement = { name: "s1", parsed: false, rows: 40, width: 50, fails: false }
+    wire.outgoing(framesOf(statement, 1))
+    const answer = Buffer.concat([answerOf(statement, 1), ready])
+    const rowSize = message("D", "".padEnd(50)).length
+    const [from, to] = [message("2").length + 10 * rowSize + 20, message("2").length + 30 * rowSize + 40]
+    const pieces = [answer.subarray(0, from), answer.subarray(from, to), answer.subarray(to)]
+    for (const piece of pieces) {
+      const [passed, ...more] = wire.incoming(piece)
+      assert.strictEqual(passed, piece)
+      assert.isEmpty(more)
+    }
+  })
 })

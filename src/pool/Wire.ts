@@ -103,7 +103,8 @@ export const make = (observer: Observer, share: () => Gather.Share): Wire => {
       if (end > done) answers.part(done === 0 && end === bytes.length ? bytes : bytes.subarray(done, end))
       done = end
     }
-    if (skip > 0 && isPassed) {
+    // As a rule what follows is passed on too, in one piece with it.
+    if (skip > 0 && isPassed && !answers.isPassed()) {
       done = Math.min(skip, bytes.length)
       answers.rest(bytes.subarray(0, done))
     }
