@@ -15,20 +15,31 @@ export const make = (
   act: () => void
 ): (() => void) => {
   let running = false
-  const loop: Effect.Effect<void> = Effect.suspend(() => {
+  const next = (): number | undefined => {
     const at = due()
-    if (at === undefined || at === Number.POSITIVE_INFINITY) {
+    return at === Number.POSITIVE_INFINITY ? undefined : at
+  }
+  const until = (at: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const left = at - clock.currentTimeMillisUnsafe()
+      return left > 0 ? Effect.andThen(Effect.sleep(left), loop) : loop
+    })
+  const loop: Effect.Effect<void> = Effect.suspend(() => {
+    const at = next()
+    if (at === undefined) {
       running = false
       return Effect.void
     }
-    const left = at - clock.currentTimeMillisUnsafe()
-    if (left > 0) return Effect.andThen(Effect.sleep(left), loop)
+    if (at > clock.currentTimeMillisUnsafe()) return until(at)
     act()
     return loop
   })
   return () => {
     if (running) return
+    // It sleeps at first, also when there is nothing to wait for a moment later: it would be started all the time.
+    const at = next()
+    if (at === undefined) return
     running = true
-    run(loop)
+    run(until(at))
   }
 }
