@@ -249,3 +249,26 @@ withDatabase("a message never shows a value", table, ({ pgdb }) =>
     for (const message of messages) assert.notInclude(message, secret)
   })
 )
+
+withDatabase(
+  "a fraction that an integer column would round is refused, and taken once the column is numeric",
+  ["create domain whole as int8", "create table n (id int primary key, i int, w whole)"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const n = pgdb.table("n")
+      yield* n.insert({ id: 1, i: 2, w: 3 })
+      for (const column of ["i", "w"]) {
+        for (const value of [1.5, -0.1, Number.NaN, Number.POSITIVE_INFINITY]) {
+          const words = [`"${column}"`, "whole number"]
+          yield* refused(n.insert({ id: 2, [column]: value }), ...words)
+          yield* refused(n.update({}, { [column]: value }), ...words)
+          yield* refused(n.update({}, { [column]: { $inc: value } }), ...words)
+          yield* refused(n.upsert({ id: 1, [column]: value }, { on: ["id"] }), ...words)
+        }
+        assert.strictEqual(yield* n.count({ [column]: { $gt: 0.5, $lt: 3.5 } }), 1)
+      }
+      assert.deepStrictEqual(yield* witness.query("select * from n"), [{ id: 1, i: 2, w: 3n }])
+      yield* witness.query("alter table n alter i type numeric")
+      assert.deepStrictEqual(yield* n.insert({ id: 2, i: 1.5 }), { id: 2, i: "1.5", w: null })
+    })
+)

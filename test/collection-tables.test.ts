@@ -176,8 +176,7 @@ withDatabase(
       for (const [column, $inc] of [
         ["i", 2 ** 40],
         ["s", 70_000],
-        ["b", 2n ** 63n - 1n],
-        ["i", Number.NaN]
+        ["b", 2n ** 63n - 1n]
       ] as const) {
         assert.match((yield* Effect.flip(n.update({}, { [column]: { $inc } }))).message, /22003/)
       }

@@ -12,7 +12,7 @@ import type { PoolError } from "../PoolError.ts"
 import type { Bound } from "../Sql.ts"
 import { isJson, json, quote } from "../Sql.ts"
 import type { Columns } from "./Columns.ts"
-import { nameRefusal, refuse, valueRefusal } from "./Input.ts"
+import { nameRefusal, refuse, shown, valueRefusal } from "./Input.ts"
 
 /** What a statement is written for. */
 export interface Site {
@@ -53,6 +53,27 @@ export const param = (draft: Draft, value: unknown, column: string): string => {
   draft.problem ??= valueRefusal(value, column, draft.place)
   const wrapped = value !== null && isJsonColumn(draft, column) && !isJson(value)
   return bound(draft, wrapped ? json(value) : value)
+}
+
+/** OIDs of the integer types, to which the server rounds what is assigned. */
+const integers = new Set([20, 21, 23])
+
+/** The placeholder of a value that is put into `column`, or added to what is there. */
+export const stored = (draft: Draft, value: unknown, column: string): string => {
+  const known = draft.columns.get(column)
+  if (
+    known !== undefined &&
+    integers.has(known.oid) &&
+    typeof value === "number" &&
+    !Number.isInteger(value)
+  ) {
+    draft.problem ??= refuse(
+      draft.place,
+      `the value of column ${shown(column)} is no whole number, and ${known.type} holds nothing else`,
+      "Postgres would round it: do so yourself, or make the column numeric."
+    )
+  }
+  return param(draft, value, column)
 }
 
 /** The placeholder of an array of values of `column`. */

@@ -3,6 +3,7 @@
  * which is asked once per pool and table, and again where it turns out to be stale.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { isSqlError } from "effect/sql/SqlError"
 import type { OperationError, Outcome } from "../Operations.ts"
 import type { Columns } from "./Columns.ts"
@@ -44,15 +45,18 @@ export const run = Effect.fnUntraced(function* <A, E, R>(
   )
 })
 
-/** Writes a statement. What is refused without a look at the catalogue is refused before it is asked. */
+/** Writes a statement. What is refused whatever the columns are is refused before the catalogue is asked. */
 export const compile = Effect.fnUntraced(function* <A, E, R>(
   target: Target<A, E, R>,
   place: string,
   write: (site: Site) => Parsed<Compiled>
 ): Effect.fn.Return<Compiled, OperationError, R> {
+  const by = (columns: Columns) => write({ place, table: target.name, columns })
   const known = yield* remembered(target)
-  const statement = yield* Effect.fromResult(write({ place, table: target.name, columns: known ?? nothing }))
-  if (known !== undefined && !statement.hasUnknown) return statement
-  const columns = yield* look(target)
-  return yield* Effect.fromResult(write({ place, table: target.name, columns }))
+  const statement = by(known ?? nothing)
+  if (known !== undefined && Result.isSuccess(statement) && !statement.success.hasUnknown) {
+    return statement.success
+  }
+  yield* Effect.fromResult(by(nothing))
+  return yield* Effect.fromResult(by(yield* look(target)))
 })

@@ -35,7 +35,7 @@ const into = (draft: Draft.Draft, row: Entries): string => {
     draft,
     row.map(([column]) => column)
   )
-  const values = row.map(([column, value]) => Draft.param(draft, value, column))
+  const values = row.map(([column, value]) => Draft.stored(draft, value, column))
   return `insert into ${draft.table} (${columns}) values (${values.join(", ")})`
 }
 
@@ -53,7 +53,7 @@ export const update = (site: Draft.Site, condition: Condition, changes: Readonly
   const draft = Draft.make(site)
   const set = changes.map(({ _tag, column, value }) => {
     const name = Draft.column(draft, column)
-    return `${name} = ${_tag === "Add" ? `${name} + ` : ""}${Draft.param(draft, value, column)}`
+    return `${name} = ${_tag === "Add" ? `${name} + ` : ""}${Draft.stored(draft, value, column)}`
   })
   return Draft.finish(draft, `update ${site.table} set ${set.join(", ")}${where(draft, condition)}`)
 }
