@@ -11,7 +11,7 @@ import * as Exchange from "./pool/Exchange.ts"
 import * as Held from "./pool/Held.ts"
 import type { Pool } from "./pool/Pool.ts"
 import * as Spans from "./Spans.ts"
-import type { Checked } from "./settings/Settings.ts"
+import { type Checked, redactedOf } from "./settings/Settings.ts"
 import { linkTo, poolLink } from "./transaction/Link.ts"
 import { transactOf } from "./transaction/Transaction.ts"
 
@@ -27,7 +27,7 @@ const configOf = (settings: Checked): PgClient.PgClientConfig => ({
   ssl: settings.ssl === "prefer" ? true : settings.ssl,
   database: settings.database,
   username: settings.username,
-  password: settings.password,
+  password: redactedOf(settings),
   applicationName: settings.applicationName
 })
 

@@ -39,7 +39,7 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["path", { path: "" }, /is empty/],
   ["username", { username: "" }, /is empty/],
   ["username", { username: "a\0b" }, /NUL/],
-  ["password", { password: 12 }, /a string, a Redacted, or an Effect of a Redacted/],
+  ["password", { password: 12 }, /a string, a Redacted, or an Effect of one of them/],
   ["database", { database: "" }, /is empty/],
   ["database", { database: "a\0b" }, /NUL/],
   ["key", { key: "" }, /is empty/],
@@ -74,6 +74,7 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
     /There is no setting max; it is called maxConnections here\. The settings are .*maxConnections/
   ],
   ["colour", { colour: "red" }, /There is no setting colour\. The settings are .*maxConnections/],
+  ["url", "", /it is empty/],
   ["url", "not a url", /cannot be parsed/],
   ["url", "mysql://localhost/app", /must begin with postgres:\/\/ or postgresql:\/\//],
   ["url", "postgres://localhost:70000/app", /port|cannot be parsed/],

@@ -76,6 +76,7 @@ const forms: Readonly<Record<string, (settings: PG.Settings) => PG.Settings | st
   "a text": (settings) => ({ ...settings, password: secret }),
   "a Redacted": (settings) => ({ ...settings, password: Redacted.make(secret) }),
   "an effect": (settings) => ({ ...settings, password: Effect.sync(() => Redacted.make(secret)) }),
+  "an effect of a text": (settings) => ({ ...settings, password: Effect.sync(() => secret) }),
   "part of a URL": ({ database, host, port, username }) =>
     `postgres://${username}:${encoded}@${host}:${port}/${database}`,
   "part of a Redacted URL": ({ database, host, port, username }) => ({

@@ -10,12 +10,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { Codec } from "../codec/Codec.ts"
-import type { Checked } from "../settings/Settings.ts"
+import { type Checked, redactedOf } from "../settings/Settings.ts"
 import * as Frames from "./Frames.ts"
 import * as ReadAhead from "./ReadAhead.ts"
 import * as Socket from "./Socket.ts"
@@ -85,9 +84,6 @@ const timedOut = (settings: Checked): SqlError =>
       operation: "connect"
     })
   })
-
-const passwordOf = ({ password }: Checked): Effect.Effect<Redacted.Redacted | undefined> =>
-  Effect.isEffect(password) ? password : Effect.succeed(password)
 
 /** Waits so long for the server to close its side, which it does after its process for this session has ended. */
 const partFrom = (socket: Net.Socket, patience: number): Effect.Effect<void> =>
@@ -173,7 +169,8 @@ export const open = (
       const opened = restore(
         Effect.gen(function* () {
           // Asked before there is a socket: the server gives a client only so long to say who it is.
-          const password = yield* passwordOf(settings)
+          const given = redactedOf(settings)
+          const password = Effect.isEffect(given) ? yield* given : given
           const socket = yield* Effect.acquireRelease(
             Socket.open(settings),
             (socket) => (established ? Effect.void : hangUp(socket, patience)),

@@ -60,7 +60,7 @@ const flag = (name: keyof Settings, value: unknown): boolean => {
 const passwordOf = (value: Settings["password"]): Checked["password"] => {
   if (value === undefined || Redacted.isRedacted(value) || Effect.isEffect(value)) return value
   if (typeof value === "string") return Redacted.make(value)
-  throw invalid("password", "The setting password must be a string, a Redacted, or an Effect of a Redacted.")
+  throw invalid("password", "The setting password must be a string, a Redacted, or an Effect of one of them.")
 }
 
 const osUser = (): string => {

@@ -5,7 +5,7 @@
 
 import type { ConnectionOptions } from "node:tls"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
 
@@ -28,7 +28,7 @@ export interface Settings {
   /** The name of the operating system's user, as in libpq. */
   readonly username?: string | undefined
   /** A text, or an Effect that is asked again for each connection (rotating tokens). */
-  readonly password?: string | Redacted.Redacted | Effect.Effect<Redacted.Redacted> | undefined
+  readonly password?: string | Redacted.Redacted | Effect.Effect<string | Redacted.Redacted> | undefined
   /** The user's name, as in libpq. */
   readonly database?: string | undefined
   /** `true` verifies the server's certificate; an object is Node's `tls.ConnectionOptions`. `false`. */
@@ -75,7 +75,7 @@ export interface Checked {
   readonly path: string | undefined
   readonly username: string
   readonly database: string
-  readonly password: Redacted.Redacted | Effect.Effect<Redacted.Redacted> | undefined
+  readonly password: Redacted.Redacted | Effect.Effect<string | Redacted.Redacted> | undefined
   /** `"prefer"`: TLS where the server offers it. */
   readonly ssl: boolean | "prefer" | ConnectionOptions
   readonly applicationName: string
@@ -128,3 +128,11 @@ export const differences = (left: Checked, right: Checked): ReadonlyArray<keyof 
 /** Where a database is, as a person would say it: never with a password. */
 export const describe = (settings: Checked): string =>
   `"${settings.database}" on ${settings.path ?? `${settings.host}:${settings.port}`}`
+
+/** The password as the driver takes it. */
+export const redactedOf = ({
+  password
+}: Checked): Redacted.Redacted | Effect.Effect<Redacted.Redacted> | undefined =>
+  Effect.isEffect(password)
+    ? Effect.map(password, (given) => (typeof given === "string" ? Redacted.make(given) : given))
+    : password

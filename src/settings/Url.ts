@@ -65,6 +65,7 @@ const withoutHost = /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=:\d|[/?#]|$)/i
 export const fromUrl = (raw: unknown): UrlSettings => {
   if (typeof raw !== "string") throw invalid("url", "The setting url must be a string.")
   const text = raw.replace(withoutHost, `$1${nowhere}`)
+  if (raw === "") throw broken("it is empty")
   if (!URL.canParse(text)) throw broken("it cannot be parsed")
   const url = new URL(text)
   if (url.protocol !== "postgres:" && url.protocol !== "postgresql:")
