@@ -268,6 +268,15 @@ withDatabase(
         assert.strictEqual(yield* n.count({ [column]: { $gt: 0.5, $lt: 3.5 } }), 1)
       }
       assert.deepStrictEqual(yield* witness.query("select * from n"), [{ id: 1, i: 2, w: 3n }])
+      // Whoever cannot look at the table again says the same.
+      const failed = pgdb.transaction(
+        Effect.gen(function* () {
+          yield* Effect.flip(pgdb.select("select 1 / 0"))
+          yield* refused(n.insert({ id: 2, w: 0.5 }), '"w"', "whole number")
+          return yield* Effect.fail("enough")
+        })
+      )
+      assert.strictEqual(yield* Effect.flip(failed), "enough")
       yield* witness.query("alter table n alter i type numeric")
       assert.deepStrictEqual(yield* n.insert({ id: 2, i: 1.5 }), { id: 2, i: "1.5", w: null })
     })

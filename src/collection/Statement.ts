@@ -54,9 +54,17 @@ export const compile = Effect.fnUntraced(function* <A, E, R>(
   const by = (columns: Columns) => write({ place, table: target.name, columns })
   const known = yield* remembered(target)
   const statement = by(known ?? nothing)
-  if (known !== undefined && Result.isSuccess(statement) && !statement.success.hasUnknown) {
-    return statement.success
+  if (known === undefined) {
+    yield* Effect.fromResult(statement)
+    return yield* Effect.fromResult(by(yield* look(target)))
+  }
+  if (Result.isSuccess(statement)) {
+    return statement.success.hasUnknown
+      ? yield* Effect.fromResult(by(yield* look(target)))
+      : statement.success
   }
   yield* Effect.fromResult(by(nothing))
-  return yield* Effect.fromResult(by(yield* look(target)))
+  // The columns may be others by now; who cannot be asked does not stand in the way of the refusal.
+  const columns = yield* Effect.orElseSucceed(look(target), () => known)
+  return yield* Effect.fromResult(by(columns))
 })

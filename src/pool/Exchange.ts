@@ -45,30 +45,31 @@ interface Sent {
 }
 
 /** Sends what is pending. */
-const sendPending = (held: Held.Held): Effect.Effect<Sent> => {
-  const { connection } = held.member
-  const sent = held.pending.filter(({ level }) => Held.isAlive(level))
-  held.begun = Held.isTransaction(held)
-  held.pending = []
-  return Effect.map(
-    Effect.forEach(sent, ({ level, opens, text }) =>
-      Effect.forkDetach(
-        opens && level.outer === undefined ? connection.begin(text) : connection.query(text, [], false),
-        { startImmediately: true }
-      )
-    ),
-    (fibers) => ({
-      answered: Effect.map(Fiber.awaitAll(fibers), (exits) => {
-        for (const [index, exit] of exits.entries()) {
-          const error = Exit.findErrorOption(exit)
-          if (error._tag === "Some") return { pending: sent[index]!, error: error.value }
-        }
-        return undefined
-      }),
-      isAnswered: () => fibers.every((fiber) => fiber.pollUnsafe() !== undefined)
-    })
-  )
-}
+const sendPending = (held: Held.Held): Effect.Effect<Sent> =>
+  Effect.suspend(() => {
+    const { connection } = held.member
+    const sent = held.pending.filter(({ level }) => Held.isAlive(level))
+    held.begun = Held.isTransaction(held)
+    held.pending = []
+    return Effect.map(
+      Effect.forEach(sent, ({ level, opens, text }) =>
+        Effect.forkDetach(
+          opens && level.outer === undefined ? connection.begin(text) : connection.query(text, [], false),
+          { startImmediately: true }
+        )
+      ),
+      (fibers) => ({
+        answered: Effect.map(Fiber.awaitAll(fibers), (exits) => {
+          for (const [index, exit] of exits.entries()) {
+            const error = Exit.findErrorOption(exit)
+            if (error._tag === "Some") return { pending: sent[index]!, error: error.value }
+          }
+          return undefined
+        }),
+        isAnswered: () => fibers.every((fiber) => fiber.pollUnsafe() !== undefined)
+      })
+    )
+  })
 
 const isBegin = ({ pending: { level, opens } }: Failure): boolean => opens && level.outer === undefined
 
@@ -143,7 +144,7 @@ export const on = <A, E>(
       if (refusal !== undefined) return Effect.fail(refusal)
       held.running = true
       runs = held.pending.length === 0 ? "alone" : "behind"
-      return runs === "alone" ? run(held.member, level) : behindPending(held, go)
+      return runs === "alone" ? go : behindPending(held, go)
     })
     const end = () => {
       held.running = false
@@ -155,7 +156,7 @@ export const on = <A, E>(
       if (runs === "not") return undefined
       // What ran behind pending statements has recovered.
       if (runs === "alone" && Exit.hasInterrupts(exit)) {
-        return Effect.andThen(recover(held), Effect.sync(end))
+        return Effect.ensuring(recover(held), Effect.sync(end))
       }
       end()
       return undefined

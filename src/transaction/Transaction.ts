@@ -94,10 +94,10 @@ export const transaction = <A, E, R>(
     const unwrap = Effect.mapError((error: E | SqlError) => (isSqlError(error) ? fromSqlError(error) : error))
     if (isNested) return unwrap(transact(effect))
     const begin = Options.beginOf(options)
-    const held = [...fiber.getRef(Overload.Held), pool.settings.key]
-    if (begin === undefined) return unwrap(transact(Effect.provideService(effect, Overload.Held, held)))
+    const keys = [...fiber.getRef(Overload.Held), pool.settings.key]
+    if (begin === undefined) return unwrap(transact(Effect.provideService(effect, Overload.Held, keys)))
     // The statement that begins is for this transaction only, not for one of another database inside.
-    const inside = Context.make(Overload.Held, held).pipe(
+    const inside = Context.make(Overload.Held, keys).pipe(
       Context.add(SqlClient.BeginTransaction, fiber.getRef(SqlClient.BeginTransaction))
     )
     return Effect.provideService(
