@@ -57,15 +57,23 @@ const unlearnt = (): SqlError =>
   })
 
 /**
- * A read whose first piece holds what only the server can tell ends, asks on its own connection, and begins again: streams
- * that have all connections of the pool would otherwise wait for each other.
+ * A read with a column of a type that is not known yet, or with what only the server can tell in its first piece, ends, asks
+ * on its own connection, and begins again: streams that have all connections of the pool would otherwise wait for each other.
  */
 const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
   Stream.suspend(() => {
     let first: ReadonlyArray<Row> | undefined
+    let types: ReadonlyArray<number> = []
     let missing: SqlError | undefined
     const { connection } = member
-    const learn = Effect.suspend(() => pool.codec.settle(first ?? [], connection.query)).pipe(
+    const stop = (rows: ReadonlyArray<Row>): Effect.Effect<never, SqlError> => {
+      first = rows
+      types = connection.columnTypes()
+      missing = unlearnt()
+      return Effect.fail(missing)
+    }
+    const learn = Effect.suspend(() => pool.codec.know(types, connection.query)).pipe(
+      Effect.andThen(Effect.suspend(() => pool.codec.settle(first ?? [], connection.query))),
       Effect.onInterrupt(() => connection.recover),
       Effect.mapError(tell(pool, member, encoded.statement))
     )
@@ -77,14 +85,13 @@ const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
     )
     return fromDriver(pool, member, encoded, (rows) => {
       if (first !== undefined) return elsewhere(pool)
-      first = rows
-      missing = unlearnt()
-      const failed = Effect.fail(missing)
-      return () => failed
+      const stopped = stop(rows)
+      return () => stopped
     }).pipe(
-      Stream.mapArray((rows) => {
+      Stream.mapArrayEffect((rows) => {
+        if (first === undefined && pool.codec.lacks(connection.columnTypes())) return stop(rows)
         first ??= []
-        return rows
+        return Effect.succeed(rows)
       }),
       Stream.catchIf(
         (error) => error === missing,

@@ -257,3 +257,21 @@ withDatabase("more streams than connections over types that the pool has yet to 
     yield* atRest(given)
   })
 )
+
+withDatabase(
+  "a type that the pool has yet to learn, and that comes late, with no other connection to ask on",
+  ["create type pair as (a int, b text)", "create domain pairs as pair[]"],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "5 seconds" })
+      const late = (last: string) =>
+        Stream.runLast(
+          pgdb.stream(`select case when i = 20000 then ${last} end as last from generate_series(1, 20000) i`)
+        )
+      expect(yield* late("row(1, 'x')::pair")).toEqual(Option.some({ last: { a: 1, b: "x" } }))
+      expect(yield* late("array[row(2, 'y')::pair]::pairs")).toEqual(
+        Option.some({ last: [{ a: 2, b: "y" }] })
+      )
+      yield* atRest(given)
+    })
+)

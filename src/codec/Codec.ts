@@ -75,6 +75,8 @@ export interface Codec {
   ) => Result.Result<unknown, PoolError>
   /** Makes sure that these types, and what is inside them, are known to `bindValue` and `bindColumn`. */
   readonly know: (oids: ReadonlyArray<number>, query: Query) => Effect.Effect<void, SqlError>
+  /** Whether one of these types, or one inside it, is not known yet. */
+  readonly lacks: (oids: ReadonlyArray<number>) => boolean
 }
 
 /** Built-in types that the driver reads as promised, at its own speed. */
@@ -162,6 +164,7 @@ export const make = (options: CodecOptions): Codec => {
     forgetParameters: expected.forgetText,
     bindValue: (value, oid, number) => Parameters.bindValue(session, value, oid, number),
     bindColumn: (values, oid, number) => Parameters.bindColumn(session, values, oid, number),
-    know: (oids, query) => expected.know(oids, query)
+    know: (oids, query) => expected.know(oids, query),
+    lacks: (oids) => expected.lacks(oids)
   }
 }

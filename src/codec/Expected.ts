@@ -119,6 +119,7 @@ export const make = (session: Session) => {
 
   return {
     know: (oids: ReadonlyArray<number>, query: Query) => know(session, oids, query),
+    lacks: (oids: ReadonlyArray<number>) => unknownIn(session, oids).size > 0,
     forget: () => remembered.clear(),
     forgetText: (text: string): void => {
       remembered.delete(text)

@@ -43,6 +43,8 @@ export interface Connection {
   readonly begin: (text: string) => Effect.Effect<Result, SqlError>
   /** Rows as they come, with back pressure. Ending the stream early cancels the statement on the server. */
   readonly stream: (text: string, params: ReadonlyArray<unknown>) => Stream.Stream<Row, SqlError>
+  /** The types of the columns that the server described last. */
+  readonly columnTypes: () => ReadonlyArray<number>
   /** Notifications of a channel, for as long as the scope is open. */
   readonly listen: PgConnection.PgConnection["listen"]
   /** Cancels what runs, waits until nothing is on the wire, and makes sure that no late cancel hits the next statement. */
@@ -140,6 +142,7 @@ export const open = (
       let beginning = false
       let suspect = false
       let farewell: Wire.Farewell | undefined
+      let columnTypes: ReadonlyArray<number> = []
       /** Requests to cancel that were sent on other sockets, until it is known that each was passed on. */
       const cancels = new Set<Fiber.Fiber<boolean>>()
       const sendCancel = Effect.suspend(() => {
@@ -155,7 +158,10 @@ export const open = (
             key.pid = pid
             key.secret = secret
           },
-          onTypes: codec.meet,
+          onTypes: (oids) => {
+            columnTypes = oids
+            codec.meet(oids)
+          },
           onFarewell: (said) => {
             farewell = said
           },
@@ -263,6 +269,7 @@ export const open = (
             })
           }),
         stream: (text, params) => ReadAhead.bounded(socket, driver.stream(text, params)),
+        columnTypes: () => columnTypes,
         listen: driver.listen,
         recover: Effect.uninterruptible(
           Effect.suspend(() =>
