@@ -2,6 +2,7 @@
  * Reading the wire: integers, text and hexadecimal out of a message's bytes, without a view or a copy where none is needed.
  */
 import { Buffer } from "node:buffer"
+import { ascii } from "./Ascii.ts"
 
 /** Reads one value out of the `size` bytes at `offset`. */
 export type Read<A = unknown> = (bytes: Uint8Array, offset: number, size: number) => A
@@ -61,16 +62,8 @@ const utf8Slice: ((this: Uint8Array, start: number, end: number) => string) | un
 
 /** Text; throws when the bytes are no UTF-8. The server checks what it sends, whatever the encoding of the database. */
 export const utf8: Read<string> = (bytes, offset, size) => {
-  if (size <= 10) {
-    let text = ""
-    let index = 0
-    for (; index < size; index++) {
-      const code = bytes[offset + index]!
-      if (code > 0x7f) break
-      text += String.fromCharCode(code)
-    }
-    if (index === size) return text
-  }
+  const short = ascii(bytes, offset, size)
+  if (short !== undefined) return short
   if (utf8Slice !== undefined) {
     const text = utf8Slice.call(bytes, offset, offset + size)
     if (!text.includes("\ufffd")) return text

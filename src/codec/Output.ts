@@ -3,6 +3,7 @@
  * putting a string together from pieces, and the string does not hold on to them.
  */
 import { Buffer } from "node:buffer"
+import { ascii } from "./Ascii.ts"
 import type { Read } from "./Bytes.ts"
 import { utf8 } from "./Bytes.ts"
 
@@ -41,7 +42,8 @@ const latin1Slice: ((this: Uint8Array, start: number, end: number) => string) | 
 )
 
 const latin1 = (bytes: Buffer, start: number, end: number): string =>
-  latin1Slice === undefined ? bytes.toString("latin1", start, end) : latin1Slice.call(bytes, start, end)
+  ascii(bytes, start, end - start) ??
+  (latin1Slice === undefined ? bytes.toString("latin1", start, end) : latin1Slice.call(bytes, start, end))
 
 /** Reads what `write` prints. */
 export const printed =

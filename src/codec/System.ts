@@ -3,9 +3,9 @@
  * positions in the log, statistics.
  */
 import type { Read } from "./Bytes.ts"
-import { bigUint64, hex, int32, int64Text, uint16, uint32, utf8 } from "./Bytes.ts"
+import { bigUint64, exactInt64, hex, int32, int64Text, uint16, uint32, utf8 } from "./Bytes.ts"
 import type { Write } from "./Output.ts"
-import { reserve, text } from "./Output.ts"
+import { putDigits, putText, reserve } from "./Output.ts"
 
 /** `"char"` is one byte: nothing for zero, an escape such as `\377` past ASCII. */
 export const readChar: Read<string> = (bytes, offset) => {
@@ -50,18 +50,28 @@ const trimmed = (digits: string): string => {
   return digits.slice(at)
 }
 
+const putInt64 = (target: Uint8Array, at: number, bytes: Uint8Array, offset: number): number => {
+  const value = exactInt64(bytes, offset)
+  return value >= 0 ? putDigits(target, at, value) : putText(target, at, int64Text(bytes, offset, 8))
+}
+
+const colon = 58
+const comma = 44
+
 /** `pg_snapshot`: `xmin:xmax:` and the transactions under way. */
 export const writeSnapshot: Write = (out, bytes, offset) => {
   const count = int32(bytes, offset)
   reserve(out, count * 21)
-  text(out, int64Text(bytes, offset + 4, 8))
-  text(out, ":")
-  text(out, int64Text(bytes, offset + 12, 8))
-  text(out, ":")
+  const target = out.bytes
+  let at = putInt64(target, out.at, bytes, offset + 4)
+  target[at++] = colon
+  at = putInt64(target, at, bytes, offset + 12)
+  target[at++] = colon
   for (let index = 0; index < count; index++) {
-    if (index > 0) text(out, ",")
-    text(out, int64Text(bytes, offset + 20 + index * 8, 8))
+    if (index > 0) target[at++] = comma
+    at = putInt64(target, at, bytes, offset + 20 + index * 8)
   }
+  out.at = at
 }
 
 export const readHexadecimal: Read<string> = (bytes, offset, size) => `\\x${hex(bytes, offset, size)}`
