@@ -130,7 +130,8 @@ export interface RowOperations<A, E = never, R = never> {
   readonly selectOne: RunOne<A, E | OperationError, R | PoolRegistry>
 
   /**
-   * Rows as they come, in constant memory and with back pressure; ending early ends the statement on the server.
+   * Rows as they come, in constant memory and with back pressure; ending early ends the statement on the server. A statement
+   * that changes rows, and returns a type of yours that the pool has not met yet, gives its rows once all have come.
    *
    * The counterpart of asyncpg's `Connection.cursor`, and of iterating a pymongo cursor.
    */

@@ -34,21 +34,36 @@ const elsewhere =
       toSqlError
     )
 
-/** The rows of a statement; `ask` is how the server is asked about what the driver could not read of a piece. */
-const fromDriver = (pool: Pool, member: Lines.Member, { params, statement }: Encoded, ask: Ask): Rows => {
+/** The rows of a statement as the driver reads them. */
+const fromDriver = (pool: Pool, member: Lines.Member, { params, statement }: Encoded): Rows =>
+  Stream.mapError(member.connection.stream(statement.text, params), tell(pool, member, statement))
+
+/** Puts right what the driver could not read; `ask` is how the server is asked about a piece. */
+const settling = (pool: Pool, ask: Ask): ((rows: Rows) => Rows) => {
   const flagged = pool.codec.flagged()
-  return member.connection.stream(statement.text, params).pipe(
-    Stream.mapError(tell(pool, member, statement)),
+  return Stream.mapArrayEffect((rows) =>
     // Rows are read ahead, so once one was flagged, any later piece may hold another.
-    Stream.mapArrayEffect((rows) =>
-      pool.codec.flagged() === flagged
-        ? Effect.succeed(rows)
-        : Effect.as(Effect.mapError(pool.codec.settle(rows, ask(rows)), fromSqlError), rows)
-    )
+    pool.codec.flagged() === flagged
+      ? Effect.succeed(rows)
+      : Effect.as(Effect.mapError(pool.codec.settle(rows, ask(rows)), fromSqlError), rows)
   )
 }
 
 type Ask = (rows: ReadonlyArray<Row>) => Query
+
+/** Learns these types and settles these rows on the connection of their statement, which is done with it. */
+const learn = (
+  pool: Pool,
+  member: Lines.Member,
+  { statement }: Encoded,
+  types: ReadonlyArray<number>,
+  rows: ReadonlyArray<Row>
+): Effect.Effect<void, SqlError> =>
+  pool.codec.know(types, member.connection.query).pipe(
+    Effect.andThen(Effect.suspend(() => pool.codec.settle(rows, member.connection.query))),
+    Effect.onInterrupt(() => member.connection.recover),
+    Effect.mapError(tell(pool, member, statement))
+  )
 
 /** The server has to be asked, and nothing was given yet: the stream may begin again. */
 const unlearnt = (): SqlError =>
@@ -72,22 +87,18 @@ const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
       missing = unlearnt()
       return Effect.fail(missing)
     }
-    const learn = Effect.suspend(() => pool.codec.know(types, connection.query)).pipe(
-      Effect.andThen(Effect.suspend(() => pool.codec.settle(first ?? [], connection.query))),
-      Effect.onInterrupt(() => connection.recover),
-      Effect.mapError(tell(pool, member, encoded.statement))
-    )
     const again = Stream.unwrap(
       connection.recover.pipe(
-        Effect.andThen(learn),
-        Effect.as(fromDriver(pool, member, encoded, () => elsewhere(pool)))
+        Effect.andThen(Effect.suspend(() => learn(pool, member, encoded, types, first ?? []))),
+        Effect.map(() => settling(pool, () => elsewhere(pool))(fromDriver(pool, member, encoded)))
       )
     )
-    return fromDriver(pool, member, encoded, (rows) => {
-      if (first !== undefined) return elsewhere(pool)
-      const stopped = stop(rows)
-      return () => stopped
-    }).pipe(
+    return fromDriver(pool, member, encoded).pipe(
+      settling(pool, (rows) => {
+        if (first !== undefined) return elsewhere(pool)
+        const stopped = stop(rows)
+        return () => stopped
+      }),
       Stream.mapArrayEffect((rows) => {
         if (first === undefined && pool.codec.lacks(connection.columnTypes())) return stop(rows)
         first ??= []
@@ -96,6 +107,37 @@ const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
       Stream.catchIf(
         (error) => error === missing,
         () => again
+      )
+    )
+  })
+
+/**
+ * What is no read runs once: where a column is of a type that is not known yet, the rows are kept until all have come, and
+ * the server is asked on their connection.
+ */
+const keeping = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
+  Stream.suspend(() => {
+    const kept: Array<Row> = []
+    let types: ReadonlyArray<number> | undefined
+    let isKept = false
+    return fromDriver(pool, member, encoded).pipe(
+      Stream.filter((row) => {
+        if (types === undefined) {
+          types = member.connection.columnTypes()
+          isKept = pool.codec.lacks(types)
+        }
+        if (isKept) kept.push(row)
+        return !isKept
+      }),
+      settling(pool, () => elsewhere(pool)),
+      Stream.concat(
+        Stream.suspend(() =>
+          isKept
+            ? Stream.unwrap(
+                Effect.as(learn(pool, member, encoded, types ?? [], kept), Stream.fromArray(kept))
+              )
+            : Stream.empty
+        )
       )
     )
   })
@@ -111,9 +153,7 @@ export const rowsOnPool = (pool: Pool, statement: Bound): Rows =>
         encode(pool, member, statement, facts),
         () => member.connection.recover
       )
-      return facts.reads
-        ? learning(pool, member, encoded)
-        : fromDriver(pool, member, encoded, () => elsewhere(pool))
+      return facts.reads ? learning(pool, member, encoded) : keeping(pool, member, encoded)
     })
   ).pipe(Stream.updateService(Overload.Held, (keys) => [...keys, pool.settings.key]))
 

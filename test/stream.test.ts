@@ -275,3 +275,31 @@ withDatabase(
       yield* atRest(given)
     })
 )
+
+withDatabase(
+  "a statement that changes rows, and returns a type that the pool has yet to learn, runs once, with no other connection",
+  [
+    "create type pair as (a int, b text)",
+    "create type span as range (subtype = float8)",
+    "create table kept (i int)"
+  ],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1, acquireTimeout: "5 seconds" })
+      const insert = (what: string) =>
+        Stream.runCollect(
+          pgdb.stream(`insert into kept select i from generate_series(1, 3000) i returning i, ${what} as v`)
+        )
+      for (const [what, v] of [
+        ["case when i = 3000 then row(i, 'x')::pair end", { a: 3000, b: "x" }],
+        ["case when i = 3000 then array[span(1.5, 2)] end", ["[1.5,2)"]],
+        ["case when i = 3000 then row(i, 'y')::pair end", { a: 3000, b: "y" }]
+      ] as const) {
+        const rows = yield* insert(what)
+        expect(rows.map(({ i }) => i)).toEqual(Array.from({ length: 3000 }, (_, index) => index + 1))
+        expect([rows[0]?.v, rows[2999]?.v]).toEqual([null, v])
+      }
+      expect(yield* given.witness.query("select count(*)::int from kept")).toEqual([{ count: 9000 }])
+      yield* atRest(given)
+    })
+)
