@@ -21,22 +21,21 @@ const types = [
 ]
 
 const one = `select 'ok'::"mood of, a day" as mood, array['sad']::"mood of, a day"[] as moods,
-  'ok'::"16384 5 0 e , pg_type" as day, array[null, span(0.5, 2)] as spans, moods('sad', 'ok') as range,
+  'ok'::"16384 5 0 e , pg_type" as day,
   row('sad'::"mood of, a day") as record, array['((1,1),(0,0))'::plane] as planes`
 const read = {
   mood: "ok",
   moods: ["sad"],
   day: "ok",
-  spans: [null, "[0.5,2)"],
-  range: "[sad,ok)",
   record: ["sad"],
   planes: ["(1,1),(0,0)"]
 }
 const pairs = "select array[row(1, 'ok')::pair] as pairs"
+const ranges = "select array[null, span(0.5, 2)] as spans, moods('sad', 'ok') as range"
 const opaques = "select array['7'::opaque, '8'] as opaques, $1::opaque[] as back"
 
 it.effect(
-  "types known from the opening cost no statement, a composite one, a type that only the server prints one",
+  "types known from the opening cost no statement, a composite or ranges one, a type that only the server prints one",
   () =>
     Effect.gen(function* () {
       const { settings, witness } = yield* database()
@@ -49,6 +48,9 @@ it.effect(
       })
       expect(yield* cost(one)).toEqual([1, [read]])
       expect(yield* cost(pairs)).toEqual([2, [{ pairs: [{ id: 1, mood: "ok" }] }]])
+      const [asked, rows] = yield* cost(ranges)
+      expect([asked, rows]).toEqual([2, [{ spans: [null, "[0.5,2)"], range: "[sad,ok)" }]])
+      expect(yield* cost(ranges)).toEqual([1, rows])
       expect(yield* run(opaques, [["9"]])).toEqual([{ opaques: ["7", "8"], back: ["9"] }])
       codec.forget()
       expect(yield* run(one)).toEqual([read])

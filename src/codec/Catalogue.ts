@@ -2,8 +2,8 @@
  * What the server's catalogue says about the types that are not built in: one query when a pool opens, and another one for
  * types that turn up later.
  *
- * The first asks for what `pg_type` and `pg_range` tell, in as few and short columns as there can be: a new session has none
- * of the catalogue at hand, and every table, column and function that a query names costs it. Composites and multiranges are
+ * The first asks for what `pg_type` alone tells, in as few and short columns as there can be: a new session has none of the
+ * catalogue at hand, and every table, column and function that a query names costs it. Composites, ranges and multiranges are
  * asked for when a value of one first comes: every table has a row type, and hardly any is ever read.
  */
 
@@ -33,14 +33,12 @@ const outlineQuery = `
 select pg_catalog.string_agg(pg_catalog.concat_ws(' ', t.typarray, t.oid, t.typbasetype, t.typtype, t.typdelim,
     case t.typtype when 'b' then t.typsend::pg_catalog.regproc end, t.typname), E'\\n') as types,
   pg_catalog.count(*) as count,
-  (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', r.rngtypid, r.rngsubtype), E'\\n')
-    from pg_catalog.pg_range r where r.rngtypid >= ${firstUserOid}) as ranges,
   pg_catalog.current_setting('TimeZone') as zone,
   pg_catalog.current_setting('server_version_num') as version,
   1234567::pg_catalog.money::pg_catalog.text as positive,
   (-1234567)::pg_catalog.money::pg_catalog.text as negative
 from pg_catalog.pg_type t
-where t.oid >= ${firstUserOid} and t.typarray <> 0 and t.typtype <> 'c' and t.typtype <> 'm'`
+where t.oid >= ${firstUserOid} and t.typarray <> 0 and t.typtype <> 'c' and t.typtype <> 'm' and t.typtype <> 'r'`
 
 /**
  * Of an array the element is told too. 751 is `array_out`, 1247 is `pg_type`; `pg_range` has no multiranges before Postgres 14,
@@ -126,7 +124,7 @@ const learnType = (session: Session, type: Type, send: string): void => {
 
 const lineForm = /^(\d+) (\d+) (\d+) (\w) (.) (.*)$/s
 
-const learnLine = (session: Session, line: string, ranges: ReadonlyMap<string, string>): void => {
+const learnLine = (session: Session, line: string): void => {
   const [, array, oid = "", of, letter = "", delimiter = "", rest = ""] = lineForm.exec(line) ?? []
   if (oid === "") return
   const cut = letter === "b" ? rest.indexOf(" ") : 0
@@ -136,7 +134,7 @@ const learnLine = (session: Session, line: string, ranges: ReadonlyMap<string, s
       oid: Number(oid),
       name: cut === 0 ? rest : rest.slice(cut + 1),
       kind: kinds[letter] ?? "base",
-      of: Number(ranges.get(oid) ?? of),
+      of: Number(of),
       array: Number(array),
       delimiter,
       attributes: none
@@ -145,13 +143,10 @@ const learnLine = (session: Session, line: string, ranges: ReadonlyMap<string, s
   )
 }
 
-const linesOf = (value: unknown): ReadonlyArray<string> =>
-  textOf(value) === "" ? [] : textOf(value).split("\n")
-
 /** Finds the types of the answer to the first question, by their OIDs and by those of their arrays. */
 const outlineOf = (session: Session, row: PgConnection.Row): ((oid: number) => void) => {
   const found = new Map<number, string>()
-  const lines = linesOf(row.types)
+  const lines = textOf(row.types) === "" ? [] : textOf(row.types).split("\n")
   // Where a name holds a line break, each type is asked for when a value of it comes.
   if (lines.length === Number(row.count)) {
     for (const line of lines) {
@@ -160,20 +155,14 @@ const outlineOf = (session: Session, row: PgConnection.Row): ((oid: number) => v
       found.set(Number(oid), line)
     }
   }
-  const ranges = new Map(
-    linesOf(row.ranges).map((line) => {
-      const [range = "", of = ""] = line.split(" ")
-      return [range, of] as const
-    })
-  )
   return (oid) => {
     const line = found.get(oid)
-    if (line !== undefined) learnLine(session, line, ranges)
+    if (line !== undefined) learnLine(session, line)
   }
 }
 
 /**
- * Asks for all types of users but composites and multiranges, and for the time zone and the format of money. The answer is
+ * Asks for all types of users but composites, ranges and multiranges, and for the time zone and the format of money. The answer is
  * kept as it is until a value comes of a type that is not known.
  */
 export const learn = (session: Session, query: Query): Effect.Effect<void, SqlError> =>
