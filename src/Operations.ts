@@ -130,8 +130,9 @@ export interface RowOperations<A, E = never, R = never> {
   readonly selectOne: RunOne<A, E | OperationError, R | PoolRegistry>
 
   /**
-   * Rows as they come, in constant memory and with back pressure; ending early ends the statement on the server. A statement
-   * that changes rows, and returns a type of yours that the pool has not met yet, gives its rows once all have come.
+   * Rows as they come, in constant memory and with back pressure; ending early ends the statement on the server. Where a
+   * statement that changes rows returns what the server has to be asked about, such as a type that the pool has not met yet, the
+   * rows from there on come once all are there.
    *
    * The counterpart of asyncpg's `Connection.cursor`, and of iterating a pymongo cursor.
    */

@@ -112,31 +112,35 @@ const learning = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
   })
 
 /**
- * What is no read runs once: where a column is of a type that is not known yet, the rows are kept until all have come, and
- * the server is asked on their connection.
+ * What is no read runs once: from a column of a type that is not known yet on, or a value that the server has to be asked
+ * about, rows are kept until all have come. Then their own connection is there to ask on, so no other one is waited for.
  */
 const keeping = (pool: Pool, member: Lines.Member, encoded: Encoded): Rows =>
   Stream.suspend(() => {
+    const flagged = pool.codec.flagged()
     const kept: Array<Row> = []
     let types: ReadonlyArray<number> | undefined
-    let isKept = false
+    const isKept = (row: Row): boolean => {
+      if (kept.length > 0) return true
+      if (types === undefined) {
+        types = member.connection.columnTypes()
+        if (pool.codec.lacks(types)) return true
+      }
+      return pool.codec.flagged() !== flagged && pool.codec.isOpen(row)
+    }
     return fromDriver(pool, member, encoded).pipe(
       Stream.filter((row) => {
-        if (types === undefined) {
-          types = member.connection.columnTypes()
-          isKept = pool.codec.lacks(types)
-        }
-        if (isKept) kept.push(row)
-        return !isKept
+        if (!isKept(row)) return true
+        kept.push(row)
+        return false
       }),
-      settling(pool, () => elsewhere(pool)),
       Stream.concat(
         Stream.suspend(() =>
-          isKept
-            ? Stream.unwrap(
+          kept.length === 0
+            ? Stream.empty
+            : Stream.unwrap(
                 Effect.as(learn(pool, member, encoded, types ?? [], kept), Stream.fromArray(kept))
               )
-            : Stream.empty
         )
       )
     )

@@ -38,6 +38,8 @@ export interface Codec {
   readonly meet: (oids: ReadonlyArray<number>) => void
   /** How many values could not be read at once so far: compare before and after a statement. */
   readonly flagged: () => number
+  /** Whether a row holds what could not be read at once. */
+  readonly isOpen: (row: PgConnection.Row) => boolean
   /** Puts values in the place of what could not be read at once, or fails naming the column. Rows are changed in place. */
   readonly settle: (
     rows: ReadonlyArray<PgConnection.Row>,
@@ -142,6 +144,7 @@ export const make = (options: CodecOptions): Codec => {
     },
     meet,
     flagged: () => session.troubles,
+    isOpen: Settle.isOpen,
     settle: (rows, query) => Settle.settle(session, rows, query, meet),
     bind: Parameters.bind,
     bindTyped: (params, types) => Parameters.bindTyped(session, params, types),

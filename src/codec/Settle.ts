@@ -44,6 +44,9 @@ const opensOf = (rows: ReadonlyArray<PgConnection.Row>): ReadonlyArray<Open> => 
   return opens
 }
 
+/** Whether a row holds what could not be read at once. */
+export const isOpen = (row: PgConnection.Row): boolean => Object.values(row).some(isMarker)
+
 /** The error of a value that cannot be had. It names the column and the type, never the value. */
 const failure = (session: Session, open: Open, what: string): SqlError => {
   const type = session.types.get(open.marker.oid)?.name ?? `with OID ${open.marker.oid}`
