@@ -74,6 +74,20 @@ it.effect("a function for other types", () =>
   })
 )
 
+it.effect("a type that the server only sends as text", () =>
+  Effect.gen(function* () {
+    const { failing } = yield* shop()
+    expect(
+      (yield* failing("select relacl from pg_class where relname = 'pg_class'")).message
+    ).toMatchInlineSnapshot(`
+      "no binary output function available for type aclitem (SQLSTATE 42883 undefined_function)
+      Values of this type are only sent as text: select the column as column::text. Nothing of the statement took effect.
+      Statement:
+        select relacl from pg_class where relname = 'pg_class'"
+    `)
+  })
+)
+
 it.effect("a syntax error in the middle of a long statement", () =>
   Effect.gen(function* () {
     const { failing } = yield* shop()

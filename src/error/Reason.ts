@@ -50,6 +50,10 @@ const byClass: { readonly [code: string]: Tag } = {
   "44": "ConstraintError"
 }
 
+/** The type, or the one of an array's elements, has no binary form. */
+const isUnsendable = ({ routine }: State): boolean =>
+  routine === "getTypeBinaryOutputInfo" || routine === "array_send"
+
 /** The number of parameters is wrong: Postgres calls it a violation of the protocol, but the connection is fine. */
 const isMiscount = ({ code, routine }: State): boolean => code === "08P01" && routine === "exec_bind_message"
 
@@ -105,6 +109,9 @@ export const adviceOf = (state: State): string | undefined => {
   }
   if (state.code === "21000" && isOnConflict(state)) {
     return "Two rows of the statement are the same row to the table's unique index: keep one of them."
+  }
+  if (state.code === "42883" && isUnsendable(state)) {
+    return "Values of this type are only sent as text: select the column as column::text. Nothing of the statement took effect."
   }
   if (state.code === "42883" && isListAsValue(state)) {
     return "For a list of values write = any($1) in place of in ($1)."
