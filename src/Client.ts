@@ -11,13 +11,10 @@ import * as Exchange from "./pool/Exchange.ts"
 import * as Held from "./pool/Held.ts"
 import type { Pool } from "./pool/Pool.ts"
 import * as Spans from "./Spans.ts"
+import { json } from "./Sql.ts"
 import { type Checked, redactedOf } from "./settings/Settings.ts"
 import { linkTo, poolLink } from "./transaction/Link.ts"
 import { transactOf } from "./transaction/Transaction.ts"
-
-/** `PgClient.json` marks its values so; the driver's compiler knows the mark. */
-interface PgJson extends Statement.Custom<"PgJson", unknown> {}
-const json = Statement.custom<PgJson>("PgJson")
 
 /** What the client says of itself; `PgMigrator` hands it to `pg_dump`. */
 const configOf = (settings: Checked): PgClient.PgClientConfig => ({
@@ -77,7 +74,7 @@ export const make = (
       config: configOf(settings),
       withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.flatMap(now, (pool) => transactOf(pool)(effect)),
-      json: (value: unknown) => Statement.fragment([json(value)]),
+      json: (value: unknown) => Statement.fragment([Statement.parameter(json(value))]),
       listen: listening,
       notify: (channel: string, payload: string) =>
         Effect.asVoid(link.executeRaw("SELECT pg_catalog.pg_notify($1, $2)", [channel, payload]))

@@ -5,14 +5,20 @@ import * as Result from "effect/Result"
 import type { PoolError } from "./PoolError.ts"
 import { refused } from "./PoolError.ts"
 
-const TypeId = "~effect-global-pool/Sql"
+/*
+ * Pieces of SQL, names and json are recognised by registered symbols. Data from outside (parsed JSON, a form, a row) can
+ * carry any string key but no symbol, so it never becomes SQL; two copies of this package recognise each other's pieces.
+ */
+
+/** The key of `PG.sql` and `PG.id`. */
+export const SqlTypeId: unique symbol = Symbol.for("effect-global-pool/Sql")
 
 /**
  * A piece of SQL with its parameters: a whole statement, or a fragment to splice into one.
  * Made by `PG.sql` and `PG.id`. Placeholders are numbered when the statement is built.
  */
 export interface Sql {
-  readonly [TypeId]: typeof TypeId
+  readonly [SqlTypeId]: true
   readonly parts: ReadonlyArray<string>
   readonly values: ReadonlyArray<unknown>
 }
@@ -29,20 +35,20 @@ export interface Bound {
 export type Statement = string | readonly [sql: string, params: ReadonlyArray<unknown>] | Sql
 
 /** What a template quotes as an identifier instead of binding as a value: a table handle. */
-export const IdentifierId = "~effect-global-pool/Identifier"
+export const IdentifierId: unique symbol = Symbol.for("effect-global-pool/Identifier")
 export interface Identifier {
   readonly [IdentifierId]: string
 }
 
 const make = (parts: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Sql => ({
-  [TypeId]: TypeId,
+  [SqlTypeId]: true,
   parts,
   values
 })
 
 /** Whether a value was made by `PG.sql` or `PG.id`. */
 export const isSql = (value: unknown): value is Sql =>
-  typeof value === "object" && value !== null && TypeId in value
+  typeof value === "object" && value !== null && SqlTypeId in value
 
 const isIdentifier = (value: unknown): value is Identifier =>
   typeof value === "object" && value !== null && IdentifierId in value
@@ -117,18 +123,19 @@ export const quoteTable = (name: string): string => {
 export const id = (...names: readonly [string, ...ReadonlyArray<string>]): Sql =>
   make([names.map(quote).join(".")], [])
 
-const JsonId = "~effect-global-pool/Json"
+/** The key of `PG.json`. */
+export const JsonId: unique symbol = Symbol.for("effect-global-pool/Json")
 
 /** A value that is bound as json whatever its JavaScript type: made by `PG.json`. */
 export interface Json {
-  readonly [JsonId]: typeof JsonId
+  readonly [JsonId]: true
   readonly value: unknown
 }
 
 /**
  * Forces json for an array, string, number, boolean or `null`; plain objects are json without it.
  */
-export const json = (value: unknown): Json => ({ [JsonId]: JsonId, value })
+export const json = (value: unknown): Json => ({ [JsonId]: true, value })
 
 export const isJson = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && JsonId in value

@@ -47,7 +47,7 @@ const bindOne = (value: unknown): unknown => {
     case "bigint":
       return value < int8Limit && value >= -int8Limit ? value : Unbound
     case "object":
-      if (value === null || value instanceof Uint8Array || PgTypes.isParameter(value)) return value
+      if (value === null || value instanceof Uint8Array) return value
       if (isJson(value)) return bindJson(value.value)
       return isBytes(value) ? bytesOf(value) : Unbound
   }
@@ -130,7 +130,7 @@ export const bindValue = (
   oid: number,
   number: number
 ): Result.Result<unknown, PoolError> => {
-  if (value === null || value === undefined || PgTypes.isParameter(value)) return Result.succeed(value)
+  if (value === null || value === undefined) return Result.succeed(value)
   if (value instanceof Uint8Array && baseOf(session, oid)?.name === "bytea") return Result.succeed(value)
   const writing: Writing = { session, problem: undefined }
   const text = literal(writing, value, oid)

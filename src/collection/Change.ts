@@ -4,7 +4,7 @@
 import * as Result from "effect/Result"
 import { isPlain } from "../Plain.ts"
 import type { PoolError } from "../PoolError.ts"
-import { isJson } from "../Sql.ts"
+import { isJson, isSql } from "../Sql.ts"
 import { described, entriesOf, refuse, shown } from "./Input.ts"
 
 export interface Change {
@@ -35,7 +35,7 @@ const change = (column: string, value: unknown, place: string): Parsed<Change> =
     const instead = "Changes are written without $set: { column: value }, or { column: { $inc: 1 } }."
     return Result.fail(refuse(place, `${shown(column)} is no change`, instead))
   }
-  if (isPlain(value) && !isJson(value)) {
+  if (isPlain(value) && !isJson(value) && !isSql(value)) {
     const entries = entriesOf(value, `the change of column ${shown(column)}`, place)
     if (Result.isFailure(entries)) return Result.fail(entries.failure)
     const [first, ...more] = entries.success

@@ -11,7 +11,7 @@
 import * as Result from "effect/Result"
 import { isPlain } from "../Plain.ts"
 import type { PoolError } from "../PoolError.ts"
-import { isJson } from "../Sql.ts"
+import { isJson, isSql } from "../Sql.ts"
 import { described, entriesOf, refuse, shown } from "./Input.ts"
 
 /** The operators that compare a column with one value. */
@@ -155,7 +155,7 @@ const onColumn = (column: string, value: unknown, place: string): Parsed => {
       )
     )
   }
-  if (isPlain(value) && !isJson(value)) {
+  if (isPlain(value) && !isJson(value) && !isSql(value)) {
     const entries = entriesOf(value, `the condition on column ${shown(column)}`, place)
     if (Result.isFailure(entries)) return Result.fail(entries.failure)
     if (entries.success.length === 0) {
