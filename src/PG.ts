@@ -16,9 +16,17 @@
  */
 import type { ConfigError } from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Database from "./Database.ts"
+import * as Database from "./api/Database.ts"
 import { fromEnvironment } from "./settings/Environment.ts"
 
+export type { Database } from "./api/Database.ts"
+/**
+ * A handle to a database. Nothing connects, and nothing is checked until an operation runs.
+ *
+ * The counterpart of asyncpg's `create_pool` and pymongo's `MongoClient`.
+ */
+export { make } from "./api/Database.ts"
+export type { DecodedTable, Table } from "./api/Table.ts"
 export type {
   Changes,
   Filter,
@@ -29,27 +37,14 @@ export type {
   ProgressOptions,
   UpsertOptions
 } from "./collection/Types.ts"
-export type { Database } from "./Database.ts"
-/**
- * A handle to a database. Nothing connects, and nothing is checked until an operation runs.
- *
- * The counterpart of asyncpg's `create_pool` and pymongo's `MongoClient`.
- */
-export { make } from "./Database.ts"
-export type {
-  Isolation,
-  OperationError,
-  Outcome,
-  Progress,
-  Row,
-  StreamOptions,
-  TransactionOptions
-} from "./Operations.ts"
-export { layer, run } from "./SharedRegistry.ts"
-export type { Json, Sql, Statement } from "./Sql.ts"
-export { id, json, sql } from "./Sql.ts"
+export type { OperationError } from "./errors/PoolError.ts"
+export type { Outcome, Row } from "./execute/Outcome.ts"
+export type { Progress, StreamOptions } from "./execute/Progress.ts"
+export { layer, run } from "./registry/SharedRegistry.ts"
 export type { Settings } from "./settings/Settings.ts"
-export type { DecodedTable, Table } from "./Table.ts"
+export type { Json, Sql, Statement } from "./statement/Sql.ts"
+export { id, json, sql } from "./statement/Sql.ts"
+export type { Isolation, TransactionOptions } from "./transaction/TransactionOptions.ts"
 
 /** A handle from `DATABASE_URL`, else `PGHOST` `PGPORT` `PGUSER` `PGPASSWORD` `PGDATABASE` `PGSSLMODE`. */
 export const fromEnv: Effect.Effect<Database.Database, ConfigError> = /* @__PURE__ */ Effect.map(

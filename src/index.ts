@@ -1,6 +1,7 @@
 /**
  * Postgres from Effect without ceremony: name a database, take a table, run code.
  */
+
+export { PoolError } from "./errors/PoolError.ts"
 export * as PG from "./PG.ts"
-export { PoolError } from "./PoolError.ts"
-export { PoolRegistry } from "./PoolRegistry.ts"
+export { PoolRegistry } from "./registry/PoolRegistry.ts"

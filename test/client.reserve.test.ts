@@ -31,7 +31,7 @@ withDatabase("streams in pieces, with other statements between, and leaves no cu
           Stream.runCollect
         )
         expect(seen.map(({ n }) => n)).toEqual(Array.from({ length: 4_990 }, (_, index) => index + 11))
-        expect(between).toEqual([{ name: expect.stringContaining("effect_global_pool_") }])
+        expect(between).toEqual([{ name: expect.stringContaining("effect_cursor_") }])
         expect(yield* own.execute(cursors, [], undefined)).toEqual([])
         // Ended early, its cursor goes with the connection's return.
         expect(yield* Stream.runCollect(Stream.take(rows, 1))).toEqual([{ n: 11 }])

@@ -7,11 +7,11 @@ import * as Result from "effect/Result"
 import type { PG, PoolRegistry } from "effect-global-pool"
 import * as fc from "fast-check"
 import * as Change from "../src/collection/Change.ts"
-import type { Parsed, Site } from "../src/collection/Draft.ts"
 import * as Filter from "../src/collection/Filter.ts"
 import * as Find from "../src/collection/Find.ts"
+import type { Parsed, Site } from "../src/collection/SqlBuilder.ts"
 import * as Write from "../src/collection/Write.ts"
-import { quoteTable } from "../src/Sql.ts"
+import { type Bound, quoteTable } from "../src/statement/Sql.ts"
 import { withDatabase } from "./support/handle.ts"
 import { sample, seed } from "./support/random.ts"
 
@@ -107,29 +107,25 @@ const filters = fc.letrec<{ filter: Plan }>((tie) => ({
 })).filter
 
 /** A statement's text with each quoted name made the same; `undefined` for what was refused. */
-const shape = (compiled: Parsed<{ readonly text: string; readonly params: ReadonlyArray<unknown> }>) =>
+const shape = (compiled: Parsed<Bound>) =>
   Result.isFailure(compiled)
     ? undefined
     : {
         text: compiled.success.text.replace(/"(?:[^"]|"")*"/g, '"n"'),
-        params: compiled.success.params.length
+        params: compiled.success.params.length,
+        columns: compiled.success.columns?.values.length
       }
 
 /** All that may stand in a statement beside quoted names. */
 const known = /^[a-z\s$0-9()=<>~@*,.+"]*$/
 
-const sameShape = (
-  table: string,
-  compile: (
-    site: Site,
-    words: Words
-  ) => Parsed<{ readonly text: string; readonly params: ReadonlyArray<unknown> }>
-) => {
-  const site = (table: string): Site => ({ place: "t.find", table: quoteTable(table), columns: new Map() })
+const sameShape = (table: string, compile: (site: Site, words: Words) => Parsed<Bound>) => {
+  const site = (table: string): Site => ({ place: "t.find", table: quoteTable(table) })
   const given = shape(compile(site(table.replaceAll(".", "")), asGiven))
   if (given === undefined) return
   assert.deepStrictEqual(given, shape(compile(site("n"), harmless)))
   assert.match(given.text, known)
+  assert.strictEqual(given.columns, given.params, "each parameter is a value of a column")
 }
 
 describe("the shape of a statement is that of harmless words", () => {
@@ -176,10 +172,10 @@ describe("the shape of a statement is that of harmless words", () => {
     )
   })
 
-  it("or else the statement is refused: a NUL would end it, and an operator is none of ours", () => {
+  it("a NUL in a name and an unknown operator are refused", () => {
     fc.assert(
       fc.property(hostile, hostile, (before, after) => {
-        const site: Site = { place: "t.find", table: '"t"', columns: new Map() }
+        const site: Site = { place: "t.find", table: '"t"' }
         const name = `${before}\0${after}`.replace(/^\$/, "x")
         assert.isTrue(Result.isFailure(Write.insert(site, [[name, 1]])))
         assert.isTrue(Result.isFailure(Find.distinct(site, name, everyRow)))
@@ -201,45 +197,48 @@ const users = [
 /** Words that do name something there: the table, and its columns with those that every table has. */
 const realNames = new Set(["users", "id", "name", "ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"])
 
-withDatabase("the server takes hostile words for what they are", users, ({ pgdb, witness }) =>
-  Effect.gen(function* () {
-    const table = pgdb.table("users")
-    const strangers = hostile.filter(
-      (word) => !word.includes("\0") && !realNames.has(word.replaceAll(".", "")) && !/^\.*$/.test(word)
-    )
-    for (const word of [...classics, ...sample(strangers, 40)]) {
-      const which = `the word ${JSON.stringify(word)} of seed ${seed}`
-      const stored = word.replace(/[\uD800-\uDFFF]/g, "")
-      assert.deepStrictEqual(yield* table.find({ name: stored }), [], which)
-      assert.strictEqual(yield* table.delete({ name: { $in: [stored] } }), 0, which)
-      assert.deepStrictEqual(yield* table.insert({ id: 3, name: stored }), { id: 3, name: stored }, which)
-      assert.strictEqual(yield* table.insertMany([{ id: 4, name: stored }]), 1, which)
-      assert.strictEqual(yield* table.upsert([{ id: 4, name: stored }], { on: "id" }), 1, which)
-      assert.strictEqual(yield* table.update({ name: stored }, { name: stored }), 2, which)
-      assert.strictEqual(yield* table.delete({ id: { $gt: 2 }, name: stored }), 2, which)
-      if (word.startsWith("$")) continue
-      const asName: ReadonlyArray<Effect.Effect<unknown, PG.OperationError, PoolRegistry>> = [
-        table.find({ [word]: 1 }),
-        table.find({}, { columns: [word] }),
-        table.find({}, { orderBy: { [word]: "asc" } }),
-        table.insert({ [word]: 1 }),
-        table.insertMany([{ [word]: 1 }]),
-        table.update({}, { [word]: 1 }),
-        table.delete({ [word]: 1 }),
-        table.distinct(word),
-        table.upsert({ id: 1, [word]: 1 }, { on: word }),
-        table.upsert([{ id: 1, [word]: 1 }], { on: word }),
-        pgdb.table(word.replaceAll(".", "")).delete({})
-      ]
-      for (const effect of asName) {
-        const { message } = yield* Effect.flip(effect)
-        assert.match(message, /42703|42P01|42602/, which)
+withDatabase(
+  "the server takes hostile words as values and as names of columns that do not exist",
+  users,
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const table = pgdb.table("users")
+      const strangers = hostile.filter(
+        (word) => !word.includes("\0") && !realNames.has(word.replaceAll(".", "")) && !/^\.*$/.test(word)
+      )
+      for (const word of [...classics, ...sample(strangers, 40)]) {
+        const which = `the word ${JSON.stringify(word)} of seed ${seed}`
+        const stored = word.replace(/[\uD800-\uDFFF]/g, "")
+        assert.deepStrictEqual(yield* table.find({ name: stored }), [], which)
+        assert.strictEqual(yield* table.delete({ name: { $in: [stored] } }), 0, which)
+        assert.deepStrictEqual(yield* table.insert({ id: 3, name: stored }), { id: 3, name: stored }, which)
+        assert.strictEqual(yield* table.insertMany([{ id: 4, name: stored }]), 1, which)
+        assert.strictEqual(yield* table.upsert([{ id: 4, name: stored }], { on: "id" }), 1, which)
+        assert.strictEqual(yield* table.update({ name: stored }, { name: stored }), 2, which)
+        assert.strictEqual(yield* table.delete({ id: { $gt: 2 }, name: stored }), 2, which)
+        if (word.startsWith("$")) continue
+        const asName: ReadonlyArray<Effect.Effect<unknown, PG.OperationError, PoolRegistry>> = [
+          table.find({ [word]: 1 }),
+          table.find({}, { columns: [word] }),
+          table.find({}, { orderBy: { [word]: "asc" } }),
+          table.insert({ [word]: 1 }),
+          table.insertMany([{ [word]: 1 }]),
+          table.update({}, { [word]: 1 }),
+          table.delete({ [word]: 1 }),
+          table.distinct(word),
+          table.upsert({ id: 1, [word]: 1 }, { on: word }),
+          table.upsert([{ id: 1, [word]: 1 }], { on: word }),
+          pgdb.table(word.replaceAll(".", "")).delete({})
+        ]
+        for (const effect of asName) {
+          const { message } = yield* Effect.flip(effect)
+          assert.match(message, /42703|42P01|42602/, which)
+        }
       }
-    }
-    const rows = yield* witness.query("select id, name from users order by id")
-    assert.deepStrictEqual(rows, [
-      { id: 1, name: "Ann" },
-      { id: 2, name: "Bob" }
-    ])
-  })
+      const rows = yield* witness.query("select id, name from users order by id")
+      assert.deepStrictEqual(rows, [
+        { id: 1, name: "Ann" },
+        { id: 2, name: "Bob" }
+      ])
+    })
 )

@@ -3,188 +3,303 @@
  * these failures may be tried again.
  */
 import * as Net from "node:net"
-import { Duplex } from "node:stream"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { ConnectionError, SqlError, UnknownError } from "effect/sql/SqlError"
-import { PoolError } from "../src/PoolError.ts"
-import { tell } from "../src/ServerError.ts"
+import type * as Scope from "effect/Scope"
+import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError } from "effect/sql/SqlError"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { connectError, lostError, unreadableError, unsentError } from "../src/errors/ConnectionErrors.ts"
+import { type About, serverError } from "../src/errors/ServerErrors.ts"
+import { AuthenticationProblem } from "../src/protocol/Authentication.ts"
+import { LinkProblem } from "../src/protocol/Link.ts"
+import { ServerRefusal } from "../src/protocol/Startup.ts"
+import { UnreadableValue } from "../src/types/PgType.ts"
 import { database, eventually, server } from "./support/database.ts"
-import { teller, unreachable } from "./support/telling.ts"
+import { proxy } from "./support/proxy.ts"
 
-/** A socket that gives the driver this error instead of a connection. */
-const broken = (code: string) => () =>
-  new Duplex({
-    read: () => undefined,
-    write: () => undefined,
-    construct: (done) =>
-      done(Object.assign(new Error(`connect ${code} 10.0.0.1:5432`), { code, syscall: "connect" }))
-  })
+const shop: About = { server: "db.internal:5432/shop" }
+const update: About = { ...shop, text: "update users set name = $1", params: ["hunter2"] }
 
-/** A server that answers every question for TLS with no. */
-const withoutTls = () => {
-  const server: Duplex = new Duplex({
-    read: () => undefined,
-    write: (_chunk, _encoding, done) => {
-      server.push("N")
-      done()
-    }
-  })
-  return server
+/** An error of the system, as Node gives it. */
+const system = (code: string, syscall = "connect") =>
+  Object.assign(new Error(`${syscall} ${code} 10.0.0.1:5432`), { code, syscall })
+
+const sqlError = (error: unknown): SqlError => {
+  if (!isSqlError(error)) throw error
+  expect(error.message).not.toContain("hunter2")
+  return error
 }
 
-it.effect("nothing listens, no such host, no answer, no socket file", () =>
-  Effect.gen(function* () {
-    const messages: Array<string> = []
-    for (const code of [
-      "ECONNREFUSED",
-      "ENOTFOUND",
-      "EAI_AGAIN",
-      "ETIMEDOUT",
-      "EHOSTUNREACH",
-      "ECONNRESET",
-      "EPIPE"
-    ]) {
-      const error = yield* unreachable(
-        server(),
-        { server: "db.internal:5432/shop" },
-        { stream: broken(code) }
-      )
-      expect(error.reason._tag).toBe("ConnectionError")
-      expect(error.isRetryable).toBe(true)
-      expect(error.reason.cause).toHaveProperty("code", code)
-      messages.push(error.message)
-    }
-    const path = yield* unreachable(
-      server(),
-      { server: "/nowhere/.s.PGSQL.5432/shop" },
-      { path: "/nowhere/.s.PGSQL.5432" }
-    )
-    expect(messages.concat(path.message).join("\n\n")).toMatchInlineSnapshot(`
-      "Could not connect to db.internal:5432/shop: nothing listens there (ECONNREFUSED).
-      Check the settings host and port, and that the server runs.
+/** The error of a statement on a handle with these settings. */
+const failing = (
+  settings: PG.Settings,
+  text = "select 1",
+  params: ReadonlyArray<unknown> = []
+): Effect.Effect<SqlError> =>
+  Effect.flip(PG.make(settings).select(text, params)).pipe(
+    Effect.map(sqlError),
+    Effect.provide(PoolRegistry.layer()),
+    Effect.orDie
+  )
 
-      Could not connect to db.internal:5432/shop: its host name has no address (ENOTFOUND).
-      Check the setting host.
+/** The settings of a server that does this to each connection. */
+const listening = (
+  onConnection: (socket: Net.Socket) => void
+): Effect.Effect<PG.Settings, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.callback<Net.Server>((resume) => {
+      const listener = Net.createServer((socket) => {
+        socket.on("error", () => undefined)
+        onConnection(socket)
+      })
+      listener.listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
+    }),
+    (listener) => Effect.sync(() => listener.close())
+  ).pipe(
+    Effect.map((listener) => {
+      const address = listener.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      return { host: "127.0.0.1", port, username: "ann", password: "hunter2", database: "shop" }
+    })
+  )
 
-      Could not connect to db.internal:5432/shop: its host name could not be looked up (EAI_AGAIN).
-      Check the setting host and the name service.
-
-      Could not connect to db.internal:5432/shop: it did not answer in time (ETIMEDOUT).
-      Check the settings host and port and what filters traffic on the way, or raise connectTimeout.
-
-      Could not connect to db.internal:5432/shop: no route leads there (EHOSTUNREACH).
-      Check the setting host and the network.
-
-      Could not connect to db.internal:5432/shop: the connection broke off (ECONNRESET).
-
-      Could not connect to db.internal:5432/shop: the connection broke off (EPIPE).
-
-      Could not connect to /nowhere/.s.PGSQL.5432/shop: there is no such socket (ENOENT).
-      Check the setting path, and that the server runs."
-    `)
+it("an unreachable server: each reason of the system is put in words, with what to do, and is worth another try", () => {
+  const codes = [
+    "ECONNREFUSED",
+    "ENOTFOUND",
+    "EAI_AGAIN",
+    "ETIMEDOUT",
+    "EHOSTUNREACH",
+    "ENETUNREACH",
+    "ECONNRESET",
+    "EPIPE"
+  ]
+  const messages = codes.map((code) => {
+    const error = connectError(new LinkProblem("The server cannot be reached", { cause: system(code) }), shop)
+    expect(error.reason._tag).toBe("ConnectionError")
+    expect(error.isRetryable).toBe(true)
+    expect(error.reason.operation).toBe("connect")
+    expect(error.reason.cause).toHaveProperty("code", code)
+    return error.message
   })
-)
+  expect(messages.join("\n\n")).toMatchInlineSnapshot(`
+    "Could not connect to db.internal:5432/shop: nothing listens there (ECONNREFUSED).
+    Check the settings host and port, and that the server runs.
 
-it.effect("a certificate that nobody vouches for, and a server without TLS", () =>
-  Effect.gen(function* () {
-    const untrusted = yield* unreachable(
-      server(),
-      { server: "db.internal:5432/shop" },
-      { stream: broken("DEPTH_ZERO_SELF_SIGNED_CERT") }
-    )
-    expect(untrusted.message).toMatchInlineSnapshot(`
-      "The TLS certificate of db.internal:5432/shop was not accepted (DEPTH_ZERO_SELF_SIGNED_CERT).
-      Give the authority that signed it, ssl: { ca }, and connect to a name that it is made out to."
-    `)
-    const plain = yield* unreachable(
-      server(),
-      { server: "db.internal:5432/shop" },
-      { ssl: true, stream: withoutTls }
-    )
-    expect(plain.message).toMatchInlineSnapshot(`
-      "db.internal:5432/shop does not speak TLS.
-      Set ssl: false, or turn TLS on at the server."
-    `)
-  })
-)
+    Could not connect to db.internal:5432/shop: its host name has no address (ENOTFOUND).
+    Check the setting host.
 
-it.effect(
-  "a database that does not exist names those that were perhaps meant, and is not worth another try",
+    Could not connect to db.internal:5432/shop: its host name could not be looked up (EAI_AGAIN).
+    Check the setting host and the name service.
+
+    Could not connect to db.internal:5432/shop: it did not answer in time (ETIMEDOUT).
+    Check the settings host and port and what filters traffic on the way, or raise connectTimeout.
+
+    Could not connect to db.internal:5432/shop: no route leads there (EHOSTUNREACH).
+    Check the setting host and the network.
+
+    Could not connect to db.internal:5432/shop: no route leads there (ENETUNREACH).
+    Check the setting host and the network.
+
+    Could not connect to db.internal:5432/shop: the server cannot be reached (ECONNRESET).
+
+    Could not connect to db.internal:5432/shop: the server cannot be reached (EPIPE)."
+  `)
+})
+
+it.live(
+  "an unreachable server: what a handle says when nothing listens, and when there is no such socket",
   () =>
     Effect.gen(function* () {
-      const settings = { ...server(), database: "shpo" }
-      const near = yield* unreachable(settings, {
-        server: "localhost:5432/shpo",
-        databases: ["postgres", "shop", "blog"]
-      })
-      expect(near.reason._tag).toBe("ConnectionError")
-      expect(near.isRetryable).toBe(false)
-      expect(near.message).toMatchInlineSnapshot(`
-        "database "shpo" does not exist (SQLSTATE 3D000 invalid_catalog_name)
-        Did you mean "shop"?
-        Server: localhost:5432/shpo"
+      const free = yield* Effect.scoped(listening(() => undefined))
+      const refused = yield* failing(free)
+      expect(refused.reason._tag).toBe("ConnectionError")
+      expect(refused.isRetryable).toBe(true)
+      expect(refused.reason.cause).toHaveProperty("code", "ECONNREFUSED")
+      expect(refused.message.replace(/127\.0\.0\.1:\d+/, "db:5432")).toMatchInlineSnapshot(`
+        "Could not connect to "shop" on db:5432: nothing listens there (ECONNREFUSED).
+        Check the settings host and port, and that the server runs."
       `)
-      const far = yield* unreachable(
-        { ...settings, database: "inventory" },
-        { databases: ["postgres", "shop"] }
+
+      const missing = yield* failing({ ...server(), database: "shop", path: "/nowhere/.s.PGSQL.5432" })
+      expect(missing.reason.cause).toHaveProperty("code", "ENOENT")
+      expect(missing.message).toMatchInlineSnapshot(`
+        "Could not connect to "shop" on /nowhere/.s.PGSQL.5432: there is no such socket (ENOENT).
+        Check the setting path, and that the server runs."
+      `)
+    })
+)
+
+it.live(
+  "a server that hangs up, is silent or is no Postgres server: the error says which of them it is",
+  () =>
+    Effect.gen(function* () {
+      const messages: Array<string> = []
+      for (const [onConnection, options] of [
+        [(socket: Net.Socket) => socket.end(), {}],
+        [(socket: Net.Socket) => void socket.once("data", () => socket.resetAndDestroy()), {}],
+        [() => undefined, { connectTimeout: "100 millis" }],
+        [
+          (socket: Net.Socket) =>
+            void socket.once("data", () => socket.write("HTTP/1.1 400 Bad Request\r\n\r\n")),
+          {}
+        ],
+        [(socket: Net.Socket) => void socket.once("data", () => socket.write("HTTP/1.1 400")), { ssl: true }]
+      ] as const) {
+        const settings = yield* listening(onConnection)
+        const error = yield* failing({ ...settings, ...options })
+        expect(error.reason._tag).toBe("ConnectionError")
+        expect(error.isRetryable).toBe(true)
+        expect(error.message).not.toContain("?.")
+        messages.push(error.message.replace(/127\.0\.0\.1:\d+/, "db:5432"))
+      }
+      expect(messages.join("\n\n")).toMatchInlineSnapshot(`
+      "Could not connect to "shop" on db:5432: the server closed the connection while it was being opened.
+
+      Could not connect to "shop" on db:5432: the connection broke off (ECONNRESET).
+
+      Could not connect to "shop" on db:5432: opening a connection took longer than connectTimeout, 100 ms (ETIMEDOUT).
+      Check the settings host and port and what filters traffic on the way, or raise connectTimeout.
+
+      Could not connect to "shop" on db:5432: the server does not speak Postgres's protocol.
+
+      Could not connect to "shop" on db:5432: the server answered the request for TLS with something else; is it a Postgres server?"
+    `)
+    })
+)
+
+it.live(
+  "TLS: a certificate that nobody vouches for, and a server without it, are not worth another try",
+  () =>
+    Effect.gen(function* () {
+      const untrusted = connectError(
+        new LinkProblem("TLS failed", { cause: system("DEPTH_ZERO_SELF_SIGNED_CERT") }),
+        shop
       )
-      expect(far.message).toContain('The server has "postgres", "shop".')
+      expect(untrusted.reason._tag).toBe("ConnectionError")
+      expect(untrusted.isRetryable).toBe(false)
+      expect(untrusted.message).toMatchInlineSnapshot(`
+        "The TLS certificate of db.internal:5432/shop was not accepted (DEPTH_ZERO_SELF_SIGNED_CERT).
+        Give the authority that signed it, ssl: { ca }, and connect to a name that it is made out to."
+      `)
+      const handshake = connectError(
+        new LinkProblem("TLS failed", { cause: system("ERR_SSL_UNSUPPORTED_PROTOCOL") }),
+        shop
+      )
+      expect(handshake.message).toMatchInlineSnapshot(
+        `"db.internal:5432/shop and this program could not agree on TLS (ERR_SSL_UNSUPPORTED_PROTOCOL)."`
+      )
+      // It answers every request for TLS with no.
+      const plain = yield* failing({
+        ...(yield* listening((socket) => void socket.on("data", () => socket.write("N")))),
+        ssl: true
+      })
+      expect(plain.isRetryable).toBe(false)
+      expect(plain.message).toContain("does not offer TLS")
+      expect(plain.message).toContain("Set ssl: false, or turn TLS on at the server.")
     })
 )
 
-it.effect("a connection that cannot be had is not the fault of the statement that needed it", () =>
+it("a database that does not exist: the error names those that were perhaps meant, and is not worth another try", () => {
+  const refusal = (database: string) =>
+    new ServerRefusal({ severity: "FATAL", code: "3D000", message: `database "${database}" does not exist` })
+  const about = { server: "localhost:5432/shpo", databases: ["postgres", "shop", "blog"] }
+  const near = connectError(refusal("shpo"), about)
+  expect(near.reason._tag).toBe("ConnectionError")
+  expect(near.isRetryable).toBe(false)
+  expect(near.message).toMatchInlineSnapshot(`
+    "database "shpo" does not exist (SQLSTATE 3D000 invalid_catalog_name)
+    Did you mean "shop"?
+    Server: localhost:5432/shpo"
+  `)
+  const far = connectError(refusal("inventory"), about)
+  expect(far.message).toContain('The server has "postgres", "shop", "blog".')
+  const many = connectError(refusal("inventory"), {
+    databases: Array.from({ length: 11 }, (_, index) => `db${index}`)
+  })
+  expect(many.message).toContain('"db9" and others.')
+})
+
+it.live("a database that does not exist: a handle looks up those that exist", () =>
   Effect.gen(function* () {
-    const settings = { ...server(), database: "shpo" }
-    const error = yield* unreachable(settings, {
-      server: "db:5432/shpo",
-      text: "select $1",
-      params: ["shpo"]
-    })
-    expect(error.message).toBe(
-      'database "shpo" does not exist (SQLSTATE 3D000 invalid_catalog_name)\nServer: db:5432/shpo'
+    const { settings } = yield* database()
+    const typo = `${settings.database}_`
+    const near = yield* failing({ ...settings, database: typo })
+    expect(near.reason._tag).toBe("ConnectionError")
+    expect(near.isRetryable).toBe(false)
+    expect(near.message).toBe(
+      `database "${typo}" does not exist (SQLSTATE 3D000 invalid_catalog_name)\nDid you mean "${settings.database}"?\n` +
+        `Server: "${typo}" on ${settings.host}:${settings.port}`
     )
+    const far = yield* failing({ ...settings, database: "ζ" })
+    expect(far.message).toMatch(/\nThe server has "[^"]+"(?:, "[^"]+")*(?: and others)?\.\n/)
   })
 )
 
-it.effect("a role that does not exist", () =>
+it.live("a connection that cannot be had is not the fault of the statement that needed it", () =>
   Effect.gen(function* () {
-    const error = yield* unreachable({ ...server(), username: "nobody_here" })
-    expect(error.reason._tag).toBe("AuthenticationError")
-    expect(error.isRetryable).toBe(false)
-    expect(error.message).toContain('"nobody_here"')
+    const error = yield* failing({ ...server(), database: "shpo" }, "select $1", ["shpo"])
+    expect(error.message).toContain('database "shpo" does not exist (SQLSTATE 3D000 invalid_catalog_name)\n')
+    expect(error.message).not.toContain("Statement")
+    const unreachable = yield* failing({ ...server(), path: "/nowhere/.s.PGSQL.5432" }, "select $1", ["shpo"])
+    expect(unreachable.message).not.toContain("Statement")
+    const about = { ...shop, text: "select $1", params: ["shpo"] }
+    const refusal = new ServerRefusal({ code: "3D000", message: 'database "shpo" does not exist' })
+    for (const problem of [refusal, new LinkProblem("No."), new AuthenticationProblem("no")]) {
+      expect(connectError(problem, about).message).not.toContain("Statement")
+    }
   })
 )
 
-it.effect("too many connections", () =>
+it.live(
+  "a role that does not exist, a wrong password and none are errors of authentication, not worth another try",
+  () =>
+    Effect.gen(function* () {
+      const { password: _, ...nameless } = server()
+      const wrong = yield* failing({ ...server(), username: "nobody_here" })
+      const missing = yield* failing({ ...nameless, database: "shop" })
+      for (const error of [wrong, missing]) {
+        expect(error.reason._tag).toBe("AuthenticationError")
+        expect(error.isRetryable).toBe(false)
+      }
+      expect(wrong.message).toContain('"nobody_here"')
+      expect(missing.message.replace(/\S+:\d+/, "db:5432")).toMatchInlineSnapshot(`
+        "Could not connect to "shop" on db:5432: the server asks for a password and none is set.
+        Set the setting password."
+      `)
+    })
+)
+
+it.live("too many connections: the error says which number to change, and is worth another try", () =>
   Effect.gen(function* () {
     const db = yield* database()
-    yield* db.witness.query(`alter database "${db.settings.database}" connection limit 0`)
     const role = `guest_${db.settings.database}`
     yield* Effect.acquireRelease(
       db.witness.query(`create role ${role} login password 'x' connection limit 0`),
       () => Effect.orDie(db.witness.query(`drop role ${role}`))
     )
-    const error = yield* unreachable(
-      { ...db.settings, username: role, password: "x" },
-      { server: "localhost:5432/shop" }
-    )
+    const error = yield* failing({ ...db.settings, username: role, password: "x" })
     expect(error.reason._tag).toBe("ConnectionError")
     expect(error.isRetryable).toBe(true)
-    expect(error.message.replaceAll(db.settings.database, "shop")).toMatchInlineSnapshot(`
+    expect(
+      error.message.replaceAll(db.settings.database, "shop").replace(/\S+:\d+/, "db:5432")
+    ).toMatchInlineSnapshot(`
       "too many connections for role "guest_shop" (SQLSTATE 53300 too_many_connections)
       Lower maxConnections of the pools that use this server, or raise max_connections of the server.
-      Server: localhost:5432/shop"
+      Server: "shop" on db:5432"
     `)
   })
 )
 
-it.effect("the server ends the connection in the middle of a statement", () =>
+it.live("the server ends the connection in the middle of a statement: its last words are the error", () =>
   Effect.gen(function* () {
     const db = yield* database()
-    const pg = yield* teller(db.settings)
-    const fiber = yield* Effect.forkChild(pg.failing("select pg_sleep(60)"))
+    const pgdb = PG.make({ ...db.settings, maxConnections: 1 })
+    const fiber = yield* Effect.forkChild(
+      Effect.flip(pgdb.select("select pg_sleep(60), $1::text", ["hunter2"]))
+    )
     yield* eventually(
       "it is terminated",
       db.witness.query(
@@ -192,61 +307,94 @@ it.effect("the server ends the connection in the middle of a statement", () =>
       ),
       (rows) => rows.length > 0
     )
-    const error = yield* Fiber.join(fiber)
+    const error = sqlError(yield* Fiber.join(fiber))
     expect(error.reason._tag).toBe("ConnectionError")
     expect(error.isRetryable).toBe(true)
-    expect(error.message).toMatchInlineSnapshot(`
-      "The connection to localhost:5432/shop was lost while the statement was under way (it was closed).
-      Whether the statement took effect is not known: repeat it only if that does no harm.
+    expect(
+      error.message.replaceAll(db.settings.database, "shop").replace(/\S+:\d+/, "db:5432")
+    ).toMatchInlineSnapshot(`
+      "terminating connection due to administrator command (SQLSTATE 57P01 admin_shutdown)
+      The server is shutting down, or an administrator ended the connection. What was not committed is undone; run it again.
+      Server: "shop" on db:5432
       Statement:
-        select pg_sleep(60)"
+        select pg_sleep(60), $1::text"
     `)
-    const next = yield* pg.failing("select 1")
-    expect(next.reason._tag).toBe("ConnectionError")
-  })
+    expect(yield* pgdb.select("select 1 as n")).toEqual([{ n: 1 }])
+  }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
-it.effect("the connection is cut in the middle of a statement", () =>
-  Effect.gen(function* () {
-    const db = yield* database()
-    let socket: Net.Socket | undefined
-    const pg = yield* teller(db.settings, {
-      stream: () => {
-        socket = Net.connect(db.settings.port, db.settings.host)
-        return socket
-      }
-    })
-    const fiber = yield* Effect.forkChild(pg.failing("select pg_sleep(60), $1", ["hunter2"]))
-    yield* db.until("it runs", (sessions) =>
-      sessions.some(({ query }) => query.startsWith("select pg_sleep"))
-    )
-    socket?.destroy(Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET", syscall: "read" }))
-    const error = yield* Fiber.join(fiber)
-    expect(error.reason._tag).toBe("ConnectionError")
-    expect(error.message).toMatchInlineSnapshot(`
-      "The connection to localhost:5432/shop was lost while the statement was under way (ECONNRESET).
-      Whether the statement took effect is not known: repeat it only if that does no harm.
-      Statement:
-        select pg_sleep(60), $1"
-    `)
-    const next = yield* pg.failing("select 1")
-    expect(next.reason._tag).toBe("ConnectionError")
-  })
+it.live(
+  "the connection is cut in the middle of a statement: its outcome is not known, and it is not worth another try",
+  () =>
+    Effect.gen(function* () {
+      const db = yield* database()
+      const network = yield* proxy(db.settings)
+      const pgdb = PG.make({ ...db.settings, ...network.address, maxConnections: 1 })
+      const fiber = yield* Effect.forkChild(
+        Effect.flip(pgdb.select("select pg_sleep(60), $1::text", ["hunter2"]))
+      )
+      yield* db.until("it runs", (sessions) =>
+        sessions.some(({ query }) => query.startsWith("select pg_sleep"))
+      )
+      yield* network.cut
+      const error = sqlError(yield* Fiber.join(fiber))
+      expect(error.reason._tag).toBe("ConnectionError")
+      expect(error.isRetryable).toBe(false)
+      expect(
+        error.message.replaceAll(db.settings.database, "shop").replace(/127\.0\.0\.1:\d+/, "db:5432")
+      ).toMatchInlineSnapshot(`
+        "The connection to "shop" on db:5432 was lost while the statement was under way (it was closed).
+        Whether the statement took effect is not known: repeat it only if that does no harm.
+        Statement:
+          select pg_sleep(60), $1::text"
+      `)
+      expect(yield* pgdb.select("select 1 as n")).toEqual([{ n: 1 }])
+    }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
-it("what the server said before it closed the connection", () => {
-  const lost = new SqlError({
-    reason: new ConnectionError({
-      cause: new Error("Connection closed"),
-      message: "PgConnection: Connection closed"
-    })
-  })
+it("a lost connection: the error says why, and only a statement that reads is worth another try", () => {
+  const reset = lostError({ farewell: undefined, cause: system("ECONNRESET", "read") }, false, update)
+  expect(reset.reason._tag).toBe("ConnectionError")
+  expect(reset.reason.cause).toHaveProperty("code", "ECONNRESET")
+  expect(reset.isRetryable).toBe(false)
+  expect(reset.message).toMatchInlineSnapshot(`
+    "The connection to db.internal:5432/shop was lost while the statement was under way (ECONNRESET).
+    Whether the statement took effect is not known: repeat it only if that does no harm.
+    Statement:
+      update users set name = $1"
+  `)
+  const read = lostError({ farewell: undefined, cause: undefined }, true, { ...shop, text: "select 1" })
+  expect(read.isRetryable).toBe(true)
+  expect(read.message).toMatchInlineSnapshot(`
+    "The connection to db.internal:5432/shop was lost while the statement was under way (it was closed).
+    Statement:
+      select 1"
+  `)
+  const garbled = new Error("a message out of turn: CopyBothResponse")
+  expect(lostError({ farewell: undefined, cause: garbled }, false, update).message).toContain(
+    "(its messages could not be understood: a message out of turn: CopyBothResponse)"
+  )
+})
+
+it("a statement that was not sent says so, and is worth another try", () => {
+  const error = unsentError(update)
+  expect(error.reason._tag).toBe("ConnectionError")
+  expect(error.isRetryable).toBe(true)
+  expect(error.message).toMatchInlineSnapshot(`
+    "The connection to db.internal:5432/shop was already closed; the statement was not sent.
+    Statement:
+      update users set name = $1"
+  `)
+})
+
+it("what the server said before it closed the connection is the error", () => {
   const farewell = {
     severity: "FATAL",
     code: "57P01",
     message: "terminating connection due to administrator command"
   }
-  const error = tell(lost, { text: "select 1", server: "localhost:5432/shop", farewell })
+  const error = serverError(farewell, { text: "select 1", server: "localhost:5432/shop" })
+  expect(error.reason._tag).toBe("ConnectionError")
   expect(error.isRetryable).toBe(true)
   expect(error.message).toMatchInlineSnapshot(`
     "terminating connection due to administrator command (SQLSTATE 57P01 admin_shutdown)
@@ -257,52 +405,60 @@ it("what the server said before it closed the connection", () => {
   `)
 })
 
-it("an error that is neither the server's nor the socket's keeps what is constant in it", () => {
-  const error = new SqlError({
-    reason: new UnknownError({
-      cause: new Error("boom: hunter2"),
-      message: "PgClient: Odd: hunter2",
-      operation: "query"
+it.live(
+  "a value that cannot be read: the error names its column and says whether the statement took effect",
+  () =>
+    Effect.gen(function* () {
+      const { settings, witness } = yield* database()
+      yield* witness.query("create table counters (n int8)")
+      const past = "9007199254740993"
+      const read = yield* failing(settings, "select $1::int8 as total", [past])
+      expect(read.reason._tag).toBe("UnknownError")
+      expect(read.isRetryable).toBe(false)
+      expect(read.message).not.toContain(past)
+      expect(read.message).toMatchInlineSnapshot(`
+        "The value of column "total" holds an int8 past ±(2^53−1), which a number cannot hold exactly. Set int8: "bigint" or "string", or cast the value to text.
+        Statement:
+          select $1::int8 as total"
+      `)
+      const write = yield* failing(settings, "insert into counters values ($1) returning n", [past])
+      expect(write.isRetryable).toBe(false)
+      expect(write.message).toContain("\nThe statement took effect.\n")
+      expect(yield* witness.query("select n::text from counters")).toEqual([{ n: past }])
+      const inCause = unreadableError(
+        new UnreadableValue("The value of column n is odd."),
+        false,
+        update,
+        read
+      )
+      expect(inCause.message).toContain("The value of column n is odd.\n")
     })
-  })
-  expect(tell(error, { text: "select $1", params: ["hunter2"] }).message).toMatchInlineSnapshot(`
-    "The statement failed: Odd.
-    Statement:
-      select $1"
-  `)
-})
+)
 
-it("what the package itself found out keeps its words", () => {
-  const own = (operation: string, message: string, cause: unknown) =>
-    tell(new SqlError({ reason: new ConnectionError({ cause, message, operation }) }), {
-      text: "update users set name = $1",
-      params: ["hunter2"],
-      server: "db:5432/shop"
-    })
-  const fatal = Object.assign(new Error("terminating connection"), { severity: "FATAL", code: "57P01" })
-  expect(own("commit", "It is unknown whether the transaction took effect: look first.", fatal).message).toBe(
-    "It is unknown whether the transaction took effect: look first."
-  )
-  expect(own("query", "The value is past the largest safe integer.", undefined).message).toBe(
-    "The value is past the largest safe integer.\nStatement:\n  update users set name = $1"
-  )
-  const late = Object.assign(new Error("Opening took longer than connectTimeout, 5000 ms"), {
-    code: "ETIMEDOUT"
+it("what the package itself found out about a connection keeps its words", () => {
+  const late = new LinkProblem("Opening a connection took longer than connectTimeout, 5000 ms", {
+    cause: Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })
   })
-  expect(own("connect", "Opening a connection timed out", late).message).toBe(
-    "Could not connect to db:5432/shop: opening took longer than connectTimeout, 5000 ms (ETIMEDOUT).\n" +
+  expect(connectError(late, shop).message).toBe(
+    "Could not connect to db.internal:5432/shop: opening a connection took longer than connectTimeout, 5000 ms (ETIMEDOUT).\n" +
       "Check the settings host and port and what filters traffic on the way, or raise connectTimeout."
   )
-  const refused = Object.assign(new Error("connect"), { code: "ECONNREFUSED", syscall: "connect" })
-  expect(own("connect", "The connection could not be opened", refused).message).toContain(
-    "nothing listens there (ECONNREFUSED)"
+  const problem = connectError(new AuthenticationProblem("the server asks for a password", "Set one."), shop)
+  expect(problem.reason._tag).toBe("AuthenticationError")
+  expect(problem.message).toBe(
+    "Could not connect to db.internal:5432/shop: the server asks for a password.\nSet one."
   )
-  const pool = new PoolError({ reason: { _tag: "StatementRefused" }, message: "No." })
-  expect(own("acquire", "No.", pool).reason.cause).toBe(pool)
 })
 
-it("an error that was told is told once", () => {
-  const error = new SqlError({ reason: new UnknownError({ cause: undefined }) })
-  const told = tell(error, { text: "select 1" })
-  expect(tell(told, { text: "select 2" })).toBe(told)
+it("an error of a connection never shows a password that the statement sets", () => {
+  const about: About = { ...update, text: "alter role ann password 'hunter2'" }
+  for (const error of [
+    lostError({ farewell: undefined, cause: undefined }, false, about),
+    unsentError(about),
+    unreadableError(new UnreadableValue("The value is odd."), true, about),
+    connectError(new LinkProblem("No."), about)
+  ]) {
+    expect(error.message).not.toContain("hunter2")
+    expect(String(error)).toBe(`SqlError: ${error.message}`)
+  }
 })

@@ -5,11 +5,11 @@ import { expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { isSqlError, SqlError, UnknownError } from "effect/sql/SqlError"
-import { excerpt } from "../src/error/Excerpt.ts"
-import { withoutPasswords } from "../src/error/Literals.ts"
-import { nearest } from "../src/error/Nearest.ts"
-import { tell } from "../src/ServerError.ts"
+import { isSqlError, SqlError } from "effect/sql/SqlError"
+import { withoutPasswords } from "../src/errors/BlankLiterals.ts"
+import { excerpt } from "../src/errors/Excerpt.ts"
+import { nearest } from "../src/errors/NearestNames.ts"
+import { serverError } from "../src/errors/ServerErrors.ts"
 import { program } from "./support/process.ts"
 
 const printed = (how: string) =>
@@ -25,7 +25,7 @@ At: table public.users, constraint users_email_key
 Statement:
   insert into users (email) values ($1)`
 
-it.effect("console.log", () =>
+it.effect("console.log prints an error as its story and nothing else", () =>
   Effect.gen(function* () {
     const text = yield* printed("log")
     const indented = `SqlError: ${story}`.replaceAll("\n", "\n  ")
@@ -33,7 +33,7 @@ it.effect("console.log", () =>
   })
 )
 
-it.effect("thrown, rejected, and the failure of a main program", () =>
+it.effect("an error that is thrown, rejected or fails a main program is printed once", () =>
   Effect.gen(function* () {
     for (const how of ["uncaught", "unhandled", "main"]) {
       const text = yield* printed(how)
@@ -46,17 +46,12 @@ it.effect("thrown, rejected, and the failure of a main program", () =>
   })
 )
 
-const failure = (fields: object) =>
-  new SqlError({
-    reason: new UnknownError({
-      cause: Object.assign(new Error("could not serialize access"), { severity: "ERROR", ...fields }),
-      message: "PgConnection: Query failed"
-    })
-  })
-
 it.effect("tags, reasons and retries work as with any SqlError", () =>
   Effect.gen(function* () {
-    const error = tell(failure({ code: "40001" }), { text: "commit" })
+    const error = serverError(
+      { severity: "ERROR", code: "40001", message: "could not serialize access" },
+      { text: "commit" }
+    )
     expect(error).toBeInstanceOf(SqlError)
     expect(isSqlError(error)).toBe(true)
     expect(error.isRetryable).toBe(true)
@@ -94,7 +89,7 @@ it("an excerpt keeps to 2 000 characters around the place, and to lines that fit
   )
 })
 
-it("passwords in a statement", () => {
+it("the passwords that a statement sets are blanked, and nothing else of it", () => {
   const hidden = (text: string) => withoutPasswords({ text, index: undefined }).text
   expect(hidden("create role a login PASSWORD 'hunter2' valid until '2030-01-01'")).toBe(
     "create role a login PASSWORD '…' valid until '2030-01-01'"
@@ -105,7 +100,7 @@ it("passwords in a statement", () => {
   expect(hidden("select password from users")).toBe("select password from users")
 })
 
-it("the nearest names", () => {
+it("the nearest names are found in spite of typing errors and case", () => {
   const names = ["postgres", "shop", "Shop_test", "blog", "analytics"]
   expect(nearest("shpo", names)).toEqual(["shop"])
   expect(nearest("SHOP", names)).toEqual(["shop", "Shop_test"])

@@ -72,8 +72,8 @@ describe("what operations cost on the wire", () => {
       yield* users.select("select 1")
       const first = yield* counted(link, users.select(byId, [42]))
       const again = yield* counted(link, users.select(byId, [43]))
-      expect(first).toEqual({ roundTrips: 1, sent: "P1 D1 B1 E1 S1", toServer: 150, toClient: 107 })
-      expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 65, toClient: 51 })
+      expect(first).toEqual({ roundTrips: 1, sent: "P1 D1 B1 E1 S1", toServer: 100, toClient: 116 })
+      expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 38, toClient: 51 })
     })
   )
 
@@ -81,27 +81,26 @@ describe("what operations cost on the wire", () => {
     Effect.gen(function* () {
       yield* users.execute(rename, ["a", 1])
       const again = yield* counted(link, users.execute(rename, ["b", 1]))
-      expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 72, toClient: 25 })
+      expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 40, toClient: 25 })
     })
   )
 
-  throughProxy("trans: one round trip for three statements, at most two for a hundred", ({ link, users }) =>
-    Effect.gen(function* () {
-      yield* users.trans(renames(1))
-      const three = yield* counted(link, users.trans(renames(3)))
-      const hundred = yield* counted(link, users.trans(renames(100)))
-      expect(three).toEqual({ roundTrips: 1, sent: "P2 D2 B5 E5 S3", toServer: 328, toClient: 128 })
-      // A Sync by 64 of the hundred, and more where the fibers' scheduler pauses between them.
-      expect(hundred.sent).toMatch(/^P2 D2 B102 E102 S[3-7]$/)
-      expect(hundred.toServer).toBeLessThanOrEqual(7807 - 95 * 5)
-      expect(hundred.roundTrips).toBeLessThanOrEqual(2)
-      expect(yield* counted(link, users.trans([]))).toEqual({
-        roundTrips: 0,
-        sent: "",
-        toServer: 0,
-        toClient: 0
+  throughProxy(
+    "trans: one round trip and one Sync, for three statements as for a hundred",
+    ({ link, users }) =>
+      Effect.gen(function* () {
+        yield* users.trans(renames(1))
+        const three = yield* counted(link, users.trans(renames(3)))
+        const hundred = yield* counted(link, users.trans(renames(100)))
+        expect(three).toEqual({ roundTrips: 1, sent: "B5 E5 S1", toServer: 175, toClient: 96 })
+        expect(hundred).toEqual({ roundTrips: 1, sent: "B102 E102 S1", toServer: 4147, toClient: 1939 })
+        expect(yield* counted(link, users.trans([]))).toEqual({
+          roundTrips: 0,
+          sent: "",
+          toServer: 0,
+          toClient: 0
+        })
       })
-    })
   )
 
   throughProxy(
@@ -114,7 +113,7 @@ describe("what operations cost on the wire", () => {
           users.transaction(Effect.forEach([1, 2, 3], (id) => users.select(byId, [id])))
         )
         const nothing = yield* counted(link, users.transaction(Effect.void))
-        expect(three).toEqual({ roundTrips: 4, sent: "P2 D2 B5 E5 S5", toServer: 302, toClient: 215 })
+        expect(three).toEqual({ roundTrips: 4, sent: "P2 D2 B5 E5 S4", toServer: 217, toClient: 223 })
         expect(nothing).toEqual({ roundTrips: 0, sent: "", toServer: 0, toClient: 0 })
       })
   )
@@ -125,13 +124,13 @@ describe("what operations cost on the wire", () => {
       const find = yield* counted(link, users.find({ id: 2 }))
       yield* users.insert({ id: 500, name: "x" })
       const insert = yield* counted(link, users.insert({ id: 501, name: "y" }))
-      expect(find).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 65, toClient: 50 })
-      expect(insert).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 72, toClient: 47 })
+      expect(find).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 37, toClient: 50 })
+      expect(insert).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 44, toClient: 47 })
     })
   )
 
   throughProxy(
-    "insertMany: one round trip for a thousand rows once the columns are known",
+    "insertMany: two round trips for a thousand rows, one of them to look at the columns",
     ({ link, users }) =>
       Effect.gen(function* () {
         const rows = (from: number) =>
@@ -139,33 +138,36 @@ describe("what operations cost on the wire", () => {
         const first = yield* counted(link, users.insertMany(rows(1000)))
         const again = yield* counted(link, users.insertMany(rows(2000)))
         expect(first.roundTrips).toBeLessThanOrEqual(7)
-        expect(again).toEqual({ roundTrips: 1, sent: "B1 E1 S1", toServer: 16105, toClient: 30 })
+        expect(again).toEqual({ roundTrips: 2, sent: "P1 D1 B2 E2 S2", toServer: 16249, toClient: 186 })
       })
   )
 
-  throughProxy("a stream: one round trip for a hundred rows", ({ link, users }) =>
+  throughProxy("a stream: two round trips, and one once its statement is known", ({ link, users }) =>
     Effect.gen(function* () {
+      const stream = Stream.runDrain(users.stream("select * from users"))
       yield* users.select("select 1")
-      const stream = yield* counted(link, Stream.runDrain(users.stream("select * from users")))
-      expect(stream).toEqual({ roundTrips: 1, sent: "P1 D1 B1 E1 S1", toServer: 67, toClient: 2675 })
+      const first = yield* counted(link, stream)
+      const again = yield* counted(link, stream)
+      expect(first).toEqual({ roundTrips: 2, sent: "P1 D1 B1 E2 S2", toServer: 91, toClient: 2692 })
+      expect(again).toEqual({ roundTrips: 1, sent: "B1 E2 S1", toServer: 47, toClient: 2623 })
     })
   )
 
-  throughProxy("64 short selects at once share their connection and a Sync", ({ link, users }) =>
+  throughProxy("64 short selects at once share their connection, with a Sync each", ({ link, users }) =>
     Effect.gen(function* () {
       for (const id of [1, 2, 3]) yield* users.select(byId, [id])
       const ids = Array.from({ length: 64 }, (_, index) => index + 1)
       const selects = Effect.forEach(ids, (id) => users.select(byId, [id]), { concurrency: "unbounded" })
       const found = yield* Effect.repeat(counted(link, selects), {
-        until: ({ sent }) => sent.endsWith(" S1"),
+        until: ({ roundTrips }) => roundTrips <= 2,
         times: 50
       })
-      expect(found.sent).toBe("B64 E64 S1")
+      expect(found.sent).toBe("B64 E64 S64")
       expect(found.roundTrips).toBeLessThanOrEqual(2)
     })
   )
 
-  throughProxy("a pool's first row: one round trip more than the driver's own, for the catalogue", (given) =>
+  throughProxy("a pool's first row: no round trip more than the driver's own", (given) =>
     Effect.gen(function* () {
       const { connect, link, settings, users } = given
       const driver = yield* counted(
@@ -173,7 +175,7 @@ describe("what operations cost on the wire", () => {
         Effect.scoped(Effect.flatMap(connect(settings), ({ query }) => query("select 1")))
       )
       const pool = yield* counted(link, users.select("select 1"))
-      expect(pool.roundTrips - driver.roundTrips).toBe(1)
+      expect(pool.roundTrips).toBeLessThanOrEqual(driver.roundTrips)
     })
   )
 

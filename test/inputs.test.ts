@@ -59,6 +59,9 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["acquireTimeout", { acquireTimeout: 0 }, /positive duration/],
   ["acquireTimeout", { acquireTimeout: "5 parsecs" }, /positive duration/],
   ["statementTimeout", { statementTimeout: -5 }, /positive duration/],
+  ["answerTimeout", { answerTimeout: 0 }, /positive duration/],
+  ["lifetimeJitter", { lifetimeJitter: 1 }, /from 0 up to but not 1/],
+  ["lifetimeJitter", { lifetimeJitter: "10%" }, /from 0 up to but not 1/],
   ["int8", { int8: "float" }, /one of "number", "bigint", "string"/],
   ["timestamp", { timestamp: "temporal" }, /one of "date", "string"/],
   ["reset", { reset: "never" }, /one of "seen", "always"/],
@@ -219,10 +222,10 @@ describe("statements", () => {
     ["-- nothing", "An empty statement was not sent"],
     ["/* nothing */ ;", "An empty statement was not sent"],
     ["select '\0'", "NUL"],
-    [undefined, "This is no statement"],
-    [null, "This is no statement"],
-    [1, "This is no statement"],
-    [{}, "This is no statement"]
+    [undefined, "Expected SQL text"],
+    [null, "Expected SQL text"],
+    [1, "Expected SQL text"],
+    [{}, "Expected SQL text"]
   ]
   withDatabase("that are none are refused", [], ({ pgdb }) =>
     Effect.gen(function* () {

@@ -1,17 +1,26 @@
 /**
  * What may be given as a parameter, and what the server gets.
  */
-import { PgTypes } from "@effect/sql-pg"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { json } from "../src/Sql.ts"
+import type { PG } from "effect-global-pool"
+import { json } from "../src/statement/Sql.ts"
+import { encodeColumn } from "../src/types/ArrayColumn.ts"
+import { encodeValue } from "../src/types/Parameters.ts"
 import { database } from "./support/database.ts"
-import { typed } from "./support/typed.ts"
+import { withDatabase } from "./support/handle.ts"
+import { openSession, runOn } from "./support/session.ts"
+import { measured, typed } from "./support/typed.ts"
 
-const open = Effect.fnUntraced(function* (config: Parameters<typeof typed>[2] = {}) {
+const open = Effect.fnUntraced(function* (options: Partial<PG.Settings> = {}) {
   const db = yield* database()
-  return { ...(yield* typed(db.settings, {}, config)), witness: db.witness }
+  return { ...(yield* typed(db.settings, options)), witness: db.witness }
+})
+
+const measuredOpen = Effect.fnUntraced(function* () {
+  const { settings, witness } = yield* database()
+  return { ...(yield* measured(settings)), witness }
 })
 
 it.effect("numbers are what they are in SQL itself", () =>
@@ -184,6 +193,30 @@ it.effect("arrays from which the server cannot tell a type take that of their el
   })
 )
 
+it.effect("arrays and objects for functions that take any type have the type of what they hold", () =>
+  Effect.gen(function* () {
+    const { run } = yield* open()
+    for (const [text, params, value] of [
+      ["select array_length($1, 1) as v", [[1, 2, 3]], 3],
+      ["select cardinality($1) as v", [["a", "b"]], 2],
+      ["select array_to_string($1, ',') as v", [[1.5, 2]], "1.5,2"],
+      [
+        "select max(a) as v from unnest($1, $2) as t (a, b)",
+        [
+          [1, 5],
+          ["x", "y"]
+        ],
+        5
+      ],
+      ["select to_jsonb($1) as v", [[1, null]], [1, null]],
+      ["select to_jsonb($1) as v", [{ a: [1] }], { a: [1] }],
+      ["select pg_typeof($1)::text as v", [[new Date(0)]], "timestamp with time zone[]"]
+    ] as const) {
+      expect(yield* Effect.result(run(text, params)), text).toMatchObject({ success: [{ v: value }] })
+    }
+  })
+)
+
 it.effect("objects are json, composites and hstore", () =>
   Effect.gen(function* () {
     const { run, witness } = yield* open()
@@ -207,7 +240,9 @@ it.effect("objects are json, composites and hstore", () =>
     expect(yield* run(sql, [json("text"), json(5), null, { pair: null }])).toEqual([
       { j: "text", b: 5, h: null, c: { id: null, pair: null, notes: null, at: null, list: null } }
     ])
-    expect(yield* run(sql, ['{"raw": true}', true, {}, [1, [2, "positional"], null, null, []]])).toEqual([
+    expect(
+      yield* run(sql, ['{"raw": true}', json(true), {}, [1, [2, "positional"], null, null, []]])
+    ).toEqual([
       {
         j: { raw: true },
         b: true,
@@ -215,8 +250,31 @@ it.effect("objects are json, composites and hstore", () =>
         c: { id: 1, pair: { a: 2, "b c": "positional" }, notes: null, at: null, list: [] }
       }
     ])
-    expect(yield* run("select $1 as v", [{ a: 1 }])).toEqual([{ v: '{"a":1}' }])
+    // Where the server knows nothing of the parameter it is json, and where it is text it stays text.
+    expect(yield* run("select $1 as v", [{ a: 1 }])).toEqual([{ v: { a: 1 } }])
+    expect(yield* run("select $1::text as v", [{ a: 1 }])).toEqual([{ v: '{"a":1}' }])
+    yield* run("create table notes (note text)")
+    expect(yield* run("insert into notes values ($1) returning note", [{ a: 1 }])).toEqual([
+      { note: '{"a":1}' }
+    ])
     expect(yield* run("select b->>'b' as v from things where b @> $1", [[1]])).toEqual([{ v: null }])
+  })
+)
+
+it.effect("numbers and booleans are themselves in any company, and json by PG.json", () =>
+  Effect.gen(function* () {
+    const { run } = yield* open()
+    yield* run("create table things (a jsonb, b json)")
+    const insert = "insert into things values ($1, $2) returning *"
+    for (const value of [5, 1.5, true, 10n]) {
+      for (const other of ["null", { c: 1 }]) {
+        const error = yield* Effect.flip(run(insert, [value, other]))
+        expect(error.message).toContain('column "a" is of type jsonb but expression is of type')
+        expect(yield* run(insert, [json(value), other])).toEqual([
+          { a: Number(value) === 1 ? true : Number(value), b: other === "null" ? null : other }
+        ])
+      }
+    }
   })
 )
 
@@ -248,15 +306,20 @@ const refusals: ReadonlyArray<readonly [what: string, sql: string, value: unknow
   ["values of different kinds", "select unnest($1)", [1, new Date(0)]]
 ]
 
-it.effect("what Postgres has no value for is refused by number and rule, never by value", () =>
+it.effect("what Postgres has no value for is refused by number and rule, and is never sent", () =>
   Effect.gen(function* () {
-    const { run, sent } = yield* open()
-    yield* run("create type pair as (a int, b text)")
+    const { cost, run, witness } = yield* measuredOpen()
+    yield* witness.query("create type pair as (a int, b text)")
     const told: Array<string> = []
     for (const [what, sql, value] of refusals) {
-      const error = yield* Effect.flip(run(sql, [value]))
-      expect(error._tag).toBe("PoolError")
-      told.push(`${what}: ${error.message}`)
+      const refused = Effect.map(Effect.flip(run(sql, [value])), (error) => {
+        expect(error._tag).toBe("PoolError")
+        told.push(`${what}: ${error.message}`)
+      })
+      const { bytes, letters, questions } = yield* cost(refused)
+      expect(bytes).not.toContain("secret")
+      // The statement was described at the most: what ran are questions about types.
+      expect(/E\d+/.exec(letters)?.[0] ?? "E0", what).toBe(`E${questions}`)
     }
     expect(told.join("\n")).not.toContain("secret")
     expect(told).toMatchInlineSnapshot(`
@@ -280,34 +343,46 @@ it.effect("what Postgres has no value for is refused by number and rule, never b
         "values of different kinds: Parameter $1 is an array of values of different kinds. The statement was not sent.",
       ]
     `)
-    const before = sent()
-    expect(yield* run("select 1 as one")).toEqual([{ one: 1 }])
-    expect(sent() - before).toBe(1)
+    expect((yield* cost(run("select 1 as one"))).letters).toBe("P1 D1 B1 E1 S1")
   })
 )
 
-it.effect("the types are asked for in one round trip and remembered, in a transaction too", () =>
+it.effect("the types of parameters are asked for in one round trip, and forgotten when they may change", () =>
   Effect.gen(function* () {
-    const { codec, run, sent } = yield* open()
-    const sql = "select $1::timestamptz as at"
-    yield* run(sql, [new Date(0)])
-    const before = sent()
-    yield* run(sql, [new Date(0)])
-    expect(sent() - before).toBe(1)
-    expect(
-      yield* run("select name from pg_prepared_statements where name like 'effect_global_pool%'")
-    ).toEqual([])
-    codec.forget()
-    yield* run("begin")
-    expect(yield* run("select $1::date[] as days", [[new Date(0)]])).toEqual([{ days: ["1970-01-01"] }])
-    // A statement that cannot be prepared without types does not spoil the transaction.
-    expect(yield* run("select unnest($1) as v", [[7]])).toEqual([{ v: 7 }])
-    expect(yield* run("select 1 as one")).toEqual([{ one: 1 }])
-    yield* run("commit")
+    const { cost, run } = yield* measuredOpen()
+    const costOf = (text: string, value: unknown, expected: unknown) =>
+      cost(Effect.map(run(text, [value]), (rows) => expect(rows).toEqual([{ v: expected }])))
+    const ints = costOf("select $1::int[] as v", [1, 2], [1, 2])
+    expect(yield* ints).toMatchObject({ trips: 2, letters: "P1 D1 B1 E1 S2" })
+    expect(yield* ints).toMatchObject({ trips: 1, letters: "B1 E1 S1" })
+    // A Date would lose its time if somebody made a timestamp of a date meanwhile: the server looks at the statement anew.
+    const date = costOf("select $1::timestamptz as v", new Date(0), new Date(0))
+    expect(yield* date).toMatchObject({ trips: 2, letters: "P2 D2 B1 E1 S2" })
+    expect(yield* date).toMatchObject({ trips: 1, letters: "P1 D1 B1 E1 S1" })
+    yield* run("create table anything (n int)")
+    expect(yield* ints).toMatchObject({ trips: 2, letters: expect.stringMatching(/^P1 D1 B1 E1 /) })
+    expect(yield* ints).toMatchObject({ trips: 1, letters: "B1 E1 S1" })
   })
 )
 
-it.effect("bytes in every form", () =>
+withDatabase("in a transaction too, the types are asked for, and no question spoils it", [], ({ pgdb }) =>
+  Effect.asVoid(
+    pgdb.transaction(
+      Effect.gen(function* () {
+        const days = pgdb.select("select $1::date[] as days", [[new Date(0)]])
+        expect(yield* days).toEqual([{ days: ["1970-01-01"] }])
+        // A statement that cannot be described without types does not spoil the transaction.
+        expect(yield* pgdb.select("select unnest($1) as v", [[7]])).toEqual([{ v: 7 }])
+        const refused = yield* Effect.flip(pgdb.select("select $1::int", [{ a: 1 }]))
+        expect(refused._tag).toBe("PoolError")
+        expect(yield* pgdb.select("select 1 as one")).toEqual([{ one: 1 }])
+        expect(yield* days).toEqual([{ days: ["1970-01-01"] }])
+      })
+    )
+  )
+)
+
+it.effect("bytes are taken in every form that JavaScript has for them", () =>
   Effect.gen(function* () {
     const { run } = yield* open()
     const bytes = new Uint8Array([1, 2, 3, 4])
@@ -324,9 +399,10 @@ it.effect("bytes in every form", () =>
   })
 )
 
-it.effect("a value of a column of a known type, and a column of values at once", () =>
+it.effect("values of a column of a known type arrive one by one and as one array", () =>
   Effect.gen(function* () {
-    const { codec, connection, run } = yield* open()
+    const { settings } = yield* database()
+    const session = yield* openSession(settings)
     const types: ReadonlyArray<
       readonly [name: string, oid: number, values: ReadonlyArray<unknown>, read?: ReadonlyArray<unknown>]
     > = [
@@ -346,20 +422,47 @@ it.effect("a value of a column of a known type, and a column of values at once",
       ["jsonb", 3802, [{ a: [1] }, "text", 5, true, [1, "x"], null]],
       ["numeric", 1700, ["1.50", 2.5, 10n ** 30n], ["1.50", "2.5", String(10n ** 30n)]],
       ["bytea", 17, [new Uint8Array([1, 2]), null]],
-      ["inet", 869, ["10.0.0.1/32", null]],
       ["varchar", 1043, []]
     ]
     for (const [name, oid, values, read] of types) {
-      const column = yield* Effect.fromResult(codec.bindColumn(values, oid, 1))
-      const many = yield* connection.query(`select v from unnest($1::${name}[]) v`, [column])
-      expect(many.rows.map((row) => row.v)).toEqual(read ?? values)
+      const column = yield* Effect.fromResult(encodeColumn(session.types, values, oid, 1))
+      const many = yield* runOn(session, `select v from unnest($1::${name}[]) v`, [column])
+      expect(many.error).toBeUndefined()
+      expect(many.rows).toEqual((read ?? values).map((v) => ({ v })))
       for (const [index, value] of values.entries()) {
-        const bound = yield* Effect.fromResult(codec.bindValue(value, oid, 1))
-        const one = yield* connection.query(`select $1::${name} as v`, [bound])
+        const bound = yield* Effect.fromResult(encodeValue(session.types, value, oid, 1))
+        const one = yield* runOn(session, `select $1::${name} as v`, [bound])
         expect(one.rows).toEqual([{ v: (read ?? values)[index] }])
       }
     }
-    expect(PgTypes.isParameter(yield* Effect.fromResult(codec.bindColumn([1], 23, 1)))).toBe(true)
-    expect(yield* run("select 1 as one")).toEqual([{ one: 1 }])
+    const binary = yield* Effect.fromResult(encodeColumn(session.types, [1], 23, 1))
+    expect(binary).toBeInstanceOf(Uint8Array)
+    expect(session.end()).toBeUndefined()
+  })
+)
+
+it.effect("a value that a column cannot take is refused by its number and never shown", () =>
+  Effect.gen(function* () {
+    const { settings } = yield* database()
+    const { types } = yield* openSession(settings)
+    const hostile = {
+      get secret(): unknown {
+        throw new Error("secret")
+      }
+    }
+    for (const [value, oid] of [
+      [new Map([["secret", 1]]), 3802],
+      [() => "secret", 25],
+      [hostile, 114],
+      [new Date(Number.NaN), 1184],
+      [2n ** 63n, 20]
+    ] as const) {
+      const one = yield* Effect.flip(Effect.fromResult(encodeValue(types, value, oid, 7)))
+      const column = yield* Effect.flip(Effect.fromResult(encodeColumn(types, [null, value], oid, 7)))
+      for (const { message } of [one, column]) {
+        expect(message).toMatch(/^Parameter \$7 .*\. The statement was not sent\.$/)
+        expect(message).not.toContain("secret")
+      }
+    }
   })
 )

@@ -89,7 +89,7 @@ describe("acquireTimeout", () => {
           other.transaction(
             Effect.andThen(
               other.select("select 1"),
-              Effect.scoped(Effect.flatMap(one.client, (sql) => sql.listen("news")))
+              Effect.scoped(Effect.flatMap(one.client, (sql) => sql.reserve))
             )
           )
         )

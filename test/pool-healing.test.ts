@@ -117,7 +117,7 @@ describe("a connection in use that is ended is a ConnectionError, and the next c
   )
 })
 
-withDatabase("all that share the lost connection are told, and all that wait are served", [], (given) =>
+withDatabase("reads that share a lost connection are sent again, and all that wait are served", [], (given) =>
   Effect.gen(function* () {
     const between = yield* proxy(given.settings)
     const pgdb = PG.make({ ...given.settings, ...between.address, maxConnections: 1 })
@@ -131,9 +131,7 @@ withDatabase("all that share the lost connection are told, and all that wait are
     yield* between.cut
     yield* between.resume
     const exits = yield* Effect.forEach(fibers, Fiber.join)
-    const failed = exits.filter(Exit.isFailure)
-    assert.isNotEmpty(failed)
-    for (const exit of failed) assert.include(String(exit), "lost while the statement was under way")
+    assert.deepStrictEqual(exits.filter(Exit.isFailure), [])
     yield* isWhole(pgdb)
   })
 )

@@ -122,13 +122,15 @@ it("every name of the API that it mentions is there", () => {
 
 it("it names every reason of the errors", () => {
   const [, poolError = ""] = /`PoolError`, by `reason\._tag`(.*?)\n\n/s.exec(readme) ?? []
-  const reasons = [...sourceOf("PoolError.ts").matchAll(/readonly _tag: "(\w+)"/g)].map(([, tag]) => tag)
+  const reasons = [...sourceOf("errors/PoolError.ts").matchAll(/readonly _tag: "(\w+)"/g)].map(
+    ([, tag]) => tag
+  )
   assert.deepStrictEqual(
     cells(`|\n|\n${poolError.split("\n").slice(2).join("\n")}`).flatMap(([first = ""]) => codes(first)),
     reasons
   )
   const [, sqlError = ""] = /`SqlError`, by `reason\._tag`(.*?)\n\n/s.exec(readme) ?? []
-  const tags = [...sourceOf("error/Reason.ts").matchAll(/SqlError\.(\w+)/g)].map(([, tag]) => tag)
+  const tags = [...sourceOf("errors/Reasons.ts").matchAll(/SqlError\.(\w+)/g)].map(([, tag]) => tag)
   const told = cells(`|\n|\n${sqlError.split("\n").slice(2).join("\n")}`).flatMap(([first = ""]) =>
     codes(first)
   )
@@ -143,10 +145,13 @@ const importsOf = (file: string): ReadonlyArray<string> =>
 
 it("the folder map names everything in src, and imports go down it", () => {
   const lines = cells(marked("layers")).map(([where = ""]) => codes(where))
-  const lineOf = (file: string) =>
-    lines.findIndex((names) =>
-      names.some((name) => (name.endsWith("/") ? file.startsWith(name) : file === name))
-    )
+  // A file that is named by itself stands where it is named, and not where its folder is.
+  const lineOf = (file: string) => {
+    const named = lines.findIndex((names) => names.includes(file))
+    return named >= 0
+      ? named
+      : lines.findIndex((names) => names.some((name) => name.endsWith("/") && file.startsWith(name)))
+  }
   for (const name of lines.flat()) {
     const path = join(root, "src", name)
     assert.isTrue(existsSync(path) && statSync(path).isDirectory() === name.endsWith("/"), name)

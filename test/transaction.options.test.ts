@@ -9,7 +9,7 @@ import { linked, reasonOf, sentBy } from "./support/link.ts"
 const table = "create table t (n int unique, at timestamptz)"
 const insert = (n: number) => `insert into t values (${n})`
 
-import type { TransactionOptions } from "../src/Operations.ts"
+import type { TransactionOptions } from "../src/transaction/TransactionOptions.ts"
 
 withDatabase("options are what the server sees", [table], ({ pgdb }) =>
   Effect.gen(function* () {
@@ -74,7 +74,9 @@ withDatabase("what Postgres has no option for is refused by its name, and nothin
       )
       expect(sent).not.toContain("BEGIN")
       const error = yield* Effect.flip(pgdb.transaction(pgdb.transaction(pgdb.select("select 1"), options)))
-      expect(error.message).toContain(`cannot have options of its own: ${Object.keys(options)[0]}`)
+      expect(error.message).toContain(
+        `${"retry" in options ? "cannot be retried" : `cannot have another ${Object.keys(options)[0]}`}`
+      )
     }
   })
 )

@@ -163,14 +163,13 @@ withDatabase("a column of another type than the statement was prepared for: the 
   })
 )
 
-withDatabase("the same in a transaction: one error, and the right rows from then on", setUp, (given) =>
+withDatabase("a column of another type, in a transaction: the right rows at once", setUp, (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
     const read = "select n from u where n = $1"
     yield* pgdb.select(read, ["1"])
     yield* pgdb.select(read, ["1"])
     yield* given.witness.query(retyped)
-    expect(isSqlError(yield* Effect.flip(pgdb.transaction(pgdb.select(read, ["x1"]))))).toBe(true)
     expect(yield* pgdb.transaction(pgdb.select(read, ["x1"]))).toEqual([{ n: "x1" }])
     yield* atRest(given)
   })
@@ -218,15 +217,10 @@ withDatabase("no statement of a trans runs by itself when the trans was rolled b
     yield* pgdb.execute(insert, ["2"])
     yield* given.witness.query("truncate u")
     yield* given.witness.query("alter table u alter column n type text using n::text")
-    const retypedInside = pgdb.trans([
-      "insert into t values (1)",
+    yield* pgdb.trans([
       [insert, ["abc"]],
-      "insert into t values (2)"
+      [insert, ["007"]]
     ])
-    expect((yield* Effect.flip(retypedInside)).message).toContain("tatement 2 of 3")
-    yield* nothing
-    expect(yield* given.witness.query("select n from u")).toEqual([])
-    yield* pgdb.trans([[insert, ["abc"]]])
-    expect(yield* given.witness.query("select n from u")).toEqual([{ n: "abc" }])
+    expect(yield* given.witness.query("select n from u")).toEqual([{ n: "abc" }, { n: "007" }])
   })
 )

@@ -5,14 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { OperationError, Outcome, Progress } from "../Operations.ts"
+import type { OperationError } from "../errors/PoolError.ts"
+import type { Outcome } from "../execute/Outcome.ts"
+import type { Progress } from "../execute/Progress.ts"
 import * as BulkSql from "./BulkSql.ts"
-import type { Columns } from "./Columns.ts"
-import { equal } from "./Columns.ts"
-import { described, refuse } from "./Input.ts"
-import * as Piece from "./Piece.ts"
-import * as Statement from "./Statement.ts"
-import type { Target } from "./Target.ts"
+import { described, refuse } from "./CheckInput.ts"
+import * as Chunk from "./Chunk.ts"
+import type { TableBackend } from "./TableBackend.ts"
+import type { Columns } from "./TableColumns.ts"
+import { look } from "./TableColumns.ts"
 import type { ProgressOptions } from "./Types.ts"
 import * as Upsert from "./Upsert.ts"
 
@@ -27,31 +28,31 @@ interface Work {
 
 /** The statement that stores a group of rows, ready to run: it holds bytes, and none of the rows. */
 const writeGroup = <A, E, R>(
-  target: Target<A, E, R>,
+  table: TableBackend<A, E, R>,
   { place, columns, plan }: Work,
-  group: Piece.Group
+  group: Chunk.Group
 ): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
-  const site = { place, table: target.name, columns }
+  const site = { place, table: table.name }
   const conflict =
     plan === undefined
       ? Result.succeed(undefined)
       : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place)
-  const written = Result.flatMap(conflict, (conflict) => BulkSql.store(site, group, conflict))
+  const written = Result.flatMap(conflict, (conflict) => BulkSql.store(site, columns, group, conflict))
   return Result.isFailure(written)
     ? Effect.fail(written.failure)
-    : target.bulk(written.success.text, written.success.params, place)
+    : table.bulk(written.success.text, written.success.params, place)
 }
 
 /** What stores a piece and gives the number of rows stored. The piece lets go of its rows: what waits for the server is small. */
 const write = <A, E, R>(
-  target: Target<A, E, R>,
+  table: TableBackend<A, E, R>,
   work: Work,
-  piece: Piece.Piece
+  piece: Chunk.Chunk
 ): Effect.Effect<Effect.Effect<number, OperationError, R>, OperationError, R> =>
   Effect.map(
-    Effect.forEach(Array.from(piece.groups.values()), (group) => writeGroup(target, work, group)),
+    Effect.forEach(Array.from(piece.groups.values()), (group) => writeGroup(table, work, group)),
     (statements) => {
-      Piece.release(piece)
+      Chunk.release(piece)
       return Effect.map(Effect.all(statements), (outcomes) =>
         outcomes.reduce((stored, { rowCount }) => stored + rowCount, 0)
       )
@@ -63,11 +64,11 @@ const write = <A, E, R>(
  * are held at a time, as bytes.
  */
 const inTurn = <A, E, R, E2, R2>(
-  target: Target<A, E, R>,
+  table: TableBackend<A, E, R>,
   work: Work,
-  feed: (put: (piece: Piece.Piece) => Effect.Effect<void, OperationError, R>) => Effect.Effect<void, E2, R2>
+  feed: (put: (piece: Chunk.Chunk) => Effect.Effect<void, OperationError, R>) => Effect.Effect<void, E2, R2>
 ): Effect.Effect<number, E2 | OperationError, R | R2> =>
-  target.transaction(
+  table.transaction(
     Effect.scoped(
       Effect.flatMap(Effect.scope, (scope) => {
         let stored = 0
@@ -83,8 +84,8 @@ const inTurn = <A, E, R, E2, R2>(
           Effect.map(Effect.forkIn(store, scope, { startImmediately: true }), (fiber) => {
             underWay = fiber
           })
-        const put = (piece: Piece.Piece) =>
-          Effect.flatMap(write(target, work, piece), (store) => Effect.flatMap(finish, () => start(store)))
+        const put = (piece: Chunk.Chunk) =>
+          Effect.flatMap(write(table, work, piece), (store) => Effect.flatMap(finish, () => start(store)))
         return feed(put).pipe(
           Effect.andThen(finish),
           Effect.map(() => stored)
@@ -100,53 +101,20 @@ const cut = Effect.fnUntraced(function* (
   from: number,
   seen: Upsert.Seen
 ) {
-  const piece = Piece.make(place, columns, plan !== undefined)
-  for (let number = from; number <= rows.length && !Piece.isFull(piece, Piece.large); number++) {
+  const piece = Chunk.make(place, columns, plan !== undefined)
+  for (let number = from; number <= rows.length && !Chunk.isFull(piece, Chunk.large); number++) {
     const row = rows[number - 1]
     const problem =
-      Piece.take(piece, row, number) ??
+      Chunk.take(piece, row, number) ??
       (plan === undefined ? undefined : Upsert.repeated(seen, plan, row, number, columns, place))
     if (problem !== undefined) return yield* problem
   }
   return piece
 })
 
-/**
- * Stores the rows, by columns that were remembered or just looked at. What is remembered is not trusted with a default that
- * was added since, which would be lost on rows that lack its column.
- */
-const storeAll = Effect.fnUntraced(function* <A, E, R>(
-  target: Target<A, E, R>,
-  given: Work,
-  rows: ReadonlyArray<unknown>,
-  isRemembered: boolean
-): Effect.fn.Return<number, OperationError, R> {
-  let work = given
-  let seen: Upsert.Seen = new Map()
-  let first = yield* cut(work, rows, 1, seen)
-  if (isRemembered && (first.rows < rows.length || Piece.isMixed(first))) {
-    work = { ...given, columns: yield* Statement.look(target) }
-    seen = new Map()
-    first = yield* cut(work, rows, 1, seen)
-  }
-  if (first.rows === rows.length && first.groups.size === 1) {
-    return yield* yield* write(target, work, first)
-  }
-  return yield* inTurn(target, work, (put) =>
-    Effect.gen(function* () {
-      yield* put(first)
-      for (let done = first.rows; done < rows.length; ) {
-        const piece = yield* cut(work, rows, done + 1, seen)
-        yield* put(piece)
-        done += piece.rows
-      }
-    })
-  )
-})
-
-/** Stores an array of rows. Where the table turns out to have changed since it was looked at, once more. */
+/** Stores an array of rows. */
 export const many = Effect.fnUntraced(function* <A, E, R>(
-  target: Target<A, E, R>,
+  table: TableBackend<A, E, R>,
   place: string,
   given: unknown,
   plan?: Upsert.Plan
@@ -159,21 +127,20 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
     )
   }
   if (given.length === 0) return 0
-  const rows = yield* target.translation.stored({ place, before: 0 }, given)
-  const known = yield* Statement.remembered(target)
-  if (known === undefined) {
-    return yield* storeAll(target, { place, columns: yield* Statement.look(target), plan }, rows, false)
-  }
-  return yield* Effect.catch(storeAll(target, { place, columns: known, plan }, rows, true), (error) =>
-    Statement.mayBeStale(error)
-      ? Effect.matchEffect(Statement.look(target), {
-          onFailure: () => Effect.fail(error),
-          onSuccess: (columns) =>
-            equal(columns, known)
-              ? Effect.fail(error)
-              : storeAll(target, { place, columns, plan }, rows, false)
-        })
-      : Effect.fail(error)
+  const rows = yield* table.translation.stored({ place, before: 0 }, given)
+  const work: Work = { place, columns: yield* look(table), plan }
+  const seen: Upsert.Seen = new Map()
+  const first = yield* cut(work, rows, 1, seen)
+  if (first.rows === rows.length && first.groups.size === 1) return yield* yield* write(table, work, first)
+  return yield* inTurn(table, work, (put) =>
+    Effect.gen(function* () {
+      yield* put(first)
+      for (let done = first.rows; done < rows.length; ) {
+        const piece = yield* cut(work, rows, done + 1, seen)
+        yield* put(piece)
+        done += piece.rows
+      }
+    })
   )
 })
 
@@ -186,32 +153,32 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
  * objects, and rows kept so long take tens of megabytes more.
  */
 export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
-  target: Target<A, E, R>,
+  table: TableBackend<A, E, R>,
   place: string,
   rows: Stream.Stream<unknown, E2, R2>,
   { onProgress }: ProgressOptions
 ): Effect.fn.Return<number, E | E2 | OperationError, R | R2> {
-  const work: Work = { place, columns: yield* Statement.look(target), plan: undefined }
-  return yield* inTurn(target, work, (put) => {
-    let piece = Piece.make(place, work.columns, false)
+  const work: Work = { place, columns: yield* look(table), plan: undefined }
+  return yield* inTurn(table, work, (put) => {
+    let piece = Chunk.make(place, work.columns, false)
     let taken: Progress = { rows: 0, bytes: 0 }
     const flush = Effect.suspend(() =>
       Effect.map(put(piece), () => {
         taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
-        piece = Piece.make(place, work.columns, false)
+        piece = Chunk.make(place, work.columns, false)
         onProgress?.(taken)
       })
     )
     const take = (chunk: ReadonlyArray<unknown>, from: number): Effect.Effect<void, OperationError, R> => {
       for (let index = from; index < chunk.length; index++) {
-        const problem = Piece.take(piece, chunk[index], taken.rows + piece.rows + 1)
+        const problem = Chunk.take(piece, chunk[index], taken.rows + piece.rows + 1)
         if (problem !== undefined) return Effect.fail(problem)
-        if (Piece.isFull(piece, Piece.small)) return Effect.flatMap(flush, () => take(chunk, index + 1))
+        if (Chunk.isFull(piece, Chunk.small)) return Effect.flatMap(flush, () => take(chunk, index + 1))
       }
       return Effect.void
     }
     return Stream.runForEachArray(rows, (chunk) =>
-      Effect.flatMap(target.translation.stored({ place, before: taken.rows + piece.rows }, chunk), (stored) =>
+      Effect.flatMap(table.translation.stored({ place, before: taken.rows + piece.rows }, chunk), (stored) =>
         take(stored, 0)
       )
     ).pipe(Effect.andThen(Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))))

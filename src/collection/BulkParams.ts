@@ -1,11 +1,14 @@
 /**
- * The parameters of a bulk statement: each is one column of many rows, bound as one array by the pool's codec.
+ * The parameters of a bulk statement: each is one column of many rows, encoded as one array.
  */
 import * as Result from "effect/Result"
-import type { Codec } from "../codec/Codec.ts"
-import type { PoolError } from "../PoolError.ts"
-import { refused } from "../PoolError.ts"
-import { shown } from "./Input.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import { refused } from "../errors/PoolError.ts"
+import { encodeColumn } from "../types/ArrayColumn.ts"
+import { encodeValue } from "../types/Parameters.ts"
+import type { WireValue } from "../types/PgType.ts"
+import type { TypeMap } from "../types/TypeMap.ts"
+import { shown } from "./CheckInput.ts"
 
 /** One column of many rows. */
 export interface ColumnParam {
@@ -27,56 +30,56 @@ const located = (param: ColumnParam, index: number, place: string, error: PoolEr
 
 /** Where one of the values cannot be written, which. */
 const locate = (
-  codec: Codec,
+  types: TypeMap,
   param: ColumnParam,
   number: number,
   place: string,
   error: PoolError
 ): PoolError => {
   for (let index = 0; index < param.values.length; index++) {
-    const one = codec.bindValue(param.values[index], param.type, number)
+    const one = encodeValue(types, param.values[index], param.type, number)
     if (Result.isFailure(one)) return located(param, index, place, one.failure)
   }
   return error
 }
 
 const bindTexts = (
-  codec: Codec,
+  types: TypeMap,
   param: ColumnParam,
   number: number,
   place: string
-): Result.Result<unknown, PoolError> => {
-  const texts: Array<unknown> = []
+): Result.Result<WireValue, PoolError> => {
+  const texts: Array<WireValue> = []
   for (let index = 0; index < param.values.length; index++) {
-    const one = codec.bindValue(param.values[index], param.type, number)
+    const one = encodeValue(types, param.values[index], param.type, number)
     if (Result.isFailure(one)) return Result.fail(located(param, index, place, one.failure))
     texts.push(one.success)
   }
-  return codec.bindColumn(texts, text, number)
+  return encodeColumn(types, texts, text, number)
 }
 
 /** The column and the rows of a parameter, for messages. */
 export const describe = ({ column, rows }: ColumnParam): string =>
   `the column ${JSON.stringify(column)} of rows ${rows[0]} to ${rows.at(-1)}`
 
-/** The types that the codec has to know before `bind`. */
+/** The types that have to be known before `bind`. */
 export const typesOf = (params: ReadonlyArray<ColumnParam>): ReadonlyArray<number> =>
   params.map(({ type }) => type).filter((type) => type !== 0)
 
-/** The parameters as the driver takes them; `place` is the call as a message names it. */
+/** The parameters as they are sent; `place` is the call as a message names it. */
 export const bind = (
-  codec: Codec,
+  types: TypeMap,
   params: ReadonlyArray<ColumnParam>,
   place: string
-): Result.Result<ReadonlyArray<unknown>, PoolError> => {
-  const bound: Array<unknown> = []
+): Result.Result<ReadonlyArray<WireValue>, PoolError> => {
+  const bound: Array<WireValue> = []
   for (const param of params) {
     const number = bound.length + 1
     const one = param.asTexts
-      ? bindTexts(codec, param, number, place)
-      : codec.bindColumn(param.values, param.type, number)
+      ? bindTexts(types, param, number, place)
+      : encodeColumn(types, param.values, param.type, number)
     if (Result.isFailure(one)) {
-      return Result.fail(param.asTexts ? one.failure : locate(codec, param, number, place, one.failure))
+      return Result.fail(param.asTexts ? one.failure : locate(types, param, number, place, one.failure))
     }
     bound.push(one.success)
   }

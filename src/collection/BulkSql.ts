@@ -8,11 +8,11 @@
  */
 import * as Result from "effect/Result"
 import type { ColumnParam } from "./BulkParams.ts"
-import type { Column } from "./Columns.ts"
-import * as Draft from "./Draft.ts"
-import { valueRefusal } from "./Input.ts"
-import type { Group } from "./Piece.ts"
-import { valuesOf } from "./Piece.ts"
+import { valueRefusal } from "./CheckInput.ts"
+import type { Group } from "./Chunk.ts"
+import { valuesOf } from "./Chunk.ts"
+import * as SqlBuilder from "./SqlBuilder.ts"
+import type { Column, Columns } from "./TableColumns.ts"
 import type { Conflict } from "./Write.ts"
 import { onConflict } from "./Write.ts"
 
@@ -39,7 +39,7 @@ const isList = (value: unknown, oid: number): boolean =>
 
 /** Checks the values, and says whether one of them is a list. */
 const check = (
-  draft: Draft.Draft,
+  builder: SqlBuilder.SqlBuilder,
   { name, oid }: Column,
   values: ReadonlyArray<unknown>,
   rows: ReadonlyArray<number>
@@ -50,7 +50,7 @@ const check = (
     const kind = typeof value
     if (kind === "string" || kind === "number" || kind === "boolean") continue
     if (valueRefusal(value, name, "") !== undefined) {
-      draft.problem ??= valueRefusal(value, name, `${draft.place}, row ${rows[index]}`)
+      builder.problem ??= valueRefusal(value, name, `${builder.place}, row ${rows[index]}`)
       return hasList
     }
     hasList ||= isList(value, oid)
@@ -61,17 +61,22 @@ const check = (
 const unnested = (placeholder: string, type: string, asTexts: boolean): string =>
   asTexts ? `unnest(${placeholder}::pg_catalog.text[])::${type}` : `unnest(${placeholder}::${type}[])`
 
-const into = (draft: Draft.Draft, group: Group, params: Array<ColumnParam>): string => {
+const into = (
+  builder: SqlBuilder.SqlBuilder,
+  columns: Columns,
+  group: Group,
+  params: Array<ColumnParam>
+): string => {
   if (group.columns.size === 0) {
     const rows = group.rows.length
-    return `insert into ${draft.table} select from pg_catalog.generate_series(1, ${rows})`
+    return `insert into ${builder.table} select from pg_catalog.generate_series(1, ${rows})`
   }
   const names: Array<string> = []
   const selected: Array<string> = []
   for (const name of group.columns) {
-    const column = draft.columns.get(name) ?? unknownColumn(name)
+    const column = columns.get(name) ?? unknownColumn(name)
     const values = valuesOf(group, name)
-    const hasList = check(draft, column, values, group.numbers)
+    const hasList = check(builder, column, values, group.numbers)
     const param = {
       column: name,
       type: column.oid,
@@ -79,17 +84,22 @@ const into = (draft: Draft.Draft, group: Group, params: Array<ColumnParam>): str
       values,
       rows: group.numbers
     }
-    names.push(Draft.column(draft, name))
+    names.push(SqlBuilder.column(builder, name))
     selected.push(unnested(`$${params.push(param)}`, column.type, param.asTexts))
   }
-  return `insert into ${draft.table} (${names.join(", ")}) select ${selected.join(", ")}`
+  return `insert into ${builder.table} (${names.join(", ")}) select ${selected.join(", ")}`
 }
 
 /** Stores the rows of a group. */
-export const store = (site: Draft.Site, group: Group, conflict?: Conflict): Draft.Parsed<Bulk> => {
-  const draft = Draft.make(site)
+export const store = (
+  site: SqlBuilder.Site,
+  columns: Columns,
+  group: Group,
+  conflict?: Conflict
+): SqlBuilder.Parsed<Bulk> => {
+  const builder = SqlBuilder.make(site)
   const params: Array<ColumnParam> = []
-  const insert = into(draft, group, params)
-  const text = conflict === undefined ? insert : `${insert}${onConflict(draft, conflict)}`
-  return Result.map(Draft.finish(draft, text), ({ text }) => ({ text, params }))
+  const insert = into(builder, columns, group, params)
+  const text = conflict === undefined ? insert : `${insert}${onConflict(builder, conflict)}`
+  return Result.map(SqlBuilder.finish(builder, text), ({ text }) => ({ text, params }))
 }

@@ -2,10 +2,10 @@
  * What `update` changes, checked: a column takes a value, or a number is added to it.
  */
 import * as Result from "effect/Result"
-import { isPlain } from "../Plain.ts"
-import type { PoolError } from "../PoolError.ts"
-import { isJson, isSql } from "../Sql.ts"
-import { described, entriesOf, refuse, shown } from "./Input.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import { isPlain } from "../statement/PlainObject.ts"
+import { isJson, isSql } from "../statement/Sql.ts"
+import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 
 export interface Change {
   readonly _tag: "Set" | "Add"

@@ -6,148 +6,175 @@ import type { NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import type { OperationError } from "../Operations.ts"
-import { refused } from "../PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
+import { notReturned, type PoolError } from "../errors/PoolError.ts"
+import type { Outcome } from "../execute/Outcome.ts"
+import type { Bound } from "../statement/Sql.ts"
 import * as Bulk from "./Bulk.ts"
 import * as Change from "./Change.ts"
-import * as Encode from "./Encode.ts"
+import { entriesOf, refuse } from "./CheckInput.ts"
+import type { Collection } from "./CollectionOperations.ts"
+import * as EncodeConditions from "./EncodeConditions.ts"
 import * as Filter from "./Filter.ts"
 import * as Find from "./Find.ts"
-import { entriesOf, refuse } from "./Input.ts"
-import type { Collection } from "./Operations.ts"
-import * as Statement from "./Statement.ts"
-import type { Target } from "./Target.ts"
-import type { ColumnOf, ProgressOptions } from "./Types.ts"
+import type * as SqlBuilder from "./SqlBuilder.ts"
+import type { TableBackend } from "./TableBackend.ts"
 import * as Upsert from "./Upsert.ts"
 import * as Write from "./Write.ts"
 
-export type { Collection } from "./Operations.ts"
+export type { Collection } from "./CollectionOperations.ts"
 
 /** A piece of a stream has a row at least. */
 const asPiece = <A>(rows: ReadonlyArray<A>): NonEmptyReadonlyArray<A> => rows as NonEmptyReadonlyArray<A>
 
-/** The operations on a table. */
-export const make = <A, E, R>(target: Target<A, E, R>): Collection<A, E | OperationError, R> => {
-  const { translation } = target
-  const place = (operation: string): string => `${target.label}.${operation}`
+/** What all operations on a table have. */
+export interface Context<A, E, R> {
+  readonly table: TableBackend<A, E, R>
+  /** The call as a message names it, for instance `users.find`. */
+  readonly at: string
+}
 
-  const conditionOf = Effect.fnUntraced(function* (filter: unknown, at: string) {
-    return yield* Encode.condition(
-      translation,
-      { place: at },
-      yield* Effect.fromResult(Filter.parse(filter, at))
-    )
-  })
+const conditionOf = <A, E, R>({ at, table }: Context<A, E, R>, filter: unknown) =>
+  Effect.flatMap(Effect.fromResult(Filter.parse(filter, at)), (parsed) =>
+    EncodeConditions.condition(table.translation, { place: at }, parsed)
+  )
 
-  const optionsOf = Effect.fnUntraced(function* (options: unknown, known: ReadonlyArray<string>, at: string) {
-    const parsed = yield* Effect.fromResult(Find.parseOptions(options, known, at))
-    if (parsed.columns === undefined || translation.partial) return parsed
+const optionsOf = <A, E, R>(
+  { at, table }: Context<A, E, R>,
+  options: unknown,
+  known: ReadonlyArray<string>
+): Effect.Effect<Find.Options, PoolError> =>
+  Effect.flatMap(Effect.fromResult(Find.parseOptions(options, known, at)), (parsed) => {
+    if (parsed.columns === undefined || table.translation.partial) return Effect.succeed(parsed)
     const what = "the table's schema reads whole rows, not some of their columns"
-    return yield* refuse(at, what, "Leave columns out, give the table a struct as its schema, or use select.")
+    const instead = "Leave columns out, give the table a struct as its schema, or use select."
+    return Effect.fail(refuse(at, what, instead))
   })
 
-  const select = Effect.fnUntraced(function* (at: string, filter: unknown, options: Find.Options) {
-    const condition = yield* conditionOf(filter, at)
-    const { rows } = yield* Statement.run(target, at, (site) => Find.find(site, condition, options))
-    return yield* translation.rows({ place: at, before: 0 }, rows, options.columns)
-  })
+/** Writes a statement and runs it. */
+const run = <A, E, R>(
+  { at, table }: Context<A, E, R>,
+  write: (site: SqlBuilder.Site) => SqlBuilder.Parsed<Bound>
+): Effect.Effect<Outcome, OperationError, R> =>
+  Effect.flatMap(Effect.fromResult(write({ place: at, table: table.name })), table.execute)
 
-  /** A row's columns that have values, encoded. */
-  const entries = Effect.fnUntraced(function* (row: unknown, at: string) {
-    const [stored] = yield* translation.stored({ place: at }, [row])
-    const given = yield* Effect.fromResult(entriesOf(stored, "the row", at))
-    return given.filter(([, value]) => value !== undefined)
-  })
+const select = Effect.fnUntraced(function* <A, E, R>(
+  context: Context<A, E, R>,
+  filter: unknown,
+  options: Find.Options
+) {
+  const condition = yield* conditionOf(context, filter)
+  const { rows } = yield* run(context, (site) => Find.find(site, condition, options))
+  return yield* context.table.translation.rows({ place: context.at, before: 0 }, rows, options.columns)
+})
 
-  const findStream = <K extends ColumnOf<A>>(
-    filter: unknown,
-    given: (ProgressOptions & { readonly columns?: ReadonlyArray<K> }) | undefined
-  ): Stream.Stream<Pick<A, K>, E | OperationError, R> =>
+/** A row's columns that have values, encoded by the schema. */
+const entries = Effect.fnUntraced(function* <A, E, R>({ at, table }: Context<A, E, R>, row: unknown) {
+  const [stored] = yield* table.translation.stored({ place: at }, [row])
+  const given = yield* Effect.fromResult(entriesOf(stored, "the row", at))
+  return given.filter(([, value]) => value !== undefined)
+})
+
+const findOneOptions: ReadonlyArray<string> = ["columns", "orderBy"]
+const findOptions: ReadonlyArray<string> = [...findOneOptions, "limit", "offset"]
+
+type Operations<A, E, R> = Collection<A, E | OperationError, R>
+
+const findStream =
+  <A, E, R>(context: Context<A, E, R>): Operations<A, E, R>["findStream"] =>
+  (filter = {}, given) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const at = place("findStream")
+        const { at, table } = context
         const { onProgress, ...rest } = given ?? {}
-        const options = yield* optionsOf(rest, findOptions, at)
-        const condition = yield* conditionOf(filter, at)
-        const statement = yield* Statement.compile(target, at, (site) => Find.find(site, condition, options))
+        const options = yield* optionsOf(context, rest, findOptions)
+        const condition = yield* conditionOf(context, filter)
+        const site = { place: at, table: table.name }
+        const statement = yield* Effect.fromResult(Find.find(site, condition, options))
         let before = 0
-        return Stream.mapArrayEffect(
-          target.stream(statement.text, statement.params, { onProgress }),
-          (rows) => {
-            const decoded = translation.rows({ place: at, before }, rows, options.columns)
-            before += rows.length
-            return Effect.map(decoded, asPiece)
-          }
-        )
+        return Stream.mapArrayEffect(table.stream(statement, { onProgress }), (rows) => {
+          const decoded = table.translation.rows({ place: at, before }, rows, options.columns)
+          before += rows.length
+          return Effect.map(decoded, asPiece)
+        })
       })
     )
 
-  return {
-    find: Effect.fnUntraced(function* (filter = {}, options) {
-      const at = place("find")
-      return yield* select(at, filter, yield* optionsOf(options, findOptions, at))
-    }),
-    findOne: Effect.fnUntraced(function* (filter = {}, options) {
-      const at = place("findOne")
-      const parsed = yield* optionsOf(options, findOneOptions, at)
-      return Option.fromUndefinedOr((yield* select(at, filter, { ...parsed, limit: 1 }))[0])
-    }),
-    findStream: (filter = {}, options) => findStream(filter, options),
-    insert: Effect.fnUntraced(function* (row) {
-      const at = place("insert")
-      const given = yield* entries(row, at)
-      const { rows } = yield* Statement.run(target, at, (site) => Write.insert(site, given))
-      const [stored] = yield* translation.rows({ place: at, note: "The row was stored." }, rows)
+/** Each operation by its name, made for a table when it is called. */
+export const operations = <A, E, R>(): {
+  readonly [K in keyof Operations<A, E, R>]: (context: Context<A, E, R>) => Operations<A, E, R>[K]
+} => ({
+  find:
+    (context) =>
+    (filter = {}, options) =>
+      Effect.flatMap(optionsOf(context, options, findOptions), (parsed) => select(context, filter, parsed)),
+  findOne:
+    (context) =>
+    (filter = {}, options) =>
+      Effect.flatMap(optionsOf(context, options, findOneOptions), (parsed) =>
+        Effect.map(select(context, filter, { ...parsed, limit: 1 }), ([row]) => Option.fromUndefinedOr(row))
+      ),
+  findStream,
+  insert: (context) =>
+    Effect.fnUntraced(function* (row) {
+      const { at, table } = context
+      const given = yield* entries(context, row)
+      const { rows } = yield* run(context, (site) => Write.insert(site, given))
+      const [stored] = yield* table.translation.rows({ place: at, note: "The row was stored." }, rows)
       if (stored !== undefined) return stored
-      return yield* refused(`${at}: the table kept no row: a trigger or rule of it returned none.`)
+      return yield* notReturned(`${at}: the table kept no row: a trigger or rule of it returned none.`)
     }),
-    insertMany: (rows) => Bulk.many(target, place("insertMany"), rows),
-    insertStream: (rows, options = {}) => Bulk.stream(target, place("insertStream"), rows, options),
-    upsert: Effect.fnUntraced(function* (rows, options) {
-      const at = place("upsert")
+  insertMany:
+    ({ at, table }) =>
+    (rows) =>
+      Bulk.many(table, at, rows),
+  insertStream:
+    ({ at, table }) =>
+    (rows, options = {}) =>
+      Bulk.stream(table, at, rows, options),
+  upsert: (context) =>
+    Effect.fnUntraced(function* (rows, options) {
+      const { at, table } = context
       const plan = yield* Effect.fromResult(Upsert.parse(options, at))
-      if (Array.isArray(rows)) return yield* Bulk.many(target, at, rows, plan)
-      const given = yield* entries(rows, at)
+      if (Array.isArray(rows)) return yield* Bulk.many(table, at, rows, plan)
+      const given = yield* entries(context, rows)
       const names = given.map(([column]) => column)
       const conflict = yield* Effect.fromResult(Upsert.conflict(plan, names, "the row", at))
-      return (yield* Statement.run(target, at, (site) => Write.upsert(site, given, conflict))).rowCount
+      return (yield* run(context, (site) => Write.upsert(site, given, conflict))).rowCount
     }),
-    update: Effect.fnUntraced(function* (filter, changes) {
-      const at = place("update")
+  update: (context) =>
+    Effect.fnUntraced(function* (filter, changes) {
+      const { at, table } = context
       const parsed = yield* Effect.fromResult(Change.parse(changes, at))
-      const condition = yield* conditionOf(filter, at)
-      const encoded = yield* Encode.changes(translation, { place: at }, parsed)
-      return (yield* Statement.run(target, at, (site) => Write.update(site, condition, encoded))).rowCount
+      const condition = yield* conditionOf(context, filter)
+      const encoded = yield* EncodeConditions.changes(table.translation, { place: at }, parsed)
+      return (yield* run(context, (site) => Write.update(site, condition, encoded))).rowCount
     }),
-    delete: Effect.fnUntraced(function* (filter) {
-      const at = place("delete")
-      const condition = yield* conditionOf(filter, at)
-      return (yield* Statement.run(target, at, (site) => Write.remove(site, condition))).rowCount
+  delete: (context) =>
+    Effect.fnUntraced(function* (filter) {
+      const condition = yield* conditionOf(context, filter)
+      return (yield* run(context, (site) => Write.remove(site, condition))).rowCount
     }),
-    count: Effect.fnUntraced(function* (filter = {}) {
-      const at = place("count")
-      const condition = yield* conditionOf(filter, at)
-      const { rows } = yield* Statement.run(target, at, (site) => Find.count(site, condition))
+  count: (context) =>
+    Effect.fnUntraced(function* (filter = {}) {
+      const condition = yield* conditionOf(context, filter)
+      const { rows } = yield* run(context, (site) => Find.count(site, condition))
       return Number(rows[0]?.count)
     }),
-    exists: Effect.fnUntraced(function* (filter = {}) {
-      const at = place("exists")
-      const condition = yield* conditionOf(filter, at)
-      const { rows } = yield* Statement.run(target, at, (site) => Find.exists(site, condition))
+  exists: (context) =>
+    Effect.fnUntraced(function* (filter = {}) {
+      const condition = yield* conditionOf(context, filter)
+      const { rows } = yield* run(context, (site) => Find.exists(site, condition))
       return rows[0]?.exists === true
     }),
-    distinct: Effect.fnUntraced(function* (column, filter = {}) {
-      const at = place("distinct")
-      const condition = yield* conditionOf(filter, at)
-      const { rows } = yield* Statement.run(target, at, (site) => Find.distinct(site, column, condition))
-      return yield* translation.values(
-        { place: at },
+  distinct: (context) =>
+    Effect.fnUntraced(function* (column, filter = {}) {
+      const condition = yield* conditionOf(context, filter)
+      const { rows } = yield* run(context, (site) => Find.distinct(site, column, condition))
+      return yield* context.table.translation.values(
+        { place: context.at },
         column,
         rows.map((row) => row.value)
       )
     })
-  }
-}
-
-const findOneOptions: ReadonlyArray<string> = ["columns", "orderBy"]
-const findOptions: ReadonlyArray<string> = [...findOneOptions, "limit", "offset"]
+})

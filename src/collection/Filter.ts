@@ -9,10 +9,10 @@
  * `null` inside `$in` are `IS NULL`; `{ $ne: null }` and a `null` inside `$nin` are `IS NOT NULL`.
  */
 import * as Result from "effect/Result"
-import { isPlain } from "../Plain.ts"
-import type { PoolError } from "../PoolError.ts"
-import { isJson, isSql } from "../Sql.ts"
-import { described, entriesOf, refuse, shown } from "./Input.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import { isPlain } from "../statement/PlainObject.ts"
+import { isJson, isSql } from "../statement/Sql.ts"
+import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 
 /** The operators that compare a column with one value. */
 export type Comparison =

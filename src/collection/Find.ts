@@ -1,11 +1,13 @@
 /**
  * The statements that read: find, count, exists and distinct.
  */
+
 import * as Result from "effect/Result"
-import * as Draft from "./Draft.ts"
+import type { Bound } from "../statement/Sql.ts"
+import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
-import { described, entriesOf, refuse, shown } from "./Input.ts"
+import * as SqlBuilder from "./SqlBuilder.ts"
 
 /** What `find` takes beside its filter, checked. */
 export interface Options {
@@ -17,7 +19,7 @@ export interface Options {
 
 const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
 
-const parseColumns = (value: unknown, place: string): Draft.Parsed<ReadonlyArray<string>> => {
+const parseColumns = (value: unknown, place: string): SqlBuilder.Parsed<ReadonlyArray<string>> => {
   const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []
   if (names.length > 0 && names.every((name) => typeof name === "string")) return Result.succeed(names)
   const what = Array.isArray(value) && value.length === 0 ? "an empty array" : described(value)
@@ -30,7 +32,7 @@ const parseColumns = (value: unknown, place: string): Draft.Parsed<ReadonlyArray
   )
 }
 
-const parseOrder = (value: unknown, place: string): Draft.Parsed<Options["orderBy"]> => {
+const parseOrder = (value: unknown, place: string): SqlBuilder.Parsed<Options["orderBy"]> => {
   const entries = entriesOf(value, "orderBy", place, '{ column: "asc" } or { column: "desc" }')
   if (Result.isFailure(entries)) return Result.fail(entries.failure)
   const order: Array<readonly [string, "asc" | "desc"]> = []
@@ -44,7 +46,7 @@ const parseOrder = (value: unknown, place: string): Draft.Parsed<Options["orderB
   return Result.succeed(order)
 }
 
-const parseCount = (name: string, value: unknown, place: string): Draft.Parsed<number> =>
+const parseCount = (name: string, value: unknown, place: string): SqlBuilder.Parsed<number> =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0
     ? Result.succeed(value)
     : Result.fail(
@@ -56,7 +58,7 @@ export const parseOptions = (
   options: unknown,
   known: ReadonlyArray<string>,
   place: string
-): Draft.Parsed<Options> =>
+): SqlBuilder.Parsed<Options> =>
   Result.gen(function* () {
     if (options === undefined) return noOptions
     let parsed = noOptions
@@ -80,43 +82,49 @@ export const parseOptions = (
     return parsed
   })
 
-const order = (draft: Draft.Draft, by: Options["orderBy"]): string =>
+const order = (builder: SqlBuilder.SqlBuilder, by: Options["orderBy"]): string =>
   by.length === 0
     ? ""
-    : ` order by ${by.map(([column, direction]) => `${Draft.column(draft, column)} ${direction}`).join(", ")}`
+    : ` order by ${by.map(([column, direction]) => `${SqlBuilder.column(builder, column)} ${direction}`).join(", ")}`
 
 export const find = (
-  site: Draft.Site,
+  site: SqlBuilder.Site,
   condition: Condition,
   options: Options
-): Draft.Parsed<Draft.Compiled> => {
-  const draft = Draft.make(site)
-  const columns = options.columns === undefined ? "*" : Draft.columns(draft, options.columns)
-  let text = `select ${columns} from ${site.table}${where(draft, condition)}${order(draft, options.orderBy)}`
-  if (options.limit !== undefined) text += ` limit ${Draft.bound(draft, options.limit)}`
-  if (options.offset !== undefined) text += ` offset ${Draft.bound(draft, options.offset)}`
-  return Draft.finish(draft, text)
+): SqlBuilder.Parsed<Bound> => {
+  const builder = SqlBuilder.make(site)
+  const columns = options.columns === undefined ? "*" : SqlBuilder.columns(builder, options.columns)
+  let text = `select ${columns} from ${site.table}${where(builder, condition)}${order(builder, options.orderBy)}`
+  if (options.limit !== undefined) text += ` limit ${SqlBuilder.bound(builder, options.limit)}`
+  if (options.offset !== undefined) text += ` offset ${SqlBuilder.bound(builder, options.offset)}`
+  return SqlBuilder.finish(builder, text, options.columns === undefined)
 }
 
-export const count = (site: Draft.Site, condition: Condition): Draft.Parsed<Draft.Compiled> => {
-  const draft = Draft.make(site)
-  return Draft.finish(draft, `select count(*) as "count" from ${site.table}${where(draft, condition)}`)
+export const count = (site: SqlBuilder.Site, condition: Condition): SqlBuilder.Parsed<Bound> => {
+  const builder = SqlBuilder.make(site)
+  return SqlBuilder.finish(
+    builder,
+    `select count(*) as "count" from ${site.table}${where(builder, condition)}`
+  )
 }
 
-export const exists = (site: Draft.Site, condition: Condition): Draft.Parsed<Draft.Compiled> => {
-  const draft = Draft.make(site)
-  return Draft.finish(draft, `select exists(select from ${site.table}${where(draft, condition)}) as "exists"`)
+export const exists = (site: SqlBuilder.Site, condition: Condition): SqlBuilder.Parsed<Bound> => {
+  const builder = SqlBuilder.make(site)
+  return SqlBuilder.finish(
+    builder,
+    `select exists(select from ${site.table}${where(builder, condition)}) as "exists"`
+  )
 }
 
 export const distinct = (
-  site: Draft.Site,
+  site: SqlBuilder.Site,
   column: string,
   condition: Condition
-): Draft.Parsed<Draft.Compiled> => {
-  const draft = Draft.make(site)
-  const name = Draft.column(draft, column)
-  return Draft.finish(
-    draft,
-    `select distinct ${name} as "value" from ${site.table}${where(draft, condition)}`
+): SqlBuilder.Parsed<Bound> => {
+  const builder = SqlBuilder.make(site)
+  const name = SqlBuilder.column(builder, column)
+  return SqlBuilder.finish(
+    builder,
+    `select distinct ${name} as "value" from ${site.table}${where(builder, condition)}`
   )
 }

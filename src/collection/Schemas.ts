@@ -8,10 +8,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { isPlain } from "../Plain.ts"
-import type { Fields } from "./Input.ts"
-import type { At } from "./Misfit.ts"
-import { ofRows, ofValue, ofValues, tell } from "./Misfit.ts"
+import { isPlain } from "../statement/PlainObject.ts"
+import type { Fields } from "./CheckInput.ts"
+import type { At } from "./SchemaMismatch.ts"
+import { ofRows, ofValue, ofValues, tell } from "./SchemaMismatch.ts"
 import type { ColumnOf } from "./Types.ts"
 
 /** What a table handle takes as its schema: it needs no services. */

@@ -2,8 +2,8 @@
  * The types of filters, changes and options, by the row of the table. A table without a row type takes any column and
  * any value.
  */
-import type { Progress } from "../Operations.ts"
-import type { Json } from "../Sql.ts"
+import type { Progress } from "../execute/Progress.ts"
+import type { Json } from "../statement/Sql.ts"
 
 /** The row of a table that has no row type. */
 export type AnyRow = Readonly<Record<string, unknown>>

@@ -3,11 +3,11 @@
  * sent, since the server names neither.
  */
 import * as Result from "effect/Result"
-import { isPlain } from "../Plain.ts"
-import type { PoolError } from "../PoolError.ts"
-import type { Columns } from "./Columns.ts"
-import type { Parsed } from "./Draft.ts"
-import { described, entriesOf, refuse, shown } from "./Input.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import { isPlain } from "../statement/PlainObject.ts"
+import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import type { Parsed } from "./SqlBuilder.ts"
+import type { Columns } from "./TableColumns.ts"
 import type { Conflict } from "./Write.ts"
 
 /** An upsert's options, checked. */

@@ -1,10 +1,11 @@
 /**
  * The statements that write one row, or the rows that a filter keeps: insert, upsert, update and delete.
  */
+import type { Bound } from "../statement/Sql.ts"
 import type { Change } from "./Change.ts"
-import * as Draft from "./Draft.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
+import * as SqlBuilder from "./SqlBuilder.ts"
 
 /** A row's columns and values in order. */
 export type Entries = ReadonlyArray<readonly [column: string, value: unknown]>
@@ -16,49 +17,53 @@ export interface Conflict {
   readonly update: ReadonlyArray<string>
 }
 
-type Parsed = Draft.Parsed<Draft.Compiled>
+type Parsed = SqlBuilder.Parsed<Bound>
 
 /** ` on conflict …` */
-export const onConflict = (draft: Draft.Draft, conflict: Conflict): string => {
-  const target = ` on conflict (${Draft.columns(draft, conflict.on)}) do`
-  if (conflict.update.length === 0) return `${target} nothing`
+export const onConflict = (builder: SqlBuilder.SqlBuilder, conflict: Conflict): string => {
+  const table = ` on conflict (${SqlBuilder.columns(builder, conflict.on)}) do`
+  if (conflict.update.length === 0) return `${table} nothing`
   const set = conflict.update.map((name) => {
-    const column = Draft.column(draft, name)
+    const column = SqlBuilder.column(builder, name)
     return `${column} = excluded.${column}`
   })
-  return `${target} update set ${set.join(", ")}`
+  return `${table} update set ${set.join(", ")}`
 }
 
-const into = (draft: Draft.Draft, row: Entries): string => {
-  if (row.length === 0) return `insert into ${draft.table} default values`
-  const columns = Draft.columns(
-    draft,
+const into = (builder: SqlBuilder.SqlBuilder, row: Entries): string => {
+  if (row.length === 0) return `insert into ${builder.table} default values`
+  const columns = SqlBuilder.columns(
+    builder,
     row.map(([column]) => column)
   )
-  const values = row.map(([column, value]) => Draft.stored(draft, value, column))
-  return `insert into ${draft.table} (${columns}) values (${values.join(", ")})`
+  const values = row.map(([column, value]) => SqlBuilder.stored(builder, value, column))
+  return `insert into ${builder.table} (${columns}) values (${values.join(", ")})`
 }
 
-export const insert = (site: Draft.Site, row: Entries): Parsed => {
-  const draft = Draft.make(site)
-  return Draft.finish(draft, `${into(draft, row)} returning *`)
+export const insert = (site: SqlBuilder.Site, row: Entries): Parsed => {
+  const builder = SqlBuilder.make(site)
+  return SqlBuilder.finish(builder, `${into(builder, row)} returning *`, true)
 }
 
-export const upsert = (site: Draft.Site, row: Entries, conflict: Conflict): Parsed => {
-  const draft = Draft.make(site)
-  return Draft.finish(draft, `${into(draft, row)}${onConflict(draft, conflict)}`)
+export const upsert = (site: SqlBuilder.Site, row: Entries, conflict: Conflict): Parsed => {
+  const builder = SqlBuilder.make(site)
+  return SqlBuilder.finish(builder, `${into(builder, row)}${onConflict(builder, conflict)}`)
 }
 
-export const update = (site: Draft.Site, condition: Condition, changes: ReadonlyArray<Change>): Parsed => {
-  const draft = Draft.make(site)
+export const update = (
+  site: SqlBuilder.Site,
+  condition: Condition,
+  changes: ReadonlyArray<Change>
+): Parsed => {
+  const builder = SqlBuilder.make(site)
   const set = changes.map(({ _tag, column, value }) => {
-    const name = Draft.column(draft, column)
-    return `${name} = ${_tag === "Add" ? `${name} + ` : ""}${Draft.stored(draft, value, column)}`
+    const name = SqlBuilder.column(builder, column)
+    return `${name} = ${_tag === "Add" ? `${name} + ` : ""}${SqlBuilder.stored(builder, value, column)}`
   })
-  return Draft.finish(draft, `update ${site.table} set ${set.join(", ")}${where(draft, condition)}`)
+  return SqlBuilder.finish(builder, `update ${site.table} set ${set.join(", ")}${where(builder, condition)}`)
 }
 
-export const remove = (site: Draft.Site, condition: Condition): Parsed => {
-  const draft = Draft.make(site)
-  return Draft.finish(draft, `delete from ${site.table}${where(draft, condition)}`)
+export const remove = (site: SqlBuilder.Site, condition: Condition): Parsed => {
+  const builder = SqlBuilder.make(site)
+  return SqlBuilder.finish(builder, `delete from ${site.table}${where(builder, condition)}`)
 }

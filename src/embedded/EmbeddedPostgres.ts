@@ -11,7 +11,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import * as Database from "../Database.ts"
+import * as Database from "../api/Database.ts"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import type { EmbeddedPostgresOptions } from "./Options.ts"
 import * as Server from "./Server.ts"

@@ -1,62 +1,72 @@
 /**
- * The pool of one database: opens connections when callers wait for one, lends them, cleans them when they come back, and
+ * The pool of one database: opens connections when callers wait for one, lends them, resets them when they come back, and
  * ends them for certain.
  *
- * `Lender.ts` decides who gets which connection, `Lines.ts` keeps who holds and who waits, `Limit.ts` the places that all
- * pools share; `Connection.ts` is one session.
+ * `Acquire.ts` decides who gets which connection, `PoolState.ts` keeps who has one and who waits, `Connect.ts` and
+ * `Evict.ts` open and close them within the budget that all pools share. What is known of statements and types is kept here
+ * too, for all connections of the pool.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
-import * as Codec from "../codec/Codec.ts"
-import type { PoolError } from "../PoolError.ts"
-import { type Checked, describe } from "../settings/Settings.ts"
-import * as Cost from "./Cost.ts"
-import * as Held from "./Held.ts"
-import * as Lender from "./Lender.ts"
-import type * as Limit from "./Limit.ts"
-import * as Lines from "./Lines.ts"
-import * as Loop from "./Loop.ts"
-import type * as Meter from "./Meter.ts"
-import * as Overload from "./Overload.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import type { Keys } from "../protocol/Scram.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
+import * as TypeMap from "../types/TypeMap.ts"
+import * as Acquire from "./Acquire.ts"
+import * as AcquireErrors from "./AcquireErrors.ts"
+import type { ConnectionBudget } from "./Budget.ts"
+import * as DeadlineTimer from "./DeadlineTimer.ts"
+import type * as EventLoopLoad from "./EventLoopLoad.ts"
+import * as Listening from "./Listening.ts"
+import type * as Metrics from "./Metrics.ts"
+import * as OpenConnection from "./OpenConnection.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
+import * as PoolState from "./PoolState.ts"
+import { reset } from "./Reset.ts"
+import * as Sharing from "./Sharing.ts"
+import * as StatementCache from "./StatementCache.ts"
 import type { PoolStats } from "./Stats.ts"
-import * as Watch from "./Watch.ts"
+import * as TransactionKey from "./TransactionKey.ts"
 
-/** What a statement's text shows. */
-export interface Shows {
-  /** It only reads. */
-  readonly reads: boolean
-  /** It calls functions that may do anything. */
-  readonly calls: boolean
-  /** It asks for the time of its transaction. */
-  readonly clock: boolean
-}
+type PoolFailure = SqlError | PoolError
+
+/** What a caller does with a connection until it calls `done`, once. */
+export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>) => void
+
+/**
+ * Ends the use of a connection. With `keeps` the connection stays with the caller until the effect has ended, since that
+ * goes on using it.
+ */
+export type Done<A, E> = (result: Effect.Effect<A, E>, keeps?: boolean) => void
 
 export interface Pool {
-  readonly settings: Checked
-  readonly codec: Codec.Codec
-  /** Under which key a fiber holds its transaction on this pool. */
-  readonly transaction: Held.Key
-  readonly clientTransaction: Held.ClientKey
+  readonly settings: ResolvedSettings
+  readonly types: TypeMap.TypeMap
+  readonly statements: StatementCache.StatementCache
+  /** Under which key a fiber has its transaction on this pool. */
+  readonly transactionKey: TransactionKey.TransactionKey
+  /**
+   * Runs something on a connection, shared with others where all are busy and `latency` says that it is short. An
+   * interruption leaves the queue, or cancels what runs; it waits a moment for that and no longer.
+   */
+  readonly run: <A, E>(
+    latency: Sharing.Latency | undefined,
+    begin: Begin<A, E>
+  ) => Effect.Effect<A, E | PoolFailure>
   /** Lends a connection whole for the time of one effect. */
   readonly use: <A, E, R>(
-    f: (member: Lines.Member) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | SqlError | PoolError, R>
+    f: (connection: PooledConnection) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | PoolFailure, R>
   /** Lends a connection whole until the scope closes. */
-  readonly reserve: Effect.Effect<Lines.Member, SqlError | PoolError, Scope.Scope>
-  /** One statement by itself: shared with others where it may be and all connections are busy. */
-  readonly single: <A, E>(
-    text: string,
-    shows: Shows,
-    run: (member: Lines.Member) => Effect.Effect<A, E>
-  ) => Effect.Effect<A, E | SqlError | PoolError>
-  /** A statement may have changed what the catalogue says. */
+  readonly reserve: Effect.Effect<PooledConnection, PoolFailure, Scope.Scope>
+  /** The catalogue may have changed: what is known of statements and types is forgotten. */
   readonly onCatalogueChange: () => void
-  /** Grows with each such statement: what was learnt of tables under a smaller number is old. */
-  readonly generation: () => number
+  readonly listening: Listening.Listening
   readonly stats: () => PoolStats
   /** When the last caller gave its connection back, by the pool's clock; now, while one has it. */
   readonly lastUsed: () => number
@@ -65,210 +75,263 @@ export interface Pool {
   /** Why nothing is sent any more, once the grace of its end is over. */
   readonly cutOff: () => SqlError | undefined
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
-  readonly isVoid: () => boolean
-  /** Lets what is under way and waiting finish for `grace` milliseconds, then cancels it, and ends all connections. */
+  readonly neverConnected: () => boolean
+  /** Lets what runs and waits finish for `grace` milliseconds, then cancels it, and ends all connections. */
   readonly close: (grace: number) => Effect.Effect<void>
 }
 
-const ended = (settings: Checked): SqlError =>
+const endedError = (settings: ResolvedSettings): SqlError =>
   new SqlError({
     reason: new ConnectionError({
       cause: new Error("The pool was ended while this operation waited or ran"),
-      message: `The pool "${settings.key}" of database ${describe(settings)} was ended while this operation waited or had not begun on the server. The next operation opens a new pool, unless the registry has ended too.`,
+      message: `The pool "${settings.key}" was ended while this operation waited or ran. The next operation opens a new one.`,
       operation: "acquire"
     })
   })
 
+/** What the pools of a registry share. */
+export interface Shared {
+  readonly budget: ConnectionBudget
+  readonly keys: Keys
+  readonly load: EventLoopLoad.EventLoopLoad
+  /** Tells the keys of their transactions from those of other registries. */
+  readonly namespace: string
+}
+
+const nothing = () => undefined
+const quiet = { onNotice: nothing, onNotification: nothing, onParameter: nothing }
+
+/** An interruption waits so long for its statement to be cancelled; then that goes on behind the caller's back. */
+const interruptMillis = 50
+
 /** Makes a pool. Nothing connects until a caller needs it, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (
-  settings: Checked,
-  limit: Limit.Limit,
-  tally: Meter.Tally
+  settings: ResolvedSettings,
+  { budget, keys, load, namespace }: Shared,
+  counts: Metrics.Counts
 ): Effect.fn.Return<Pool, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Scope.Scope
   /** Timers end with the pool. */
-  const runWatch = (timer: Effect.Effect<void>) => run(Effect.asVoid(Effect.forkIn(timer, scope)))
-  const codec = Codec.make({ int8: settings.int8, timestamp: settings.timestamp })
-  const keys = Held.makeKey(limit, settings)
-  const costOf = Cost.make()
-  const sharing = settings.pipelining && settings.reset !== "always"
-  let generation = 0
+  const runTimer = (timer: Effect.Effect<void>) => run(Effect.asVoid(Effect.forkIn(timer, scope)))
+  const types = TypeMap.make({ int8: settings.int8, timestamp: settings.timestamp })
+  const statements = StatementCache.make()
+  const isSharing = settings.pipelining && settings.reset !== "always"
+  const now = () => clock.currentTimeMillisUnsafe()
 
-  const lender = Lender.make({
+  const acquire = Acquire.make({
     settings,
-    limit,
-    codec,
+    budget,
     clock,
+    load,
+    open: OpenConnection.make(settings, types, keys, quiet),
     run,
-    runTimer: runWatch,
-    tally,
+    runTimer,
+    counts,
     onIdle: () => watchIdle(),
-    ended: () => ended(settings)
+    ended: () => endedError(settings)
   })
-  const { lines } = lender
+  const { state } = acquire
+
+  const listening = Listening.make({
+    settings,
+    budget,
+    open: (onNotification) => OpenConnection.make(settings, types, keys, { ...quiet, onNotification }),
+    run,
+    ended: () => endedError(settings)
+  })
 
   const onCatalogueChange = () => {
-    generation++
-    codec.forget()
+    StatementCache.forgetAll(statements)
+    types.forget()
   }
 
-  const giveBack = (lease: Lines.Lease, interrupted: boolean): void => {
-    const { member } = lease
-    lender.giveBack(lease, interrupted)
-    if (member?.changedTypes !== true) return
-    member.changedTypes = false
-    onCatalogueChange()
+  const giveBack = (waiter: PoolState.Waiter, abandoned: boolean): void => {
+    const { connection } = waiter
+    if (connection?.hasCatalogueChanges === true) {
+      connection.hasCatalogueChanges = false
+      onCatalogueChange()
+    }
+    acquire.giveBack(waiter, abandoned)
   }
 
   const stats = (): PoolStats => ({
     key: settings.key,
-    open: lines.members.size,
-    inUse: Lines.inUse(lines),
-    idle: lines.idle.length,
-    waiting: Lines.waiting(lines),
+    open: state.connections.size,
+    inUse: PoolState.inUse(state),
+    idle: state.idle.length,
+    waiting: PoolState.waiting(state),
     max: settings.maxConnections
   })
 
-  const watchIdle = Watch.make(
+  const watchIdle = DeadlineTimer.make(
     clock,
-    runWatch,
+    runTimer,
     () => {
-      const oldest = Lines.staying(lines) > settings.minConnections ? lines.idle[0] : undefined
-      return oldest === undefined ? undefined : oldest.idleAt + settings.idleTimeout
+      const oldest = PoolState.staying(state) > settings.minConnections ? state.idle[0] : undefined
+      return oldest === undefined ? undefined : oldest.idleSince + settings.idleTimeout
     },
     () => {
-      const [oldest] = lines.idle
-      if (oldest !== undefined) lender.retire(oldest)
+      const [oldest] = state.idle
+      if (oldest !== undefined) acquire.closeIdle(oldest)
     }
   )
 
-  const watchWaiting = Watch.make(
+  const watchWaiting = DeadlineTimer.make(
     clock,
-    runWatch,
+    runTimer,
     () => {
-      const oldest = Lines.longestWaiting(lines)
+      const oldest = PoolState.longestWaiting(state)
       return oldest === undefined ? undefined : oldest.waitingSince + settings.acquireTimeout
     },
     () => {
-      const lease = Lines.longestWaiting(lines)
-      if (lease === undefined) return
-      const error = Overload.timedOut(
+      const waiter = PoolState.longestWaiting(state)
+      if (waiter === undefined) return
+      const error = AcquireErrors.timedOut(
         stats(),
-        limit,
+        budget,
         settings.acquireTimeout,
-        lease.held,
-        lender.lastFailure()
+        waiter.holds,
+        acquire.lastFailure()
       )
-      tally.timeouts++
-      giveBack(lease, false)
-      lease.resume?.(Effect.fail(error))
+      counts.timeouts++
+      giveBack(waiter, false)
+      waiter.onFailure(Effect.fail(error))
     }
   )
 
-  const wait = (lease: Lines.Lease): Effect.Effect<Lines.Member, SqlError | PoolError> =>
+  /** Puts a caller into its queue. */
+  const wait = (
+    waiter: PoolState.Waiter,
+    fiber: Fiber.Fiber<unknown, unknown>,
+    onConnection: (connection: PooledConnection) => void,
+    onFailure: (failure: Effect.Effect<never, PoolFailure>) => void
+  ) => {
+    if (acquire.isClosing()) return onFailure(Effect.fail(endedError(settings)))
+    // A caller that waits only until a connection is open does not count.
+    if (PoolState.waiting(state) - acquire.toCome() >= settings.maxWaiting) {
+      return onFailure(Effect.fail(AcquireErrors.tooMany(stats(), budget)))
+    }
+    waiter.onConnection = onConnection
+    waiter.onFailure = onFailure
+    waiter.waitingSince = now()
+    waiter.holds = AcquireErrors.heldBy(fiber)
+    acquire.wait(waiter)
+    watchWaiting()
+  }
+
+  /** Cancels what runs on a connection and gives it back; waits a moment for that. */
+  const abandon = (waiter: PoolState.Waiter): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { connection } = waiter
+      waiter.isAbandoned = true
+      if (connection === undefined || !connection.isExclusive) {
+        giveBack(waiter, connection !== undefined)
+        return Effect.void
+      }
+      connection.isAbandoned = true
+      const recovery = run(
+        Effect.andThen(
+          reset(connection, settings),
+          Effect.sync(() => giveBack(waiter, false))
+        )
+      )
+      return Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), interruptMillis))
+    })
+
+  const runOn: Pool["run"] = (latency, begin) =>
     Effect.withFiber((fiber) =>
       Effect.callback((resume) => {
-        lease.resume = resume
-        lease.waitingSince = clock.currentTimeMillisUnsafe()
-        lease.held = Overload.heldBy(fiber)
-        lender.wait(lease)
-        watchWaiting()
+        const isShort = isSharing && latency !== undefined && Sharing.isShort(latency)
+        const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined)
+        let began = 0
+        const start = (connection: PooledConnection): void => {
+          began = now()
+          begin(connection, (result, keeps = false) => {
+            if (waiter.isAbandoned) return
+            if (keeps) {
+              const release = Effect.onExitPrimitive(result, (exit) => {
+                if (Exit.hasInterrupts(exit)) return abandon(waiter)
+                giveBack(waiter, false)
+                return undefined
+              })
+              return resume(release)
+            }
+            if (latency !== undefined) {
+              const at = now()
+              Sharing.record(latency, at - Math.max(began, connection.busySince), load.isBusy(at))
+            }
+            giveBack(waiter, false)
+            resume(result)
+          })
+        }
+        const connection = acquire.take(waiter)
+        if (connection !== undefined) start(connection)
+        else wait(waiter, fiber, start, resume)
+        return abandon(waiter)
       })
     )
 
-  const queue = (lease: Lines.Lease): Effect.Effect<Lines.Member, SqlError | PoolError> => {
-    if (lender.isClosing()) return Effect.fail(ended(settings))
-    // Who waits only until a connection is open does not count.
-    if (Lines.waiting(lines) - lender.toCome() >= settings.maxWaiting) {
-      return Effect.fail(Overload.tooMany(stats(), limit))
-    }
-    return wait(lease)
-  }
-
-  /** Runs something with a connection as soon as there is one. */
-  const acquire = <A, E, R>(
-    lease: Lines.Lease,
-    f: (member: Lines.Member) => Effect.Effect<A, E, R>
-  ): Effect.Effect<A, E | SqlError | PoolError, R> =>
-    Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
-      const member = lender.take(lease)
-      return member === undefined ? Effect.flatMap(queue(lease), f) : f(member)
-    })
+  const acquireWhole = (waiter: PoolState.Waiter): Effect.Effect<PooledConnection, PoolFailure> =>
+    Effect.withFiber((fiber) =>
+      Effect.suspend(() => {
+        const connection = acquire.take(waiter)
+        if (connection !== undefined) return Effect.succeed(connection)
+        return Effect.callback<PooledConnection, PoolFailure>((resume) =>
+          wait(waiter, fiber, (connection) => resume(Effect.succeed(connection)), resume)
+        )
+      })
+    )
 
   const use: Pool["use"] = (f) =>
     Effect.suspend(() => {
-      const lease = Lines.makeLease(true, 0, true)
-      return Effect.onExitPrimitive(acquire(lease, f), (exit) => {
-        giveBack(lease, Exit.hasInterrupts(exit))
+      const waiter = PoolState.makeWaiter(undefined)
+      return Effect.onExitPrimitive(Effect.flatMap(acquireWhole(waiter), f), (exit) => {
+        if (Exit.hasInterrupts(exit)) return abandon(waiter)
+        giveBack(waiter, false)
         return undefined
       })
     })
 
-  const single: Pool["single"] = (text, { calls, clock, reads }, run) =>
-    Effect.suspend(() => {
-      const cost = reads && !calls && sharing ? costOf(text) : undefined
-      const lease = Lines.makeLease(cost === undefined || !Cost.isShort(cost), cost?.average ?? 0, clock)
-      let begun = 0
-      return Effect.onExitPrimitive(
-        acquire(lease, (member) => {
-          begun = performance.now()
-          return run(member)
-        }),
-        (exit) => {
-          const { member } = lease
-          const interrupted = Exit.hasInterrupts(exit)
-          if (member !== undefined && interrupted && lease.whole) {
-            return Effect.andThen(
-              member.connection.recover,
-              Effect.sync(() => giveBack(lease, false))
-            )
-          }
-          if (member !== undefined && cost !== undefined && !interrupted) {
-            const at = performance.now()
-            Cost.record(cost, at - Math.max(begun, member.since), Loop.isBusy(at))
-          }
-          giveBack(lease, interrupted)
-          return undefined
-        }
-      )
-    })
-
   const reserve: Pool["reserve"] = Effect.withFiber((fiber) => {
-    const lease = Lines.makeLease(true, 0, true)
+    const waiter = PoolState.makeWaiter(undefined)
     let release: (() => void) | undefined
-    const end = Effect.sync(() => {
+    const end = Effect.suspend(() => {
       release?.()
-      giveBack(lease, false)
+      // Whoever had it was interrupted.
+      if ((waiter.connection?.session.pending() ?? 0) > 0) return abandon(waiter)
+      giveBack(waiter, false)
+      return Effect.void
     })
     // The finalizer comes first: nothing can happen between getting the connection and being sure to give it back.
     return Effect.andThen(
       Scope.addFinalizer(Context.getUnsafe(fiber.context, Scope.Scope), end),
-      Effect.onExitPrimitive(acquire(lease, Effect.succeed), (exit) => {
-        if (Exit.isFailure(exit)) giveBack(lease, false)
-        else release = Overload.holds(fiber, settings.key)
+      Effect.onExitPrimitive(acquireWhole(waiter), (exit) => {
+        if (Exit.isFailure(exit)) giveBack(waiter, false)
+        else release = AcquireErrors.holds(fiber, settings.key)
         return undefined
       })
     )
   })
 
-  lender.start()
+  acquire.start()
   return {
     settings,
-    codec,
-    transaction: keys.key,
-    clientTransaction: keys.client,
+    types,
+    statements,
+    transactionKey: TransactionKey.make(namespace, settings),
+    run: runOn,
     use,
     reserve,
-    single,
     onCatalogueChange,
-    generation: () => generation,
     stats,
-    isClosing: lender.isClosing,
-    cutOff: () => (lender.isCutOff() ? ended(settings) : undefined),
-    isVoid: lender.isVoid,
-    lastUsed: lender.lastUsed,
-    close: lender.close
+    isClosing: acquire.isClosing,
+    cutOff: () => (acquire.isCutOff() ? endedError(settings) : undefined),
+    neverConnected: acquire.neverConnected,
+    lastUsed: () => (listening.hasListeners() ? now() : acquire.lastUsed()),
+    listening,
+    close: (grace) =>
+      Effect.all([listening.close, acquire.close(grace)], { concurrency: "unbounded", discard: true })
   }
 })

@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { invalid, PoolError } from "../PoolError.ts"
+import { invalid, PoolError } from "../errors/PoolError.ts"
 import { known, unknownSetting } from "./Names.ts"
-import type { Checked, Settings } from "./Settings.ts"
+import type { ResolvedSettings, Settings } from "./Settings.ts"
 import { fromUrl } from "./Url.ts"
 
 const longestKey = 256
@@ -52,14 +52,25 @@ const oneOf = <A extends string>(name: keyof Settings, value: unknown, options: 
   )
 }
 
+const share = (value: unknown): number => {
+  if (typeof value === "number" && value >= 0 && value < 1) return value
+  throw invalid("lifetimeJitter", "The setting lifetimeJitter must be a number from 0 up to but not 1.")
+}
+
 const flag = (name: keyof Settings, value: unknown): boolean => {
   if (typeof value === "boolean") return value
   throw invalid(name, `The setting ${name} must be true or false.`)
 }
 
-const passwordOf = (value: Settings["password"]): Checked["password"] => {
-  if (value === undefined || Redacted.isRedacted(value) || Effect.isEffect(value)) return value
-  if (typeof value === "string") return Redacted.make(value)
+const passwordOf = (value: Settings["password"]): ResolvedSettings["password"] => {
+  const plain = (given: string | Redacted.Redacted) =>
+    Redacted.isRedacted(given) ? Redacted.value(given) : given
+  if (value === undefined) return value
+  if (Effect.isEffect(value)) return { _tag: "Asked", ask: Effect.map(value, plain), given: value }
+  if (typeof value === "string" || Redacted.isRedacted(value)) {
+    const secret = plain(value)
+    if (typeof secret === "string") return { _tag: "Text", read: () => secret }
+  }
   throw invalid("password", "The setting password must be a string, a Redacted, or an Effect of one of them.")
 }
 
@@ -97,7 +108,7 @@ const parametersOf = (value: Settings["startupParameters"]): Readonly<Record<str
   return parameters
 }
 
-const parse = (settings: Settings): Checked => {
+const parse = (settings: Settings): ResolvedSettings => {
   if (typeof settings !== "object" || settings === null || Array.isArray(settings)) {
     throw invalid(
       "url",
@@ -200,6 +211,12 @@ const parse = (settings: Settings): Checked => {
       (value) => Math.ceil(millis("statementTimeout", value, false)),
       () => undefined
     ),
+    answerTimeout: pick(
+      settings.answerTimeout,
+      (value) => millis("answerTimeout", value, false),
+      () => 5_000
+    ),
+    lifetimeJitter: pick(settings.lifetimeJitter, share, () => 0.1),
     int8: pick(
       settings.int8,
       (value) => oneOf("int8", value, ["number", "bigint", "string"]),
@@ -229,7 +246,7 @@ const parse = (settings: Settings): Checked => {
 }
 
 /** Settings checked by every rule, or the first rule they break. Thrown `PoolError`s stay inside. */
-export const check = (settings: Settings): Result.Result<Checked, PoolError> =>
+export const check = (settings: Settings): Result.Result<ResolvedSettings, PoolError> =>
   Result.try({
     try: () => parse(settings),
     catch: (error) => {

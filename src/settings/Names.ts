@@ -1,7 +1,7 @@
 /**
  * What the settings are called, here and elsewhere.
  */
-import { invalid, type PoolError } from "../PoolError.ts"
+import { invalid, type PoolError } from "../errors/PoolError.ts"
 import type { Settings } from "./Settings.ts"
 
 export const known = new Set<string>([
@@ -23,6 +23,8 @@ export const known = new Set<string>([
   "acquireTimeout",
   "maxWaiting",
   "statementTimeout",
+  "answerTimeout",
+  "lifetimeJitter",
   "int8",
   "prepare",
   "pipelining",

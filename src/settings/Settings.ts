@@ -5,9 +5,9 @@
 
 import type { ConnectionOptions } from "node:tls"
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 
 /**
  * Everything that can be said about a database. All of it is optional; what a field says wins over the same part of `url`.
@@ -53,6 +53,10 @@ export interface Settings {
   readonly maxWaiting?: number | undefined
   /** The server ends a statement that runs longer. None. */
   readonly statementTimeout?: Duration.Input | undefined
+  /** A server that is silent for so much longer than `statementTimeout` is given up. `"5 seconds"`. */
+  readonly answerTimeout?: Duration.Input | undefined
+  /** By how much of itself `connectionTTL` varies, so that connections are not all replaced at once. `0.1`. */
+  readonly lifetimeJitter?: number | undefined
   /** What an `int8` is in JavaScript. `"number"`, which fails clearly past ±(2^53−1). */
   readonly int8?: "number" | "bigint" | "string" | undefined
   /** Keep statements prepared on the server. `true`; `false` behind a statement or transaction pooler. */
@@ -67,15 +71,20 @@ export interface Settings {
   readonly key?: string | undefined
 }
 
+/** A password: a text, in a function so that nothing prints it, or an effect that is asked for each connection. */
+export type Password =
+  | { readonly _tag: "Text"; readonly read: () => string }
+  | { readonly _tag: "Asked"; readonly ask: Effect.Effect<string>; readonly given: unknown }
+
 /** Settings that passed every rule, defaults filled in; times in milliseconds. */
-export interface Checked {
+export interface ResolvedSettings {
   readonly key: string
   readonly host: string
   readonly port: number
   readonly path: string | undefined
   readonly username: string
   readonly database: string
-  readonly password: Redacted.Redacted | Effect.Effect<string | Redacted.Redacted> | undefined
+  readonly password: Password | undefined
   /** `"prefer"`: TLS where the server offers it. */
   readonly ssl: boolean | "prefer" | ConnectionOptions
   readonly applicationName: string
@@ -89,6 +98,8 @@ export interface Checked {
   readonly acquireTimeout: number
   readonly maxWaiting: number
   readonly statementTimeout: number | undefined
+  readonly answerTimeout: number
+  readonly lifetimeJitter: number
   readonly int8: "number" | "bigint" | "string"
   readonly prepare: boolean
   readonly pipelining: boolean
@@ -99,7 +110,7 @@ export interface Checked {
 /** What a URL can say. */
 export type UrlSettings = Partial<
   Pick<
-    Checked,
+    ResolvedSettings,
     | "host"
     | "port"
     | "username"
@@ -111,28 +122,28 @@ export type UrlSettings = Partial<
   >
 > & { readonly password?: string }
 
+const isSamePassword = (left: Password | undefined, right: Password | undefined): boolean => {
+  if (left === undefined || right === undefined) return left === right
+  if (left._tag === "Text") return right._tag === "Text" && left.read() === right.read()
+  return right._tag === "Asked" && left.given === right.given
+}
+
 /** Names of the settings in which two databases differ; a password is only named. */
-export const differences = (left: Checked, right: Checked): ReadonlyArray<keyof Checked> => {
-  const names = Object.keys(left) as Array<keyof Checked>
+export const differences = (
+  left: ResolvedSettings,
+  right: ResolvedSettings
+): ReadonlyArray<keyof ResolvedSettings> => {
+  const names = Object.keys(left) as Array<keyof ResolvedSettings>
   return names.filter((name) => {
     const a = left[name]
     const b = right[name]
     if (a === b) return false
-    if (name === "password")
-      return !(Redacted.isRedacted(a) && Redacted.isRedacted(b) && Redacted.value(a) === Redacted.value(b))
+    if (name === "password") return !isSamePassword(left.password, right.password)
     if (typeof a === "object" && typeof b === "object") return !Equal.equals({ ...a }, { ...b })
     return true
   })
 }
 
 /** Where a database is, as a person would say it: never with a password. */
-export const describe = (settings: Checked): string =>
+export const describe = (settings: ResolvedSettings): string =>
   `"${settings.database}" on ${settings.path ?? `${settings.host}:${settings.port}`}`
-
-/** The password as the driver takes it. */
-export const redactedOf = ({
-  password
-}: Checked): Redacted.Redacted | Effect.Effect<Redacted.Redacted> | undefined =>
-  Effect.isEffect(password)
-    ? Effect.map(password, (given) => (typeof given === "string" ? Redacted.make(given) : given))
-    : password

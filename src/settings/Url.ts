@@ -1,7 +1,7 @@
 /**
  * A libpq connection URL as settings. See the PostgreSQL manual, "Connection URIs" (libpq-connect).
  */
-import { invalid, type PoolError } from "../PoolError.ts"
+import { invalid, type PoolError } from "../errors/PoolError.ts"
 import type { UrlSettings } from "./Settings.ts"
 
 const broken = (rule: string): PoolError =>

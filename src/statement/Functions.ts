@@ -75,7 +75,7 @@ const harmless = new Set(
     "array_position array_positions array_prepend array_remove array_replace array_to_string array_upper as ascii avg " +
     "between bit bit_and bit_or bool_and bool_or btrim by cardinality case cast ceil char char_length character chr " +
     "clock_timestamp coalesce concat concat_ws convert_from convert_to corr count cube cume_dist current_database " +
-    "current_schema current_setting date_bin date_part date_trunc decimal decode dense_rank distinct div else encode every " +
+    "current_schema current_setting current_time current_timestamp date_bin date_part date_trunc decimal decode dense_rank distinct div else encode every " +
     "except exists exp extract filter first_value float floor format from gcd gen_random_uuid generate_series " +
     "generate_subscripts greatest grouping having ilike in initcap intersect interval isfinite join json_agg " +
     "json_array_elements json_array_elements_text json_array_length json_build_array json_build_object json_each " +
@@ -84,26 +84,39 @@ const harmless = new Set(
     "jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_insert jsonb_object " +
     "jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query jsonb_path_query_array " +
     "jsonb_path_query_first jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_typeof justify_days justify_hours " +
-    "justify_interval lag last_value lateral lcm lead least left length like limit ln log lower lpad ltrim make_date " +
-    "make_interval make_time make_timestamp make_timestamptz materialized max md5 min mod mode not nth_value ntile nullif " +
+    "justify_interval lag last_value lateral lcm lead least left length like limit ln localtime localtimestamp log lower lpad ltrim make_date " +
+    "make_interval make_time make_timestamp make_timestamptz materialized max md5 min mod mode not now nth_value ntile nullif " +
     "num_nonnulls num_nulls numeric numnode octet_length offset on or over overlay percent_rank percentile_cont " +
     "percentile_disc pg_typeof phraseto_tsquery pi plainto_tsquery position power quote_ident quote_literal quote_nullable " +
     "random range_agg range_merge rank regexp_count regexp_like regexp_match regexp_matches regexp_replace " +
     "regexp_split_to_array regexp_split_to_table regexp_substr repeat replace reverse right rollup round row row_number " +
-    "row_to_json rpad rtrim scale select sets setweight sha224 sha256 sha384 sha512 sign some split_part sqrt starts_with " +
+    "row_to_json rpad rtrim scale select sets setweight sha224 sha256 sha384 sha512 sign some split_part sqrt starts_with statement_timestamp " +
     "stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strip strpos substr substring sum then time " +
-    "timestamp timestamptz to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector translate trim " +
+    "timestamp timestamptz to_char to_date to_json to_jsonb to_number to_timestamp to_tsquery to_tsvector transaction_timestamp translate trim " +
     "trim_scale trunc ts_headline ts_rank ts_rank_cd tsvector_to_array union unistr unnest upper using values var_pop " +
     "var_samp varchar variance varying version websearch_to_tsquery when where width_bucket within xmlagg"
   ).split(" ")
 )
 
-/** Whether a word before a parenthesis is known to have no effect, and no sight of the transaction that it is in. */
+/** Whether a word before a parenthesis is known to have no effect. */
 export const isHarmless = (name: string): boolean => harmless.has(name)
 
-const clocks = new Set(["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"])
-const clockFunctions = new Set(["now", "transaction_timestamp", "statement_timestamp"])
+/** Words before a parenthesis that the grammar reserves, so that nobody can define a function in their place. */
+const reserved = new Set(
+  (
+    "all and any array as case cast coalesce distinct else except exists extract from greatest group grouping having in " +
+    "intersect lateral least limit not nullif offset on or row select some then union using values when where with"
+  ).split(" ")
+)
 
-/** Whether a word is the time at which the transaction began; `called`: whether a parenthesis follows. */
-export const isClock = (word: string, called: boolean): boolean =>
-  clocks.has(word) || (called && clockFunctions.has(word))
+/** Words that are grammar behind these words alone, and may name a function elsewhere. */
+const behind: Readonly<Record<string, ReadonlySet<string>>> = {
+  by: new Set(["order", "group", "partition"]),
+  filter: new Set([")"]),
+  over: new Set([")"]),
+  materialized: new Set(["as", "not"])
+}
+
+/** Whether a word before a parenthesis is one of the grammar's, behind this word or symbol; a quoted name never is. */
+export const isGrammar = (word: string, last: string): boolean =>
+  last !== "." && (reserved.has(word) || (Object.hasOwn(behind, word) && behind[word]?.has(last) === true))

@@ -2,7 +2,7 @@
  * More parameters than a statement has placeholders. The server takes them without a word when their types are known, and
  * does not know what to make of them otherwise, so it is said here.
  */
-import { tokenAt } from "./Scanner.ts"
+import { tokenAt } from "./Scan.ts"
 
 /** The highest number of a placeholder: how many parameters the statement takes. */
 export const placeholdersOf = (text: string): number => {

@@ -1,195 +1,338 @@
 /**
  * `trans`: all statements or none, in one round trip.
  *
- * `BEGIN`, the statements and `COMMIT` go out together on one connection. A statement that fails turns the rest into
- * no-ops on the server, its `COMMIT` included, which answers `ROLLBACK`.
+ * `BEGIN`, the statements and `COMMIT` go out together on one connection under one `Sync`. When a statement fails, the server
+ * skips the rest, `COMMIT` included, and the transaction is rolled back.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import { check, type Encoded, encode, joined, send } from "../Execute.ts"
-import { type PoolError, refused } from "../PoolError.ts"
-import * as Progress from "../Progress.ts"
-import type { Result as Answer } from "../pool/Connection.ts"
-import * as Exchange from "../pool/Exchange.ts"
-import * as Fate from "../pool/Fate.ts"
-import type * as Held from "../pool/Held.ts"
-import type * as Lines from "../pool/Lines.ts"
-import * as Pipeline from "../pool/Pipeline.ts"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import { type PoolError, refused } from "../errors/PoolError.ts"
+import { serverError } from "../errors/ServerErrors.ts"
+import * as Encode from "../execute/Encode.ts"
+import * as Execute from "../execute/Execute.ts"
+import { learn } from "../execute/Learn.ts"
+import { sizeOf } from "../execute/Progress.ts"
+import { wasStale } from "../execute/Resend.ts"
 import type { Pool } from "../pool/Pool.ts"
-import * as ServerError from "../ServerError.ts"
-import { type Bound, fromStatement, type Statement } from "../Sql.ts"
-import type { Facts } from "../statement/Facts.ts"
-import { commitOn } from "./Commit.ts"
+import { isDead, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
+import { statementOf } from "../pool/StatementCache.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import { fromStatement, type Statement } from "../statement/Sql.ts"
+import type { Encoded } from "../types/Parameters.ts"
+import { commitError, rollbackOn } from "./Commit.ts"
+import * as InTransaction from "./InTransaction.ts"
+import type { Join } from "./Transaction.ts"
 import { transaction } from "./Transaction.ts"
+import * as TransactionErrors from "./TransactionErrors.ts"
+import type { Membership, Transaction } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
 
-interface Checked {
-  readonly statement: Bound
-  readonly facts: Facts
+type Failure = SqlError | PoolError
+
+/** A statement of the batch; its parameters once they are encoded. */
+interface Entry {
+  readonly job: Execute.Job
+  encoded: Encoded | undefined
 }
 
 const numbered = (error: PoolError, number: number, of: number): PoolError =>
   refused(`Statement ${number} of ${of}: ${error.message}`)
 
-const checkAll = (statements: ReadonlyArray<Statement>): Effect.Effect<ReadonlyArray<Checked>, PoolError> =>
-  Array.isArray(statements)
-    ? // A hole in an array is no statement, so the index goes over it.
-      Effect.forEach(Array.from<Statement>(statements), (given, index) =>
-        Result.match(fromStatement(given), {
-          onFailure: (error) => Effect.fail(error),
-          onSuccess: (statement) => Effect.map(check(statement), (facts): Checked => ({ statement, facts }))
-        }).pipe(Effect.mapError((error) => numbered(error, index + 1, statements.length)))
-      )
-    : Effect.fail(refused("trans takes an array of statements. Nothing was sent."))
-
-/** Encodes all before any is sent: parameters that cannot be bound cost nothing but the error. */
-const encodeAll = (pool: Pool, member: Lines.Member, all: ReadonlyArray<Checked>) =>
-  Effect.forEach(all, ({ facts, statement }, index) =>
-    Effect.mapError(encode(pool, member, statement, facts, { number: index + 1, of: all.length }), (error) =>
-      isSqlError(error) ? error : numbered(error, index + 1, all.length)
-    )
-  )
-
-/** About how many bytes a statement sends. */
-const sizeOf = ({ params, statement }: Encoded): number => statement.text.length + Progress.sizeOf(params)
-
-type Exits = ReadonlyArray<Exit.Exit<Answer, SqlError>>
-
-/** The error that made the batch fail: the first that the server gave, and not one that only follows from it. */
-const firstError = (exits: Exits): SqlError | undefined => {
-  const errors = exits.flatMap((exit) => Option.toArray(Exit.findErrorOption(exit)))
-  const own = errors.filter((error) => !Fate.isAborted(error))
-  return own.find(Fate.isAnswer) ?? own[0] ?? errors[0]
+const entriesOf = (
+  pool: Pool,
+  statements: ReadonlyArray<Statement>,
+  prepare: boolean
+): Effect.Effect<ReadonlyArray<Entry>, PoolError> => {
+  if (!Array.isArray(statements))
+    return Effect.fail(refused("trans takes an array of statements. Nothing was sent."))
+  const of = statements.length
+  const entries: Array<Entry> = []
+  // A hole in the array is no statement, so the index goes over it.
+  for (const [index, given] of Array.from<Statement>(statements).entries()) {
+    const position = { number: index + 1, of }
+    const bound = fromStatement(given)
+    if (Result.isFailure(bound)) return Effect.fail(numbered(bound.failure, position.number, of))
+    const job = Execute.prepare(pool, bound.success, { position, prepare })
+    if (!Execute.isJob(job)) return Effect.fail(numbered(job, position.number, of))
+    entries.push({ job, encoded: Execute.plainOf(pool, job) })
+  }
+  return Effect.succeed(entries)
 }
 
-const firstDefect = (exits: Exits): Exit.Exit<never, SqlError> | undefined => {
-  for (const exit of exits) if (Exit.isFailure(exit)) return Exit.failCause(exit.cause)
+/** Has the server describe a statement where that is needed, and encodes its parameters. */
+const prepareEntry = Effect.fnUntraced(function* (pool: Pool, connection: PooledConnection, entry: Entry) {
+  const { job } = entry
+  const encoded = yield* Execute.encode(pool, connection, job)
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  if (Execute.needsDescription(statement, job)) yield* Encode.describe(connection, statement, job.keeps)
+  const composites = Execute.compositesOf(pool, statement)
+  if (composites.length > 0) yield* learn(connection.session, composites)
+  entry.encoded = encoded
+})
+
+/** The statements up to the first that may change what the others are about. */
+const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
+  const first = entries.findIndex(({ job }) => job.known.analysis.changesCatalogue)
+  return first < 0 ? entries : entries.slice(0, first + 1)
+}
+
+/** Prepares what can be before any is sent: the others wait for the statements before them, which may make their tables. */
+const prepareAll = (
+  pool: Pool,
+  connection: PooledConnection,
+  entries: ReadonlyArray<Entry>
+): Effect.Effect<void, Failure> =>
+  Effect.forEach(
+    beforeDefinitions(entries).filter(({ encoded }) => encoded === undefined),
+    (entry) =>
+      Effect.catch(prepareEntry(pool, connection, entry), (error) => {
+        if (error._tag === "DescribeFailure") return Effect.void
+        const { number, of } = entry.job.position ?? { number: 1, of: 1 }
+        return Effect.fail(isSqlError(error) ? error : numbered(error, number, of))
+      }),
+    { discard: true }
+  )
+
+/** What was sent: the statement's exchange by its entry. */
+type Sent = Map<Entry, { readonly exchange: Exchange; readonly usedMemory: boolean }>
+
+/** How a batch went on the wire. */
+interface Outcome {
+  readonly begin: Exchange | undefined
+  readonly sent: Sent
+  readonly commit: Exchange | undefined
+}
+
+const nothing = () => undefined
+
+const hasFailed = ({ begin, sent }: Pick<Outcome, "begin" | "sent">): boolean =>
+  (begin !== undefined && begin.state !== "done") ||
+  Array.from(sent.values()).some(({ exchange }) => exchange.state !== "done")
+
+/** A round trip carries about so many bytes, so that a long batch waits here and not in the socket's buffers. */
+const maxStageBytes = 4 * 1024 * 1024
+
+/** Up to where statements go in one round trip: one that has to be described first waits for those before it. */
+const stageEnd = (entries: ReadonlyArray<Entry>, from: number, pipelining: boolean): number => {
+  let bytes = 0
+  for (let index = from; index < entries.length; index++) {
+    const { encoded, job } = entries[index]!
+    if (encoded === undefined) return index
+    bytes += job.bound.text.length + sizeOf(encoded.values)
+    if (bytes >= maxStageBytes || !pipelining) return index + 1
+  }
+  return entries.length
+}
+
+/** Sends all, in one round trip where that can be. `isWhole` puts `BEGIN` and `COMMIT` around them. */
+const sendAll = Effect.fnUntraced(function* (
+  transaction: Transaction,
+  entries: ReadonlyArray<Entry>,
+  isWhole: boolean
+): Effect.fn.Return<Outcome, Failure> {
+  const { connection, pool } = transaction
+  const { pipelining } = pool.settings
+  const sent: Sent = new Map()
+  let begin: Exchange | undefined
+  let commit: Exchange | undefined
+  let isPrepared = true
+  const command = (text: string, onSettled: () => void, syncs: boolean) =>
+    InTransaction.command(transaction, text, onSettled, syncs)
+  for (let from = 0; ; ) {
+    const isAlone = isWhole && begin === undefined && !pipelining
+    const until = isAlone ? from : stageEnd(entries, from, pipelining)
+    const commits = isWhole && until === entries.length && (pipelining || until === from)
+    yield* Effect.callback<void>((resume) => {
+      const settled = () => resume(Effect.void)
+      if (isWhole && begin === undefined) {
+        transaction.hasBegun = true
+        begin = command("BEGIN", nothing, isAlone)
+      }
+      for (let index = from; index < until; index++) {
+        const entry = entries[index]!
+        if (entry.encoded === undefined) continue
+        markDirty(connection, entry.job.known.analysis)
+        // What a definition before it has changed, the server tells when it parses the statement anew.
+        const job = isPrepared ? entry.job : { ...entry.job, keeps: false }
+        const syncs = index === until - 1 && !commits
+        const onSettled = syncs ? settled : nothing
+        sent.set(entry, Execute.send(pool, connection, job, entry.encoded, onSettled, { syncs }))
+        if (entry.job.known.analysis.changesCatalogue) isPrepared = false
+      }
+      if (commits && !isAlone) commit = command("COMMIT", settled, true)
+      else if (until === from) Commands.ping(connection.session, settled)
+    })
+    if (commit !== undefined || hasFailed({ begin, sent })) return { begin, sent, commit }
+    if (until === entries.length && !isWhole) return { begin, sent, commit }
+    from = until
+    const waiting = entries[until]
+    if (waiting === undefined || waiting.encoded !== undefined) continue
+    const prepared = yield* Effect.result(prepareEntry(pool, connection, waiting))
+    if (Result.isFailure(prepared)) {
+      const { failure } = prepared
+      if (failure._tag !== "DescribeFailure") return yield* failure
+      sent.set(waiting, { exchange: failure.exchange, usedMemory: false })
+      return { begin, sent, commit }
+    }
+  }
+})
+
+const calling = new Set(["CALL", "DO", "EXECUTE"])
+
+/**
+ * Whether a batch may be sent again although a part of it has run: the failing statement was refused for something
+ * remembered, all was rolled back, and those before it call no function, so that nothing of them is left.
+ */
+const mayRepeat = (
+  entries: ReadonlyArray<Entry>,
+  {
+    entry,
+    exchange,
+    usedMemory
+  }: { readonly entry: Entry; readonly exchange: Exchange; readonly usedMemory: boolean }
+): boolean =>
+  usedMemory &&
+  wasStale(exchange) &&
+  entries.slice(0, entries.indexOf(entry)).every(({ job }) => {
+    const { callsFunctions, command } = job.known.analysis
+    return !callsFunctions && !calling.has(command)
+  })
+
+/** The first statement that did not come to its end. */
+const firstFailure = ({ connection, pool }: Transaction, sent: Sent) => {
+  for (const [entry, { exchange, usedMemory }] of sent) {
+    if (exchange.state === "done" || exchange.state === "skipped") continue
+    Execute.forgetRefused(connection, entry.job, exchange)
+    return { entry, exchange, usedMemory, error: Execute.errorOf(pool, entry.job, exchange, connection) }
+  }
   return undefined
 }
 
-/** On a connection that has a transaction open already: the savepoint around it is its caller's. */
-const insideHeld = (pool: Pool, held: Held.Held, all: ReadonlyArray<Checked>, prepare: boolean) =>
-  Exchange.on(held, (member) =>
-    Effect.gen(function* () {
-      const encoded = yield* encodeAll(pool, member, all)
-      const exits = yield* Pipeline.run(
-        encoded.map((one) => send(pool, member, one, prepare)),
-        { pipelining: pool.settings.pipelining, sizes: encoded.map(sizeOf) }
-      )
-      const error = firstError(exits)
-      if (error !== undefined) return yield* error
-      const defect = firstDefect(exits)
-      if (defect !== undefined) return yield* defect
-      return exits.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value] : []))
-    })
-  )
+const finishAll = (
+  { connection, pool }: Transaction,
+  sent: Sent
+): Effect.Effect<ReadonlyArray<Exchange>, SqlError> =>
+  Effect.forEach(Array.from(sent), ([{ job }, { exchange }]) => {
+    Execute.onDone(pool, connection, job)
+    return Execute.finish(pool, connection, job, exchange)
+  })
 
-/** What became of `BEGIN`, of the statements, and of `COMMIT` if it was sent. */
-interface Ended {
-  readonly begun: Exit.Exit<unknown, SqlError>
-  readonly statements: Exits
-  readonly commit: Exit.Exit<unknown, SqlError> | undefined
-  readonly isDead: boolean
+/** The batch has to be sent again: nothing of it took effect, and what was remembered is forgotten. */
+class SendAgain {
+  readonly _tag = "SendAgain"
+  /** The error if it was sent again already. */
+  readonly error: SqlError
+
+  constructor(error: SqlError) {
+    this.error = error
+  }
 }
 
-/** The error of a transaction that did not go through, or whose results cannot be given. */
-const errorOf = ({ begun, commit, isDead, statements }: Ended, of: number): SqlError | undefined => {
-  const begin = Option.getOrUndefined(Exit.findErrorOption(begun))
-  const own = firstError(statements)
-  const end = commit === undefined ? undefined : Option.getOrUndefined(Exit.findErrorOption(commit))
-  if (isDead) {
-    if (commit !== undefined && Exit.isSuccess(commit)) {
-      return own === undefined ? undefined : Fate.committed(own, of)
-    }
-    // What the server refused was rolled back, whatever became of the connection afterwards.
-    if (begin === undefined && own !== undefined && Fate.isAnswer(own)) return own
-    const lost = own ?? end ?? begin
-    return lost === undefined ? undefined : end === undefined ? Fate.undone(lost) : end
-  }
-  if (begin !== undefined) {
-    const took = statements.filter(Exit.isSuccess).length
-    return Fate.notBegun(
-      ServerError.tell(begin, { text: "BEGIN" }),
-      statements.length === 0
-        ? "Nothing of it was sent."
-        : `Each statement ran by itself: ${took} of ${statements.length} that were sent took effect.`
+/** `BEGIN`, all, `COMMIT`, on a connection lent for it. */
+const alone = Effect.fnUntraced(function* (
+  transaction: Transaction,
+  entries: ReadonlyArray<Entry>
+): Effect.fn.Return<ReadonlyArray<Exchange>, Failure | SendAgain> {
+  const { connection, pool } = transaction
+  yield* prepareAll(pool, connection, entries)
+  const refusal = pool.cutOff()
+  if (refusal !== undefined) return yield* refusal
+  const { begin, commit, sent } = yield* sendAll(transaction, entries, true)
+  if (commit?.state === "done") {
+    const error = commitError(connection, pool.settings, commit)
+    if (error !== undefined) return yield* error
+    return yield* Effect.mapError(finishAll(transaction, sent), (error) =>
+      TransactionErrors.committed(error, entries.length)
     )
   }
-  if (own === undefined) return end
-  return commit !== undefined && Exit.isSuccess(commit) ? Fate.committed(own, of) : own
-}
+  const failure = firstFailure(transaction, sent)
+  const isLost = isDead(connection)
+  if (begin !== undefined && begin.state !== "done") {
+    if (begin.state === "failed" && !isLost) {
+      return yield* TransactionErrors.notBegun(serverError(begin.error ?? {}, { text: "BEGIN" }))
+    }
+    // What was not written, or what a server that said goodbye had not begun, did not run.
+    const error = failure?.error ?? ConnectionErrors.unsentError({ text: "BEGIN" })
+    const wasRun = begin.state === "lost" && connection.session.end()?.farewell === undefined
+    if (!wasRun) return yield* Effect.fail(new SendAgain(TransactionErrors.undone(error)))
+    const unknown = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
+    return yield* unknown ?? TransactionErrors.undone(error)
+  }
+  if (failure !== undefined) {
+    if (isLost) {
+      // A server that said goodbye in the middle of a statement had not come to COMMIT.
+      const isUnknown = commit !== undefined && failure.exchange.state === "lost"
+      const unknown = isUnknown ? commitError(connection, pool.settings, commit) : undefined
+      return yield* unknown ?? TransactionErrors.undone(failure.error)
+    }
+    yield* rollbackOn(transaction)
+    if (mayRepeat(entries, failure)) return yield* Effect.fail(new SendAgain(failure.error))
+    return yield* failure.error
+  }
+  const error = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
+  yield* rollbackOn(transaction)
+  return yield* error ?? TransactionErrors.rolledBack()
+})
 
-/** `BEGIN`, all, `COMMIT`. Interrupted, it is cancelled once `BEGIN` is through, and is either done or undone. */
-const alone = (
-  pool: Pool,
-  member: Lines.Member,
-  encoded: ReadonlyArray<Encoded>,
-  prepare: boolean
-): Effect.Effect<ReadonlyArray<Answer>, SqlError> => {
-  const { connection } = member
-  const { pipelining } = pool.settings
-  return Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function* () {
-      const begin = yield* Effect.forkDetach(connection.begin("BEGIN"), { startImmediately: true })
-      const answered = Exchange.promptly(member, Fiber.await(begin))
-      if (!pipelining) yield* answered
-      const refusedToBegin = !pipelining && begin.pollUnsafe()?._tag !== "Success"
-      const exits = refusedToBegin
-        ? []
-        : yield* Effect.onInterrupt(
-            restore(
-              Pipeline.run<Answer, SqlError>(
-                [...encoded.map((one) => send(pool, member, one, prepare)), commitOn(member)],
-                { pipelining, sizes: encoded.map(sizeOf) }
-              )
-            ),
-            () => answered.pipe(Effect.andThen(connection.recover), Effect.andThen(Exchange.rollback(member)))
-          )
-      const ended: Ended = {
-        begun: yield* Fiber.await(begin),
-        statements: exits.slice(0, encoded.length),
-        commit: exits[encoded.length],
-        isDead: connection.isDead()
+/** On a connection that has a transaction open already: the savepoint around it is its caller's. */
+const inside = (
+  membership: Membership,
+  entries: ReadonlyArray<Entry>
+): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+  const [{ transaction }] = membership
+  return InTransaction.inTurn(
+    transaction,
+    membership,
+    Effect.fnUntraced(function* (
+      before: Execute.BeforeSend
+    ): Effect.fn.Return<ReadonlyArray<Exchange>, Failure | SendAgain> {
+      yield* prepareAll(transaction.pool, transaction.connection, entries)
+      const refusal = before()
+      if (refusal !== undefined) return yield* refusal
+      const { sent } = yield* sendAll(transaction, entries, false)
+      const failure = firstFailure(transaction, sent)
+      if (failure === undefined) return yield* finishAll(transaction, sent)
+      if (!isDead(transaction.connection) && mayRepeat(entries, failure)) {
+        return yield* Effect.fail(new SendAgain(failure.error))
       }
-      const error = errorOf(ended, encoded.length)
-      if (error === undefined && Exit.isSuccess(ended.begun) && ended.commit?._tag === "Success") {
-        return ended.statements.flatMap((exit) => (Exit.isSuccess(exit) ? [exit.value] : []))
-      }
-      yield* Exchange.rollback(member)
-      return yield* error ?? firstDefect(exits) ?? Effect.interrupt
+      return yield* failure.error
     })
   )
 }
 
-/** Once more, unprepared, when a plan was stale. */
-const again = <A, E, R>(run: (prepare: boolean) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.catchIf(
-    run(true),
-    (error) => isSqlError(error) && Fate.isStalePlan(error),
-    () => run(false)
-  )
+const isSendAgain = (error: Failure | SendAgain): error is SendAgain => error._tag === "SendAgain"
 
-/** Runs the statements as one transaction, or as a savepoint of the fiber's. */
+/** Runs the statements as one transaction, or as a savepoint of the fiber's; once more where nothing of them took effect. */
 export const batch = (
   pool: Pool,
+  join: Join,
   statements: ReadonlyArray<Statement>
-): Effect.Effect<ReadonlyArray<Answer>, SqlError | PoolError> =>
-  Effect.flatMap(checkAll(statements), (all) => {
-    if (all.length === 0) return Effect.succeed([])
-    return Effect.withFiber((fiber) => {
-      const held = joined(pool, fiber.context)
-      return held === undefined
-        ? Effect.scoped(
-            Effect.flatMap(pool.reserve, (member) =>
-              Effect.flatMap(
-                Effect.onInterrupt(encodeAll(pool, member, all), () => member.connection.recover),
-                (encoded) => again((prepare) => alone(pool, member, encoded, prepare))
-              )
+): Effect.Effect<ReadonlyArray<Exchange>, Failure> =>
+  Effect.withFiber((fiber) => {
+    const membership = State.currentOf(pool, fiber.context)
+    const once = (prepare: boolean) =>
+      Effect.flatMap(
+        entriesOf(pool, statements, prepare),
+        (entries): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+          if (entries.length === 0) return Effect.succeed([])
+          if (membership !== undefined) {
+            return transaction(
+              pool,
+              join,
+              Effect.withFiber((inner) => inside(State.currentOf(pool, inner.context) ?? membership, entries))
+            )
+          }
+          return Effect.scoped(
+            Effect.flatMap(pool.reserve, (connection) =>
+              alone(State.make(pool, connection, undefined), entries)
             )
           )
-        : again((prepare) => transaction(pool, insideHeld(pool, held, all, prepare)))
-    })
+        }
+      )
+    // Parsed anew, whatever else has changed.
+    const again = Effect.catchIf(once(false), isSendAgain, ({ error }) => Effect.fail(error))
+    return Effect.catchIf(once(true), isSendAgain, () => again)
   })

@@ -1,62 +1,90 @@
 /**
  * How a transaction ends on its connection: `COMMIT` and `ROLLBACK`, and what becomes of either when the fiber is interrupted
- * or the connection dies.
+ * or the connection is lost.
  */
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../PoolError.ts"
-import type { Result } from "../pool/Connection.ts"
-import * as Exchange from "../pool/Exchange.ts"
-import * as Fate from "../pool/Fate.ts"
-import * as Held from "../pool/Held.ts"
-import type * as Lines from "../pool/Lines.ts"
-import * as Turn from "../pool/Turn.ts"
-import * as ServerError from "../ServerError.ts"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import { serverError } from "../errors/ServerErrors.ts"
+import { isDead, isInTransaction, type PooledConnection } from "../pool/PooledConnection.ts"
+import { commandOf, type Exchange } from "../protocol/Exchange.ts"
+import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+import * as InTransaction from "./InTransaction.ts"
+import * as Mutex from "./Mutex.ts"
+import * as TransactionErrors from "./TransactionErrors.ts"
+import type { Transaction } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
 
-/** Sends `COMMIT`; one that the server turned into a rollback fails, and so does one without an answer. */
-export const commitOn = (member: Lines.Member): Effect.Effect<Result, SqlError> =>
+/** What became of a `COMMIT`: nothing to say, or the error. */
+export const commitError = (
+  { session }: PooledConnection,
+  settings: ResolvedSettings,
+  exchange: Exchange
+): SqlError | undefined => {
+  const about = { text: "COMMIT", server: describe(settings) }
+  const end = session.end()
+  switch (exchange.state) {
+    case "done":
+      return commandOf(exchange) === "ROLLBACK" ? TransactionErrors.rolledBack() : undefined
+    case "failed": {
+      const error = serverError(exchange.error ?? {}, about)
+      // A server that ends the session before it has answered may have committed: while it waits for a standby, for instance.
+      return end === undefined ? error : TransactionErrors.unknown(error)
+    }
+    case "lost":
+      return TransactionErrors.unknown(
+        end?.farewell === undefined
+          ? ConnectionErrors.lostError(end ?? { farewell: undefined, cause: undefined }, false, about)
+          : serverError(end.farewell, about)
+      )
+    default:
+      return TransactionErrors.undone(ConnectionErrors.unsentError(about))
+  }
+}
+
+/** Rolls back on the server if a transaction is open there. A connection that cannot is closed when it comes back. */
+export const rollbackOn = (transaction: Transaction): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const wasDead = member.connection.isDead()
-    return Effect.matchEffect(member.connection.query("COMMIT", [], false), {
-      onFailure: (error) => {
-        const story = ServerError.tell(error, { text: "COMMIT" })
-        return Effect.fail(Fate.isAnswer(story) ? story : wasDead ? Fate.undone(story) : Fate.unknown(story))
-      },
-      onSuccess: (result) =>
-        result.command === "ROLLBACK" ? Effect.fail(Fate.rolledBack()) : Effect.succeed(result)
+    const { connection, pool } = transaction
+    if (isDead(connection) || !isInTransaction(connection)) return Effect.void
+    return Effect.timeoutOrElse(Effect.asVoid(InTransaction.ask(transaction, "ROLLBACK")), {
+      duration: pool.settings.answerTimeout,
+      orElse: () => Effect.sync(() => connection.session.destroy())
     })
   })
 
 /** Rolls back whatever is under way, a nested transaction and its statement included. Never fails. */
-export const rollback = (held: Held.Held): Effect.Effect<void> =>
+export const rollback = (transaction: Transaction): Effect.Effect<void> =>
   Effect.suspend(() => {
-    Held.end(held)
-    return held.begun ? Effect.andThen(Exchange.rest(held), Exchange.rollback(held.member)) : Effect.void
+    State.end(transaction)
+    if (!transaction.hasBegun) return Effect.void
+    return Effect.andThen(InTransaction.rest(transaction), rollbackOn(transaction))
   })
 
-/** Interrupted, `COMMIT` is cancelled on the server, and is either done or undone. */
-const commitAnswered = (member: Lines.Member): Effect.Effect<Result, SqlError> =>
-  Effect.flatMap(Effect.forkDetach(commitOn(member), { startImmediately: true }), (answer) =>
-    Effect.flatMap(Effect.exit(Effect.interruptible(Fiber.await(answer))), (waited) =>
-      Exit.isSuccess(waited) ? waited.value : Effect.andThen(member.connection.recover, Fiber.join(answer))
-    )
-  )
-
-/** Commits when the fibers in line have had their turn. Runs in an uninterruptible region, which it opens to wait. */
-export const commit = (held: Held.Held): Effect.Effect<void, SqlError | PoolError> => {
-  const close = Effect.sync(() => {
-    held.ended = true
-  })
-  return Effect.matchCauseEffect(
-    Effect.interruptible(Turn.withTurn(held.root.turn, Held.patienceOf(held), close)),
-    {
-      onFailure: (cause) => Effect.andThen(rollback(held), Effect.failCause(cause)),
-      onSuccess: (): Effect.Effect<unknown, SqlError> => {
-        if (held.failed !== undefined) return Effect.andThen(rollback(held), Effect.fail(held.failed))
-        return held.begun ? commitAnswered(held.member) : Effect.void
-      }
+/** Commits when the fibers in line have had their turn. */
+export const commit = (transaction: Transaction): Effect.Effect<void, SqlError | PoolError> =>
+  Effect.flatMap(
+    Mutex.withTurn(transaction.root.mutex, State.patienceOf(transaction), (release) =>
+      Effect.sync(() => {
+        transaction.hasEnded = true
+        release()
+      })
+    ),
+    (): Effect.Effect<void, SqlError | PoolError> => {
+      const { connection, failure, hasBegun, pool } = transaction
+      if (failure !== undefined) return Effect.andThen(rollbackOn(transaction), Effect.fail(failure))
+      if (!hasBegun) return Effect.void
+      return Effect.callback<void, SqlError>((resume) => {
+        InTransaction.command(
+          transaction,
+          "COMMIT",
+          (exchange) => {
+            const error = commitError(connection, pool.settings, exchange)
+            resume(error === undefined ? Effect.void : Effect.fail(error))
+          },
+          true
+        )
+      })
     }
   )
-}

@@ -4,59 +4,65 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../PoolError.ts"
-import * as Exchange from "../pool/Exchange.ts"
-import * as Fate from "../pool/Fate.ts"
-import * as Held from "../pool/Held.ts"
-import * as Turn from "../pool/Turn.ts"
-
-/** Keeps the place of Effect's own bookkeeping around a nested transaction. */
-type Around = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, R>
+import type { PoolError } from "../errors/PoolError.ts"
+import { isDead } from "../pool/PooledConnection.ts"
+import * as InTransaction from "./InTransaction.ts"
+import * as Mutex from "./Mutex.ts"
+import * as TransactionErrors from "./TransactionErrors.ts"
+import type { Level, Membership, Transaction } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
 
 /** Waits for the fibers in line inside the level, and takes no more. */
-const close = (held: Held.Held, level: Held.Level): Effect.Effect<void, PoolError> =>
-  Turn.withTurn(
-    level.turn,
-    Held.patienceOf(held),
+const close = (transaction: Transaction, level: Level): Effect.Effect<void, PoolError> =>
+  Mutex.withTurn(level.mutex, State.patienceOf(transaction), (release) =>
     Effect.sync(() => {
-      level.open = false
+      level.isOpen = false
+      release()
     })
   )
 
-const isUnsent = ({ pending }: Held.Held, level: Held.Level): boolean =>
+const isUnsent = ({ pending }: Transaction, level: Level): boolean =>
   pending.some((one) => one.opens && one.level === level)
 
-/** What ends in a failed state did not take effect, whatever became of the failure. */
-const checked = (held: Held.Held, level: Held.Level): Effect.Effect<void, SqlError> =>
+/** A level that ends in a failed state did not take effect, whatever became of the failure. */
+const checkFailed = (transaction: Transaction, level: Level): Effect.Effect<void, SqlError> =>
   Effect.suspend(() =>
-    held.member.connection.isFailed() && !isUnsent(held, level)
-      ? Effect.fail(Fate.rolledBackInside())
+    transaction.connection.session.status() === "failed" && !isUnsent(transaction, level)
+      ? Effect.fail(TransactionErrors.rolledBackInside())
       : Effect.void
   )
 
 /** At the transaction's end it is not needed, so it travels with the next statement, if there is one. */
-const release = (held: Held.Held, outer: Held.Level, level: Held.Level): void => {
-  if (isUnsent(held, level)) held.pending = held.pending.filter((one) => one.level !== level)
-  else Held.afterwards(held, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
+const release = (transaction: Transaction, outer: Level, level: Level): void => {
+  outer.afterCommit.push(...level.afterCommit)
+  if (isUnsent(transaction, level)) {
+    transaction.pending = transaction.pending.filter((one) => one.level !== level)
+  } else State.sendLater(transaction, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
 }
 
 /** Never fails: where it cannot be done, the transaction itself has failed. */
-const undo = (held: Held.Held, outer: Held.Level, level: Held.Level): Effect.Effect<void> =>
+const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const sent = !isUnsent(held, level)
-    level.open = false
-    level.undone = true
-    held.pending = held.pending.filter((one) => Held.isAlive(one.level))
-    if (!sent || Held.closed(held, outer) !== undefined || held.member.connection.isDead()) return Effect.void
-    const text = `ROLLBACK TO SAVEPOINT ${level.savepoint}`
-    return Exchange.rest(held).pipe(
-      Effect.andThen(
-        Exchange.promptly(held.member, Effect.ignore(held.member.connection.query(text, [], false)))
-      ),
+    const { connection, pool } = transaction
+    const wasSent = !isUnsent(transaction, level)
+    level.isOpen = false
+    level.isUndone = true
+    transaction.pending = transaction.pending.filter((one) => State.isAlive(one.level))
+    if (!wasSent || State.closedError(transaction, outer) !== undefined || isDead(connection))
+      return Effect.void
+    const rollback = Effect.timeoutOrElse(
+      Effect.asVoid(InTransaction.ask(transaction, `ROLLBACK TO SAVEPOINT ${level.savepoint}`)),
+      {
+        duration: pool.settings.answerTimeout,
+        orElse: () => Effect.sync(() => connection.session.destroy())
+      }
+    )
+    return InTransaction.rest(transaction).pipe(
+      Effect.andThen(rollback),
       Effect.andThen(
         Effect.sync(() => {
-          if (held.member.changedTypes) held.owner.onCatalogueChange()
-          Held.afterwards(held, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
+          if (connection.hasCatalogueChanges) pool.onCatalogueChange()
+          State.sendLater(transaction, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
         })
       )
     )
@@ -64,30 +70,35 @@ const undo = (held: Held.Held, outer: Held.Level, level: Held.Level): Effect.Eff
 
 /** Runs an effect in a savepoint of the fiber's level, which nobody else uses until it ends. */
 export const nested = <A, E, R>(
-  held: Held.Held,
-  around: Around,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | SqlError | PoolError, R> =>
-  Effect.withFiber((fiber) => {
-    const outer = Held.levelOf(held, fiber.context)
-    return Turn.withTurn(
-      outer.turn,
-      Held.patienceOf(held),
-      Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
-        const refusal = Held.closed(held, outer)
-        if (refusal !== undefined) return Effect.fail(refusal)
-        const level = Held.openLevel(held, outer)
-        return Effect.onExit(
-          around(
-            Effect.withFiber((inner) => {
-              Held.enterLevel(held, level, inner.context)
-              return Effect.tap(effect, Effect.andThen(close(held, level), checked(held, level)))
-            })
-          ),
-          (exit) =>
-            Exit.isSuccess(exit) ? Effect.sync(() => release(held, outer, level)) : undo(held, outer, level)
-        )
-      }),
-      true
-    )
-  })
+  [joined, depth]: Membership,
+  outer: Level,
+  enter: (membership: Membership) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | SqlError | PoolError, R> => {
+  const { transaction } = joined
+  return Mutex.withTurn(
+    outer.mutex,
+    State.patienceOf(transaction),
+    (done) =>
+      Effect.onExitPrimitive(
+        Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
+          const refusal = State.closedError(transaction, outer)
+          if (refusal !== undefined) return Effect.fail(refusal)
+          const level = State.openLevel(transaction, outer)
+          const inside = Effect.tap(
+            Effect.suspend(() => enter(State.membershipOf(joined, depth + 1, level))),
+            Effect.andThen(close(transaction, level), checkFailed(transaction, level))
+          )
+          return Effect.onExit(inside, (exit) =>
+            Exit.isSuccess(exit)
+              ? Effect.sync(() => release(transaction, outer, level))
+              : undo(transaction, outer, level)
+          )
+        }),
+        () => {
+          done()
+          return undefined
+        }
+      ),
+    true
+  )
+}

@@ -1,70 +1,49 @@
 /**
  * Transactions that join by fiber: begin, nest as savepoints, end by how the effect ends, and run again where that is safe.
+ *
+ * A transaction is a value in its fibers' context, as in Effect's own SQL clients (`SqlClient.makeWithTransaction`), whose
+ * places for callbacks, spans and reactive keys are kept too.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
-import * as SqlClient from "effect/sql/SqlClient"
+import * as Scope from "effect/Scope"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import { joined } from "../Execute.ts"
-import type { TransactionOptions } from "../Operations.ts"
-import { fromSqlError, isPoolError, type PoolError, toSqlError } from "../PoolError.ts"
-import * as Held from "../pool/Held.ts"
-import * as Overload from "../pool/Overload.ts"
+import * as Tracer from "effect/Tracer"
+import type { PoolError } from "../errors/PoolError.ts"
+import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
-import * as Spans from "../Spans.ts"
+import type { TransactionKey } from "../pool/TransactionKey.ts"
+import * as Spans from "../telemetry/Spans.ts"
 import { commit, rollback } from "./Commit.ts"
-import { linkTo } from "./Link.ts"
-import * as Options from "./Options.ts"
 import { nested } from "./Savepoint.ts"
+import type { TransactionOptions } from "./TransactionOptions.ts"
+import * as Options from "./TransactionOptions.ts"
+import type { Joined, Level, Membership, Transaction } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
 
-type Transact = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | SqlError, R>
+/** What Effect's `SqlResolver` finds the innermost transaction by. */
+const CurrentTransaction = Context.Reference<TransactionKey | undefined>(
+  "effect/sql/CurrentTransactionService",
+  {
+    defaultValue: () => undefined
+  }
+)
 
-/** Effect's own bookkeeping: spans, and callbacks after the commit. Savepoints are ours: see `Savepoint.ts`. */
-const make = (pool: Pool): Transact =>
-  SqlClient.makeWithTransaction({
-    transactionService: pool.transaction,
-    spanAttributes: Spans.serverOf(pool.settings),
-    acquireConnection: (restore) =>
-      Effect.map(Effect.mapError(restore(pool.reserve), toSqlError), (member) =>
-        linkTo(pool, Held.hold(pool, member))
-      ),
-    begin: (link, statement) => Effect.sync(() => Held.beginWith(link.held, statement ?? "BEGIN")),
-    commit: (link) => Effect.mapError(commit(link.held), toSqlError),
-    rollback: (link) => rollback(link.held),
-    savepoint: () => Effect.void,
-    rollbackSavepoint: () => Effect.void
-  })
-
-const made = new WeakMap<Held.Owner, Transact>()
-
-const makerOf = (pool: Pool): Transact => {
-  const known = made.get(pool)
-  if (known !== undefined) return known
-  const transact = make(pool)
-  made.set(pool, transact)
-  return transact
-}
-
-/** `SqlClient.withTransaction` on this pool. */
-export const transactOf =
-  (pool: Pool): Transact =>
-  (effect) =>
-    Effect.withFiber((fiber) => {
-      const held = joined(pool, fiber.context)
-      if (held === undefined) return makerOf(pool)(effect)
-      // The pool may be another one by now than that which the transaction began on.
-      const around = made.get(held.owner) ?? makerOf(pool)
-      return Effect.mapError(nested(held, around, effect), (error) =>
-        isPoolError(error) ? toSqlError(error) : error
-      )
-    })
+/** What Effect's SQL clients begin a transaction with, where a caller says so. */
+const BeginTransaction = Context.Reference<string | undefined>("effect/sql/SqlClient/BeginTransaction", {
+  defaultValue: () => undefined
+})
 
 const isRepeatable = (error: unknown): boolean =>
   isSqlError(error) && (error.reason._tag === "SerializationError" || error.reason._tag === "DeadlockError")
 
-/** Pauses of 5 ms, doubled up to a second, each with jitter: those who collided do not collide again. */
+/** Pauses of 5 ms, doubled up to a second, each with jitter: transactions that collided do not collide again. */
 const backoff = Schedule.jittered(
   Schedule.min([Schedule.exponential(Duration.millis(5)), Schedule.spaced(Duration.seconds(1))])
 )
@@ -80,29 +59,160 @@ export const repeat = <A, E, R>(
     : Effect.retry(effect, { schedule: backoff, times: retry.times, while: isRepeatable })
 }
 
-/** Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. The options were checked. */
+const runCallback = (effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.ignoreCause(effect, { log: "Unhandled", message: "An afterCommit callback failed" })
+
+/** Runs an effect once the fiber's outermost transaction has committed; at once where there is none. */
+export const afterCommit = <R>(
+  pool: Pool,
+  effect: Effect.Effect<void, never, R>
+): Effect.Effect<void, never, R> =>
+  Effect.withFiber((fiber) => {
+    const membership = State.currentOf(pool, fiber.context)
+    if (membership === undefined) return Effect.ignoreCause(effect, { log: "Unhandled" })
+    const [{ transaction }] = membership
+    const level = State.levelOf(transaction, membership)
+    if (State.closedError(transaction, level) !== undefined && transaction.failure === undefined) {
+      return Effect.die(new Error("afterCommit: the transaction has ended already."))
+    }
+    // It runs later, with the services in scope now, and outside of the transaction.
+    const outside = Context.omit(pool.transactionKey)(fiber.context) as Context.Context<R>
+    level.afterCommit.push(Effect.provideContext(AcquireErrors.freeOf(effect, pool.settings.key), outside))
+    return Effect.void
+  })
+
+/** Reactive keys are invalidated once the transaction has committed. */
+const deferred = (
+  pool: Pool,
+  reactivity: typeof Reactivity.Reactivity.Service
+): typeof Reactivity.Reactivity.Service => {
+  const invalidate: typeof reactivity.invalidate = (keys) =>
+    afterCommit(
+      pool,
+      Effect.sync(() => reactivity.invalidateUnsafe(keys))
+    )
+  return { ...reactivity, invalidate, mutation: (keys, effect) => Effect.tap(effect, invalidate(keys)) }
+}
+
+/** The context of the fibers in a transaction. */
+const contextOf = (
+  pool: Pool,
+  membership: Membership,
+  outer: Context.Context<never>,
+  span: Tracer.AnySpan | undefined
+): Context.Context<never> => {
+  const reactivity = Context.getOrUndefined(outer, Reactivity.Reactivity)
+  let inside = Context.add(outer, pool.transactionKey, membership)
+  inside = Context.add(inside, CurrentTransaction, pool.transactionKey)
+  if (reactivity !== undefined) {
+    inside = Context.add(inside, Reactivity.Reactivity, deferred(pool, reactivity))
+  }
+  if (span !== undefined) inside = Context.add(inside, Tracer.ParentSpan, span)
+  return inside as Context.Context<never>
+}
+
+/** Makes the transaction's connection what Effect's SQL clients join. */
+export type Join = (transaction: Transaction) => Joined
+
+const begun = <A, E, R>(
+  pool: Pool,
+  join: Join,
+  effect: Effect.Effect<A, E, R>,
+  options: TransactionOptions,
+  begin: string,
+  span: Tracer.Span | undefined
+): Effect.Effect<A, E | SqlError | PoolError, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.withFiber<A, E | SqlError | PoolError, R>((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const scope = Scope.makeUnsafe()
+      const event = (name: string) =>
+        span?.event(`effect.sql.transaction.${name}`, clock.currentTimeNanosUnsafe())
+      let level: Level | undefined
+      const held = [...fiber.getRef(AcquireErrors.Held), pool.settings.key]
+      const program = Effect.flatMap(
+        Scope.provide(restore(pool.reserve), scope),
+        (connection): Effect.Effect<A, E | SqlError | PoolError, R> => {
+          const transaction = State.make(pool, connection, begin, options)
+          const membership = State.membershipOf(join(transaction), 0, transaction.root)
+          level = transaction.root
+          const context = Context.add(
+            contextOf(pool, membership, fiber.context, span),
+            AcquireErrors.Held,
+            held
+          ) as Context.Context<R>
+          return Effect.flatMap(
+            Effect.exit(Effect.provideContext(restore(effect), context)),
+            (exit): Effect.Effect<A, E | SqlError | PoolError, R> => {
+              if (Exit.isSuccess(exit)) {
+                event("commit")
+                return Effect.as(committed(transaction, restore), exit.value)
+              }
+              event("rollback")
+              return Effect.andThen(undone(transaction, Exit.hasInterrupts(exit)), exit)
+            }
+          )
+        }
+      )
+      const released = Effect.onExitPrimitive(program, (exit) => Scope.close(scope, exit))
+      return Effect.onExitPrimitive(released, (exit) =>
+        Exit.isSuccess(exit) && level !== undefined && level.afterCommit.length > 0
+          ? Effect.forEach(level.afterCommit, runCallback, { discard: true })
+          : undefined
+      )
+    })
+  )
+
+/** An interruption waits so long for the end of its transaction; then that goes on behind the caller's back. */
+const interruptMillis = 50
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** Commits. Interrupted on the way, it is committed or not, and nobody waits longer to know. */
+const committed = (transaction: Transaction, restore: Restore): Effect.Effect<void, SqlError | PoolError> =>
+  Effect.onExitPrimitive(restore(commit(transaction)), (exit) =>
+    Exit.isFailure(exit) && !transaction.hasEnded ? undone(transaction, Exit.hasInterrupts(exit)) : undefined
+  )
+
+const undone = (transaction: Transaction, wasInterrupted: boolean): Effect.Effect<void> => {
+  if (!wasInterrupted) return rollback(transaction)
+  return Effect.flatMap(Effect.forkDetach(rollback(transaction), { startImmediately: true }), (rolledBack) =>
+    Effect.asVoid(Effect.timeoutOption(Fiber.await(rolledBack), interruptMillis))
+  )
+}
+
+/**
+ * Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. The options were checked.
+ */
 export const transaction = <A, E, R>(
   pool: Pool,
+  join: Join,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions = {}
 ): Effect.Effect<A, E | SqlError | PoolError, R> =>
   Effect.withFiber((fiber) => {
-    const isNested = joined(pool, fiber.context) !== undefined
-    const refusal = isNested ? Options.nestedRefusal(options) : undefined
+    const membership = State.currentOf(pool, fiber.context)
+    const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
+    if (membership === undefined) {
+      if (!Spans.isSeen(fiber)) return begun(pool, join, effect, options, begin, undefined)
+      return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
+        begun(pool, join, effect, options, begin, span)
+      )
+    }
+    const [{ transaction }] = membership
+    const refusal = Options.nestedRefusal(options, transaction.options)
     if (refusal !== undefined) return Effect.fail(refusal)
-    const transact = transactOf(pool)
-    const unwrap = Effect.mapError((error: E | SqlError) => (isSqlError(error) ? fromSqlError(error) : error))
-    if (isNested) return unwrap(transact(effect))
-    const begin = Options.beginOf(options)
-    const keys = [...fiber.getRef(Overload.Held), pool.settings.key]
-    if (begin === undefined) return unwrap(transact(Effect.provideService(effect, Overload.Held, keys)))
-    // The statement that begins is for this transaction only, not for one of another database inside.
-    const inside = Context.make(Overload.Held, keys).pipe(
-      Context.add(SqlClient.BeginTransaction, fiber.getRef(SqlClient.BeginTransaction))
+    const outer = State.levelOf(transaction, membership)
+    const inside = (span: Tracer.Span | undefined) =>
+      nested(membership, outer, (inner) =>
+        Effect.provideContext(effect, contextOf(pool, inner, fiber.context, span) as Context.Context<R>)
+      )
+    if (!Spans.isSeen(fiber)) return inside(undefined)
+    return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
+      Effect.tap(inside(span), () =>
+        Effect.sync(() =>
+          span.event("effect.sql.transaction.savepoint", fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
+        )
+      )
     )
-    return Effect.provideService(
-      transact(Effect.provideContext(effect, inside)),
-      SqlClient.BeginTransaction,
-      begin
-    ).pipe(unwrap)
   })

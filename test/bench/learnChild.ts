@@ -1,14 +1,12 @@
 /**
- * The process of the cost suite that opens connections, in turns: a pool's first, which asks for the catalogue; one that needs
- * not ask; a whole pool; and the driver's alone. Takes a target and a number of turns, prints one JSON line.
+ * The process of the cost suite that opens pools, in turns: one whose first statement has the catalogue asked for all types of
+ * users, since it returns an anonymous record; one that asks nothing; and the driver's connection. Takes a target and a number
+ * of turns, prints one JSON line.
  */
 import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Codec from "../../src/codec/Codec.ts"
 import { PG } from "../../src/index.ts"
-import * as Opening from "../../src/pool/Opening.ts"
-import * as Check from "../../src/settings/Check.ts"
 import type { Target } from "./data.ts"
 import { median } from "./numbers.ts"
 
@@ -33,32 +31,8 @@ const timed = <E, R>(program: Effect.Effect<unknown, E, R>): Effect.Effect<Time,
     return { wall, cpu: (system + user) / 1000 }
   })
 
-/** The opening of a pool's connection up to a first row; its end comes after. */
-const opening = (to: Target, isLearnt: boolean) =>
-  Effect.gen(function* () {
-    const settings = yield* Effect.fromResult(Check.check(to))
-    const codec = Codec.make(settings)
-    const opened = Opening.open(
-      settings,
-      codec,
-      () => isLearnt,
-      (effect) => effect,
-      () => {},
-      () => false
-    )
-    let close = Effect.void
-    const time = yield* timed(
-      Effect.flatMap(opened, (connection) => {
-        close = connection.close
-        return connection.query("select 1", [])
-      })
-    )
-    yield* close
-    return time
-  })
-
 /** From nothing to a first row; the end of the connection comes after. */
-const pool = (to: Target) => PG.run(timed(PG.make(to).select("select 1")))
+const pool = (to: Target, text = "select 1") => PG.run(timed(PG.make(to).select(text)))
 
 const driver = (to: Target) =>
   Effect.scoped(
@@ -84,7 +58,7 @@ const added = <E>(one: Effect.Effect<Time, E>, other: Effect.Effect<Time, E>) =>
 
 const measure = (to: Target) =>
   Effect.gen(function* () {
-    const learning = yield* added(opening(to, false), opening(to, true))
+    const learning = yield* added(pool(to, "select row(1, 2)"), pool(to, "select (array[1, 2])[1:2]"))
     const whole = yield* added(pool(to), driver(to))
     return { learning: learning.wall, cpu: learning.cpu, pool: whole.wall }
   })

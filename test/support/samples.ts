@@ -349,5 +349,15 @@ export const samples: Readonly<Record<string, ReadonlyArray<string>>> = {
   ltree: ["", "a", "Top.Science.Astronomy"],
   lquery: ["a.*", "Top.*{1,2}.!a|b@*%"],
   ltxtquery: ["a & b", "Europe & Russia*@ & !Transportation"],
+  ean13: ["9780393040029", "4719512002889"],
+  isbn: ["0393040003", "9780393040029"],
+  isbn13: ["9780393040029"],
+  ismn: ["9790260000438"],
+  ismn13: ["9790260000438"],
+  issn: ["14364522"],
+  issn13: ["14364522"],
+  upc: ["220356483481"],
+  seg: ["1", "1.5 .. 2", "~1.50", "0.2(+-)0.02", "< 3", ".. 5"],
+  query_int: ["1&2", "!1|(2&3)"],
   cube: ["(1)", "(1,2,3)", "(0,0),(1,1)", "(1e300,-0.5),(NaN,2)"]
 }

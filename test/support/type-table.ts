@@ -2,8 +2,7 @@
  * The type table of the documentation, one line per type, written from what a server answers.
  */
 import * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../../src/PoolError.ts"
+import type { PG } from "effect-global-pool"
 import type { Typed } from "./typed.ts"
 import { plans } from "./types.ts"
 
@@ -34,7 +33,7 @@ const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\
  * Every scalar, range and pseudo-type of `pg_catalog`: its name, its kinds of values in JavaScript, an example, and the
  * reason of the server where no session can produce a value. Arrays, domains and row types follow from these.
  */
-export const typeTable: (session: Typed) => Effect.Effect<string, SqlError | PoolError> = Effect.fnUntraced(
+export const typeTable: (session: Typed) => Effect.Effect<string, PG.OperationError> = Effect.fnUntraced(
   function* (session: Typed) {
     const { producible, unproducible } = yield* plans(
       session,
@@ -58,9 +57,7 @@ export const typeTable: (session: Typed) => Effect.Effect<string, SqlError | Poo
       )
     }
     for (const { name, reason } of unproducible.filter(({ name }) => name.startsWith("pg_catalog."))) {
-      lines.push(
-        `| ${cell(name.slice("pg_catalog.".length).replaceAll('"', ""))} | none | ${cell(reason.replace("Error: ", ""))} |`
-      )
+      lines.push(`| ${cell(name.slice("pg_catalog.".length).replaceAll('"', ""))} | none | ${cell(reason)} |`)
     }
     return ["| Postgres | JavaScript | for example |", "| --- | --- | --- |", ...lines.sort()].join("\n")
   }

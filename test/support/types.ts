@@ -3,8 +3,8 @@
  * and from the values of a container's parts, not from the bytes that the codec reads.
  */
 import * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../../src/PoolError.ts"
+import { isSqlError } from "effect/sql/SqlError"
+import type { PG } from "effect-global-pool"
 import type { Witness } from "./database.ts"
 import { samples } from "./samples.ts"
 import type { Typed } from "./typed.ts"
@@ -136,7 +136,7 @@ export const equal = (left: unknown, right: unknown): boolean => {
   )
 }
 
-const numbers = new Set(["int2", "int4", "int8", "oid", "float8"])
+const numbers = new Set(["int2", "int4", "int8", "oid", "float4", "float8"])
 
 const dateOf = (text: string): unknown => {
   if (text === "infinity") return Number.POSITIVE_INFINITY
@@ -157,7 +157,6 @@ const dateOf = (text: string): unknown => {
 /** What a value of a base type has to be, by its text. */
 const wantedOf = (short: string, text: string): unknown => {
   if (numbers.has(short)) return Number(text)
-  if (short === "float4") return Math.fround(Number(text))
   if (short === "bool") return text === "true"
   if (short === "bytea") return Uint8Array.from(Buffer.from(text.slice(2), "hex"))
   if (short === "json" || short === "jsonb") return JSON.parse(text)
@@ -306,6 +305,10 @@ const partsOf = (catalogue: Catalogue, type: Described): Plan["parts"] => {
   return isArray(type) && !isVector(type) && type.short !== "_record" ? "elements" : undefined
 }
 
+/** The server's own words in an error. */
+export const wordsOf = (error: PG.OperationError): string =>
+  isSqlError(error) && error.reason.cause instanceof Error ? error.reason.cause.message : error.message
+
 export interface Plans {
   readonly producible: ReadonlyArray<Plan>
   readonly unproducible: ReadonlyArray<{ readonly name: string; readonly reason: string }>
@@ -315,7 +318,7 @@ export interface Plans {
 export const plans: (
   session: Typed,
   wanted?: (name: string) => boolean
-) => Effect.Effect<Plans, SqlError | PoolError> = Effect.fnUntraced(function* (
+) => Effect.Effect<Plans, PG.OperationError> = Effect.fnUntraced(function* (
   session: Typed,
   wanted: (name: string) => boolean = () => true
 ) {
@@ -329,12 +332,12 @@ export const plans: (
       candidates.length > 0 ? candidates : [`null::${type.name}`, `''::${type.name}`, `'0'::${type.name}`]
     const results = yield* Effect.forEach(
       tried,
-      (expression) => Effect.result(session.connection.query(`select ${expression} as v`, [], false)),
+      (expression) => Effect.result(session.run(`select ${expression} as v`)),
       { concurrency: "unbounded" }
     )
     const expressions = tried.filter((_, index) => results[index]?._tag === "Success")
     const reason = results.flatMap((result) =>
-      result._tag === "Failure" ? [String(result.failure.reason.cause)] : []
+      result._tag === "Failure" ? [wordsOf(result.failure)] : []
     )[0]
     // NULL alone is no value of a type.
     if (expressions.length <= (candidates.length === 0 ? 1 : 0)) {

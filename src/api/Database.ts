@@ -1,0 +1,198 @@
+/**
+ * A handle to a database: a plain value, which connects nothing. Operations on it are Effect programs that find the
+ * database's pool in the registry and run there.
+ */
+import type { PgClient } from "@effect/sql-pg/PgClient"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { SqlClient } from "effect/sql/SqlClient"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
+import type { Row } from "../execute/Outcome.ts"
+import type { Notification } from "../protocol/Session.ts"
+import { PoolRegistry } from "../registry/PoolRegistry.ts"
+import * as SharedRegistry from "../registry/SharedRegistry.ts"
+import { check } from "../settings/Check.ts"
+import type { Settings } from "../settings/Settings.ts"
+import type { Bound } from "../statement/Sql.ts"
+import { afterCommit } from "../transaction/Transaction.ts"
+import * as AdvisoryLock from "./AdvisoryLock.ts"
+import { clientOf, layerOf } from "./ClientLoader.ts"
+import { type Makers, makeHandle, onPool, prototypeOf, whereOf } from "./Handle.ts"
+import { type ListenOptions, listen } from "./Listen.ts"
+import type { Operations, RowOperations } from "./Operations.ts"
+import { operations, type QuerySource, runBound } from "./Query.ts"
+import * as Table from "./Table.ts"
+
+/**
+ * A handle to a database, made by `PG.make`. An immutable value; nothing connects until an operation runs.
+ *
+ * The counterpart of asyncpg's `Pool` and of pymongo's `Database`.
+ */
+export interface Database extends Operations, RowOperations<Row> {
+  /**
+   * A handle to a table: `"users"`, or `"audit.events"` for schema and table. Each call returns a new, immutable handle.
+   *
+   * Names are taken as they stand, capitals and spaces too. The first dot separates, unless the part is in double quotes as in
+   * SQL: `"audit.events"` with its quotes is one table, and so is `we"ird.Name`, whose quote stands in its middle.
+   *
+   * With a `Schema`, what comes out is decoded by it and what goes in is encoded by it; with a type argument, the caller
+   * vouches for the row's type.
+   *
+   * **Example** (Three kinds of handles)
+   *
+   * ```ts
+   * import { Schema } from "effect"
+   * import { PG } from "effect-global-pool"
+   *
+   * const pgdb = PG.make("postgres://localhost/app")
+   * const anything = pgdb.table("users")
+   * const typed = pgdb.table<{ id: number; name: string }>("users")
+   * const checked = pgdb.table("users", Schema.Struct({ id: Schema.Number, name: Schema.String }))
+   * ```
+   */
+  readonly table: {
+    <A = Row>(name: string): Table.Table<A>
+    <A, I>(name: string, schema: Schema.Codec<A, I>): Table.DecodedTable<A>
+  }
+
+  /** `PG.run` of `f` with this handle: when it returns, every connection is closed. */
+  readonly run: <A, E, R>(
+    f: (self: Database) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, Exclude<R, PoolRegistry>>
+
+  /**
+   * Ends this key's pool now, whichever handle opened it: statements under way get 5 seconds to finish and are cancelled
+   * then. The next operation opens a new pool. The counterpart of asyncpg's `Pool.close` and pymongo's `MongoClient.close`.
+   */
+  readonly terminate: Effect.Effect<void, never, PoolRegistry>
+
+  /** `terminate` with another time to finish; `0` cancels at once, as asyncpg's `Pool.terminate`. */
+  readonly terminateWithin: (grace: Duration.Input) => Effect.Effect<void, never, PoolRegistry>
+
+  /** The standard Effect SQL client on the same pool, for `SqlSchema`, `SqlModel`, `SqlResolver` and `PgMigrator`. */
+  readonly client: Effect.Effect<PgClient, PoolError, PoolRegistry>
+
+  /** `client` as a layer of both its services. */
+  readonly layer: Layer.Layer<PgClient | SqlClient, PoolError, PoolRegistry>
+
+  /**
+   * Runs an effect when the fiber's transaction has committed, and not if it rolls back; at once outside of one. Its
+   * failures are logged, since the transaction cannot be undone any more.
+   */
+  readonly afterCommit: <R>(
+    effect: Effect.Effect<void, never, R>
+  ) => Effect.Effect<void, PoolError, R | PoolRegistry>
+
+  /**
+   * Notifications of one channel or several, as they come. Channels are named as they stand.
+   *
+   * **Details**
+   *
+   * All listeners of a pool share one connection, outside of `maxConnections`. When it is lost it is opened again, with pauses
+   * that grow to 30 seconds, and `onListen` runs anew.
+   *
+   * **Gotchas**
+   *
+   * Postgres keeps no notification for a listener that is away. Fetch what was missed in `onListen`. A stream whose reader is
+   * slower than its notifications fails when `bufferSize` of them wait.
+   *
+   * The counterpart of asyncpg's `Connection.add_listener`.
+   *
+   * **Example** (The first job that is told)
+   *
+   * ```ts
+   * import { Effect, Stream } from "effect"
+   * import { PG } from "effect-global-pool"
+   *
+   * const pgdb = PG.make("postgres://localhost/app")
+   * const jobs = pgdb.listen("jobs", { onListen: pgdb.notify("jobs", "42") })
+   * const first = Stream.runHead(jobs)
+   * ```
+   */
+  readonly listen: <E = never, R = never>(
+    channels: string | ReadonlyArray<string>,
+    options?: ListenOptions<E, R>
+  ) => Stream.Stream<Notification, E | OperationError, R | PoolRegistry>
+
+  /**
+   * Notifies the listeners of a channel, in a transaction when it commits. A payload has less than 8000 bytes.
+   */
+  readonly notify: (channel: string, payload?: string) => Effect.Effect<void, OperationError, PoolRegistry>
+
+  /**
+   * Waits for the advisory lock of this key and runs the effect in the transaction that holds it. A text, a whole number or
+   * a bigint; the same text is the same lock in every program.
+   */
+  readonly withLock: <A, E, R>(
+    key: AdvisoryLock.LockKey,
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | OperationError, R | PoolRegistry>
+
+  /** As `withLock`, but `Option.none()` at once while somebody else holds the lock. */
+  readonly tryLock: <A, E, R>(
+    key: AdvisoryLock.LockKey,
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<Option.Option<A>, E | OperationError, R | PoolRegistry>
+}
+
+/** The payload of a notification may be left out. */
+const notification = (channel: string, payload = ""): Bound => ({
+  text: "select pg_catalog.pg_notify($1, $2)",
+  params: [channel, payload]
+})
+
+const defaultGrace = Duration.seconds(5)
+
+type DatabaseSource = QuerySource<never>
+
+const makers: Makers<DatabaseSource, Database> = {
+  ...operations<Row, never, DatabaseSource>(),
+  table: ({ settings }) => {
+    function table<A = Row>(name: string): Table.Table<A>
+    function table<A, I>(name: string, schema: Schema.Codec<A, I>): Table.DecodedTable<A>
+    function table<A, I>(name: string, schema?: Schema.Codec<A, I>): Table.Table<A> | Table.DecodedTable<A> {
+      return schema === undefined
+        ? Table.vouchedTable<A>(settings, name)
+        : Table.decodedTable(settings, name, schema)
+    }
+    return table
+  },
+  run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(handleOf(source)))),
+  terminate: (source) => terminateWithin(source, defaultGrace),
+  terminateWithin: (source) => (grace) => terminateWithin(source, grace),
+  client: (source) => clientOf(source),
+  layer: (source) => layerOf(source),
+  afterCommit: (source) => (effect) => onPool(source, (pool) => afterCommit(pool, effect)),
+  listen: (source) => (channels, options) =>
+    Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),
+  notify: (source) => (channel, payload) => Effect.asVoid(runBound(source, notification(channel, payload))),
+  withLock: (source) => (key, effect) => onPool(source, (pool) => AdvisoryLock.withLock(pool, key, effect)),
+  tryLock: (source) => (key, effect) => onPool(source, (pool) => AdvisoryLock.tryLock(pool, key, effect))
+}
+
+const prototype = /* @__PURE__ */ prototypeOf(makers, (source) => `Database ${whereOf(source)}`)
+
+const handleOf = (source: DatabaseSource): Database => makeHandle<Database, DatabaseSource>(prototype, source)
+
+const terminateWithin = (
+  source: DatabaseSource,
+  grace: Duration.Input
+): Effect.Effect<void, never, PoolRegistry> => {
+  const { settings } = source
+  if (Result.isFailure(settings)) return Effect.void
+  const millis = Duration.toMillis(Option.getOrElse(Duration.fromInput(grace), () => defaultGrace))
+  return Effect.flatMap(PoolRegistry, (registry) => registry.terminate(settings.success.key, millis))
+}
+
+/** A handle from settings, or from a libpq URL. */
+export const make = (settings: Settings | string): Database =>
+  handleOf({
+    settings: check(typeof settings === "string" ? { url: settings } : settings),
+    label: undefined,
+    decode: undefined
+  })

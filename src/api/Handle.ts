@@ -1,0 +1,80 @@
+/**
+ * Handles: plain values that hold settings, with operations that are made when they are used.
+ *
+ * A handle is a frozen record. Its operations are accessors on the prototype of its kind, so that ten thousand handles cost
+ * their settings and nothing more; each gives a function of the handle's source alone, which works when it is taken off
+ * the handle: `const { select } = users`.
+ */
+import { inspect } from "node:util"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import type { PoolError } from "../errors/PoolError.ts"
+import type { Pool } from "../pool/Pool.ts"
+import { PoolRegistry } from "../registry/PoolRegistry.ts"
+import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+
+/** What a handle is made of. */
+export interface Source {
+  /** The settings with their defaults, or the rule that they break. */
+  readonly settings: Result.Result<ResolvedSettings, PoolError>
+}
+
+const SourceKey: unique symbol = Symbol("source")
+
+/** What a handle's own properties are. */
+interface Sourced<S> {
+  readonly [SourceKey]: S
+}
+
+/** Operations by name, each made for a source when it is used. */
+export type Makers<S, H> = { readonly [K in keyof H]: (source: S) => H[K] }
+
+/** The prototype of a kind of handles; `print` says what is shown of one: never a secret. */
+export const prototypeOf = <S extends Source, H>(
+  makers: Makers<S, H>,
+  print: (source: S) => string
+): object => {
+  const prototype = {}
+  for (const name of Reflect.ownKeys(makers)) {
+    const make: (source: S) => unknown = Reflect.get(makers, name)
+    Object.defineProperty(prototype, name, {
+      get(this: Sourced<S>) {
+        return make(this[SourceKey])
+      },
+      enumerable: true
+    })
+  }
+  const printed = {
+    value(this: Sourced<S>) {
+      return print(this[SourceKey])
+    }
+  }
+  for (const name of ["toString", "toJSON", inspect.custom]) Object.defineProperty(prototype, name, printed)
+  return Object.freeze(prototype)
+}
+
+/** A handle of this kind on a source. */
+export const makeHandle = <H, S extends Source>(prototype: object, source: S): H =>
+  Object.freeze(Object.create(prototype, { [SourceKey]: { value: source } }))
+
+/** Where a source's database is, for people to read. */
+export const whereOf = ({ settings }: Source): string => {
+  return Result.isSuccess(settings) ? describe(settings.success) : "with invalid settings"
+}
+
+/** Finds the source's pool in the registry, and runs there. */
+export const onPool = <A, E, R>(
+  source: Source,
+  run: (pool: Pool, fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E | PoolError, R | PoolRegistry> =>
+  Effect.withFiber<A, E | PoolError, R | PoolRegistry>((fiber) => {
+    const { settings } = source
+    if (Result.isFailure(settings)) return Effect.fail(settings.failure)
+    const registry = Context.getUnsafe(fiber.context, PoolRegistry)
+    const known = registry.known(settings.success)
+    return known === undefined
+      ? Effect.flatMap(registry.pool(settings.success), (pool) => run(pool, fiber))
+      : run(known, fiber)
+  })

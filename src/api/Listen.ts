@@ -1,0 +1,158 @@
+/**
+ * Notifications of the server: as a stream that survives the loss of its connection, and as the queue of Effect's own client.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { SqlError } from "effect/sql/SqlError"
+import { PoolError, refused } from "../errors/PoolError.ts"
+import type { Listener } from "../pool/Listening.ts"
+import type { Pool } from "../pool/Pool.ts"
+import type { Notification } from "../protocol/Session.ts"
+
+/** Options of `listen`. */
+export interface ListenOptions<E = never, R = never> {
+  /**
+   * Runs when the server listens to all channels, for the first time and after each loss of the connection, before the
+   * notifications that come after it: the place to fetch what was missed.
+   */
+  readonly onListen?: Effect.Effect<unknown, E, R> | undefined
+  /** Bounds how often the connection is opened again: its delays do not count. Without it, there is no bound. */
+  readonly retry?: Schedule.Schedule<unknown, SqlError> | undefined
+  /** How many notifications may wait for the reader; one more fails the stream. `1024`. */
+  readonly bufferSize?: number | undefined
+}
+
+const defaultBufferSize = 1_024
+/** Postgres cuts longer names off when it listens, and refuses them when it notifies. */
+const longestName = 63
+
+const problemOf = (channels: ReadonlyArray<unknown>, bufferSize: unknown): string | undefined => {
+  if (channels.length === 0) return "listen takes the name of a channel, or several in an array."
+  for (const name of channels) {
+    if (typeof name !== "string" || name === "" || name.includes("\0")) {
+      return "A channel's name is a text that is not empty and holds no NUL character."
+    }
+    if (Buffer.byteLength(name) > longestName) {
+      return `A channel's name has ${longestName} bytes at the most, and ${JSON.stringify(name.slice(0, 40))}… has ${Buffer.byteLength(name)}.`
+    }
+  }
+  return Number.isInteger(bufferSize) && Number(bufferSize) > 0
+    ? undefined
+    : "The bufferSize of listen is a whole number from 1."
+}
+
+type Event =
+  | { readonly _tag: "Heard"; readonly notification: Notification }
+  | { readonly _tag: "Listening" }
+  | { readonly _tag: "Lost"; readonly error: SqlError }
+
+const listening: Event = { _tag: "Listening" }
+
+const overflow = (channels: ReadonlySet<string>, size: number): PoolError =>
+  new PoolError({
+    reason: { _tag: "BufferOverflow", size },
+    message: `The listener to ${[...channels].map((name) => JSON.stringify(name)).join(", ")} was too slow: ${size} notifications waited, and one more came. Do the work in other fibers, or raise bufferSize.`
+  })
+
+/** Steps the schedule that bounds reconnecting, and fails with the loss when it has come to its end. */
+const bounded = (retry: Schedule.Schedule<unknown, SqlError> | undefined) =>
+  retry === undefined
+    ? Effect.succeed((_error: SqlError): Effect.Effect<void, SqlError> => Effect.void)
+    : Effect.map(
+        Schedule.toStep(retry),
+        (step) =>
+          (error: SqlError): Effect.Effect<void, SqlError> =>
+            Effect.flatMap(Clock.currentTimeMillis, (now) =>
+              Pull.catchDone(Effect.asVoid(step(now, error)), () => Effect.fail(error))
+            )
+      )
+
+/** Notifications of these channels on the pool's connection for them. */
+export const listen = <E, R>(
+  pool: Pool,
+  given: string | ReadonlyArray<string>,
+  { bufferSize = defaultBufferSize, onListen, retry }: ListenOptions<E, R> = {}
+): Stream.Stream<Notification, E | SqlError | PoolError, R> => {
+  const asked = Array.isArray(given) ? given : [given]
+  const problem = problemOf(asked, bufferSize)
+  if (problem !== undefined) return Stream.fail(refused(`${problem} Nothing was sent.`))
+  const channels = new Set<string>(asked)
+  return Stream.unwrap(
+    Effect.gen(function* () {
+      const events = yield* Queue.unbounded<Event, SqlError | PoolError>()
+      const onLost = yield* bounded(retry)
+      let waiting = 0
+      const listener: Listener = {
+        channels,
+        onNotification: (notification) => {
+          if (++waiting > bufferSize) {
+            pool.listening.remove(listener)
+            Queue.failCauseUnsafe(events, Cause.fail(overflow(channels, bufferSize)))
+          } else Queue.offerUnsafe(events, { _tag: "Heard", notification })
+        },
+        onListening: () => Queue.offerUnsafe(events, listening),
+        onLost: (error) => Queue.offerUnsafe(events, { _tag: "Lost", error }),
+        onFailure: (error) => Queue.failCauseUnsafe(events, Cause.fail(error))
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => pool.listening.add(listener)),
+        () => Effect.sync(() => pool.listening.remove(listener))
+      )
+      const handle = (event: Event): Effect.Effect<ReadonlyArray<Notification>, E | SqlError, R> => {
+        switch (event._tag) {
+          case "Heard":
+            waiting--
+            return Effect.succeed([event.notification])
+          case "Listening":
+            return onListen === undefined ? Effect.succeed([]) : Effect.as(onListen, [])
+          case "Lost":
+            return Effect.as(onLost(event.error), [])
+        }
+      }
+      return Stream.flattenIterable(Stream.mapEffect(Stream.fromQueue(events), handle))
+    })
+  )
+}
+
+/**
+ * Notifications of one channel in the form of Effect's own client: once the server listens, and until the connection is lost.
+ */
+export const queueOf = (
+  pool: Pool,
+  channel: string
+): Effect.Effect<Queue.Dequeue<Notification, SqlError>, SqlError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const heard = yield* Queue.unbounded<Notification, SqlError>()
+    const ready = yield* Deferred.make<void, SqlError>()
+    const fail = (error: SqlError) => {
+      Deferred.doneUnsafe(ready, Effect.fail(error))
+      Queue.failCauseUnsafe(heard, Cause.fail(error))
+    }
+    const listener: Listener = {
+      channels: new Set([channel]),
+      onNotification: (notification) => Queue.offerUnsafe(heard, notification),
+      onListening: () => Deferred.doneUnsafe(ready, Effect.void),
+      onLost: (error) => {
+        pool.listening.remove(listener)
+        fail(error)
+      },
+      onFailure: fail
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => pool.listening.add(listener)),
+      () =>
+        Effect.andThen(
+          Effect.sync(() => pool.listening.remove(listener)),
+          Queue.interrupt(heard)
+        )
+    )
+    yield* Deferred.await(ready)
+    return heard
+  })

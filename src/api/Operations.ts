@@ -1,0 +1,110 @@
+/**
+ * The SQL operations that database and table handles share: their types.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import type { OperationError } from "../errors/PoolError.ts"
+import type { Outcome } from "../execute/Outcome.ts"
+import type { StreamOptions } from "../execute/Progress.ts"
+import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import type { Sql, Statement } from "../statement/Sql.ts"
+import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
+
+/** A template, a text with parameters, or `PG.sql`. */
+export interface Run<A, E, R> {
+  (sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<A, E, R>
+  (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Effect.Effect<A, E, R>
+}
+
+/** As `Run`, with a row type that the caller vouches for. */
+export interface RunMany<A, E, R> {
+  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<B>, E, R>
+  <B = A>(
+    strings: TemplateStringsArray,
+    ...values: ReadonlyArray<unknown>
+  ): Effect.Effect<ReadonlyArray<B>, E, R>
+}
+
+export interface RunOne<A, E, R> {
+  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<Option.Option<B>, E, R>
+  <B = A>(
+    strings: TemplateStringsArray,
+    ...values: ReadonlyArray<unknown>
+  ): Effect.Effect<Option.Option<B>, E, R>
+}
+
+export interface RunStream<A, E, R> {
+  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>, options?: StreamOptions): Stream.Stream<B, E, R>
+  <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Stream.Stream<B, E, R>
+}
+
+/** What runs on a handle, whatever its rows are. */
+export interface Operations {
+  /**
+   * Runs one statement and says what it did.
+   *
+   * The counterpart of asyncpg's `Connection.execute`, with the rows that a `returning` gives.
+   */
+  readonly execute: Run<Outcome, OperationError, PoolRegistry>
+
+  /** The first column of the first row. The counterpart of asyncpg's `fetchval`. */
+  readonly selectValue: RunOne<unknown, OperationError, PoolRegistry>
+
+  /**
+   * All statements or none, on one connection and in one round trip; the outcomes in order.
+   *
+   * A failing statement fails the whole with its own error, which says which one of how many it is. An empty array is an
+   * empty result and no traffic. Inside a `transaction` it is a savepoint of it.
+   */
+  readonly trans: (
+    statements: ReadonlyArray<Statement>
+  ) => Effect.Effect<ReadonlyArray<Outcome>, OperationError, PoolRegistry>
+
+  /**
+   * Runs an effect in a transaction: every operation of the same database inside it, through any handle or
+   * `pgdb.client`, joins; one inside another is a savepoint. Failure, defect and interruption roll back.
+   *
+   * **Gotchas**
+   *
+   * Fibers forked inside are serialized on the one connection, and a nested transaction keeps it until it ends. When the
+   * connection is lost during `COMMIT`, the error says that the outcome is unknown, and `retry` does not repeat it.
+   */
+  readonly transaction: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    options?: TransactionOptions
+  ) => Effect.Effect<A, E | OperationError, R | PoolRegistry>
+}
+
+/** The operations that give rows; `A` is a row, `E` what decoding may fail with, `R` what it may need. */
+export interface RowOperations<A, E = never, R = never> {
+  /** All rows, as plain objects keyed by column name. The counterpart of asyncpg's `fetch`. */
+  readonly select: RunMany<A, E | OperationError, R | PoolRegistry>
+
+  /** The first row. The counterpart of asyncpg's `fetchrow`. */
+  readonly selectOne: RunOne<A, E | OperationError, R | PoolRegistry>
+
+  /**
+   * Rows as they come, in constant memory and with back pressure; ending early ends the statement on the server.
+   *
+   * The counterpart of asyncpg's `Connection.cursor`, and of iterating a pymongo cursor.
+   */
+  readonly stream: RunStream<A, E | OperationError, R | PoolRegistry>
+}
+
+/** As `RowOperations`, where a `Schema` decodes each row, so no caller has to vouch for its type. */
+export interface DecodedOperations<A, E, R> {
+  readonly select: Run<ReadonlyArray<A>, E | OperationError, R | PoolRegistry>
+  readonly selectOne: Run<Option.Option<A>, E | OperationError, R | PoolRegistry>
+  readonly stream: {
+    (
+      sql: string | Sql,
+      params?: ReadonlyArray<unknown>,
+      options?: StreamOptions
+    ): Stream.Stream<A, E | OperationError, R | PoolRegistry>
+    (
+      strings: TemplateStringsArray,
+      ...values: ReadonlyArray<unknown>
+    ): Stream.Stream<A, E | OperationError, R | PoolRegistry>
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The SQL operations that database and table handles share.
+ */
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { OperationError } from "../errors/PoolError.ts"
+import type { JobOptions } from "../execute/Execute.ts"
+import type { Outcome, Row } from "../execute/Outcome.ts"
+import type { StreamOptions } from "../execute/Progress.ts"
+import { withProgress } from "../execute/Progress.ts"
+import type { Pool } from "../pool/Pool.ts"
+import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
+import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import { type Bound, fromArguments, type Sql, type Statement } from "../statement/Sql.ts"
+import * as Spans from "../telemetry/Spans.ts"
+import { batch } from "../transaction/Batch.ts"
+import { repeat, transaction } from "../transaction/Transaction.ts"
+import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
+import { check as checkOptions } from "../transaction/TransactionOptions.ts"
+import type { RowShape } from "../types/RowReader.ts"
+import { type Makers, onPool, type Source } from "./Handle.ts"
+import type { Operations, RowOperations } from "./Operations.ts"
+import { runStatement, streamStatement } from "./Run.ts"
+import { join } from "./SqlConnection.ts"
+
+/** How rows become what the handle promises; without it they are as they came. */
+export type Decode<E> = (
+  rows: ReadonlyArray<unknown>,
+  operation: "select" | "selectOne" | "stream"
+) => Effect.Effect<ReadonlyArray<unknown>, E>
+
+/** What the SQL operations need of a handle. */
+export interface QuerySource<E> extends Source {
+  /** The table that the handle names. */
+  readonly label: string | undefined
+  readonly decode: Decode<E> | undefined
+}
+
+/** The first argument of an operation, in all its forms, and the others. */
+type First = string | Sql | TemplateStringsArray
+type Rest = ReadonlyArray<unknown>
+
+/** Rows are of the type that the handle's schema, or else the caller, says. */
+export const vouched = <B>(rows: ReadonlyArray<unknown>): ReadonlyArray<B> => rows as ReadonlyArray<B>
+
+/** As `vouched`, for a piece of a stream, which has a row at least. */
+const vouchedPiece = <B>(rows: ReadonlyArray<unknown>): NonEmptyReadonlyArray<B> =>
+  rows as NonEmptyReadonlyArray<B>
+
+/** What a caller is given of a statement's result. */
+export const outcomeOf = (exchange: Exchange): Outcome => ({
+  command: commandOf(exchange),
+  rowCount: rowCountOf(exchange),
+  rows: vouched<Row>(exchange.rows)
+})
+
+const aboutOf = (
+  { label }: QuerySource<unknown>,
+  { settings }: Pool,
+  does: string | number
+): Spans.About => ({ settings, does, table: label })
+
+/** Runs a statement of a handle in its span. */
+export const runBound = (
+  source: QuerySource<unknown>,
+  statement: Bound,
+  options?: JobOptions
+): Effect.Effect<Exchange, OperationError, PoolRegistry> =>
+  onPool(source, (pool, fiber) =>
+    Spans.around(fiber, aboutOf(source, pool, statement.text), runStatement(pool, statement, options))
+  )
+
+const run = (source: QuerySource<unknown>, first: First, rest: Rest, shape: RowShape = "object") => {
+  const statement = fromArguments(first, rest)
+  return Result.isFailure(statement)
+    ? Effect.fail(statement.failure)
+    : runBound(source, statement.success, { shape })
+}
+
+const isStreamOptions = (value: unknown): value is StreamOptions =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** Rows of a statement of a handle, in its span. */
+export const streamBound = (
+  source: QuerySource<unknown>,
+  statement: Bound,
+  options: StreamOptions | undefined
+) =>
+  Stream.unwrap(
+    onPool(source, (pool, fiber) => {
+      const rows = withProgress(streamStatement(pool, statement), options)
+      return Effect.succeed(Spans.aroundRows(fiber, aboutOf(source, pool, statement.text), rows))
+    })
+  )
+
+/** The SQL operations on rows of type `A` that decode with errors of type `E`. */
+export const operations = <A, E, S extends QuerySource<E>>(): Makers<
+  S,
+  Operations & RowOperations<A, E>
+> => ({
+  execute:
+    (source) =>
+    (first: First, ...rest: Rest) =>
+      Effect.map(run(source, first, rest), outcomeOf),
+  select:
+    (source) =>
+    <B = A>(first: First, ...rest: Rest) => {
+      const { decode } = source
+      const found = run(source, first, rest)
+      return decode === undefined
+        ? Effect.map(found, ({ rows }) => vouched<B>(rows))
+        : Effect.flatMap(found, ({ rows }) => Effect.map(decode(rows, "select"), vouched<B>))
+    },
+  selectOne:
+    (source) =>
+    <B = A>(first: First, ...rest: Rest) => {
+      const { decode } = source
+      return Effect.flatMap(run(source, first, rest), ({ rows }) => {
+        const one = rows.slice(0, 1)
+        const decoded = decode === undefined ? Effect.succeed(one) : decode(one, "selectOne")
+        return Effect.map(decoded, (rows) => Option.fromUndefinedOr(vouched<B>(rows)[0]))
+      })
+    },
+  selectValue:
+    (source) =>
+    <B = unknown>(first: First, ...rest: Rest) =>
+      Effect.map(run(source, first, rest, "array"), ({ rows: [row] }) =>
+        Array.isArray(row) && row.length > 0 ? Option.some(vouched<B>(row)[0]!) : Option.none<B>()
+      ),
+  stream:
+    (source) =>
+    <B = A>(first: First, ...rest: Rest) => {
+      const { decode } = source
+      const options = typeof first === "string" && isStreamOptions(rest[1]) ? rest[1] : undefined
+      const statement = fromArguments(first, rest)
+      if (Result.isFailure(statement)) return Stream.fail(statement.failure)
+      const rows = streamBound(source, statement.success, options)
+      return decode === undefined
+        ? Stream.mapArray(rows, vouchedPiece<B>)
+        : Stream.mapArrayEffect(rows, (piece) => Effect.map(decode(piece, "stream"), vouchedPiece<B>))
+    },
+  trans: (source) => (statements: ReadonlyArray<Statement>) =>
+    onPool(source, (pool, fiber) =>
+      Spans.around(
+        fiber,
+        // Non-arrays are rejected below.
+        aboutOf(source, pool, Array.isArray(statements) ? statements.length : 0),
+        Effect.map(batch(pool, join, statements), (exchanges) => exchanges.map(outcomeOf))
+      )
+    ),
+  transaction:
+    (source) =>
+    <B, E2, R>(effect: Effect.Effect<B, E2, R>, asked: TransactionOptions = {}) => {
+      const checked = checkOptions(asked)
+      if (Result.isFailure(checked)) return Effect.fail(checked.failure)
+      const options = checked.success
+      return repeat(
+        onPool(source, (pool) => transaction(pool, join, effect, options)),
+        options
+      )
+    }
+})

@@ -1,0 +1,167 @@
+/**
+ * A handle to a table: the SQL operations, and the collection operations for work without SQL.
+ */
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import * as BulkParams from "../collection/BulkParams.ts"
+import * as Collections from "../collection/Collection.ts"
+import * as Schemas from "../collection/Schemas.ts"
+import type { TableBackend } from "../collection/TableBackend.ts"
+import type { OperationError } from "../errors/PoolError.ts"
+import * as Execute from "../execute/Execute.ts"
+import type { Row } from "../execute/Outcome.ts"
+import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import * as SharedRegistry from "../registry/SharedRegistry.ts"
+import { type Identifier, IdentifierId, quoteTable } from "../statement/Sql.ts"
+import * as Spans from "../telemetry/Spans.ts"
+import { transaction } from "../transaction/Transaction.ts"
+import { type Makers, makeHandle, onPool, prototypeOf, type Source, whereOf } from "./Handle.ts"
+import type { DecodedOperations, Operations, RowOperations } from "./Operations.ts"
+import { operations, outcomeOf, type QuerySource, runBound, streamBound } from "./Query.ts"
+import { learnTypes, runJob } from "./Run.ts"
+import { join } from "./SqlConnection.ts"
+
+/** What every table handle has. */
+interface Named<Self> extends Identifier {
+  /** The name as it was given: `users`, or `audit.events`. */
+  readonly name: string
+  /** `PG.run` of `f` with this handle: when it returns, every connection is closed. */
+  readonly run: <A, E, R>(
+    f: (self: Self) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E, Exclude<R, PoolRegistry>>
+}
+
+/**
+ * A handle to a table, made by `pgdb.table(name)`. In a template it stands for the table's quoted name. An immutable value.
+ *
+ * The counterpart of pymongo's `Collection`.
+ */
+export interface Table<A = Row>
+  extends Named<Table<A>>,
+    Operations,
+    RowOperations<A>,
+    Collections.Collection<A, OperationError, PoolRegistry> {}
+
+/** A handle to a table whose rows a `Schema` decodes and encodes, made by `pgdb.table(name, schema)`. */
+export interface DecodedTable<A>
+  extends Named<DecodedTable<A>>,
+    Operations,
+    DecodedOperations<A, Schema.SchemaError, never>,
+    Collections.Collection<A, Schema.SchemaError | OperationError, PoolRegistry> {}
+
+/** What a table's handle is made of. */
+interface TableSource<A, E> extends QuerySource<E> {
+  readonly label: string
+  readonly translation: () => Schemas.Translation<A, E>
+}
+
+const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegistry> => ({
+  name: quoteTable(source.label),
+  label: source.label,
+  translation: source.translation(),
+  execute: (statement) => Effect.map(runBound(source, statement), outcomeOf),
+  bulk: (text, params, place) =>
+    onPool(source, (pool) =>
+      Effect.flatMap(learnTypes(pool, BulkParams.typesOf(params)), () =>
+        Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (values) => {
+          const about = params.map(BulkParams.describe)
+          const types = values.map(() => 0)
+          return onPool(source, (pool, fiber) => {
+            const job = Execute.prepare(pool, { text, params: [], about }, { encoded: { types, values } })
+            if (!Execute.isJob(job)) return Effect.fail(job)
+            const span = { settings: pool.settings, does: text, table: source.label }
+            return Effect.map(Spans.around(fiber, span, runJob(pool, job)), outcomeOf)
+          })
+        })
+      )
+    ),
+  stream: (statement, options) => streamBound(source, statement, options),
+  transaction: (effect) => onPool(source, (pool) => transaction(pool, join, effect))
+})
+
+/** A collection's operation, made for a source when it is used. */
+const onSource =
+  <A, E, F>(name: string, make: (context: Collections.Context<A, E, PoolRegistry>) => F) =>
+  (source: TableSource<A, E>): F =>
+    make({ table: backendOf(source), at: `${source.label}.${name}` })
+
+const collection = <A, E>(): Makers<
+  TableSource<A, E>,
+  Collections.Collection<A, E | OperationError, PoolRegistry>
+> => {
+  const make = Collections.operations<A, E, PoolRegistry>()
+  return {
+    find: onSource("find", make.find),
+    findOne: onSource("findOne", make.findOne),
+    findStream: onSource("findStream", make.findStream),
+    insert: onSource("insert", make.insert),
+    insertMany: onSource("insertMany", make.insertMany),
+    insertStream: onSource("insertStream", make.insertStream),
+    upsert: onSource("upsert", make.upsert),
+    update: onSource("update", make.update),
+    delete: onSource("delete", make.delete),
+    count: onSource("count", make.count),
+    exists: onSource("exists", make.exists),
+    distinct: onSource("distinct", make.distinct)
+  }
+}
+
+/** Both kinds of table handles. */
+interface AnyTable<A, E>
+  extends Named<AnyTable<A, E>>,
+    Operations,
+    RowOperations<A, E>,
+    Collections.Collection<A, E | OperationError, PoolRegistry> {}
+
+/** The prototype of table handles on rows of one type; the types are the compiler's alone, so that all share one. */
+const makePrototype = <A, E>(): object => {
+  const makers: Makers<TableSource<A, E>, AnyTable<A, E>> = {
+    ...operations<A, E, TableSource<A, E>>(),
+    ...collection<A, E>(),
+    name: ({ label }) => label,
+    [IdentifierId]: ({ label }) => quoteTable(label),
+    run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(makeHandle(prototype, source))))
+  }
+  return prototypeOf(makers, (source) => `Table ${quoteTable(source.label)} of database ${whereOf(source)}`)
+}
+
+const prototype = /* @__PURE__ */ makePrototype<Row, never>()
+
+/** A table whose rows are what the caller says, or plain objects. */
+export const vouchedTable = <A>(settings: Source["settings"], name: string): Table<A> =>
+  makeHandle<Table<A>, TableSource<A, never>>(prototype, {
+    settings,
+    label: name,
+    decode: undefined,
+    translation: Schemas.trusting
+  })
+
+/** Makes a thing when it is first used, and once. */
+const lazy = <A>(make: () => A): (() => A) => {
+  let made: { readonly value: A } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+const isFields = (row: unknown): row is Row => true
+
+/** A table whose rows go through a schema. */
+export const decodedTable = <A, I>(
+  settings: Source["settings"],
+  name: string,
+  schema: Schema.Codec<A, I>
+): DecodedTable<A> => {
+  const translation = lazy(() => Schemas.translating(schema))
+  return makeHandle<DecodedTable<A>, TableSource<A, Schema.SchemaError>>(prototype, {
+    settings,
+    label: name,
+    translation,
+    decode: (rows, operation) => {
+      const place = `${name}.${operation}`
+      const at = operation === "select" ? { place, before: 0 } : { place }
+      return translation().rows(at, rows.filter(isFields))
+    }
+  })
+}

@@ -1,0 +1,95 @@
+/**
+ * What a user's object may be before anything is read from it: plain objects with own, enumerable string keys, and
+ * values that can be bound. Whatever would be overlooked - an inherited key, a symbol, a `Map`'s entries - is refused,
+ * since an overlooked condition widens what a statement touches.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../errors/PoolError.ts"
+import { refused } from "../errors/PoolError.ts"
+import { isPlain } from "../statement/PlainObject.ts"
+import { IdentifierId, isJson, isSql } from "../statement/Sql.ts"
+
+export type Fields = Readonly<Record<string, unknown>>
+
+/** A name as a message shows it: quoted, its control characters escaped, cut when long. */
+export const shown = (name: string): string =>
+  JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name)
+
+/** What a value is, for a message; never the value itself. */
+export const described = (value: unknown): string => {
+  if (value === null) return "null"
+  if (Array.isArray(value)) return "an array"
+  if (typeof value !== "object") return typeof value === "undefined" ? "undefined" : `a ${typeof value}`
+  if (isSql(value)) return "a piece of SQL"
+  if (IdentifierId in value) return "a handle"
+  if (isPlain(value)) return "an object"
+  const maker: unknown = value.constructor
+  return typeof maker === "function" && maker.name !== "" && maker !== Object
+    ? `a ${maker.name}`
+    : "an object with a prototype of its own"
+}
+
+/** The refusal of a call at `place`, for instance `users.delete`. */
+export const refuse = (place: string, what: string, instead: string): PoolError =>
+  refused(`${place}: ${what}. ${instead} The call had no effect.`)
+
+/** A plain object's entries, each read once, or why it is not read. */
+export const entriesOf = (
+  value: unknown,
+  what: string,
+  place: string,
+  form = "{ column: value }"
+): Result.Result<ReadonlyArray<readonly [key: string, value: unknown]>, PoolError> => {
+  if (!isPlain(value)) {
+    return Result.fail(
+      refuse(
+        place,
+        `${what} ${what.endsWith("s") ? "are" : "is"} ${described(value)}, not a plain object`,
+        `Write ${form}.`
+      )
+    )
+  }
+  const entries: Array<readonly [string, unknown]> = []
+  for (const key of Reflect.ownKeys(value)) {
+    if (typeof key === "symbol" || !Object.prototype.propertyIsEnumerable.call(value, key)) {
+      const named = typeof key === "symbol" ? "a symbol" : `${shown(key)}, which is not enumerable`
+      return Result.fail(
+        refuse(
+          place,
+          `${what} has a property that would be overlooked: ${named}`,
+          "Only own enumerable properties are read; leave it out."
+        )
+      )
+    }
+    entries.push([key, value[key]])
+  }
+  return Result.succeed(entries)
+}
+
+/** Why a name cannot be a column's, or `undefined` where the server decides. */
+export const nameRefusal = (name: unknown, place: string): PoolError | undefined => {
+  if (typeof name !== "string")
+    return refuse(place, `a column is ${described(name)}`, "A column is named by a string.")
+  if (name === "") return refuse(place, "a column's name is empty", "Postgres has no such name.")
+  if (name.includes("\0")) {
+    return refuse(place, `the column name ${shown(name)} holds a NUL character`, "Postgres has no such name.")
+  }
+  return undefined
+}
+
+/** Why a value cannot be bound, or `undefined` where it can, or where the server decides. */
+export const valueRefusal = (value: unknown, column: string, place: string): PoolError | undefined => {
+  if (typeof value === "object") {
+    if (value === null || Array.isArray(value) || value instanceof Date || value instanceof Uint8Array)
+      return undefined
+    if (isJson(value) || (!isSql(value) && !(IdentifierId in value) && isPlain(value))) return undefined
+  } else if (typeof value !== "undefined" && typeof value !== "function" && typeof value !== "symbol")
+    return undefined
+  return refuse(
+    place,
+    `the value of column ${shown(column)} is ${described(value)}`,
+    value === undefined
+      ? "Undefined is refused because it would widen what the statement touches: leave the column out, or say null."
+      : "A value is a string, number, bigint, boolean, null, Date, Uint8Array, array, plain object or PG.json(…)."
+  )
+}

@@ -1,0 +1,51 @@
+/**
+ * Values in filters and changes, encoded by the table's schema on their way in. Patterns, `$contains`, `$isNull` and
+ * `$inc` speak of the database's side and stay as they are.
+ */
+import * as Effect from "effect/Effect"
+import type { Change } from "./Change.ts"
+import type { Comparison, Condition } from "./Filter.ts"
+import type { At } from "./SchemaMismatch.ts"
+import type { Translation } from "./Schemas.ts"
+
+const asGiven: ReadonlySet<Comparison> = new Set(["$like", "$ilike", "$regex", "$contains"])
+
+/** A filter's conditions with their values encoded. */
+export const condition = <Row, E>(
+  translation: Translation<Row, E>,
+  at: At,
+  given: Condition
+): Effect.Effect<Condition, E> => {
+  switch (given._tag) {
+    case "Every":
+    case "Some":
+      return Effect.map(
+        Effect.forEach(given.of, (inner) => condition(translation, at, inner)),
+        (of) => ({ ...given, of })
+      )
+    case "Not":
+      return Effect.map(condition(translation, at, given.of), (of) => ({ ...given, of }))
+    case "Compare":
+      if (asGiven.has(given.operator) || given.value === null) return Effect.succeed(given)
+      return Effect.map(translation.value(at, given.column, given.value), (value) => ({ ...given, value }))
+    case "OneOf":
+      return Effect.map(
+        Effect.forEach(given.values, (value) => translation.value(at, given.column, value)),
+        (values) => ({ ...given, values })
+      )
+    case "Null":
+      return Effect.succeed(given)
+  }
+}
+
+/** Changes with their values encoded. */
+export const changes = <Row, E>(
+  translation: Translation<Row, E>,
+  at: At,
+  given: ReadonlyArray<Change>
+): Effect.Effect<ReadonlyArray<Change>, E> =>
+  Effect.forEach(given, (change) =>
+    change._tag === "Add"
+      ? Effect.succeed(change)
+      : Effect.map(translation.value(at, change.column, change.value), (value) => ({ ...change, value }))
+  )

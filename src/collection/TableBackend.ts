@@ -1,0 +1,37 @@
+/**
+ * What the collection needs of a table's handle.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { OperationError } from "../errors/PoolError.ts"
+import type { Outcome, Row } from "../execute/Outcome.ts"
+import type { StreamOptions } from "../execute/Progress.ts"
+import type { Bound } from "../statement/Sql.ts"
+import type { ColumnParam } from "./BulkParams.ts"
+import type { Translation } from "./Schemas.ts"
+
+export interface TableBackend<A, E, R> {
+  /** The table's quoted name. */
+  readonly name: string
+  /** The name as the user wrote it, for messages. */
+  readonly label: string
+  /** `Schemas.translating(schema)` for a handle with a schema, `Schemas.trusting()` for one without. */
+  readonly translation: Translation<A, E>
+  /** Runs one statement, as the handle's `execute` does; rows are as they come, not decoded by the schema. */
+  readonly execute: (statement: Bound) => Effect.Effect<Outcome, OperationError, R>
+  /**
+   * Makes a bulk statement ready to run. What is given holds its parameters as bytes, and none of the values. `place` is the
+   * call as a message names it.
+   */
+  readonly bulk: (
+    text: string,
+    params: ReadonlyArray<ColumnParam>,
+    place: string
+  ) => Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R>
+  /** As the handle's `stream`; rows are as they come. */
+  readonly stream: (statement: Bound, options: StreamOptions) => Stream.Stream<Row, OperationError, R>
+  /** As the handle's `transaction`. */
+  readonly transaction: <B, E2, R2>(
+    effect: Effect.Effect<B, E2, R2>
+  ) => Effect.Effect<B, E2 | OperationError, R | R2>
+}

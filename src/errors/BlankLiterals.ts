@@ -1,0 +1,52 @@
+/**
+ * A statement with some of its tokens blanked: what it looks like stays, what it says there does not.
+ */
+import { type Token, tokenAt, valueOf } from "../statement/Scan.ts"
+
+/** A text and a place in it (an index of UTF-16 units), which moves with what is blanked before it. */
+export interface Marked {
+  readonly text: string
+  readonly index: number | undefined
+}
+
+const blankOf = (text: string, token: Token): string =>
+  token.kind === "string"
+    ? "'…'"
+    : token.kind === "name"
+      ? '"…"'
+      : text.startsWith("…", token.start)
+        ? ""
+        : "…"
+
+/**
+ * Blanks the tokens that `hides` says; it is also told the word or symbol before the token, in lower case.
+ */
+export const blank = (marked: Marked, hides: (token: Token, before: string) => boolean): Marked => {
+  const { text, index } = marked
+  let result = ""
+  let kept = 0
+  let shift = 0
+  let before = ""
+  for (let token = tokenAt(text, 0); token.kind !== "end"; token = tokenAt(text, token.end)) {
+    if (hides(token, before)) {
+      const replacement = blankOf(text, token)
+      result += text.slice(kept, token.start) + replacement
+      kept = token.end
+      if (index !== undefined && index >= token.end) shift += replacement.length - (token.end - token.start)
+      else if (index !== undefined && index > token.start) shift += token.start - index
+    }
+    before = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
+  }
+  return kept === 0
+    ? marked
+    : { text: result + text.slice(kept), index: index === undefined ? undefined : index + shift }
+}
+
+/**
+ * A statement without the passwords it sets: the string behind the word `password`, as in `alter role … password '…'` and
+ * `options (password '…')`.
+ */
+export const withoutPasswords = (marked: Marked): Marked =>
+  /\bpassword\b/i.test(marked.text)
+    ? blank(marked, (token, before) => token.kind === "string" && before === "password")
+    : marked

@@ -1,0 +1,130 @@
+/**
+ * Errors of connections: one that could not be opened, and one that was lost. Each says where it was to go or what became of
+ * the statement, and what to do.
+ */
+import * as Predicate from "effect/Predicate"
+import type { SqlError } from "effect/sql/SqlError"
+import { AuthenticationProblem } from "../protocol/Authentication.ts"
+import type { LinkProblem } from "../protocol/Link.ts"
+import type { SessionEnd } from "../protocol/Session.ts"
+import { ServerRefusal, type StartupProblem } from "../protocol/Startup.ts"
+import { fieldsOf, finish } from "./BuildError.ts"
+import { reasonOf, type Tag } from "./Reasons.ts"
+import { type About, serverError, statementPart } from "./ServerErrors.ts"
+
+/** A property that is a non-empty string. */
+export const stringOf = (value: unknown, key: string): string | undefined => {
+  if (!Predicate.hasProperty(value, key)) return undefined
+  const found = value[key]
+  return typeof found === "string" && found !== "" ? found : undefined
+}
+
+const refusals: { readonly [code: string]: readonly [what: string, advice: string] } = {
+  ECONNREFUSED: ["nothing listens there", "Check the settings host and port, and that the server runs."],
+  ENOTFOUND: ["its host name has no address", "Check the setting host."],
+  EAI_AGAIN: ["its host name could not be looked up", "Check the setting host and the name service."],
+  ETIMEDOUT: [
+    "it did not answer in time",
+    "Check the settings host and port and what filters traffic on the way, or raise connectTimeout."
+  ],
+  EHOSTUNREACH: ["no route leads there", "Check the setting host and the network."],
+  ENETUNREACH: ["no route leads there", "Check the setting host and the network."],
+  ENOENT: ["there is no such socket", "Check the setting path, and that the server runs."],
+  EACCES: ["the socket may not be opened", "Check the rights of the socket's folder."]
+}
+
+const isCertificate = (code: string): boolean => /CERT|SIGNED|LEAF_SIGNATURE/.test(code)
+const isHandshake = (code: string): boolean => /^(?:ERR_TLS|ERR_SSL|EPROTO)/.test(code)
+
+export const unknownOutcome =
+  "Whether the statement took effect is not known: repeat it only if that does no harm."
+
+const build = (
+  tag: Tag,
+  operation: string,
+  code: string | undefined,
+  parts: ReadonlyArray<string | undefined>,
+  isRetryable: boolean
+): SqlError =>
+  finish(
+    (message) => reasonOf(tag, { cause: fieldsOf(parts[0] ?? "", { code }), message, operation }, undefined),
+    parts,
+    isRetryable
+  )
+
+const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`
+
+const linkError = (problem: LinkProblem, server: string): SqlError => {
+  const { code, isPermanent, message } = problem
+  if (code !== undefined && isCertificate(code)) {
+    const what = `The TLS certificate of ${server} was not accepted (${code}).`
+    const advice =
+      "Give the authority that signed it, ssl: { ca }, and connect to a name that it is made out to."
+    return build("ConnectionError", "connect", code, [what, advice], false)
+  }
+  if (code !== undefined && isHandshake(code)) {
+    const what = `${server} and this program could not agree on TLS (${code}).`
+    return build("ConnectionError", "connect", code, [what], false)
+  }
+  const known = code === undefined ? undefined : refusals[code]
+  // What this package found out itself has words of its own.
+  const isSystems = stringOf(problem.cause, "syscall") !== undefined
+  const why = isSystems && known !== undefined ? known[0] : lowerFirst(message)
+  const advice = problem.advice ?? known?.[1]
+  const told = `Could not connect to ${server}: ${why}${code === undefined ? "" : ` (${code})`}`
+  const what = told.endsWith("?") ? told : `${told}.`
+  return build("ConnectionError", "connect", code, [what, advice], !isPermanent)
+}
+
+/** The error of a connection that could not be opened. */
+export const connectError = (problem: StartupProblem, about: About): SqlError => {
+  const server = about.server ?? "the server"
+  if (problem instanceof ServerRefusal) return serverError(problem.fields, { ...about, operation: "connect" })
+  if (problem instanceof AuthenticationProblem) {
+    const what = `Could not connect to ${server}: ${problem.message}.`
+    return build("AuthenticationError", "connect", undefined, [what, problem.advice], false)
+  }
+  return linkError(problem, server)
+}
+
+/** The error of a statement that was not sent, since its connection had ended. */
+export const unsentError = ({ server = "the server", ...about }: About): SqlError =>
+  build(
+    "ConnectionError",
+    "query",
+    undefined,
+    [`The connection to ${server} was already closed; the statement was not sent.`, statementPart(about)],
+    true
+  )
+
+/** The error of a statement that was under way when its connection was lost. `isHarmless`: it only reads. */
+export const lostError = ({ cause }: SessionEnd, isHarmless: boolean, about: About): SqlError => {
+  const { server = "the server" } = about
+  const code = stringOf(cause, "code")
+  const why =
+    code ?? (cause === undefined ? "it was closed" : `its messages could not be understood: ${cause.message}`)
+  const what = `The connection to ${server} was lost while the statement was under way (${why}).`
+  const advice = isHarmless ? undefined : unknownOutcome
+  return build("ConnectionError", "query", code, [what, advice, statementPart(about)], isHarmless)
+}
+
+/** The error of a listener whose connection was lost. */
+export const listenerError = (end: SessionEnd, about: About): SqlError => {
+  if (end.farewell !== undefined) return serverError(end.farewell, { ...about, operation: "listen" })
+  const code = stringOf(end.cause, "code")
+  const why = code ?? end.cause?.message ?? "it was closed"
+  const what = `The connection to ${about.server ?? "the server"} on which the pool listened was lost (${why}).`
+  return build("ConnectionError", "listen", code, [what], true)
+}
+
+/** The error of a value that arrived and cannot be given; `why` is an error that stands behind it. */
+export const unreadableError = (
+  problem: Error,
+  tookEffect: boolean,
+  about: About,
+  why?: SqlError
+): SqlError => {
+  const effect = tookEffect ? "The statement took effect." : undefined
+  const parts = [problem.message, why?.message, effect, statementPart(about)]
+  return build("UnknownError", "query", undefined, parts, false)
+}

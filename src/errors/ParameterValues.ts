@@ -1,0 +1,166 @@
+/**
+ * The texts under which the values of a statement's parameters could turn up in what the server says.
+ */
+
+/** From this many characters on, a part of a value is blanked as well, not only the whole. */
+const longRun = 16
+/** From this many characters on, a name that holds a value, or that a value holds, counts as made from it. */
+const longPart = 4
+
+/** From this many characters on, a value is found inside of longer words, too. */
+const telling = 8
+
+export interface Values {
+  /** No parameter has a text: nothing can turn up. */
+  readonly none: boolean
+  /** One of them holds quotation marks, which the server puts between quotation marks as they are. */
+  readonly quoting: boolean
+  /** Whether this quoted name or value could come from a parameter. */
+  readonly related: (content: string) => boolean
+  /** The text with what comes from a parameter blanked; `thorough` also blanks values of few characters. */
+  readonly blank: (text: string, thorough: boolean) => string
+  /** The text without the values that hold quotation marks. */
+  readonly blankQuoting: (text: string) => string
+}
+
+const hex = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")
+
+const jsonOf = (value: object): string => {
+  try {
+    return JSON.stringify(value) ?? ""
+  } catch {
+    return ""
+  }
+}
+
+/** Adds the texts of a value, and of what it holds, in lower case. Returns whether there is a date in it. */
+const collect = (value: unknown, texts: Set<string>, seen: Set<object>): boolean => {
+  if (typeof value === "string") texts.add(value.toLowerCase())
+  else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
+  if (typeof value !== "object" || value === null || seen.has(value)) return false
+  seen.add(value)
+  if (value instanceof Date) {
+    const iso = Number.isNaN(value.getTime()) ? "" : value.toISOString().toLowerCase()
+    for (const text of [iso, iso.slice(0, 10), iso.slice(11, 19), iso.slice(0, 19).replace("t", " ")])
+      texts.add(text)
+    return true
+  }
+  if (value instanceof Uint8Array) {
+    texts.add(hex(value))
+    texts.add(`\\x${hex(value)}`)
+    return false
+  }
+  const json = jsonOf(value)
+  if (json.startsWith('"')) texts.add(json.slice(1, -1).toLowerCase())
+  else texts.add(json.toLowerCase())
+  return Object.values(value).reduce((dated: boolean, inner) => collect(inner, texts, seen) || dated, false)
+}
+
+const isWordCharacter = (character: string): boolean => /[\p{L}\p{N}_$]/u.test(character)
+
+/** Whether `part` stands in `text` at this place without being a piece of a longer word. */
+const isBounded = (text: string, at: number, part: string): boolean =>
+  !(isWordCharacter(part.charAt(0)) && at > 0 && isWordCharacter(text.charAt(at - 1))) &&
+  !(isWordCharacter(part.charAt(part.length - 1)) && isWordCharacter(text.charAt(at + part.length)))
+
+/** Whether `part` stands anywhere in `text` as a whole word or words. */
+export const holds = (text: string, part: string): boolean => {
+  for (let at = text.indexOf(part); at >= 0 && part !== ""; at = text.indexOf(part, at + 1)) {
+    if (isBounded(text, at, part)) return true
+  }
+  return false
+}
+
+/** Every occurrence of `part`, ignoring case, becomes an ellipsis. */
+const without = (text: string, part: string): string => {
+  let lower = text.toLowerCase()
+  if (lower.length !== text.length) lower = text
+  let result = ""
+  let kept = 0
+  for (let at = lower.indexOf(part); at >= 0; at = lower.indexOf(part, at + 1)) {
+    if (at < kept || (part.length < telling && !isBounded(lower, at, part))) continue
+    result += `${text.slice(kept, at)}…`
+    kept = at + part.length
+  }
+  return result + text.slice(kept)
+}
+
+/** Runs of `longRun` characters and more that one of the texts has too become an ellipsis. */
+const withoutRuns = (text: string, long: ReadonlyArray<string>): string => {
+  const lower = text.toLowerCase()
+  if (long.length === 0 || lower.length !== text.length) return text
+  let result = ""
+  let kept = 0
+  for (let at = 0; at + longRun <= text.length; at++) {
+    let end = at + longRun
+    const source = long.find((value) => value.includes(lower.slice(at, end)))
+    if (source === undefined) continue
+    while (end < text.length && source.includes(lower.slice(at, end + 1))) end++
+    result += `${text.slice(kept, at)}…`
+    kept = end
+    at = end - 1
+  }
+  return result + text.slice(kept)
+}
+
+const timestamps = /\d{4,}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)*)?)?/g
+const edges = /^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu
+const longWords = /[\p{L}\p{N}]{4,}/gu
+const quotation = /["«»„“”‘’「」]/
+
+/**
+ * The values of these parameters. Nested ones count one by one, and booleans and NULL not at all.
+ */
+export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
+  const texts = new Set<string>()
+  const dated = params.reduce((any: boolean, param) => collect(param, texts, new Set()) || any, false)
+  texts.delete("")
+  texts.delete("[]")
+  texts.delete("{}")
+  const bare = Array.from(texts, (text) => text.replace(edges, ""))
+  for (const text of bare) texts.add(text)
+  texts.delete("")
+  const words = new Set(bare.flatMap((text) => text.match(longWords) ?? []))
+  const all = Array.from(texts).sort((left, right) => right.length - left.length)
+  const long = all.filter((text) => text.length >= longRun)
+  return {
+    none: all.length === 0,
+    quoting: all.some((text) => quotation.test(text)),
+    related: (content) => {
+      const lower = content.toLowerCase()
+      for (const word of words) if (lower.includes(word)) return true
+      return all.some(
+        (text) =>
+          text === lower ||
+          (text.length >= longPart ? lower.includes(text) : holds(lower, text)) ||
+          (lower.length >= longPart ? text.includes(lower) : holds(text, lower))
+      )
+    },
+    blankQuoting: (text) => all.filter((value) => quotation.test(value)).reduce(without, text),
+    blank: (text, thorough) => {
+      let result = dated ? text.replace(timestamps, "…") : text
+      for (const value of all) {
+        if (thorough || value.length >= longPart) result = without(result, value)
+      }
+      return withoutRuns(result, long)
+    }
+  }
+}
+
+const kindOf = (value: unknown): string =>
+  value === null || value === undefined
+    ? "NULL"
+    : Array.isArray(value)
+      ? "an array"
+      : typeof value === "object"
+        ? value instanceof Date
+          ? "a Date"
+          : value instanceof Uint8Array
+            ? "bytes"
+            : "an object"
+        : `a ${typeof value}`
+
+/** A parameter told by its JavaScript type only, for instance `$2, a string`. */
+export const describeParameter = (params: ReadonlyArray<unknown> | undefined, number: number): string =>
+  params !== undefined && number <= params.length ? `$${number}, ${kindOf(params[number - 1])}` : `$${number}`

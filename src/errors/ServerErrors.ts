@@ -1,0 +1,201 @@
+/**
+ * Errors of the database, told so that a person can act on them.
+ *
+ * The whole story is the message: the server's words, the SQLSTATE, detail, hint, what to do, and the statement with a caret
+ * under the place. `reason` is one of `effect/sql`'s, and `reason.cause` has the server's fields, masked like the message
+ * (in asyncpg: `PostgresError` and its attributes).
+ *
+ * **Details**
+ *
+ * A missing database is a `ConnectionError` that is not retryable. Too many or too few parameters are a `SqlSyntaxError`. Lost
+ * and refused connections, too many of them, shutdown and crash are retryable `ConnectionError`s; a plan that a changed table
+ * made stale is a retryable `SerializationError`; a statement cancelled by someone is an `UnknownError` and only one that ran
+ * out of time a `StatementTimeoutError`.
+ *
+ * **Gotchas**
+ *
+ * `cause` of the error itself is empty, since loggers would print the story twice: read `reason`. The statement is shown as it
+ * stands, literals included, save the strings behind `password`: bind what nobody should see.
+ *
+ * **Example** (What a column that does not exist prints)
+ *
+ * ```text
+ * SqlError: column "emial" does not exist (SQLSTATE 42703 undefined_column)
+ * Hint: Perhaps you meant to reference the column "users.email".
+ * Statement:
+ *   select emial from users
+ *          ^
+ * ```
+ */
+import type { SqlError } from "effect/sql/SqlError"
+import type { ServerFields } from "../protocol/MessageReader.ts"
+import { type Marked, withoutPasswords } from "./BlankLiterals.ts"
+import { fieldsOf, finish } from "./BuildError.ts"
+import { conditionOf } from "./Conditions.ts"
+import { excerpt, indexOf } from "./Excerpt.ts"
+import * as Masking from "./Masking.ts"
+import { nearest } from "./NearestNames.ts"
+import { describeParameter, valuesOf } from "./ParameterValues.ts"
+import { adviceOf, reasonOf, type Tag, tagOf } from "./Reasons.ts"
+
+/** What the error is about; all of it is optional, and each thing given makes the message clearer. */
+export interface About {
+  /** The statement's text, as the user wrote it. */
+  readonly text?: string | undefined
+  /** Its parameters. They are never shown, only masked; without them more is blanked than has to be. */
+  readonly params?: ReadonlyArray<unknown> | undefined
+  /** What each parameter is, in words. */
+  readonly parameterNames?: ReadonlyArray<string> | undefined
+  /** Which statement of a batch it was, from 1, */
+  readonly number?: number | undefined
+  /** and of how many. */
+  readonly of?: number | undefined
+  /** The server and the database for people to read, and no password. */
+  readonly server?: string | undefined
+  /** The databases that exist, to name the nearest when the one asked for does not. */
+  readonly databases?: ReadonlyArray<string> | undefined
+  readonly operation?: string | undefined
+}
+
+const heading = ({ number, of }: About): string =>
+  number === undefined
+    ? "Statement:"
+    : of === undefined
+      ? `Statement ${number}:`
+      : `Statement ${number} of ${of}:`
+
+const statement = (at: About, marked: Marked | undefined): string | undefined =>
+  marked === undefined || marked.text.trim() === "" ? undefined : `${heading(at)}\n${excerpt(marked)}`
+
+const line = (label: string, text: string | undefined): string | undefined =>
+  text === undefined || text === "" ? undefined : `${label}: ${text}`
+
+/** Where the objects at fault are, for instance `table public.users, column email`. */
+const objects = (name: (field: string) => string | undefined): string | undefined => {
+  const within = (field: string) => {
+    const schema = name("schema")
+    const found = name(field)
+    return found === undefined || schema === undefined ? found : `${schema}.${found}`
+  }
+  const parts = [
+    ["table", within("table")],
+    ["column", name("column")],
+    ["type", name("dataType") === undefined ? undefined : within("dataType")],
+    ["constraint", name("constraint")]
+  ] as const
+  const given = parts.filter((part) => part[1] !== undefined).map(([kind, value]) => `${kind} ${value}`)
+  return given.length === 0 ? undefined : given.join(", ")
+}
+
+const numberOf = (text: string | undefined): number | undefined => {
+  const value = Number(text)
+  return text === undefined || !Number.isInteger(value) ? undefined : value
+}
+
+const namesAtFault = ["schema", "table", "column", "dataType", "constraint"]
+
+/** A list in words, each name quoted as the server quotes it. */
+const listed = (names: ReadonlyArray<string>): string => names.map((name) => `"${name}"`).join(", ")
+
+const neighbours = (code: string, said: string, databases: About["databases"]): string | undefined => {
+  if (code !== "3D000" || databases === undefined || databases.length === 0) return undefined
+  const wanted = /"(.*)"/s.exec(said)?.[1] ?? ""
+  const near = nearest(wanted, databases)
+  return near.length > 0
+    ? `Did you mean ${listed(near)}?`
+    : `The server has ${listed(databases.slice(0, 10))}${databases.length > 10 ? " and others" : ""}.`
+}
+
+/** The error that the server reported, with the whole story as its message; never with a parameter's value. */
+export const serverError = (fields: ServerFields, about: About = {}): SqlError => {
+  // A connection that cannot be had is nobody's statement, and was given no parameter.
+  const at = about.operation === "connect" ? { ...about, text: undefined, params: undefined } : about
+  const code = fields.code ?? "XX000"
+  const field = (key: string) => (fields[key] === "" ? undefined : fields[key])
+  const text = at.text ?? ""
+  const said = field("message") ?? "The server gave no message"
+  const sent = numberOf(field("position"))
+  const where = field("where")
+  // In a type's name that was a value, the position is one of that value.
+  const position = where?.startsWith("invalid type name") ? undefined : sent
+  const index = position === undefined ? undefined : indexOf(text, position)
+  const marked = at.text === undefined ? undefined : withoutPasswords({ text, index })
+  const condition = conditionOf(code)
+  const routine = field("routine")
+  const params = at.params ?? (at.text === undefined ? [] : undefined)
+  const circumstances: Masking.Circumstances = {
+    code,
+    text: marked?.text ?? "",
+    values: params === undefined ? undefined : valuesOf(params),
+    names: namesAtFault.flatMap((key) => field(key) ?? []),
+    early: index !== undefined && where === undefined,
+    raised:
+      code.startsWith("P0") ||
+      condition === undefined ||
+      (routine?.startsWith("exec_stmt_raise") ?? false) ||
+      /^PL\/(?!pgSQL)/.test(where ?? "")
+  }
+  const name = (key: string) => {
+    const value = field(key)
+    return value === undefined ? undefined : Masking.name(value, circumstances)
+  }
+
+  const state = { code, message: said, routine, constraint: name("constraint") }
+  // The driver's own name for the statement says nothing to anyone.
+  const message = Masking.message(said.replace(/prepared statement "s\d+"/, "the statement"), circumstances)
+  const rawDetail = field("detail")
+  const detail = rawDetail === undefined ? undefined : Masking.detail(rawDetail, circumstances)
+  const rawHint = field("hint")
+  const hint = rawHint === undefined ? undefined : Masking.hint(rawHint, circumstances)
+  const context = where === undefined ? [] : Masking.context(where, circumstances)
+  const query = field("internalQuery")
+  const inner =
+    query === undefined
+      ? undefined
+      : Masking.innerQuery(
+          { text: query, index: indexOf(query, numberOf(field("internalPosition")) ?? 0) },
+          circumstances
+        )
+  const retold = context.map((entry) =>
+    entry.replace(/^parameter \$(\d+)$/, (_, number) => {
+      const about = at.parameterNames?.[Number(number) - 1]
+      return `parameter ${about === undefined ? describeParameter(at.params, Number(number)) : `$${number}, ${about}`}`
+    })
+  )
+  const tag: Tag = tagOf(state)
+  const onServer = tag === "ConnectionError" || tag === "AuthenticationError" ? at.server : undefined
+  const cause = fieldsOf(message, {
+    code,
+    condition,
+    severity: field("severityUnlocalized") ?? field("severity"),
+    detail,
+    hint,
+    position: index === undefined ? undefined : position,
+    where: context.length === 0 ? undefined : context.join("\n"),
+    schema: name("schema"),
+    table: name("table"),
+    column: name("column"),
+    dataType: name("dataType"),
+    constraint: name("constraint")
+  })
+  return finish(
+    (message) => reasonOf(tag, { cause, message, operation: at.operation ?? "query" }, state.constraint),
+    [
+      `${message} (SQLSTATE ${code}${condition === undefined ? "" : ` ${condition}`})`,
+      line("Detail", detail),
+      line("Hint", hint),
+      neighbours(code, said, at.databases),
+      adviceOf(state),
+      line("Server", onServer),
+      line("At", objects(name)),
+      line("In", retold.length === 0 ? undefined : retold.join("\n    ")),
+      inner === undefined ? undefined : `Query in the function:\n${excerpt(inner)}`,
+      statement(at, marked)
+    ],
+    code !== "3D000"
+  )
+}
+
+/** The statement that an error is about, as the last part of its message. */
+export const statementPart = (at: About): string | undefined =>
+  statement(at, at.text === undefined ? undefined : withoutPasswords({ text: at.text, index: undefined }))

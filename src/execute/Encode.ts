@@ -1,0 +1,176 @@
+/**
+ * Parameters on their way to a statement: by their values alone where those tell, else by what the server expects.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
+import { isDead, isInTransaction } from "../pool/PooledConnection.ts"
+import type { KnownText } from "../pool/StatementCache.ts"
+import { statementOf } from "../pool/StatementCache.ts"
+import { ask, askAll } from "../protocol/Ask.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import type { Description, Memory, Statement } from "../protocol/Statement.ts"
+import { descriptionOf, forget } from "../protocol/Statement.ts"
+import type { ColumnValues } from "../statement/Sql.ts"
+import { encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
+import type { Encoded } from "../types/Parameters.ts"
+import { asJson, encodePlain, encodeTyped, typesToDescribe } from "../types/Parameters.ts"
+import { learn } from "./Learn.ts"
+
+/** Several operators fit, since the type of a parameter is not known. */
+const ambiguous = "42725"
+/** The server cannot tell the type of a parameter from the statement; the second is said of polymorphic functions. */
+const indeterminate: ReadonlySet<string | undefined> = new Set(["42P18", "42804", ambiguous])
+
+export interface Given {
+  readonly memory: Memory
+  readonly known: KnownText
+  readonly params: ReadonlyArray<unknown>
+  /** Statements are kept prepared. */
+  readonly keeps: boolean
+}
+
+/** The server did not describe the statement. Nothing of it has run. */
+export class DescribeFailure {
+  readonly _tag = "DescribeFailure"
+  readonly exchange: Exchange
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange
+  }
+}
+
+const describeOnce = (
+  { session }: PooledConnection,
+  statement: Statement,
+  keep: boolean
+): Effect.Effect<Exchange> =>
+  Effect.callback((resume) => {
+    Commands.describe(session, statement, (exchange) => resume(Effect.succeed(exchange)), { keep })
+  })
+
+const savepoint = "effect_describe"
+
+/** Has the server describe a statement. In a transaction a savepoint keeps a failure from spoiling it. */
+export const describe = (
+  connection: PooledConnection,
+  statement: Statement,
+  keep: boolean
+): Effect.Effect<Description, DescribeFailure> => {
+  const known = descriptionOf(statement)
+  if (known !== undefined) return Effect.succeed(known)
+  const described = describeOnce(connection, statement, keep)
+  const resultOf = (exchange: Exchange): Effect.Effect<Description, DescribeFailure> => {
+    const description = exchange.state === "done" ? exchange.prepared?.description : undefined
+    return description === undefined
+      ? Effect.fail(new DescribeFailure(exchange))
+      : Effect.succeed(description)
+  }
+  if (!isInTransaction(connection)) return Effect.flatMap(described, resultOf)
+  const { session } = connection
+  return Effect.flatMap(
+    Effect.all([ask(session, `SAVEPOINT ${savepoint}`), described], { concurrency: "unbounded" }),
+    ([, exchange]) => {
+      const undo = exchange.state === "done" ? "" : `ROLLBACK TO SAVEPOINT ${savepoint}`
+      const release = `RELEASE SAVEPOINT ${savepoint}`
+      const texts = undo === "" ? [release] : [undo, release]
+      return Effect.flatMap(askAll(session, texts), () => resultOf(exchange))
+    }
+  )
+}
+
+/** Encodes by what the server expects; `expected` is empty where it cannot tell. */
+const encodeExpected = Effect.fnUntraced(function* (
+  connection: PooledConnection,
+  { keeps, known, memory, params }: Given,
+  expected: ReadonlyArray<number>,
+  isFresh: boolean
+) {
+  const { types } = connection.session
+  const unknown = types.unknown(expected)
+  // What is known of a composite type's attributes may be stale.
+  const missing = isFresh ? unknown : [...unknown, ...types.composites(expected)]
+  if (missing.length > 0) yield* learn(connection.session, missing)
+  const encoded = yield* Effect.fromResult(encodeTyped(types, params, expected))
+  // What the server takes for text may be text, or something that it knows nothing of: json is tried first.
+  const jsonTypes = asJson(params, encoded, expected)
+  if (jsonTypes === undefined) return encoded
+  const described = describe(connection, statementOf(memory, known, jsonTypes), keeps)
+  return yield* Effect.match(described, {
+    onFailure: () => encoded,
+    onSuccess: (): Encoded => ({ types: jsonTypes, values: encoded.values })
+  })
+})
+
+/**
+ * Encodes parameters that have to know what the statement expects. Asks the server where the pool does not know it, and
+ * looks again before a refusal that rests on what the pool knew.
+ */
+export const encode: (
+  connection: PooledConnection,
+  given: Given
+) => Effect.Effect<Encoded, SqlError | PoolError | DescribeFailure> = Effect.fnUntraced(function* (
+  connection: PooledConnection,
+  given: Given
+) {
+  const statement = statementOf(given.memory, given.known, typesToDescribe(given.params))
+  const remembered = descriptionOf(statement)
+  if (remembered !== undefined) {
+    const encoded = yield* Effect.result(encodeExpected(connection, given, remembered.parameterTypes, false))
+    if (Result.isSuccess(encoded)) return encoded.success
+    forget(statement)
+  }
+  const described = yield* Effect.result(describe(connection, statement, given.keeps))
+  if (Result.isSuccess(described)) {
+    return yield* encodeExpected(connection, given, described.success.parameterTypes, true)
+  }
+  const { exchange } = described.failure
+  if (isDead(connection) || !indeterminate.has(exchange.error?.code))
+    return yield* Effect.fail(described.failure)
+  return yield* encodeExpected(connection, given, [], true)
+})
+
+/**
+ * Encodes values of columns by the types that the server infers. A description counts if this connection has it, and if the
+ * server would refuse the statement when it is stale; else it is asked for anew.
+ */
+export const encodeColumns: (
+  connection: PooledConnection,
+  given: Given,
+  columns: ColumnValues
+) => Effect.Effect<Encoded, SqlError | PoolError | DescribeFailure> = Effect.fnUntraced(function* (
+  connection: PooledConnection,
+  { keeps, known, memory, params }: Given,
+  { isGuarded, place, values }: ColumnValues
+) {
+  const { session } = connection
+  const { types } = session
+  const statement = statementOf(memory, known, undeclared(params))
+  const prepared = keeps ? Commands.descriptionOn(session, statement) : undefined
+  const isCertain = prepared !== undefined && (isGuarded || !isSensitive(types, prepared.parameterTypes))
+  let refusal: PoolError | undefined
+  if (isCertain) {
+    const missing = [...types.unknown(prepared.parameterTypes), ...types.composites(prepared.parameterTypes)]
+    if (missing.length > 0) yield* learn(session, missing)
+    const encoded = encodeColumnValues(types, params, prepared.parameterTypes, values, place)
+    if (Result.isSuccess(encoded)) return encoded.success
+    refusal = encoded.failure
+  }
+  forget(statement)
+  const described = yield* Effect.result(describe(connection, statement, keeps))
+  if (Result.isFailure(described)) {
+    // In a transaction that has failed nothing can be looked at again.
+    if (refusal !== undefined && session.status() === "failed") return yield* refusal
+    // What an increment is added to may not say of which type it is, as with dates: then its own value does.
+    const isAmbiguous = described.failure.exchange.error?.code === ambiguous
+    const plain = isAmbiguous ? encodePlain(params) : undefined
+    return plain ?? (yield* Effect.fail(described.failure))
+  }
+  const { parameterTypes } = described.success
+  const missing = types.unknown(parameterTypes)
+  if (missing.length > 0) yield* learn(session, missing)
+  return yield* Effect.fromResult(encodeColumnValues(types, params, parameterTypes, values, place))
+})

@@ -1,0 +1,439 @@
+/**
+ * One statement, from its text and parameters to rows: what its text shows is checked, its parameters are encoded, it runs on
+ * the fiber's transaction or on a connection lent for it, and its error tells the whole story.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import { type PoolError, refused } from "../errors/PoolError.ts"
+import { type About, serverError } from "../errors/ServerErrors.ts"
+import type { Pool } from "../pool/Pool.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
+import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
+import { type KnownText, statementOf } from "../pool/StatementCache.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
+import { descriptionOf, forget, type Statement } from "../protocol/Statement.ts"
+import { describe } from "../settings/Settings.ts"
+import { surplus } from "../statement/Placeholders.ts"
+import type { Bound } from "../statement/Sql.ts"
+import { type Encoded, encodePlain } from "../types/Parameters.ts"
+import { surviveRetyping } from "../types/Retyping.ts"
+import type { RowShape } from "../types/RowReader.ts"
+import * as Encode from "./Encode.ts"
+import { learn, learnFloats, readLate } from "./Learn.ts"
+import { maxAttempts, verdictOf } from "./Resend.ts"
+
+/** Which of how many statements, for the error of a batch. */
+export interface Position {
+  readonly number: number
+  readonly of: number
+}
+
+/** A statement that may be sent. */
+export interface Job {
+  readonly bound: Bound
+  readonly known: KnownText
+  readonly shape: RowShape
+  /** Whether it may be kept prepared. */
+  readonly keeps: boolean
+  readonly position?: Position
+  /** Parameters that were encoded already, where they were. */
+  readonly encoded?: Encoded
+  /** The portal that stays open when it has given so many rows, where not all are read at once. */
+  readonly portal?: { readonly name: string; readonly maxRows: number }
+}
+
+export interface JobOptions {
+  readonly shape?: RowShape
+  readonly prepare?: boolean
+  readonly position?: Position
+  readonly encoded?: Encoded
+}
+
+/** Looks at a statement: gives what has to be known to send it, or why it is not sent. */
+export const prepare = (
+  { settings, statements }: Pool,
+  bound: Bound,
+  { encoded, position, prepare = true, shape = "object" }: JobOptions = {}
+): Job | PoolError => {
+  const known = statements.get(bound.text)
+  const { placeholders, rejection } = known.analysis
+  const given = encoded?.values ?? bound.params
+  const problem = rejection ?? surplus(bound.text, placeholders, given.length)
+  if (problem !== undefined) return refused(problem)
+  const keeps = prepare && settings.prepare
+  return {
+    bound,
+    known,
+    shape,
+    keeps,
+    ...(position === undefined ? {} : { position }),
+    ...(encoded === undefined ? {} : { encoded })
+  }
+}
+
+export const isJob = (value: Job | PoolError): value is Job => "known" in value
+
+/** What an error of this statement is about. */
+export const aboutOf = ({ settings }: Pool, { bound, position }: Job): About => ({
+  text: bound.text,
+  params: bound.params,
+  parameterNames: bound.about,
+  server: describe(settings),
+  ...position
+})
+
+/** The error of a statement that did not come to its end. */
+export const errorOf = (pool: Pool, job: Job, exchange: Exchange, connection: PooledConnection): SqlError => {
+  const about = aboutOf(pool, job)
+  if (exchange.error !== undefined) return serverError(exchange.error, about)
+  const end = connection.session.end()
+  if (exchange.state === "unsent" || end === undefined) return ConnectionErrors.unsentError(about)
+  if (end.farewell !== undefined) return serverError(end.farewell, about)
+  return ConnectionErrors.lostError(end, job.known.analysis.isPlainRead, about)
+}
+
+/** Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone. */
+export const needsDescription = (statement: Statement, { known: { analysis } }: Job): boolean =>
+  analysis.returnsRows &&
+  (analysis.mayReturnRecord || !analysis.isRead) &&
+  descriptionOf(statement) === undefined
+
+/** Whether the session shows floats and dates so that they can be read from their texts. */
+const isTypical = ({ session: { floats, locale } }: PooledConnection): boolean =>
+  floats !== "short" && locale.dateStyle.startsWith("ISO")
+
+/** Whether a composite type is among a statement's columns: its attributes are asked for each time. */
+export const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArray<number> => {
+  const description = descriptionOf(statement)
+  return description === undefined ? [] : types.composites(description.columns.map(({ type }) => type))
+}
+
+/** Writes a statement with these parameters. */
+export const send = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  encoded: Encoded,
+  onSettled: (exchange: Exchange) => void,
+  options: Omit<Commands.RunOptions, "keep"> = {}
+): { readonly exchange: Exchange; readonly usedMemory: boolean; readonly statement: Statement } => {
+  const { session } = connection
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  const description = descriptionOf(statement)
+  const keep =
+    job.keeps &&
+    (description === undefined ||
+      surviveRetyping(pool.types, encoded.values, encoded.types, description.parameterTypes))
+  const usedMemory = description !== undefined || (keep && Commands.isPrepared(session, statement))
+  const mayTrust = job.known.analysis.isPlainRead && !isInTransaction(connection)
+  const exchange = Commands.run(session, statement, encoded.values, onSettled, {
+    trusted: mayTrust ? "all" : isTypical(connection) ? "records" : "session",
+    shape: job.shape,
+    portal: job.portal?.name ?? "",
+    maxRows: job.portal?.maxRows ?? 0,
+    ...options,
+    keep
+  })
+  return { exchange, usedMemory, statement }
+}
+
+/** What a statement's end changes for the pool. */
+export const onDone = (pool: Pool, connection: PooledConnection, { known: { analysis } }: Job): void => {
+  if (!analysis.changesCatalogue) return
+  pool.onCatalogueChange()
+  if (isInTransaction(connection)) connection.hasCatalogueChanges = true
+}
+
+/**
+ * Gives the rows of a statement that has run. Types that nobody of the pool has met are asked for on its own connection.
+ */
+export const finish = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  exchange: Exchange
+): Effect.Effect<Exchange, SqlError> => {
+  const { session } = connection
+  const tookEffect = !job.known.analysis.isRead
+  const settled = (): Effect.Effect<Exchange, SqlError> => {
+    const { unreadable } = exchange
+    if (unreadable === undefined) return Effect.succeed(exchange)
+    return Effect.fail(ConnectionErrors.unreadableError(unreadable, tookEffect, aboutOf(pool, job)))
+  }
+  if (exchange.late === undefined) return settled()
+  const read = Effect.mapError(readLate(session, exchange), (error) =>
+    ConnectionErrors.unreadableError(
+      new Error(
+        "A value is of a type that the pool has not met, and the server could not be asked about it."
+      ),
+      tookEffect,
+      aboutOf(pool, job),
+      error
+    )
+  )
+  return Effect.flatMap(read, settled)
+}
+
+/** Whether the rows are what they are to be. */
+const isReadable = ({ late, unreadable }: Exchange): boolean => unreadable === undefined && late === undefined
+
+/**
+ * Whether rows have floats that came as text from a session of which nobody knows how many digits it shows. Asked about at the
+ * first run of a text alone.
+ */
+const hasUncertainFloats = (
+  { types }: Pool,
+  { session }: PooledConnection,
+  { known }: Job,
+  { formats, prepared, rows }: Exchange
+): boolean =>
+  session.floats === "unknown" &&
+  known.analysis.isRead &&
+  rows.length > 0 &&
+  formats !== undefined &&
+  prepared?.description !== undefined &&
+  hasFloatTexts(types, formats, prepared.description)
+
+interface Sent {
+  readonly exchange: Exchange
+  readonly usedMemory: boolean
+  readonly statement: Statement
+}
+
+/** Sends and waits. Interruption leaves the answer to whoever has the connection. */
+const sendOnce = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  encoded: Encoded
+): Effect.Effect<Sent> =>
+  Effect.callback((resume) => {
+    const sent = send(pool, connection, job, encoded, () => resume(Effect.succeed(sent)))
+  })
+
+/** Whether the parameters are encoded by what the server expects of them. */
+const isTyped = (job: Job): boolean => plainParameters(job) === undefined
+
+/** The parameters where their encoding needs no knowledge of the statement. */
+const plainParameters = ({ bound, encoded }: Job): Encoded | undefined =>
+  encoded ??
+  (bound.columns === undefined || bound.params.length === 0 ? encodePlain(bound.params) : undefined)
+
+/** Encodes the parameters, asking the server where that takes its knowledge. */
+export const encode = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job
+): Effect.Effect<Encoded, SqlError | PoolError | Encode.DescribeFailure> => {
+  const plain = plainParameters(job)
+  if (plain !== undefined) return Effect.succeed(plain)
+  const { bound, keeps, known } = job
+  const { columns, params } = bound
+  const given = { memory: pool.statements, known, params, keeps }
+  return columns === undefined
+    ? Encode.encode(connection, given)
+    : Encode.encodeColumns(connection, given, columns)
+}
+
+/** What was remembered of a statement that the server refused may be why. */
+export const forgetRefused = ({ session }: PooledConnection, { known }: Job, { isBound }: Exchange): void => {
+  if (isBound) return
+  for (const statement of known.statements) {
+    forget(statement)
+    Commands.forget(session, statement)
+  }
+}
+
+/** What has to be known before a statement is sent: how its parameters are encoded, and of which types its rows are. */
+export const ready = Effect.fnUntraced(function* (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  isStream = false
+) {
+  const encoded = yield* encode(pool, connection, job)
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  const needs =
+    needsDescription(statement, job) ||
+    (isStream && descriptionOf(statement) === undefined) ||
+    (!isTypical(connection) &&
+      job.known.analysis.returnsRows &&
+      Commands.descriptionOn(connection.session, statement) === undefined)
+  if (needs) yield* Encode.describe(connection, statement, job.keeps)
+  const description = isStream ? descriptionOf(statement) : undefined
+  if (description !== undefined) {
+    const unknown = pool.types.unknown(
+      description.columns.map(({ type }) => type),
+      true
+    )
+    if (unknown.length > 0) yield* learn(connection.session, unknown)
+  }
+  return { encoded, composites: compositesOf(pool, statement) }
+})
+
+/** Asks for the attributes of composite types, which anybody may have renamed. */
+export const learnComposites = ({ session }: PooledConnection, composites: ReadonlyArray<number>) =>
+  learn(session, composites)
+
+/** Runs just before a statement is written, in the same step; gives why it is not. */
+export type BeforeSend = () => SqlError | PoolError | undefined
+
+/** The statement has to run on another connection. */
+export const elsewhere = Symbol("elsewhere")
+
+/**
+ * Runs a statement on a connection that its caller has whole: describes it first where that is needed, and sends it again
+ * where it was refused for something remembered.
+ */
+export const runOn: (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  before: BeforeSend,
+  attempts?: number
+) => Effect.Effect<Exchange | typeof elsewhere, SqlError | PoolError> = Effect.fnUntraced(function* (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  before: BeforeSend,
+  attempts = 0
+) {
+  const wasInTransaction = isInTransaction(connection)
+  const prepared = yield* Effect.result(ready(pool, connection, job))
+  if (Result.isFailure(prepared)) {
+    const { failure } = prepared
+    if (failure._tag !== "DescribeFailure") return yield* failure
+    // Nothing of the statement has run.
+    if (isDead(connection) && !wasInTransaction && attempts === 0) return elsewhere
+    return yield* errorOf(pool, job, failure.exchange, connection)
+  }
+  const { composites, encoded } = prepared.success
+  const refusal = before()
+  if (refusal !== undefined) return yield* refusal
+  markDirty(connection, job.known.analysis)
+  const [, { exchange, usedMemory }] = yield* Effect.all(
+    [
+      composites.length === 0 ? Effect.void : learn(connection.session, composites),
+      sendOnce(pool, connection, job, encoded)
+    ],
+    { concurrency: "unbounded" }
+  )
+  if (exchange.state === "done") {
+    onDone(pool, connection, job)
+    if (attempts === 0 && hasUncertainFloats(pool, connection, job, exchange)) {
+      yield* learnFloats(connection.session)
+      if (!isTypical(connection)) return yield* runOn(pool, connection, job, before, 1)
+    }
+    return yield* finish(pool, connection, job, exchange)
+  }
+  if (exchange.state === "failed") forgetRefused(connection, job, exchange)
+  const verdict = verdictOf(exchange, isDead(connection), {
+    analysis: job.known.analysis,
+    usedMemory: usedMemory || isTyped(job),
+    inTransaction: wasInTransaction || isInTransaction(connection),
+    attempts
+  })
+  if (verdict === "anew" && attempts === 0) return yield* runOn(pool, connection, job, before, 1)
+  if (verdict === "elsewhere") return elsewhere
+  return yield* errorOf(pool, job, exchange, connection)
+})
+
+/** The error of a statement that could not be sent. */
+export const unsentError = (pool: Pool, job: Job): SqlError =>
+  ConnectionErrors.unsentError(aboutOf(pool, job))
+
+/** The parameters of a statement that can be sent at once, with nothing to ask first; else `undefined`. */
+export const plainOf = (pool: Pool, job: Job, connection?: PooledConnection): Encoded | undefined => {
+  const encoded = plainParameters(job)
+  if (encoded === undefined || (connection !== undefined && !isTypical(connection))) return undefined
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  const isPlain = !needsDescription(statement, job) && compositesOf(pool, statement).length === 0
+  return isPlain ? encoded : undefined
+}
+
+const nothing = () => undefined
+
+/** Runs a statement on a connection that is its caller's until its end. */
+export const runHere = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  before: BeforeSend = nothing
+): Effect.Effect<Exchange, SqlError | PoolError> =>
+  Effect.flatMap(runOn(pool, connection, job, before), (result) =>
+    result === elsewhere ? Effect.fail(unsentError(pool, job)) : Effect.succeed(result)
+  )
+
+/** Gives the rows of a statement that was sent with nothing to ask first. */
+const settlePlain = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  exchange: Exchange
+): Effect.Effect<Exchange, SqlError | PoolError> => {
+  onDone(pool, connection, job)
+  if (hasUncertainFloats(pool, connection, job, exchange)) {
+    return Effect.flatMap(learnFloats(connection.session), () =>
+      isTypical(connection) ? finish(pool, connection, job, exchange) : runHere(pool, connection, job)
+    )
+  }
+  return isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange)
+}
+
+/** Sends a statement with nothing to ask first, in a transaction; gives its rows or its error. */
+export const sendPlain = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  encoded: Encoded,
+  onResult: (result: Effect.Effect<Exchange, SqlError | PoolError>) => void
+): void => {
+  markDirty(connection, job.known.analysis)
+  send(pool, connection, job, encoded, (exchange) => {
+    if (exchange.state === "done") {
+      onDone(pool, connection, job)
+      return onResult(isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange))
+    }
+    if (exchange.state === "failed") forgetRefused(connection, job, exchange)
+    onResult(Effect.fail(errorOf(pool, job, exchange, connection)))
+  })
+}
+
+/** Runs one statement on a connection of the pool, which it may share. */
+export const single = (pool: Pool, job: Job, attempts = 0): Effect.Effect<Exchange, SqlError | PoolError> => {
+  const encoded = plainOf(pool, job)
+  if (encoded === undefined) {
+    return Effect.flatMap(
+      pool.use((connection) => runOn(pool, connection, job, pool.cutOff)),
+      (result) => {
+        if (result !== elsewhere) return Effect.succeed(result)
+        return attempts < maxAttempts ? single(pool, job, attempts + 1) : Effect.fail(unsentError(pool, job))
+      }
+    )
+  }
+  const { analysis, latency } = job.known
+  const mayShare = analysis.isRead && !analysis.callsFunctions
+  return pool.run<Exchange, SqlError | PoolError>(mayShare ? latency : undefined, (connection, done) => {
+    const refusal = pool.cutOff()
+    if (refusal !== undefined) return done(Effect.fail(refusal))
+    if (!isTypical(connection)) return done(runHere(pool, connection, job, pool.cutOff), true)
+    markDirty(connection, analysis)
+    const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
+      if (exchange.state === "done") {
+        const settled = settlePlain(pool, connection, job, exchange)
+        return done(settled, !Exit.isExit(settled))
+      }
+      if (exchange.state === "failed") forgetRefused(connection, job, exchange)
+      const situation = { analysis, usedMemory, inTransaction: false, attempts }
+      if (verdictOf(exchange, isDead(connection), situation) === "fail") {
+        return done(Effect.fail(errorOf(pool, job, exchange, connection)))
+      }
+      done(Effect.suspend(() => single(pool, job, attempts + 1)))
+    })
+  })
+}

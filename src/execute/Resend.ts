@@ -1,0 +1,72 @@
+/**
+ * What may be sent again, and what may be repeated by others: the one rule.
+ *
+ * No statement that may have run is sent again by this package. Sent again is
+ *
+ * - what was never written to a socket, on another connection;
+ * - what the server refused before it ran it, when it was bound by something remembered (`StatementCache.ts`) and that may be
+ *   why: once, with what the server says now;
+ * - a plain read outside a transaction whose connection was lost: it reads tables and calls no function, so that nobody can
+ *   tell whether it ran once or twice.
+ *
+ * Nothing else is: no write, no `CALL`, no function, no stream, and nothing inside a transaction.
+ *
+ * `isRetryable` follows the same rule: it is `true` for an error after which repeating cannot do the work twice. That is where
+ * nothing was sent, where the server says that nothing took effect, and for plain reads. A write whose connection was lost
+ * has an unknown outcome and is not retryable.
+ */
+import type { Exchange } from "../protocol/Exchange.ts"
+import { wasRefused } from "../protocol/Exchange.ts"
+import type { Analysis } from "../statement/Analyze.ts"
+
+/** What becomes of a statement that did not come to its end. */
+export type Verdict =
+  /** Send it again on another connection. */
+  | "elsewhere"
+  /** Forget what is remembered and send it again on the same connection. */
+  | "anew"
+  /** It is the caller's error. */
+  | "fail"
+
+/** What is known when the verdict is due. */
+export interface Situation {
+  readonly analysis: Pick<Analysis, "isPlainRead">
+  /** Whether the statement was bound by something remembered. */
+  readonly usedMemory: boolean
+  /** Whether it stands in a transaction. */
+  readonly inTransaction: boolean
+  /** How often it was sent again already. */
+  readonly attempts: number
+}
+
+/** Deadlocks, resources, locks, cancels and time limits, the system: nothing that was remembered is why. */
+const unrelated: ReadonlySet<string> = new Set(["40", "53", "55", "57", "58"])
+
+type Answer = Pick<Exchange, "state" | "isBound" | "error">
+
+/** Whether the server refused a statement before it ran it, and something remembered may be why. */
+export const wasStale = (exchange: Answer): boolean =>
+  wasRefused(exchange) && !unrelated.has(exchange.error?.code?.slice(0, 2) ?? "")
+
+/** A plain read on a network that breaks all the time fails in the end. */
+export const maxAttempts = 3
+
+export const verdictOf = (
+  exchange: Answer,
+  isSessionEnded: boolean,
+  { analysis, attempts, inTransaction, usedMemory }: Situation
+): Verdict => {
+  if (inTransaction || attempts >= maxAttempts) return "fail"
+  switch (exchange.state) {
+    case "unsent":
+      return "elsewhere"
+    case "lost":
+      return analysis.isPlainRead ? "elsewhere" : "fail"
+    case "failed":
+      // The server ended the session: what it had not bound, it had not begun.
+      if (isSessionEnded) return wasRefused(exchange) || analysis.isPlainRead ? "elsewhere" : "fail"
+      return usedMemory && wasStale(exchange) ? "anew" : "fail"
+    default:
+      return "fail"
+  }
+}

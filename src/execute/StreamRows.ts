@@ -1,0 +1,176 @@
+/**
+ * Rows as they come: in constant memory, with back pressure, and with an end that reaches the server.
+ *
+ * **Details**
+ *
+ * The first row is asked for by itself and flushed, so that it arrives at once; the others follow in the same round trip.
+ * The socket holds the server back while the reader is slower. A statement that the pool does not know is described first,
+ * since nothing can be asked while its rows are on the way.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import * as AcquireErrors from "../pool/AcquireErrors.ts"
+import type { Pool } from "../pool/Pool.ts"
+import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
+import * as Commands from "../protocol/Commands.ts"
+import { discardRows, type Exchange } from "../protocol/Exchange.ts"
+import * as Execute from "./Execute.ts"
+import type { Row } from "./Outcome.ts"
+import { wasStale } from "./Resend.ts"
+
+/** Rows of whatever shape was asked for. */
+export type Rows = Stream.Stream<Row, SqlError | PoolError>
+
+type Failure = SqlError | PoolError
+type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>
+
+/** Pieces that wait for the reader before the socket is paused. A piece is what one read of the socket brought. */
+const mostPieces = 2
+
+const isFilled = (rows: ReadonlyArray<unknown>): rows is readonly [unknown, ...Array<unknown>] =>
+  rows.length > 0
+
+/** Takes rows from exchanges as they arrive, and gives them to a reader. */
+const makeReader = ({ session }: PooledConnection) => {
+  const pieces: Array<readonly [unknown, ...Array<unknown>]> = []
+  let end: Pull | undefined
+  let waiting: ((piece: Pull) => void) | undefined
+
+  const give = (): void => {
+    if (waiting === undefined) return
+    const piece = pieces.shift()
+    if (piece === undefined && end === undefined) return
+    const resume = waiting
+    waiting = undefined
+    resume(piece === undefined ? (end ?? Cause.done()) : Effect.succeed(piece))
+  }
+
+  return {
+    take: (exchange: Exchange): void => {
+      const { rows } = exchange
+      exchange.rows = []
+      if (isFilled(rows)) pieces.push(rows)
+      give()
+      if (pieces.length >= mostPieces) session.setReading(false)
+    },
+    finish: (result: Pull): void => {
+      end ??= result
+      give()
+    },
+    pull: Effect.callback<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>((resume) => {
+      waiting = resume
+      give()
+      if (pieces.length < mostPieces) session.setReading(true)
+      return Effect.sync(() => {
+        waiting = undefined
+      })
+    })
+  }
+}
+
+/**
+ * Starts a statement, and gives what pulls its rows. The connection is its caller's alone until the scope closes. Refused for
+ * something remembered, before it ran, it is started once more.
+ */
+export const start: (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Execute.Job,
+  before: Execute.BeforeSend,
+  isAgain?: boolean
+) => Effect.Effect<Pull, Failure, Scope.Scope> = Effect.fnUntraced(function* (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Execute.Job,
+  before: Execute.BeforeSend,
+  isAgain = false
+) {
+  const prepared = yield* Effect.result(Execute.ready(pool, connection, job, job.known.analysis.returnsRows))
+  if (Result.isFailure(prepared)) {
+    const { failure } = prepared
+    if (failure._tag !== "DescribeFailure") return yield* failure
+    return yield* Execute.errorOf(pool, job, failure.exchange, connection)
+  }
+  const refusal = before()
+  if (refusal !== undefined) return yield* refusal
+  const { session } = connection
+  const reader = makeReader(connection)
+  const exchanges: Array<Exchange> = []
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      exchanges.forEach(discardRows)
+      session.setReading(true)
+    })
+  )
+  const scope = yield* Effect.scope
+  const fail = (exchange: Exchange) => {
+    Execute.forgetRefused(connection, job, exchange)
+    const isStale = sent.usedMemory && !isAgain && !isDead(connection) && !isInTransaction(connection)
+    if (isStale && wasStale(exchange)) {
+      const again = Scope.provide(start(pool, connection, job, before, true), scope)
+      return reader.finish(Effect.flatMap(again, redirect))
+    }
+    reader.finish(Effect.fail(Execute.errorOf(pool, job, exchange, connection)))
+  }
+  const onProgress = (exchange: Exchange) => {
+    reader.take(exchange)
+    if (exchange.state === "failed") return fail(exchange)
+    if (exchange.unreadable === undefined) return
+    const about = Execute.aboutOf(pool, job)
+    reader.finish(
+      Effect.fail(ConnectionErrors.unreadableError(exchange.unreadable, !job.known.analysis.isRead, about))
+    )
+  }
+  const onSettled = (exchange: Exchange): void => {
+    onProgress(exchange)
+    if (exchange.state === "done") {
+      Execute.onDone(pool, connection, job)
+      reader.finish(Cause.done())
+    } else if (exchange.state !== "skipped") fail(exchange)
+  }
+  markDirty(connection, job.known.analysis)
+  const { composites, encoded } = prepared.success
+  if (composites.length > 0) yield* Execute.learnComposites(connection, composites)
+  const first = job.known.analysis.returnsRows
+    ? { maxRows: 1, syncs: false, flushes: true, onProgress }
+    : { onProgress }
+  const sent = Execute.send(
+    pool,
+    connection,
+    job,
+    encoded,
+    first.syncs === false ? onProgress : onSettled,
+    first
+  )
+  exchanges.push(sent.exchange)
+  if (first.syncs === false) {
+    exchanges.push(Commands.fetch(session, sent.exchange, "", 0, onSettled, onProgress))
+  }
+  let current: Pull = reader.pull
+  const redirect = (pull: Pull): Pull => {
+    current = pull
+    return pull
+  }
+  return Effect.suspend(() => current)
+})
+
+/** Rows of a statement on a connection of the pool that is lent for it. */
+export const rowsOnPool = (pool: Pool, job: Execute.Job): Rows =>
+  Stream.unwrap(
+    Effect.map(
+      Effect.flatMap(pool.reserve, (connection) => start(pool, connection, job, pool.cutOff)),
+      (pull) => asRows(Stream.fromPull(Effect.succeed(pull)))
+    )
+  ).pipe(Stream.updateService(AcquireErrors.Held, (keys) => [...keys, pool.settings.key]))
+
+const isRow = (_row: unknown): _row is Row => true
+
+/** The job's shape says what rows are; their columns are the statement's. */
+export const asRows = <E, R>(rows: Stream.Stream<unknown, E, R>): Stream.Stream<Row, E, R> =>
+  Stream.filter(rows, isRow)

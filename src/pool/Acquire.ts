@@ -1,0 +1,276 @@
+/**
+ * Lends the connections of one pool: who gets which, when one more is opened, and what happens to one that comes back.
+ *
+ * All of it is synchronous but resetting and closing, which run in fibers of their own.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
+import type { ConnectionBudget } from "./Budget.ts"
+import * as Connect from "./Connect.ts"
+import type { EventLoopLoad } from "./EventLoopLoad.ts"
+import * as Evict from "./Evict.ts"
+import * as Metrics from "./Metrics.ts"
+import type * as OpenConnection from "./OpenConnection.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
+import * as Connections from "./PooledConnection.ts"
+import * as PoolState from "./PoolState.ts"
+import { recover } from "./Recover.ts"
+import * as Reset from "./Reset.ts"
+import * as Sharing from "./Sharing.ts"
+
+export interface Options {
+  readonly settings: ResolvedSettings
+  readonly budget: ConnectionBudget
+  readonly clock: Clock.Clock
+  readonly load: EventLoopLoad
+  readonly open: OpenConnection.Open
+  /** Runs what must come to its end whatever becomes of the pool's callers. */
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Runs what ends with the pool. */
+  readonly runTimer: (effect: Effect.Effect<void>) => void
+  readonly counts: Metrics.Counts
+  readonly onIdle: () => void
+  /** The error of a caller whose wait ends with the pool. */
+  readonly ended: () => SqlError
+}
+
+export interface Acquire {
+  readonly state: PoolState.PoolState
+  /** A connection for this caller, if there is one now. */
+  readonly take: (waiter: PoolState.Waiter) => PooledConnection | undefined
+  /** Puts the caller into its queue; `onConnection` or `onFailure` is called once. */
+  readonly wait: (waiter: PoolState.Waiter) => void
+  /** The caller gives its connection back, or leaves its queue. `abandoned`: its statement may still run. */
+  readonly giveBack: (waiter: PoolState.Waiter, abandoned: boolean) => void
+  /** Closes an idle connection. */
+  readonly closeIdle: (connection: PooledConnection) => void
+  /** Opens what `minConnections` asks for. */
+  readonly start: () => void
+  readonly toCome: () => number
+  readonly isClosing: () => boolean
+  /** Whether the grace of the pool's end is over: nothing more is sent. */
+  readonly isCutOff: () => boolean
+  /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
+  readonly neverConnected: () => boolean
+  /** When the last caller gave its connection back; now, while one has it. */
+  readonly lastUsed: () => number
+  readonly lastFailure: () => SqlError | undefined
+  readonly close: (grace: number) => Effect.Effect<void>
+}
+
+export const make = (options: Options): Acquire => {
+  const { budget, clock, counts, ended, load, onIdle, open, run, runTimer, settings } = options
+  const state = PoolState.make()
+  let isClosing = false
+  let isCutOff = false
+  let wasCalled = false
+  let lastUsed = clock.currentTimeMillisUnsafe()
+  const onQuiet = new Set<() => void>()
+  const now = () => clock.currentTimeMillisUnsafe()
+
+  const isQuiet = () => PoolState.inUse(state) === 0 && PoolState.waiting(state) === 0
+  const checkQuiet = () => {
+    if (onQuiet.size > 0 && isQuiet()) for (const resume of onQuiet) resume()
+  }
+
+  const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>): void => {
+    PoolState.failWaiting(state, failure)
+    connect.settle()
+    checkQuiet()
+  }
+
+  /** A pool that is being closed opens no more connections, so callers without any would wait in vain. */
+  const checkClosing = () => {
+    if (isClosing && state.connections.size === 0 && connect.isQuiet()) failWaiting(Effect.fail(ended()))
+  }
+
+  const evict = Evict.make({
+    state,
+    budget,
+    counts,
+    clock,
+    run,
+    runTimer,
+    onGone: () => {
+      connect.demand()
+      checkClosing()
+    }
+  })
+
+  const connect = Connect.make({
+    settings,
+    state,
+    budget,
+    counts,
+    clock,
+    evict,
+    open,
+    run,
+    ended,
+    onOpen: (connection) => makeAvailable(connection),
+    onFailure: failWaiting
+  })
+
+  const grant = (connection: PooledConnection, waiter: PoolState.Waiter): void => {
+    PoolState.queueOf(state, waiter).delete(waiter)
+    connect.settle()
+    const at = now()
+    PoolState.lend(connection, waiter, at)
+    Metrics.recordWait(counts, at - waiter.waitingSince)
+    waiter.onConnection(connection)
+  }
+
+  const serveShared = (connection: PooledConnection): void => {
+    const at = now()
+    for (const waiter of state.sharedQueue) {
+      if (!Sharing.isShareable(connection, at)) return
+      grant(connection, waiter)
+    }
+  }
+
+  const hasHadItsTurn = (connection: PooledConnection): boolean => {
+    if (!budget.isContested()) return false
+    const at = now()
+    if (at - connection.servingSince < PoolState.turnMillis) return false
+    if (connect.mustYield()) return true
+    connection.servingSince = at
+    return false
+  }
+
+  /** A clean connection without users gives its slot to another pool, is replaced, serves a queue, or becomes idle. */
+  const makeAvailable = (connection: PooledConnection): void => {
+    connection.isDraining = false
+    connection.isExclusive = false
+    const isUnwanted = PoolState.waiting(state) === 0
+    lastUsed = now()
+    if (isClosing && isUnwanted) run(evict.close(connection, "ended"))
+    else if (evict.isExpired(connection)) run(evict.close(connection, "expired"))
+    else if (isUnwanted ? budget.isContested() : hasHadItsTurn(connection)) {
+      run(evict.close(connection, "evicted"))
+    } else if (isUnwanted) {
+      PoolState.addIdle(state, connection, lastUsed)
+      budget.addIdle(connection)
+      onIdle()
+    } else if (PoolState.servesExclusiveNext(state, connection)) {
+      for (const waiter of state.exclusiveQueue) {
+        grant(connection, waiter)
+        break
+      }
+    } else serveShared(connection)
+    checkQuiet()
+  }
+
+  /** The last user has left. */
+  const onFree = (connection: PooledConnection): void => {
+    if (connection.isClosing) checkQuiet()
+    else if (Connections.isDead(connection)) {
+      run(evict.close(connection, "broken"))
+      checkQuiet()
+    } else if (Reset.isClean(connection, settings)) makeAvailable(connection)
+    else {
+      connection.isExclusive = true
+      run(
+        Effect.flatMap(Reset.reset(connection, settings), (isClean) => {
+          if (!isClean || Connections.isDead(connection)) {
+            return evict.close(connection, isClean ? "broken" : "unclean")
+          }
+          return Effect.sync(() => {
+            if (!connection.isClosing) makeAvailable(connection)
+          })
+        })
+      )
+    }
+  }
+
+  const untilQuiet = Effect.callback<void>((resume) => {
+    const done = () => {
+      onQuiet.delete(done)
+      resume(Effect.void)
+    }
+    onQuiet.add(done)
+    checkQuiet()
+    return Effect.sync(() => onQuiet.delete(done))
+  })
+
+  const end = (connection: PooledConnection): Effect.Effect<void> =>
+    Effect.andThen(
+      connection.users > 0 ? recover(connection, settings.answerTimeout) : Effect.void,
+      evict.close(connection, "ended")
+    )
+
+  return {
+    state,
+    take: (waiter) => {
+      // A caller does not overtake those that wait already.
+      if (waiter.expectedMillis !== undefined && state.sharedQueue.size > 0) return undefined
+      const at = now()
+      const connection = Sharing.choose(waiter, {
+        connections: state.connections,
+        idle: PoolState.lastIdle(state),
+        isLoopHalfBusy: load.isHalfBusy(at),
+        now: at
+      })
+      if (connection === undefined) return undefined
+      if (PoolState.removeIdle(state, connection)) {
+        budget.removeIdle(connection)
+        connection.servingSince = at
+      }
+      counts.immediate++
+      PoolState.lend(connection, waiter, at)
+      return connection
+    },
+    wait: (waiter) => {
+      wasCalled = true
+      PoolState.queueOf(state, waiter).add(waiter)
+      if (waiter.expectedMillis === undefined) PoolState.drainOne(state)
+      connect.demand()
+    },
+    giveBack: (waiter, abandoned) => {
+      const { connection } = waiter
+      if (connection === undefined) {
+        PoolState.queueOf(state, waiter).delete(waiter)
+        connect.settle()
+        return checkQuiet()
+      }
+      PoolState.takeBack(connection, waiter)
+      if (abandoned) connection.isAbandoned = true
+      else connection.busySince = now()
+      if (connection.users === 0) onFree(connection)
+      else if (hasHadItsTurn(connection)) connection.isDraining = true
+      else if (state.sharedQueue.size > 0) serveShared(connection)
+    },
+    closeIdle: (connection) => {
+      run(evict.close(connection, "idle"))
+    },
+    start: connect.demand,
+    toCome: connect.toCome,
+    isClosing: () => isClosing,
+    isCutOff: () => isCutOff,
+    neverConnected: () =>
+      (wasCalled || connect.lastFailure() !== undefined) &&
+      !connect.hasOpened() &&
+      connect.isQuiet() &&
+      isQuiet(),
+    lastUsed: () => (isQuiet() ? lastUsed : now()),
+    lastFailure: connect.lastFailure,
+    close: (grace) =>
+      Effect.gen(function* () {
+        isClosing = true
+        connect.stop()
+        for (const connection of Array.from(state.idle)) run(evict.close(connection, "ended"))
+        checkClosing()
+        yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
+        isCutOff = true
+        failWaiting(Effect.fail(ended()))
+        yield* connect.abandon
+        yield* Effect.forEach(Array.from(state.connections), end, {
+          concurrency: "unbounded",
+          discard: true
+        })
+      }).pipe(Effect.uninterruptible)
+  }
+}

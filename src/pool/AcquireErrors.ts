@@ -1,0 +1,82 @@
+/**
+ * What a caller is told when no connection comes free.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import type { SqlError } from "effect/sql/SqlError"
+import { PoolError } from "../errors/PoolError.ts"
+import type { ConnectionBudget } from "./Budget.ts"
+import type { PoolStats } from "./Stats.ts"
+
+/** Keys of the pools of which the current fiber holds a connection: its transactions and streams. */
+export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool/Held", {
+  defaultValue: () => []
+})
+
+/** An effect that runs when the transaction of this pool around it has given its connection back. */
+export const freeOf = <A, E, R>(effect: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R> =>
+  Effect.updateService(effect, Held, (keys) => keys.filter((held) => held !== key))
+
+/** Keys of the pools of which a fiber has a connection reserved: what a stream cannot tell the fiber that reads it otherwise. */
+const reserved = new WeakMap<Fiber.Fiber<unknown, unknown>, Array<string>>()
+
+/** Notes that the fiber has a connection reserved, until the function that this gives is called. */
+export const holds = (fiber: Fiber.Fiber<unknown, unknown>, key: string): (() => void) => {
+  const keys = reserved.get(fiber) ?? []
+  keys.push(key)
+  reserved.set(fiber, keys)
+  return () => {
+    keys.splice(keys.lastIndexOf(key), 1)
+  }
+}
+
+/** Keys of the pools of which the fiber that is about to wait holds a connection, as far as that is known. */
+export const heldBy = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<string> => [
+  ...new Set([...fiber.getRef(Held), ...(reserved.get(fiber) ?? [])])
+]
+
+const fail = (stats: PoolStats, message: string): PoolError =>
+  new PoolError({
+    reason: {
+      _tag: "AcquireTimeout",
+      key: stats.key,
+      inUse: stats.inUse,
+      max: stats.max,
+      waiting: stats.waiting
+    },
+    message
+  })
+
+const situation = (stats: PoolStats, budget: ConnectionBudget): string =>
+  `${stats.inUse} of its ${stats.max} connections are in use, ${stats.waiting} ${stats.waiting === 1 ? "operation waits" : "operations wait"}` +
+  (budget.max === Number.POSITIVE_INFINITY
+    ? ""
+    : `, and all pools together have ${budget.used()} of ${budget.max}`)
+
+/** A caller waited for the whole of `acquireTimeout`. */
+export const timedOut = (
+  stats: PoolStats,
+  budget: ConnectionBudget,
+  millis: number,
+  held: ReadonlyArray<string>,
+  lastFailure: SqlError | undefined
+): PoolError => {
+  const failed =
+    lastFailure === undefined ? "" : `Opening one more failed: ${lastFailure.message.split("\n", 1)[0]}. `
+  const advice =
+    held.length === 0
+      ? "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
+      : `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
+  return fail(
+    stats,
+    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${situation(stats, budget)}. ${failed}${advice}`
+  )
+}
+
+/** As many callers wait as `maxWaiting` allows. */
+export const tooMany = (stats: PoolStats, budget: ConnectionBudget): PoolError =>
+  fail(
+    stats,
+    `The pool "${stats.key}" takes no more waiting operations, by the setting maxWaiting: ${situation(stats, budget)}. Try again later, or raise maxConnections or maxWaiting.`
+  )

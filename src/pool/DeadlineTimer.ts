@@ -1,0 +1,45 @@
+/**
+ * A timer for many deadlines: it sleeps until the next one, acts on it, and ends when there is none.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+/**
+ * Makes a function that starts the timer unless it runs. `next` gives the next deadline by the clock, in milliseconds; a
+ * deadline set later must not be earlier. `act` acts on the one that has passed.
+ */
+export const make = (
+  clock: Clock.Clock,
+  run: (effect: Effect.Effect<void>) => void,
+  next: () => number | undefined,
+  act: () => void
+): (() => void) => {
+  let isRunning = false
+  const deadline = (): number | undefined => {
+    const at = next()
+    return at === Number.POSITIVE_INFINITY ? undefined : at
+  }
+  const sleepUntil = (at: number): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const left = at - clock.currentTimeMillisUnsafe()
+      return left > 0 ? Effect.andThen(Effect.sleep(left), loop) : loop
+    })
+  const loop: Effect.Effect<void> = Effect.suspend(() => {
+    const at = deadline()
+    if (at === undefined) {
+      isRunning = false
+      return Effect.void
+    }
+    if (at > clock.currentTimeMillisUnsafe()) return sleepUntil(at)
+    act()
+    return loop
+  })
+  return () => {
+    if (isRunning) return
+    // It sleeps first: started and ended at once, it would be started again for each statement.
+    const at = deadline()
+    if (at === undefined) return
+    isRunning = true
+    run(sleepUntil(at))
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * How connections leave a pool: out of use at once, and out of the count when the server has ended them.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Link from "../protocol/Link.ts"
+import type { ConnectionBudget } from "./Budget.ts"
+import * as DeadlineTimer from "./DeadlineTimer.ts"
+import type * as Metrics from "./Metrics.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
+import * as PoolState from "./PoolState.ts"
+
+export interface Options {
+  readonly state: PoolState.PoolState
+  readonly budget: ConnectionBudget
+  readonly counts: Metrics.Counts
+  readonly clock: Clock.Clock
+  readonly run: (effect: Effect.Effect<void>) => unknown
+  /** Runs what ends with the pool. */
+  readonly runTimer: (effect: Effect.Effect<void>) => void
+  /** A connection is gone and its slot given back. */
+  readonly onGone: () => void
+}
+
+export interface Evict {
+  /** Takes a connection that the server has ended out of the count. */
+  readonly remove: (connection: PooledConnection, reason: Metrics.CloseReason) => void
+  /** Takes a connection out of use at once, closes it, and takes it out of the count. Waits two seconds at the most. */
+  readonly close: (connection: PooledConnection, reason: Metrics.CloseReason) => Effect.Effect<void>
+  readonly isExpired: (connection: PooledConnection) => boolean
+  /** A connection is new: its lifetime is watched. */
+  readonly watch: () => void
+}
+
+/** How long the end of a session is waited for, */
+const goodbyeMillis = 2_000
+/** and how long it may take until its socket is cut off, one with temporary tables to drop for instance. */
+const lingerMillis = 30_000
+
+/** Waits until the server has closed a socket. Neither the socket nor its timer keeps the process from ending. */
+const untilClosed = ({ session: { socket } }: PooledConnection): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (socket.closed) return Effect.void
+    socket.unref()
+    socket.setTimeout(lingerMillis, () => socket.destroy())
+    return Link.closed(socket)
+  })
+
+export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Options): Evict => {
+  const takeOut = (connection: PooledConnection) => {
+    PoolState.removeIdle(state, connection)
+    budget.removeIdle(connection)
+  }
+
+  const remove = (connection: PooledConnection, reason: Metrics.CloseReason): void => {
+    if (!state.connections.delete(connection)) return
+    counts.closed[reason]++
+    takeOut(connection)
+    budget.release(connection.isClosing)
+    onGone()
+  }
+
+  const close = (connection: PooledConnection, reason: Metrics.CloseReason): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const { session } = connection
+      // Its slot leaves once, whoever closes it and however often.
+      if (!connection.isClosing && state.connections.has(connection)) {
+        connection.isClosing = true
+        takeOut(connection)
+        budget.leave()
+      }
+      session.setReading(true)
+      session.terminate()
+      const gone = Effect.andThen(
+        untilClosed(connection),
+        Effect.sync(() => remove(connection, reason))
+      )
+      return Effect.flatMap(Effect.timeoutOption(Link.closed(session.socket), goodbyeMillis), (closed) => {
+        if (closed._tag === "Some") return gone
+        // Nobody waits for it any longer, but its slot is not free before the server says so.
+        run(gone)
+        return Effect.void
+      })
+    })
+
+  const nextExpiry = () => {
+    let next: number | undefined
+    for (const { expiresAt, isClosing, isDraining } of state.connections) {
+      if (!isDraining && !isClosing && (next === undefined || expiresAt < next)) next = expiresAt
+    }
+    return next
+  }
+
+  const isExpired = ({ expiresAt }: PooledConnection) => clock.currentTimeMillisUnsafe() >= expiresAt
+
+  const watch = DeadlineTimer.make(clock, runTimer, nextExpiry, () => {
+    for (const connection of state.connections) {
+      if (connection.isClosing || !isExpired(connection)) continue
+      // One in use gets no more users, and ends with the last that it has.
+      connection.isDraining = true
+      if (state.idle.includes(connection)) run(close(connection, "expired"))
+    }
+  })
+
+  return { remove, close, watch, isExpired }
+}

@@ -1,0 +1,159 @@
+/**
+ * What is counted of pools, as metrics of Effect, named by OpenTelemetry's conventions for database clients.
+ *
+ * **Details**
+ *
+ * Counting is integer work where it happens; metrics are put together when somebody takes a snapshot. Every series is tagged
+ * with the pool's key as `db.client.connection.pool.name`. The first hundred keys that a metric registry meets get series
+ * of their own, which stay when their pools are forgotten; all later ones count together as `other`.
+ */
+import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import type { PoolStats } from "./Stats.ts"
+
+/** Why a connection was closed. */
+export type CloseReason =
+  /** Unused for `idleTimeout`. */
+  | "idle"
+  /** Older than `connectionTTL`. */
+  | "expired"
+  /** Its place under the registry's limit went to another pool. */
+  | "evicted"
+  /** Ended by the server or the network. */
+  | "broken"
+  /** It could not be brought back to how it was lent. */
+  | "unclean"
+  /** Its pool ended. */
+  | "ended"
+
+/** What is counted under one tag. */
+export interface Counts {
+  /** Pools that are open under this tag. */
+  readonly pools: Set<() => PoolStats>
+  opened: number
+  readonly closed: Record<CloseReason, number>
+  timeouts: number
+  /** Callers who did not have to wait. */
+  immediate: number
+  /** Those who waited, by the first of `bounds` that is not shorter. */
+  readonly waits: Array<number>
+  waited: number
+  longest: number
+}
+
+const reasons = ["idle", "expired", "evicted", "broken", "unclean", "ended"] as const
+/** In milliseconds; a caller who did not wait is in the first. */
+const bounds = [0, 1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000]
+const mostTags = 100
+const other = "other"
+
+const makeCounts = (): Counts => ({
+  pools: new Set(),
+  opened: 0,
+  closed: { idle: 0, expired: 0, evicted: 0, broken: 0, unclean: 0, ended: 0 },
+  timeouts: 0,
+  immediate: 0,
+  waits: bounds.map(() => 0),
+  waited: 0,
+  longest: 0
+})
+
+/** A caller got its connection after so many milliseconds in line. */
+export const recordWait = (counts: Counts, millis: number): void => {
+  counts.waited += millis
+  if (millis > counts.longest) counts.longest = millis
+  for (let index = 0; index < bounds.length; index++) {
+    if (millis <= (bounds[index] ?? 0)) {
+      counts.waits[index] = (counts.waits[index] ?? 0) + 1
+      return
+    }
+  }
+  counts.waits[bounds.length] = (counts.waits[bounds.length] ?? 0) + 1
+}
+
+const histogramOf = ({ immediate, longest, waited, waits }: Counts): Metric.HistogramState => {
+  let count = immediate
+  const buckets = bounds.map((bound, index): [number, number] => {
+    count += waits[index] ?? 0
+    return [bound / 1_000, count]
+  })
+  count += waits[bounds.length] ?? 0
+  return { buckets, count, min: 0, max: longest / 1_000, sum: waited / 1_000 }
+}
+
+const nothing = () => undefined
+
+/** Registers the series of one tag. */
+const register = (context: Context.Context<never>, tag: string, counts: Counts): void => {
+  const describe = (description: string, unit: string, more: Record<string, string> = {}) => ({
+    description,
+    attributes: { "db.client.connection.pool.name": tag, unit, ...more }
+  })
+  const hooks = <State>(get: () => State) => ({ get, update: nothing, modify: nothing })
+  const gauge = (name: string, read: (stats: PoolStats) => number, options: ReturnType<typeof describe>) =>
+    Metric.registerUnsafe(
+      Metric.gauge(`db.client.connection.${name}`, options),
+      context,
+      hooks(() => {
+        let value = 0
+        for (const stats of counts.pools) value += read(stats())
+        return { value }
+      })
+    )
+  const counter = (name: string, read: () => number, options: ReturnType<typeof describe>) =>
+    Metric.registerUnsafe(
+      Metric.counter(`db.client.connection.${name}`, { ...options, incremental: true }),
+      context,
+      hooks(() => ({ count: read(), incremental: true }))
+    )
+  const count = "Connections that are open now"
+  gauge(
+    "count",
+    ({ idle }) => idle,
+    describe(count, "{connection}", { "db.client.connection.state": "idle" })
+  )
+  gauge(
+    "count",
+    ({ idle, open }) => open - idle,
+    describe(count, "{connection}", { "db.client.connection.state": "used" })
+  )
+  gauge("max", ({ max }) => max, describe("The most connections that a pool may have", "{connection}"))
+  gauge(
+    "pending_requests",
+    ({ waiting }) => waiting,
+    describe("Calls that wait for a connection now", "{request}")
+  )
+  counter("opened", () => counts.opened, describe("Connections opened", "{connection}"))
+  for (const reason of reasons) {
+    counter("closed", () => counts.closed[reason], describe("Connections closed", "{connection}", { reason }))
+  }
+  counter(
+    "timeouts",
+    () => counts.timeouts,
+    describe("Calls that got no connection within acquireTimeout", "{timeout}")
+  )
+  Metric.registerUnsafe(
+    Metric.histogram("db.client.connection.wait_time", {
+      ...describe("How long calls waited for a connection", "s"),
+      boundaries: bounds.map((bound) => bound / 1_000)
+    }),
+    context,
+    hooks(() => histogramOf(counts))
+  )
+}
+
+const meters = new WeakMap<Metric.MetricRegistry, Map<string, Counts>>()
+
+/** Where pools of this key are counted, by the metric registry of the context. */
+export const countsOf = (context: Context.Context<never>, key: string): Counts => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const countsByTag = meters.get(registry) ?? new Map<string, Counts>()
+  meters.set(registry, countsByTag)
+  const tag = countsByTag.has(key) || countsByTag.size < mostTags ? key : other
+  const known = countsByTag.get(tag)
+  if (known !== undefined) return known
+  const counts = makeCounts()
+  countsByTag.set(tag, counts)
+  register(context, tag, counts)
+  return counts
+}

@@ -1,0 +1,151 @@
+/**
+ * Which connections a pool has, who has them and who waits: the bookkeeping of one pool, without effects.
+ *
+ * A connection is lent whole to one caller, or shared by callers with short reads. There is a queue for each kind, and the
+ * two take turns, so that neither starves.
+ */
+import type * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
+
+/** A caller that has a connection or waits for one. */
+export interface Waiter {
+  /** The average time of its statement where it may share, else `undefined`. */
+  readonly expectedMillis: number | undefined
+  /** The connection it has. */
+  connection: PooledConnection | undefined
+  /** Called once, with a connection or a failure, when the caller had to wait. */
+  onConnection: (connection: PooledConnection) => void
+  onFailure: (failure: Effect.Effect<never, SqlError | PoolError>) => void
+  waitingSince: number
+  /** It was interrupted while it had its connection: what comes of its statement is nobody's. */
+  isAbandoned: boolean
+  /** Keys of the pools of which the caller holds a connection already. */
+  holds: ReadonlyArray<string>
+}
+
+const nothing = () => undefined
+const none: ReadonlyArray<string> = []
+
+export const makeWaiter = (expectedMillis: number | undefined): Waiter => ({
+  expectedMillis,
+  connection: undefined,
+  onConnection: nothing,
+  onFailure: nothing,
+  waitingSince: 0,
+  isAbandoned: false,
+  holds: none
+})
+
+/** How long a connection serves one pool while others wait for a slot of the budget, in milliseconds. */
+export const turnMillis = 10
+
+export interface PoolState {
+  readonly connections: Set<PooledConnection>
+  /** The longest idle first. */
+  readonly idle: Array<PooledConnection>
+  /** Callers that want a connection whole, the first come first; and those that may share one. */
+  readonly exclusiveQueue: Set<Waiter>
+  readonly sharedQueue: Set<Waiter>
+}
+
+export const make = (): PoolState => ({
+  connections: new Set(),
+  idle: [],
+  exclusiveQueue: new Set(),
+  sharedQueue: new Set()
+})
+
+export const queueOf = (state: PoolState, { expectedMillis }: Waiter): Set<Waiter> =>
+  expectedMillis === undefined ? state.exclusiveQueue : state.sharedQueue
+
+export const waiting = ({ exclusiveQueue, sharedQueue }: PoolState): number =>
+  exclusiveQueue.size + sharedQueue.size
+
+const first = <A>(set: Set<A>): A | undefined => set.values().next().value
+
+export const longestWaiting = ({ exclusiveQueue, sharedQueue }: PoolState): Waiter | undefined => {
+  const exclusive = first(exclusiveQueue)
+  const shared = first(sharedQueue)
+  if (exclusive === undefined || shared === undefined) return exclusive ?? shared
+  return exclusive.waitingSince <= shared.waitingSince ? exclusive : shared
+}
+
+export const failWaiting = (
+  { exclusiveQueue, sharedQueue }: PoolState,
+  failure: Effect.Effect<never, SqlError | PoolError>
+): void => {
+  // A caller may ask again at once, and is not one of these then.
+  const failed = [...exclusiveQueue, ...sharedQueue]
+  exclusiveQueue.clear()
+  sharedQueue.clear()
+  for (const waiter of failed) waiter.onFailure(failure)
+}
+
+/** Connections that callers have now. */
+export const inUse = ({ connections }: PoolState): number => {
+  let count = 0
+  for (const { users } of connections) if (users > 0) count++
+  return count
+}
+
+/** Connections that are not being closed. */
+export const staying = ({ connections }: PoolState): number => {
+  let count = 0
+  for (const { isClosing } of connections) if (!isClosing) count++
+  return count
+}
+
+export const lastIdle = ({ idle }: PoolState): PooledConnection | undefined => idle[idle.length - 1]
+
+export const addIdle = ({ idle }: PoolState, connection: PooledConnection, now: number): void => {
+  connection.idleSince = now
+  idle.push(connection)
+}
+
+/** Takes a connection out of the idle ones, and says whether it was one. */
+export const removeIdle = ({ idle }: PoolState, connection: PooledConnection): boolean => {
+  const at = idle.lastIndexOf(connection)
+  if (at >= 0) idle.splice(at, 1)
+  return at >= 0
+}
+
+/** Gives a caller a connection. */
+export const lend = (connection: PooledConnection, waiter: Waiter, now: number): void => {
+  waiter.connection = connection
+  if (connection.users === 0) connection.busySince = now
+  connection.users++
+  connection.load += waiter.expectedMillis ?? 0
+  connection.isExclusive = waiter.expectedMillis === undefined
+  connection.servedExclusively = connection.isExclusive
+}
+
+/** Takes the connection of a caller back. */
+export const takeBack = (connection: PooledConnection, waiter: Waiter): void => {
+  waiter.connection = undefined
+  connection.users--
+  connection.load = connection.users === 0 ? 0 : connection.load - (waiter.expectedMillis ?? 0)
+}
+
+/** Keeps one shared connection from more users, so that it comes free for a caller who wants it whole. */
+export const drainOne = ({ connections, exclusiveQueue }: PoolState): void => {
+  let best: PooledConnection | undefined
+  let draining = 0
+  for (const connection of connections) {
+    if (connection.isDraining) draining++
+    else if (
+      !connection.isExclusive &&
+      !connection.isClosing &&
+      (best === undefined || connection.users < best.users)
+    )
+      best = connection
+  }
+  if (best !== undefined && draining < exclusiveQueue.size) best.isDraining = true
+}
+
+/** Which queue a free connection serves next. */
+export const servesExclusiveNext = (
+  { exclusiveQueue, sharedQueue }: PoolState,
+  { servedExclusively }: PooledConnection
+): boolean => exclusiveQueue.size > 0 && (sharedQueue.size === 0 || !servedExclusively)

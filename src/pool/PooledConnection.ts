@@ -1,0 +1,87 @@
+/**
+ * A connection of a pool: its session, and what the pool keeps about it.
+ */
+import type { Address, Encryption } from "../protocol/Link.ts"
+import type { Session } from "../protocol/Session.ts"
+import type { Analysis, SessionEffects } from "../statement/Analyze.ts"
+import type { IdleConnection } from "./Budget.ts"
+
+export interface PooledConnection extends IdleConnection {
+  readonly session: Session
+  /** Where the session is connected: a cancel goes there too. */
+  readonly address: Address
+  readonly encryption: Encryption
+  /** When it was opened, in milliseconds of the pool's clock, as all times here. */
+  readonly openedAt: number
+  /** When it is old enough to be replaced. */
+  readonly expiresAt: number
+  /** Callers that have it now. */
+  users: number
+  /** Milliseconds that the statements of its users take on average, in all. */
+  load: number
+  /** Lent to one caller whole, or being reset: it is not shared. */
+  isExclusive: boolean
+  /** Takes no more users: a caller waits for it whole, its turn has ended, or it is too old. */
+  isDraining: boolean
+  /** A caller left while its statement was under way. */
+  isAbandoned: boolean
+  /** A cancel was sent that may arrive late. */
+  isCancelled: boolean
+  sessionEffects: SessionEffects
+  /** The catalogue was changed in a transaction that has not ended. */
+  hasCatalogueChanges: boolean
+  /** When the statement that runs now began. */
+  busySince: number
+  /** When it began to serve without a pause. */
+  servingSince: number
+  idleSince: number
+  /** Whether its last user had it whole: the two queues take turns. */
+  servedExclusively: boolean
+  isClosing: boolean
+}
+
+export const make = (
+  session: Session,
+  where: Pick<PooledConnection, "address" | "encryption">,
+  now: number,
+  expiresAt: number,
+  evict: () => void
+): PooledConnection => ({
+  session,
+  ...where,
+  openedAt: now,
+  expiresAt,
+  users: 0,
+  load: 0,
+  isExclusive: false,
+  isDraining: false,
+  isAbandoned: false,
+  isCancelled: false,
+  sessionEffects: "none",
+  hasCatalogueChanges: false,
+  busySince: now,
+  servingSince: now,
+  idleSince: now,
+  servedExclusively: false,
+  isClosing: false,
+  evict
+})
+
+/** Whether the session has ended. */
+export const isDead = ({ session }: PooledConnection): boolean => session.end() !== undefined
+
+/** Whether a transaction is open or has failed, as the server said last. */
+export const isInTransaction = ({ session }: PooledConnection): boolean => session.status() !== "idle"
+
+const severity = { none: 0, settings: 1, "prepared statements": 2 } as const
+
+/** Notes what a statement leaves behind, before it is sent: whatever becomes of it, the session is reset. */
+export const markDirty = (
+  connection: PooledConnection,
+  { sessionEffects, setsFloatDigits }: Pick<Analysis, "sessionEffects" | "setsFloatDigits">
+): void => {
+  if (severity[sessionEffects] > severity[connection.sessionEffects]) {
+    connection.sessionEffects = sessionEffects
+  }
+  if (setsFloatDigits) connection.session.floats = "short"
+}

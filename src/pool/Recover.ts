@@ -1,0 +1,77 @@
+/**
+ * Brings a connection whose statement nobody waits for any more back to rest: cancels what runs, and makes sure that no late
+ * cancel hits the next statement.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { drained } from "../protocol/Ask.ts"
+import * as Cancel from "../protocol/Cancel.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
+import { isDead } from "./PooledConnection.ts"
+
+/** A cancel that hit nothing is repeated after so many milliseconds, doubled each time. */
+const firstPause = 20
+
+/** Resolves to `true` when the server is ready for the next statement. */
+const progress = ({ session }: PooledConnection): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    session.watch(() => resume(Effect.succeed(true)))
+    return Effect.sync(() => session.watch(undefined))
+  })
+
+/**
+ * Sends cancels until nothing is under way: one that overtakes its statement finds nothing to cancel, and one that hits makes
+ * room for the next statement of a shared connection.
+ */
+const cancelUntil = (
+  connection: PooledConnection,
+  done: Deferred.Deferred<void>,
+  pause: number
+): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const isDone = () => Deferred.isDoneUnsafe(done) || isDead(connection)
+    if (isDone()) return Effect.succeed(true)
+    const { address, encryption, session } = connection
+    const pending = session.pending()
+    return Effect.flatMap(Cancel.request(address, encryption, session.key), (isPassedOn) => {
+      if (!isPassedOn || isDone()) return Effect.succeed(isPassedOn)
+      if (session.pending() < pending) return cancelUntil(connection, done, firstPause)
+      const waited = Effect.as(Effect.sleep(pause), false)
+      return Effect.flatMap(
+        Effect.raceAllFirst([waited, progress(connection), Effect.as(Deferred.await(done), true)]),
+        (isProgress) => cancelUntil(connection, done, isProgress ? firstPause : pause * 2)
+      )
+    })
+  })
+
+/**
+ * Cancels what runs and waits until nothing is under way, for `patience` milliseconds at the most: a server that stays silent
+ * for longer is given up. Never fails; the connection may be dead afterwards.
+ */
+export const recover = (connection: PooledConnection, patience: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { session } = connection
+    if (isDead(connection)) return Effect.void
+    session.setReading(true)
+    if (session.pending() === 0 && !connection.isCancelled) return Effect.void
+    const done = Deferred.makeUnsafe<void>()
+    connection.isCancelled = true
+    return Effect.gen(function* () {
+      const cancelling = yield* Effect.forkDetach(cancelUntil(connection, done, firstPause), {
+        startImmediately: true
+      })
+      const isAlive = yield* drained(session)
+      yield* Deferred.succeed(done, undefined)
+      if (!isAlive) return
+      const isPassedOn = yield* Fiber.join(cancelling)
+      // A signal is delivered before a process reads its next message, so a round trip after the request takes the hit or
+      // shows that none is left. A request of which nobody knows when it arrives leaves the connection unusable.
+      if (!isPassedOn) return session.destroy()
+      yield* drained(session)
+      connection.isCancelled = false
+    }).pipe(
+      Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.sync(() => session.destroy()) }),
+      Effect.uninterruptible
+    )
+  })

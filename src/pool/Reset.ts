@@ -1,0 +1,54 @@
+/**
+ * A connection comes back as it was lent: no statement under way, no open transaction, no session state.
+ */
+import * as Effect from "effect/Effect"
+import { ask, askAll } from "../protocol/Ask.ts"
+import * as PreparedStatements from "../protocol/PreparedStatements.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
+import { isDead, isInTransaction } from "./PooledConnection.ts"
+import { recover } from "./Recover.ts"
+
+/** What asyncpg's `reset` runs, and what it leaves: temporary tables, sequences' last values, roles, prepared statements. */
+const resetAll = [
+  "SET SESSION AUTHORIZATION DEFAULT",
+  "RESET ALL",
+  "CLOSE ALL",
+  "UNLISTEN *",
+  "SELECT pg_catalog.pg_advisory_unlock_all()",
+  "DISCARD TEMP",
+  "DISCARD SEQUENCES"
+]
+
+/** Whether there is nothing to do, which costs no round trip. */
+export const isClean = (connection: PooledConnection, settings: ResolvedSettings): boolean =>
+  !connection.isAbandoned &&
+  connection.sessionEffects === "none" &&
+  settings.reset !== "always" &&
+  !connection.isCancelled &&
+  !isInTransaction(connection)
+
+/** Resets a connection; `false` when it is better closed. */
+export const reset = (connection: PooledConnection, settings: ResolvedSettings): Effect.Effect<boolean> => {
+  const { session } = connection
+  return Effect.gen(function* () {
+    if (connection.isAbandoned || connection.isCancelled) yield* recover(connection, settings.answerTimeout)
+    if (isDead(connection)) return false
+    if (isInTransaction(connection)) yield* ask(session, "ROLLBACK")
+    if (isDead(connection) || isInTransaction(connection)) return false
+    if (connection.sessionEffects !== "none" || settings.reset === "always") {
+      const deallocates = connection.sessionEffects === "prepared statements"
+      const texts = deallocates ? ["DEALLOCATE ALL", ...resetAll] : resetAll
+      if (deallocates) PreparedStatements.clear(session.statements)
+      const exchanges = yield* askAll(session, texts)
+      if (exchanges.some(({ state }) => state !== "done")) return false
+    }
+    connection.isAbandoned = false
+    connection.sessionEffects = "none"
+    if (session.floats === "short") session.floats = "unknown"
+    return true
+  }).pipe(
+    Effect.timeoutOrElse({ duration: settings.answerTimeout, orElse: () => Effect.succeed(false) }),
+    Effect.uninterruptible
+  )
+}

@@ -1,0 +1,118 @@
+/**
+ * Which connection a caller gets: the rule for sharing a connection, in one function over plain data.
+ *
+ * A caller gets a connection of its own while there is an idle one. When all are busy, a short read may travel behind others
+ * on one connection. A read counts as short once its text has shown itself short, by two moving averages of its last runs:
+ * of the time, and of the share of long runs. Shortest job first is described in L. Kleinrock, "Queueing Systems", vol. 2.
+ *
+ * When the event loop itself is more than half busy, quick reads share a connection although others are idle: one write and
+ * one read of the socket for several statements cost this process least.
+ */
+import type { PooledConnection } from "./PooledConnection.ts"
+
+/** How long the statements of one text take. */
+export interface Latency {
+  /** Moving average in milliseconds. */
+  average: number
+  /** Moving share of runs that were long. */
+  longShare: number
+  runs: number
+}
+
+export const makeLatency = (): Latency => ({ average: 0, longShare: 0, runs: 0 })
+
+/** The newest run counts for so much of an average. */
+const weight = 1 / 32
+/** A text has to run so often before it may share. */
+export const minRuns = 2
+/** From so many milliseconds on a run counts as long; while this process is busy, from the second on. */
+export const longRunMillis = 10
+export const longRunMillisBusy = 30
+/** With a larger share of long runs a text does not share. */
+export const maxLongShare = 0.15
+/** One run adds so many milliseconds to the average at the most. */
+const maxRunMillis = 20
+const maxRunMillisBusy = 2
+
+/** Notes a run that took so many milliseconds; `isBusy` when this process was. */
+export const record = (latency: Latency, millis: number, isBusy: boolean): void => {
+  latency.runs++
+  const share = Math.max(weight, 1 / latency.runs)
+  latency.average += share * (Math.min(millis, isBusy ? maxRunMillisBusy : maxRunMillis) - latency.average)
+  const isLong = millis >= (isBusy ? longRunMillisBusy : longRunMillis)
+  latency.longShare += weight * ((isLong ? 1 : 0) - latency.longShare)
+}
+
+export const isShort = ({ average, longShare, runs }: Latency): boolean =>
+  runs >= minRuns && longShare < maxLongShare && average < longRunMillis
+
+/** The most statements under way on one connection. */
+export const maxShared = 64
+/** The most on one connection while another is idle. */
+export const maxCompany = 32
+/** A read under this average may share although another connection is idle. */
+export const quickMillis = 1
+/** With fewer callers than this on shared connections, one more is better off with an idle one. */
+export const minCompany = 3
+/** The statements that share although another connection is idle take so long on average in all, at the most. */
+export const maxCompanyMillis = 10
+/** Nobody queues behind a statement that has run for so long. */
+export const longRunningMillis = 5
+
+/** What a caller asks for. */
+export interface Request {
+  /** The average time of its statement where it may share; `undefined` where it needs a connection of its own. */
+  readonly expectedMillis: number | undefined
+}
+
+/** What there is. */
+export interface Choice {
+  readonly connections: Iterable<PooledConnection>
+  /** The idle connection that was used last, whose caches are warm. */
+  readonly idle: PooledConnection | undefined
+  readonly isLoopHalfBusy: boolean
+  /** In milliseconds. */
+  readonly now: number
+}
+
+/** Whether one more short read may travel on this connection. */
+export const isShareable = (connection: PooledConnection, now: number): boolean =>
+  !connection.isExclusive &&
+  !connection.isDraining &&
+  !connection.isClosing &&
+  !connection.isAbandoned &&
+  connection.users < maxShared &&
+  (connection.users === 0 || now - connection.busySince < longRunningMillis)
+
+/** The first connection with users and room for one more quick read. */
+const company = (connections: Iterable<PooledConnection>, expectedMillis: number, now: number) => {
+  let best: PooledConnection | undefined
+  let callers = 0
+  for (const connection of connections) {
+    if (connection.users === 0 || connection.isExclusive) continue
+    callers += connection.users
+    const hasRoom = connection.users < maxCompany && connection.load + expectedMillis <= maxCompanyMillis
+    if (best === undefined && hasRoom && isShareable(connection, now)) best = connection
+  }
+  return callers < minCompany ? undefined : best
+}
+
+const leastShared = (connections: Iterable<PooledConnection>, now: number) => {
+  let best: PooledConnection | undefined
+  for (const connection of connections) {
+    if (isShareable(connection, now) && (best === undefined || connection.users < best.users))
+      best = connection
+  }
+  return best
+}
+
+/** The connection for a caller, or `undefined` when it has to wait. */
+export const choose = (
+  { expectedMillis }: Request,
+  { connections, idle, isLoopHalfBusy, now }: Choice
+): PooledConnection | undefined => {
+  if (expectedMillis === undefined) return idle
+  const joins = isLoopHalfBusy && expectedMillis < quickMillis
+  const busy = joins ? company(connections, expectedMillis, now) : undefined
+  return busy ?? idle ?? leastShared(connections, now)
+}

@@ -1,0 +1,91 @@
+/**
+ * What a pool remembers, and when it is stale: the one rule.
+ *
+ * | what | remembered | stale when | the statement that finds out |
+ * | --- | --- | --- | --- |
+ * | a text: what it shows, how long it takes | by text | never | – |
+ * | a statement: types of its parameters, columns of its rows | by text and declared types, for the pool | this program ran a statement that may change the catalogue; the server refused to bind it; a new description differs | was refused before it ran, and is sent again with what the server says now; inside a transaction it fails, retryable |
+ * | a prepared statement | by session | the same, for all sessions of the pool at once | the same |
+ * | the types that the server fixed for its parameters | with it | somebody retyped a column, which nobody tells: so it is bound only with values that come out the same for every type (`Retyping.ts`), and parsed anew with others | – |
+ * | a type of users: kind, elements | by OID, for the pool | this program may have changed the catalogue; an OID that is not known is asked for | is refused before it ran |
+ * | a composite type's attributes | for one statement: asked for in the same round trip each time | – | – |
+ * | a table's columns, for bulk statements | by name, for the pool | the statement before the bulk one, in the same transaction, compares them with the catalogue | was refused before it ran, looks again and is sent again |
+ *
+ * So nothing that is remembered outlives the truth by more than one statement, whoever changed it. A refusal of this package
+ * that rests on something remembered looks at the server again before it is final.
+ */
+
+import { type Memory, make as makeStatement, type Statement } from "../protocol/Statement.ts"
+import { type Analysis, analyze } from "../statement/Analyze.ts"
+import type { Latency } from "./Sharing.ts"
+import * as Sharing from "./Sharing.ts"
+
+/** A text that was run before, or is about to be. */
+export interface KnownText {
+  readonly text: string
+  readonly analysis: Analysis
+  readonly latency: Latency
+  /** The text with each set of declared types that it ran with. */
+  readonly statements: Array<Statement>
+}
+
+export interface StatementCache extends Memory {
+  readonly get: (text: string) => KnownText
+}
+
+/** So many texts are kept, and as many used before them. */
+const perGeneration = 1_024
+/** Longer texts are looked at anew each time. */
+const longestKept = 16_384
+
+export const make = (): StatementCache => {
+  let recent = new Map<string, KnownText>()
+  let older = new Map<string, KnownText>()
+  return {
+    generation: 0,
+    get: (text) => {
+      const known = recent.get(text)
+      if (known !== undefined) return known
+      const found = older.get(text) ?? {
+        text,
+        analysis: analyze(text),
+        latency: Sharing.makeLatency(),
+        statements: []
+      }
+      if (text.length > longestKept) return found
+      if (recent.size >= perGeneration) {
+        older = recent
+        recent = new Map()
+      }
+      recent.set(text, found)
+      return found
+    }
+  }
+}
+
+/** A text has this many sets of declared types at the most; the oldest is forgotten. */
+const mostTypeSets = 16
+
+const areSame = (left: ReadonlyArray<number>, right: ReadonlyArray<number>): boolean => {
+  if (left.length !== right.length) return false
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false
+  return true
+}
+
+/** The statement of this text and these declared types. */
+export const statementOf = (
+  memory: Memory,
+  { statements, text }: KnownText,
+  types: ReadonlyArray<number>
+): Statement => {
+  for (const statement of statements) if (areSame(statement.types, types)) return statement
+  const made = makeStatement(text, types, memory)
+  if (statements.length >= mostTypeSets) statements.shift()
+  statements.push(made)
+  return made
+}
+
+/** Forgets what is known of all statements: the catalogue may have changed. */
+export const forgetAll = (memory: Memory): void => {
+  memory.generation++
+}

@@ -1,0 +1,126 @@
+/**
+ * What a session can be asked: to run a statement, to describe one, to go to the server and back.
+ */
+
+import type { WireValue } from "../types/PgType.ts"
+import type { BinaryColumns, RowShape } from "../types/RowReader.ts"
+import type { CopyHandler, Exchange } from "./Exchange.ts"
+import * as Exchanges from "./Exchange.ts"
+import * as Writer from "./MessageWriter.ts"
+import * as PreparedStatements from "./PreparedStatements.ts"
+import type { Session } from "./Session.ts"
+import type { Description, Statement } from "./Statement.ts"
+
+export interface RunOptions {
+  /** Bound by its prepared name, and prepared where it is not; else parsed as the unnamed statement. */
+  readonly keep: boolean
+  readonly shape?: RowShape
+  /** Whether a `Sync` follows: `true` unless said. */
+  readonly syncs?: boolean
+  readonly portal?: string
+  /** Which columns are asked for in binary by what the pool knows, where this session has not described the statement. */
+  readonly trusted?: BinaryColumns
+  /** So many rows at the most, 0 for all. */
+  readonly maxRows?: number
+  /** Whether what was written is to be answered at once, by a `Flush` in place of a `Sync`. */
+  readonly flushes?: boolean
+  readonly onProgress?: ((exchange: Exchange) => void) | undefined
+  readonly copy?: CopyHandler | undefined
+}
+
+/** Whether the statement would be bound by a name that this session has prepared before. */
+export const isPrepared = (session: Session, statement: Statement): boolean =>
+  PreparedStatements.find(session.statements, statement) !== undefined
+
+/** What this session knows of a statement that it has prepared. */
+export const descriptionOn = (session: Session, statement: Statement): Description | undefined =>
+  PreparedStatements.find(session.statements, statement)?.description
+
+/** Runs a statement: `Parse` and `Describe` where it is not prepared, `Bind`, `Execute`. */
+export const run = (
+  session: Session,
+  statement: Statement,
+  values: ReadonlyArray<WireValue>,
+  onSettled: (exchange: Exchange) => void,
+  {
+    copy,
+    flushes = false,
+    keep,
+    maxRows = 0,
+    onProgress,
+    portal = "",
+    shape = "object",
+    syncs = true,
+    trusted = "records"
+  }: RunOptions
+): Exchange => {
+  const { statements, types, writer } = session
+  const known = keep ? PreparedStatements.find(statements, statement) : undefined
+  const closes = known === undefined ? PreparedStatements.writeCloses(statements, writer) : undefined
+  const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keep)
+  const formats = PreparedStatements.run(types, writer, prepared, values, portal, maxRows, trusted)
+  if (syncs) Writer.sync(writer)
+  else if (flushes) Writer.flush(writer)
+  const parses = known === undefined
+  const exchange = Exchanges.make(onSettled, {
+    prepared,
+    parses,
+    closes,
+    formats,
+    shape,
+    syncs,
+    onProgress,
+    copy
+  })
+  session.enqueue(exchange)
+  return exchange
+}
+
+/** Reads on from a portal that `run` has opened. */
+export const fetch = (
+  session: Session,
+  { formats, prepared, shape }: Exchange,
+  portal: string,
+  maxRows: number,
+  onSettled: (exchange: Exchange) => void,
+  onProgress?: (exchange: Exchange) => void
+): Exchange => {
+  Writer.execute(session.writer, portal, maxRows)
+  Writer.sync(session.writer)
+  const exchange = Exchanges.make(onSettled, { prepared, formats, shape, onProgress })
+  exchange.isBound = true
+  session.enqueue(exchange)
+  return exchange
+}
+
+/** Closes a portal, in the round trip of whatever comes next. */
+export const closePortal = ({ writer }: Session, portal: string): void =>
+  Writer.close(writer, "portal", portal)
+
+/** Has a statement parsed and described without running it. */
+export const describe = (
+  session: Session,
+  statement: Statement,
+  onSettled: (exchange: Exchange) => void,
+  { keep, syncs = true }: { readonly keep: boolean; readonly syncs?: boolean }
+): Exchange => {
+  const { statements, writer } = session
+  const closes = PreparedStatements.writeCloses(statements, writer)
+  const prepared = PreparedStatements.prepare(statements, writer, statement, keep)
+  if (syncs) Writer.sync(writer)
+  const exchange = Exchanges.make(onSettled, { prepared, parses: true, closes, describes: true, syncs })
+  session.enqueue(exchange)
+  return exchange
+}
+
+/** Goes to the server and back: settled when everything before it is. */
+export const ping = (session: Session, onSettled: (exchange: Exchange) => void): void => {
+  Writer.sync(session.writer)
+  const exchange = Exchanges.make(onSettled, {})
+  exchange.state = "done"
+  session.enqueue(exchange)
+}
+
+/** Has the session forget a statement that the server refused to bind. */
+export const forget = (session: Session, statement: Statement): void =>
+  PreparedStatements.forget(session.statements, statement)

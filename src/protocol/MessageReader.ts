@@ -1,0 +1,135 @@
+/**
+ * The server's messages out of the chunks in which they arrive.
+ *
+ * Messages are handed on as places in the chunk, so that a row is read without a copy or an object in between. What a
+ * message holds is decoded here for the few that come with every statement, and by `PgProtocol` for all others.
+ *
+ * A message may claim any length. Memory is taken for what arrived, never for what was announced, and a length over the
+ * limit is refused as soon as it is seen.
+ */
+import { Buffer } from "node:buffer"
+import * as PgProtocol from "@effect/sql-pg/PgProtocol"
+import { int32, utf8 } from "../types/Bytes.ts"
+
+/** A message: its type, and where its content begins and ends. */
+export type OnMessage = (type: number, bytes: Buffer, start: number, end: number) => void
+
+export interface MessageReader {
+  /** Who gets the messages: the start-up at first, the session then. */
+  onMessage: OnMessage
+  /** Takes a chunk and hands on each message that is complete. Throws a `ProtocolViolation`. */
+  readonly push: (chunk: Buffer) => void
+  /** The longest message that is taken from now on. */
+  readonly limit: (bytes: number) => void
+}
+
+/** The server sent something that the protocol does not allow. */
+export class ProtocolViolation extends Error {
+  override readonly name = "ProtocolViolation"
+}
+
+/** Up to where a message is taken before the server has accepted the client: an error, or a step of the authentication. */
+export const startupLimit = 65_536
+/** Postgres allows no value and no row over 1 GiB. */
+export const sessionLimit = 0x4000_0000
+
+export const make = (onMessage: OnMessage): MessageReader => {
+  let most = startupLimit
+  /** The beginning of a message whose rest has not arrived, in pieces, and how long the whole is if that is known. */
+  let pieces: Array<Buffer> = []
+  let pending = 0
+  let needed = 0
+
+  const lengthAt = (bytes: Buffer, at: number): number => {
+    const length = int32(bytes, at + 1)
+    if (length < 4 || length > most) {
+      throw new ProtocolViolation(
+        length < 4 ? `a message with a length of ${length}` : `a message longer than ${most} bytes`
+      )
+    }
+    return length + 1
+  }
+
+  /** Keeps the rest of a chunk until more arrives. */
+  const keep = (rest: Buffer): void => {
+    pieces = [rest]
+    pending = rest.length
+    needed = rest.length >= 5 ? lengthAt(rest, 0) : 5
+  }
+
+  const read = (bytes: Buffer): void => {
+    let at = 0
+    while (bytes.length - at >= 5) {
+      const size = lengthAt(bytes, at)
+      if (bytes.length - at < size) break
+      const start = at
+      at += size
+      reader.onMessage(bytes[start]!, bytes, start + 5, at)
+    }
+    if (at < bytes.length) keep(bytes.subarray(at))
+  }
+
+  const reader: MessageReader = {
+    onMessage,
+    limit: (bytes) => {
+      most = bytes
+    },
+    push: (chunk) => {
+      if (pending === 0) return read(chunk)
+      pieces.push(chunk)
+      pending += chunk.length
+      if (pending < needed) return
+      const whole = Buffer.concat(pieces, pending)
+      pieces = []
+      pending = 0
+      read(whole)
+    }
+  }
+  return reader
+}
+
+/** A C string that begins at `start`. */
+const cString = (bytes: Buffer, start: number, end: number): string => {
+  const stop = bytes.indexOf(0, start)
+  if (stop < 0 || stop >= end) throw new ProtocolViolation("a string without an end")
+  return utf8(bytes, start, stop - start)
+}
+
+/** The tag of a `CommandComplete`, for instance `INSERT 0 1`. */
+export const commandTag = cString
+
+/** An error or a notice of the server: the protocol's fields, by names. */
+export type ServerFields = PgProtocol.ErrorFields
+
+/**
+ * Decodes any message. A server that has not switched to UTF-8 yet may send text in another encoding, which is then read
+ * with replacement characters instead of losing the message.
+ */
+export const decode = (
+  type: number,
+  bytes: Buffer,
+  start: number,
+  end: number
+): PgProtocol.BackendMessage => {
+  const once = (frame: Uint8Array): PgProtocol.BackendMessage => {
+    const [message] = PgProtocol.makeParser({ maxMessageSize: sessionLimit }).push(frame)
+    if (message === undefined) throw new ProtocolViolation("an incomplete message")
+    return message
+  }
+  try {
+    return once(bytes.subarray(start - 5, end))
+  } catch {
+    const text = Buffer.from(bytes.toString("utf8", start, end))
+    const frame = Buffer.allocUnsafe(5 + text.length)
+    frame[0] = type
+    frame.writeInt32BE(4 + text.length, 1)
+    frame.set(text, 5)
+    try {
+      return once(frame)
+    } catch {
+      throw new ProtocolViolation(
+        `a message of type ${JSON.stringify(String.fromCharCode(type))} that cannot be read`
+      )
+    }
+  }
+}

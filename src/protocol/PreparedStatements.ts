@@ -1,0 +1,237 @@
+/**
+ * The statements that a session has prepared on the server, and what it writes to run one.
+ *
+ * **Details**
+ *
+ * A statement is prepared under a name at its first run and bound by that name from then on. Its first run asks for text in
+ * all columns, since their types are not known before; later runs ask for the formats that its own description allows,
+ * which holds because the server refuses to bind a prepared statement whose result has changed. A statement that is not to
+ * be kept is parsed as the unnamed one each time and always asks for text.
+ *
+ * At most `maxPrepared` are kept; one that was not used lately is closed for the next.
+ */
+import { floatTypes } from "../types/BuiltinTypes.ts"
+import type { WireValue } from "../types/PgType.ts"
+import type { ReadRow, RowShape } from "../types/RowReader.ts"
+import * as RowReader from "../types/RowReader.ts"
+import type { TypeMap } from "../types/TypeMap.ts"
+import type { MessageWriter } from "./MessageWriter.ts"
+import * as Writer from "./MessageWriter.ts"
+import type { Description, Statement } from "./Statement.ts"
+import { describeAs, descriptionOf, generationOf } from "./Statement.ts"
+
+/** How many statements a session keeps prepared. */
+export const maxPrepared = 256
+
+/**
+ * The formats that one `Bind` asked for. What reads the rows takes these and not the present knowledge of the types, which
+ * may have grown since.
+ */
+export interface Formats {
+  /** As `Bind` takes them. */
+  readonly codes: Uint8Array
+  /** Which columns come in binary format; all others come as text. */
+  readonly binary: ReadonlyArray<boolean>
+  /** The knowledge of types by which they were chosen. */
+  readonly version: number
+}
+
+const allText: Formats = { codes: Writer.allText, binary: [], version: -1 }
+
+/** A statement that one session has prepared, or is about to. */
+export interface Prepared {
+  readonly statement: Statement
+  /** The server's name of it, `""` for the unnamed statement. */
+  readonly name: string
+  /** The statement's generation when it was prepared. */
+  readonly generation: number
+  description: Description | undefined
+  formats: Formats
+  /** Used since the last search for one to close. */
+  isUsed: boolean
+  /** Types of its columns that the catalogue has to be asked for, by the knowledge of types of this version. */
+  openTypes: { readonly version: number; readonly unknown: ReadonlyArray<number> } | undefined
+  /** The reader that served last. */
+  reader:
+    | {
+        readonly formats: Formats
+        readonly shape: RowShape
+        readonly version: number
+        readonly read: ReadRow
+      }
+    | undefined
+}
+
+const makePrepared = (statement: Statement, name: string): Prepared => ({
+  statement,
+  name,
+  generation: generationOf(statement),
+  description: undefined,
+  formats: allText,
+  isUsed: true,
+  openTypes: undefined,
+  reader: undefined
+})
+
+export interface PreparedStatements {
+  readonly byStatement: Map<Statement, Prepared>
+  /** Names that the server is to forget, with the next statement that is written. */
+  obsolete: Array<string>
+  /** How many were named so far: no name is used twice. */
+  named: number
+}
+
+export const make = (): PreparedStatements => ({
+  byStatement: new Map(),
+  obsolete: [],
+  named: 0
+})
+
+/** The statement as this session has it prepared and described, if what it knows still counts. */
+export const find = ({ byStatement }: PreparedStatements, statement: Statement): Prepared | undefined => {
+  const known = byStatement.get(statement)
+  return known !== undefined && known.generation === generationOf(statement) ? known : undefined
+}
+
+/** Forgets a statement, and has the server do so when the next one is written. */
+export const forget = ({ byStatement, obsolete }: PreparedStatements, statement: Statement): void => {
+  const known = byStatement.get(statement)
+  if (known === undefined) return
+  byStatement.delete(statement)
+  obsolete.push(known.name)
+}
+
+/** Forgets all: the server does not have them any more. */
+export const clear = ({ byStatement }: PreparedStatements): void => byStatement.clear()
+
+const none: ReadonlyArray<string> = []
+
+/** Has the server forget what is obsolete, and gives the names: those that the server skips are obsolete again. */
+export const writeCloses = (statements: PreparedStatements, writer: MessageWriter): ReadonlyArray<string> => {
+  const { obsolete } = statements
+  if (obsolete.length === 0) return none
+  statements.obsolete = []
+  for (const name of obsolete) Writer.close(writer, "statement", name)
+  return obsolete
+}
+
+/** Forgets a statement that the server does not have: its `Parse` failed. */
+export const dropUnparsed = ({ byStatement }: PreparedStatements, prepared: Prepared): void => {
+  if (byStatement.get(prepared.statement) === prepared) byStatement.delete(prepared.statement)
+}
+
+/** Closes one that was not used lately. */
+const makeRoom = (statements: PreparedStatements): void => {
+  const { byStatement } = statements
+  while (byStatement.size >= maxPrepared) {
+    for (const [statement, prepared] of byStatement) {
+      if (!prepared.isUsed) {
+        forget(statements, statement)
+        break
+      }
+      prepared.isUsed = false
+      byStatement.delete(statement)
+      byStatement.set(statement, prepared)
+    }
+  }
+}
+
+/** Writes `Parse` and `Describe`: under a name of its own, or as the unnamed statement. */
+export const prepare = (
+  statements: PreparedStatements,
+  writer: MessageWriter,
+  statement: Statement,
+  keep: boolean
+): Prepared => {
+  if (keep) {
+    forget(statements, statement)
+    makeRoom(statements)
+  }
+  const prepared = makePrepared(statement, keep ? `s${++statements.named}` : "")
+  if (keep) statements.byStatement.set(statement, prepared)
+  Writer.parse(writer, prepared.name, statement.text, statement.types)
+  Writer.describe(writer, prepared.name)
+  return prepared
+}
+
+const choose = (types: TypeMap, { columns }: Description, which: RowReader.BinaryColumns): Formats => {
+  const binary = RowReader.binaryColumns(types, columns, which)
+  return { codes: Writer.formatsOf(binary), binary, version: types.version() }
+}
+
+/**
+ * The formats to ask for: what the statement's own description allows. Where this session has none, they are chosen by what the
+ * pool knows, which may be stale: `trusted` says for which columns that is good enough.
+ */
+const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReader.BinaryColumns): Formats => {
+  const { description, name, statement } = prepared
+  if (description === undefined || name === "") {
+    const known = descriptionOf(statement)
+    return known === undefined ? allText : choose(types, known, trusted)
+  }
+  if (prepared.formats.version !== types.version()) prepared.formats = choose(types, description, "all")
+  return prepared.formats
+}
+
+/** Writes `Bind` and `Execute`, and gives the formats asked for. */
+export const run = (
+  types: TypeMap,
+  writer: MessageWriter,
+  prepared: Prepared,
+  params: ReadonlyArray<WireValue>,
+  portal: string,
+  maxRows: number,
+  trusted: RowReader.BinaryColumns
+): Formats => {
+  prepared.isUsed = true
+  const formats = formatsFor(types, prepared, trusted)
+  Writer.bind(writer, portal, prepared.name, params, formats.codes)
+  Writer.execute(writer, portal, maxRows)
+  return formats
+}
+
+/** Takes the server's description of a statement. */
+export const onDescribed = (prepared: Prepared, description: Description): void => {
+  prepared.description = description
+  describeAs(prepared.statement, description)
+}
+
+const noTypes: ReadonlyArray<number> = []
+
+/** The types of a statement's columns, and inside of them, that are not known. */
+export const unknownTypes = (types: TypeMap, prepared: Prepared): ReadonlyArray<number> => {
+  const { description, openTypes } = prepared
+  if (description === undefined) return noTypes
+  const version = types.version()
+  if (openTypes !== undefined && openTypes.version === version) return openTypes.unknown
+  const unknown = types.unknown(description.columns.map(({ type }) => type))
+  prepared.openTypes = { version, unknown }
+  return unknown
+}
+
+/** Whether floats came as text. */
+export const hasFloatTexts = (types: TypeMap, formats: Formats, { columns }: Description): boolean =>
+  columns.some(({ type }, index) => formats.binary[index] !== true && types.contain([type], floatTypes))
+
+/** Reads the rows of a described statement that were asked for in these formats. */
+export const readerOf = (
+  types: TypeMap,
+  prepared: Prepared,
+  formats: Formats,
+  shape: RowShape
+): ReadRow | undefined => {
+  const { description, reader } = prepared
+  if (description === undefined) return undefined
+  const version = types.version()
+  if (
+    reader !== undefined &&
+    reader.formats === formats &&
+    reader.shape === shape &&
+    reader.version === version
+  ) {
+    return reader.read
+  }
+  const read = RowReader.make(types, description.columns, formats.binary, shape)
+  prepared.reader = { formats, shape, version, read }
+  return read
+}

@@ -1,0 +1,392 @@
+/**
+ * One Postgres session: a socket, a queue of exchanges in the order in which they were written, and what the server
+ * reported of itself.
+ *
+ * Everything here is synchronous and calls back; Effect stands at the edge, in the modules that use a session. The pool has
+ * one session for each connection; `Startup.ts` makes it once the server has accepted the client.
+ *
+ * **Guarantees**
+ *
+ * Each exchange is settled exactly once. When the session ends, for whatever reason, each says whether it was written
+ * (`"lost"`) or not (`"unsent"`). Bytes that the protocol does not allow end the session and nothing else.
+ */
+import { Buffer } from "node:buffer"
+import type { Socket } from "node:net"
+import * as PgProtocol from "@effect/sql-pg/PgProtocol"
+import type { Locale } from "../types/PgType.ts"
+import { UnreadableValue } from "../types/PgType.ts"
+import type { TypeMap } from "../types/TypeMap.ts"
+import type { Exchange } from "./Exchange.ts"
+import type { MessageReader, ServerFields } from "./MessageReader.ts"
+import { commandTag, decode, ProtocolViolation } from "./MessageReader.ts"
+import type { MessageWriter } from "./MessageWriter.ts"
+import * as Writer from "./MessageWriter.ts"
+import * as PreparedStatements from "./PreparedStatements.ts"
+
+/** What the server said last about the session's transaction. */
+export type TransactionStatus = "idle" | "open" | "failed"
+
+/** Why a session has ended. */
+export interface SessionEnd {
+  /** The server's last words, if it had any. */
+  readonly farewell: ServerFields | undefined
+  /** What the socket or the protocol had to say; none for an end that was asked for. */
+  readonly cause: Error | undefined
+}
+
+export interface Notification {
+  readonly channel: string
+  readonly payload: string
+  readonly processId: number
+}
+
+/** What a session tells without being asked. */
+export interface Listeners {
+  readonly onNotice: (notice: ServerFields) => void
+  readonly onNotification: (notification: Notification) => void
+  /** The server reported a setting of the session. */
+  readonly onParameter: (name: string, value: string) => void
+  /** Called once. */
+  readonly onEnd: (end: SessionEnd) => void
+}
+
+/** The key with which a session's statements are cancelled. */
+export interface BackendKey {
+  readonly pid: number
+  readonly secret: number
+}
+
+export interface Session {
+  readonly socket: Socket
+  readonly types: TypeMap
+  readonly writer: MessageWriter
+  readonly statements: PreparedStatements.PreparedStatements
+  readonly key: BackendKey
+  /** Settings that the server reports, such as `server_version` and `in_hot_standby`. */
+  readonly parameters: ReadonlyMap<string, string>
+  /** How it prints dates, as it reported last. */
+  readonly locale: Locale
+  /** Whether it prints all digits of a float, which it does not report by itself. */
+  floats: "unknown" | "exact" | "short"
+  readonly status: () => TransactionStatus
+  /** Adds an exchange whose messages were just written into `writer`, and sends them soon. */
+  readonly enqueue: (exchange: Exchange) => void
+  /** How many exchanges are not settled. */
+  readonly pending: () => number
+  /** Sends what is in `writer` now. */
+  readonly flush: () => void
+  readonly end: () => SessionEnd | undefined
+  /** Ends the session at once: everything in the queue is lost. */
+  readonly destroy: (cause?: Error) => void
+  /** Says goodbye: the server ends the session when it has answered what it was asked. */
+  readonly terminate: () => void
+  /** Calls this each time that the server is ready for the next, until it is given `undefined`. */
+  readonly watch: (onReady: (() => void) | undefined) => void
+  /** Stops and resumes reading, for a reader that is slower than the server. */
+  readonly setReading: (reading: boolean) => void
+}
+
+const defaultLocale = { dateStyle: "ISO, MDY", intervalStyle: "postgres", timeZone: "UTC" }
+
+const localeFields: Readonly<Record<string, keyof Locale>> = {
+  DateStyle: "dateStyle",
+  IntervalStyle: "intervalStyle",
+  TimeZone: "timeZone"
+}
+
+const statuses: Readonly<Record<number, TransactionStatus>> = { 73: "idle", 84: "open", 69: "failed" }
+
+const isFatal = ({ severity, severityUnlocalized }: ServerFields): boolean => {
+  // A pooler's own errors lack the second.
+  const level = severityUnlocalized ?? severity
+  return level === "FATAL" || level === "PANIC"
+}
+
+/** What the start-up has found out. */
+export interface Given {
+  readonly socket: Socket
+  readonly types: TypeMap
+  readonly key: BackendKey
+  readonly parameters: Map<string, string>
+  readonly listeners: Listeners
+}
+
+/** A session on a socket whose server is ready; its reader gives the messages to `onMessage` from now on. */
+export const make = (
+  { key, listeners, parameters, socket, types }: Given,
+  reader: MessageReader
+): Session => {
+  const writer = Writer.make()
+  const statements = PreparedStatements.make()
+  const locale: { -readonly [Field in keyof Locale]: Locale[Field] } = { ...defaultLocale }
+  /** Those before `answered` have been answered in full and wait for the `ReadyForQuery` of their `Sync`. */
+  let queue: Array<Exchange> = []
+  let answered = 0
+  let status: TransactionStatus = "idle"
+  let end: SessionEnd | undefined
+  let farewell: ServerFields | undefined
+  let enqueued = 0
+  let written = 0
+  let isFlushing = false
+  let isSkipping = false
+  let isTerminating = false
+  let isReading = false
+  let watcher: (() => void) | undefined
+  let parameterTypes: ReadonlyArray<number> = []
+
+  const onParameter = (name: string, value: string): void => {
+    parameters.set(name, value)
+    const field = localeFields[name]
+    if (field !== undefined) locale[field] = value
+  }
+  for (const [name, value] of parameters) onParameter(name, value)
+
+  const flush = (): void => {
+    isFlushing = false
+    if (writer.at === 0 || end !== undefined) return
+    written = enqueued
+    socket.write(Writer.take(writer))
+  }
+
+  const finish = (cause: Error | undefined): void => {
+    if (end !== undefined) return
+    end = { farewell, cause }
+    const left = queue
+    queue = []
+    for (const exchange of left) {
+      if (exchange.state === "open") exchange.state = exchange.order < written ? "lost" : "unsent"
+    }
+    socket.destroy()
+    for (const exchange of left) exchange.onSettled(exchange)
+    listeners.onEnd(end)
+  }
+
+  const current = (): Exchange => {
+    const exchange = queue[answered]
+    if (exchange === undefined) throw new ProtocolViolation("an answer to nothing that was asked")
+    return exchange
+  }
+
+  /** An exchange was answered in full: one without a `Sync` makes way for the next. */
+  const advance = (exchange: Exchange): void => {
+    if (exchange.state === "open") exchange.state = "done"
+    if (exchange.syncs) return
+    answered++
+    exchange.onProgress?.(exchange)
+  }
+
+  const onReady = (code: number): void => {
+    const next = statuses[code]
+    const last = queue[answered]
+    if (next === undefined || last === undefined || !last.syncs || last.state === "open") {
+      throw new ProtocolViolation("a ReadyForQuery out of turn")
+    }
+    status = next
+    const settled = queue.splice(0, answered + 1)
+    answered = 0
+    for (const exchange of settled) exchange.onSettled(exchange)
+    watcher?.()
+  }
+
+  const onError = (fields: ServerFields) => {
+    if (isFatal(fields)) {
+      farewell = fields
+      const exchange = queue[answered]
+      if (exchange?.state === "open") {
+        exchange.error = fields
+        exchange.state = "failed"
+      }
+      return finish(undefined)
+    }
+    const exchange = current()
+    exchange.error = fields
+    exchange.state = "failed"
+    if (exchange.parses && !exchange.isParsed && exchange.prepared !== undefined) {
+      PreparedStatements.dropUnparsed(statements, exchange.prepared)
+    }
+    isSkipping = !exchange.syncs
+    while (isSkipping && ++answered < queue.length) skip(queue[answered]!)
+    exchange.onProgress?.(exchange)
+  }
+
+  /** Behind an error the server skips everything up to the next `Sync`. */
+  const skip = (exchange: Exchange): void => {
+    if (exchange.state === "open") exchange.state = "skipped"
+    if (exchange.parses && exchange.prepared !== undefined) {
+      PreparedStatements.dropUnparsed(statements, exchange.prepared)
+    }
+    if (exchange.closes !== undefined) statements.obsolete.push(...exchange.closes)
+    isSkipping = !exchange.syncs
+  }
+
+  const onRow = (bytes: Buffer, start: number, stop: number): void => {
+    const exchange = current()
+    if (exchange.unreadable !== undefined) return
+    if (exchange.state !== "open") throw new ProtocolViolation("a row out of turn")
+    if (exchange.late !== undefined) {
+      exchange.late.push(Buffer.from(bytes.subarray(start, stop)))
+      return
+    }
+    const { formats, prepared, shape } = exchange
+    if (exchange.readRow === undefined) {
+      if (prepared === undefined || formats === undefined || prepared.description === undefined) {
+        throw new ProtocolViolation("a row without a description")
+      }
+      exchange.missing = PreparedStatements.unknownTypes(types, prepared)
+      if (exchange.missing.length === 0) {
+        exchange.readRow = PreparedStatements.readerOf(types, prepared, formats, shape)
+      }
+    }
+    try {
+      if (exchange.readRow !== undefined) exchange.rows.push(exchange.readRow(bytes, start, stop, locale))
+      else exchange.late = [Buffer.from(bytes.subarray(start, stop))]
+    } catch (error) {
+      if (!(error instanceof UnreadableValue)) throw error
+      // A stream gives its rows at once, so that nothing can be asked for them any more.
+      if (error.type === undefined || exchange.onProgress !== undefined) exchange.unreadable = error
+      else {
+        exchange.missing = [error.type]
+        exchange.late = [Buffer.from(bytes.subarray(start, stop))]
+      }
+    }
+  }
+
+  const onDescription = (columns: ReadonlyArray<{ readonly name: string; readonly type: number }>): void => {
+    const exchange = current()
+    if (exchange.prepared === undefined) throw new ProtocolViolation("a description that was not asked for")
+    PreparedStatements.onDescribed(exchange.prepared, { parameterTypes, columns })
+    if (exchange.describes) advance(exchange)
+  }
+
+  const onOther = (message: PgProtocol.BackendMessage) => {
+    switch (message._tag) {
+      case "RowDescription":
+        return onDescription(message.fields.map(({ dataTypeOid, name }) => ({ name, type: dataTypeOid })))
+      case "ParameterDescription":
+        parameterTypes = message.parameterTypes
+        return
+      case "ErrorResponse":
+        return onError(message.fields)
+      case "NoticeResponse":
+        return listeners.onNotice(message.fields)
+      case "ParameterStatus":
+        onParameter(message.name, message.value)
+        return listeners.onParameter(message.name, message.value)
+      case "NotificationResponse":
+        return listeners.onNotification({
+          channel: message.channel,
+          payload: message.payload,
+          processId: message.pid
+        })
+      case "CopyInResponse":
+      case "CopyOutResponse": {
+        const { copy } = current()
+        if (copy === undefined) throw new ProtocolViolation("a COPY that was not asked for")
+        if (message._tag === "CopyInResponse") copy.onIn()
+        return
+      }
+      default:
+        throw new ProtocolViolation(`a message out of turn: ${message._tag}`)
+    }
+  }
+
+  const onMessage = (type: number, bytes: Buffer, start: number, stop: number) => {
+    if (end !== undefined) return
+    switch (type) {
+      case 0x44: // DataRow
+        return onRow(bytes, start, stop)
+      case 0x32: // BindComplete
+        current().isBound = true
+        return
+      case 0x43: // CommandComplete
+        current().tag = commandTag(bytes, start, stop)
+        return advance(current())
+      case 0x5a: // ReadyForQuery
+        return onReady(bytes[start]!)
+      case 0x31: // ParseComplete
+        current().isParsed = true
+        return
+      case 0x6e: // NoData
+        return onDescription([])
+      case 0x33: // CloseComplete
+      case 0x63: // CopyDone
+        return
+      case 0x64: // CopyData
+        return current().copy?.onData(bytes.subarray(start, stop))
+      case 0x49: // EmptyQueryResponse
+        return advance(current())
+      case 0x73: // PortalSuspended
+        current().isSuspended = true
+        return advance(current())
+      default:
+        return onOther(decode(type, bytes, start, stop))
+    }
+  }
+
+  const onData = (chunk: Buffer): void => {
+    // What the answers lead to is sent in one write behind them.
+    isFlushing = true
+    try {
+      reader.push(chunk)
+      const exchange = queue[answered]
+      if (exchange?.onProgress !== undefined && exchange.rows.length > 0) exchange.onProgress(exchange)
+    } catch (error) {
+      finish(error instanceof Error ? error : new Error(String(error)))
+    }
+    flush()
+  }
+
+  const session: Session = {
+    socket,
+    types,
+    writer,
+    statements,
+    key,
+    parameters,
+    locale,
+    floats: "unknown",
+    status: () => status,
+    enqueue: (exchange) => {
+      if (end !== undefined || isTerminating) {
+        writer.at = 0
+        if (exchange.state === "open") exchange.state = "unsent"
+        return queueMicrotask(() => exchange.onSettled(exchange))
+      }
+      exchange.order = enqueued++
+      queue.push(exchange)
+      if (isSkipping) {
+        skip(exchange)
+        if (isSkipping) answered++
+      }
+      if (isFlushing) return
+      isFlushing = true
+      queueMicrotask(flush)
+    },
+    pending: () => queue.length,
+    flush,
+    end: () => end,
+    destroy: finish,
+    terminate: () => {
+      if (end !== undefined || isTerminating) return
+      flush()
+      isTerminating = true
+      socket.end(PgProtocol.encodeTerminate())
+    },
+    watch: (onReady) => {
+      watcher = onReady
+    },
+    setReading: (reading) => {
+      if (reading === isReading) return
+      isReading = reading
+      if (reading) socket.resume()
+      else socket.pause()
+    }
+  }
+
+  socket.on("data", onData)
+  socket.on("error", (error) => finish(error))
+  socket.on("close", () => finish(undefined))
+  isReading = true
+  reader.onMessage = onMessage
+  return session
+}

@@ -1,0 +1,135 @@
+/**
+ * From a link to a session: the start-up message, the authentication, and what the server reports before it is ready.
+ *
+ * See the PostgreSQL manual, "Start-up" (protocol-flow, 55.2.1).
+ */
+import * as PgProtocol from "@effect/sql-pg/PgProtocol"
+import * as Effect from "effect/Effect"
+import type { TypeMap } from "../types/TypeMap.ts"
+import type { AuthenticationProblem, Credentials } from "./Authentication.ts"
+import * as Authentication from "./Authentication.ts"
+import type { Link } from "./Link.ts"
+import { LinkProblem } from "./Link.ts"
+import type { ServerFields } from "./MessageReader.ts"
+import * as MessageReader from "./MessageReader.ts"
+import type { Listeners, Session } from "./Session.ts"
+import * as Sessions from "./Session.ts"
+
+/** What the server is told about the client. */
+export interface StartupParameters {
+  readonly user: string
+  readonly database: string
+  readonly [name: string]: string | undefined
+}
+
+export interface Options {
+  readonly link: Link
+  readonly parameters: StartupParameters
+  readonly credentials: Omit<Credentials, "binding" | "isPrivate">
+  readonly types: TypeMap
+  readonly listeners: Listeners
+}
+
+/** The server refused the client, in its own words. */
+export class ServerRefusal extends Error {
+  override readonly name = "ServerRefusal"
+  readonly fields: ServerFields
+
+  constructor(fields: ServerFields) {
+    super(fields.message ?? "The server refused the connection")
+    this.fields = fields
+  }
+}
+
+export type StartupProblem = LinkProblem | AuthenticationProblem | ServerRefusal
+
+/** Opens a session on a link. Interruption and failure leave the link to its owner. */
+export const open = ({
+  credentials,
+  link,
+  listeners,
+  parameters,
+  types
+}: Options): Effect.Effect<Session, StartupProblem> =>
+  Effect.callback((resume) => {
+    const { socket } = link
+    const authentication = Authentication.make({
+      ...credentials,
+      binding: link.certificateHash,
+      isPrivate: link.isPrivate
+    })
+    const reported = new Map<string, string>()
+    let key = { pid: 0, secret: 0 }
+    let isAccepted = false
+    let isOver = false
+
+    const stop = () => {
+      isOver = true
+      socket.off("data", onData)
+      socket.off("error", onError)
+      socket.off("close", onClose)
+    }
+    const fail = (problem: StartupProblem) => {
+      if (isOver) return
+      stop()
+      resume(Effect.fail(problem))
+    }
+
+    const onStep = (step: Authentication.Step): void => {
+      if (isOver) return
+      if (step._tag === "Send") socket.write(step.bytes)
+      else if (step._tag === "Refuse") fail(step.problem)
+      else if (step._tag === "Accepted") {
+        isAccepted = true
+        reader.limit(MessageReader.sessionLimit)
+      }
+    }
+
+    const onMessage = (message: PgProtocol.BackendMessage) => {
+      switch (message._tag) {
+        case "ErrorResponse":
+          return fail(new ServerRefusal(message.fields))
+        case "NoticeResponse":
+          return listeners.onNotice(message.fields)
+        // A server that lacks an option of the protocol goes on without it.
+        case "NegotiateProtocolVersion":
+          return
+      }
+      if (!isAccepted) return authentication.on(message, onStep)
+      switch (message._tag) {
+        case "ParameterStatus":
+          reported.set(message.name, message.value)
+          return
+        case "BackendKeyData":
+          key = { pid: message.pid, secret: message.secret }
+          return
+        case "ReadyForQuery": {
+          stop()
+          const session = Sessions.make({ socket, types, key, parameters: reported, listeners }, reader)
+          resume(Effect.succeed(session))
+          return
+        }
+        default:
+          throw new MessageReader.ProtocolViolation(`a message out of turn: ${message._tag}`)
+      }
+    }
+
+    const reader = MessageReader.make((type, bytes, start, end) => {
+      if (!isOver) onMessage(MessageReader.decode(type, bytes, start, end))
+    })
+    const onData = (chunk: Buffer): void => {
+      try {
+        reader.push(chunk)
+      } catch (cause) {
+        fail(new LinkProblem("The server does not speak Postgres's protocol", { cause }))
+      }
+    }
+    const onError = (cause: Error) => fail(new LinkProblem("The connection broke off", { cause }))
+    const onClose = () => fail(new LinkProblem("The server closed the connection while it was being opened"))
+
+    socket.on("data", onData)
+    socket.on("error", onError)
+    socket.on("close", onClose)
+    socket.write(PgProtocol.encodeStartupMessage(parameters))
+    return Effect.sync(stop)
+  })

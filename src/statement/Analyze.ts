@@ -1,0 +1,263 @@
+/**
+ * What the text of a statement shows before it is sent: whether it may be sent at all, whether it only reads, what it leaves
+ * behind in the session, and whether it may change what the catalogue says.
+ *
+ * **Gotchas**
+ *
+ * Only the text is seen. A function that writes, sets or locks looks like any other; what it leaves in the session is
+ * caught by `reset: "always"`. `nextval` counts as leaving nothing, although `currval` and `lastval` remember it: every
+ * insert into a table with a serial column does the same unseen, asyncpg's reset keeps it too, and neither is of use outside
+ * a transaction.
+ */
+import { hasEffect, isGrammar, isHarmless, takesSessionLock } from "./Functions.ts"
+import { placeholdersOf } from "./Placeholders.ts"
+import { mayReturnRecord } from "./RecordResults.ts"
+import { empty, nul, rejectionOf } from "./Reject.ts"
+import { type Token, tokenAt, valueOf } from "./Scan.ts"
+
+/** What the text of a statement shows that it leaves behind in its session; `"prepared statements"` are those of SQL's `PREPARE`. */
+export type SessionEffects = "none" | "settings" | "prepared statements"
+
+export interface Analysis {
+  /** Why the statement is not sent and what to use instead: a whole message. */
+  readonly rejection: string | undefined
+  /** The first word in upper case; empty for an empty statement and for one that begins with no word. */
+  readonly command: string
+  /** It only reads, as far as its text shows: nothing is locked, written, waited for or left behind. */
+  readonly isRead: boolean
+  /** It calls a function that may do anything. */
+  readonly callsFunctions: boolean
+  /**
+   * It only reads and calls nothing but what the grammar itself defines: no view apart, running it twice is as good as once.
+   * A function of Postgres's own name does not count, since anybody may define another one of that name.
+   */
+  readonly isPlainRead: boolean
+  readonly sessionEffects: SessionEffects
+  /** It may set how many digits of a float the session shows. */
+  readonly setsFloatDigits: boolean
+  /** It may create, change or drop a type, and every table and view is one. */
+  readonly changesCatalogue: boolean
+  /** How many parameters it takes. */
+  readonly placeholders: number
+  /** It may return rows. */
+  readonly returnsRows: boolean
+  /** It may return an anonymous record, whose types only its description or its binary format tells. */
+  readonly mayReturnRecord: boolean
+}
+
+const nothing: Analysis = {
+  rejection: undefined,
+  command: "",
+  isRead: false,
+  callsFunctions: false,
+  isPlainRead: false,
+  sessionEffects: "none",
+  setsFloatDigits: false,
+  changesCatalogue: false,
+  placeholders: 0,
+  returnsRows: false,
+  mayReturnRecord: false
+}
+
+const wordOf = (text: string, token: Token): string => (token.kind === "word" ? valueOf(text, token) : "")
+const isSymbol = (text: string, token: Token, symbol: string): boolean =>
+  token.kind === "symbol" && text.startsWith(symbol, token.start)
+
+const readers = new Set(["select", "values", "table", "with", "show"])
+const writers = new Set(["insert", "update", "delete", "merge", "into"])
+const lockStrengths = new Set(["update", "no", "share", "key"])
+const preparing = new Set(["prepare", "deallocate", "discard"])
+const sessionCommands = new Set(["reset", "listen", "unlisten", "load"])
+const definers = new Set(["create", "alter", "drop", "import"])
+/** What a definition may be about without any type or table being touched. */
+const typeless = new Set(["index", "unique", "role", "user", "group", "database", "tablespace", "system"])
+const temporary = new Set(["temp", "temporary"])
+const ownSchema = /^pg_temp(?:_\d+)?$/
+
+/** The characters of a `set_config` call's arguments that are looked at before it counts as one for the session. */
+const longestArguments = 4096
+const affirmative = /^(?:t|tr|tru|true|y|ye|yes|on|1)$/i
+
+/** Whether the third argument of `set_config(`, whose parenthesis is `open`, is plainly true. */
+const isLocal = (text: string, open: Token): boolean => {
+  let depth = 0
+  let commas = 0
+  for (let token = open; token.kind !== "end" && token.end - open.end < longestArguments; ) {
+    const next = tokenAt(text, token.end)
+    if (token.kind === "symbol") {
+      const symbol = text.charAt(token.start)
+      if (symbol === "(" || symbol === "[") depth++
+      else if (symbol === ")" || symbol === "]") depth--
+      else if (symbol === "," && depth === 1 && ++commas === 2) {
+        const value =
+          wordOf(text, next) === "true" || (next.kind === "string" && affirmative.test(valueOf(text, next)))
+        return value && isSymbol(text, tokenAt(text, next.end), ")")
+      }
+      if (depth === 0) return false
+    }
+    token = next
+  }
+  return false
+}
+
+/** Behind `EXPLAIN` and its options, where the explained statement starts. */
+const afterExplain = (text: string, from: number): Token => {
+  let token = tokenAt(text, from)
+  if (isSymbol(text, token, "(")) {
+    const inner = tokenAt(text, token.end)
+    if (isSymbol(text, inner, "(") || readers.has(wordOf(text, inner))) return token
+    while (token.kind !== "end" && !isSymbol(text, token, ")")) token = tokenAt(text, token.end)
+    token = tokenAt(text, token.end)
+  }
+  while (["analyze", "analyse", "verbose"].includes(wordOf(text, token))) token = tokenAt(text, token.end)
+  return token
+}
+
+/** `SET`: for the session, unless it names the transaction. `SET local.name` is a setting with a dot in its name. */
+const setEffects = (text: string, from: number): SessionEffects => {
+  const scope = tokenAt(text, from)
+  const local = ["local", "transaction", "constraints"].includes(wordOf(text, scope))
+  return local && !isSymbol(text, tokenAt(text, scope.end), ".") ? "none" : "settings"
+}
+
+/** Whether a cursor is declared `WITH HOLD`: it outlives the transaction. */
+const holds = (text: string, from: number): boolean => {
+  let last = ""
+  for (let token = tokenAt(text, from); token.kind !== "end"; token = tokenAt(text, token.end)) {
+    const value = wordOf(text, token)
+    if (value === "hold" && last === "with") return true
+    if (value === "for") return false
+    last = value
+  }
+  return false
+}
+
+/** Words of a `DO` block, and of the strings in it, that say it sets something for the session or defines something. */
+const blockLeaves =
+  /\b(?:set|reset|set_config|temp|temporary|pg_temp\w*|listen|unlisten|load|hold|discard|prepare|deallocate|execute|pg_(?:try_)?advisory_lock(?:_shared)?)\b/i
+const blockDefines = /\b(?:create|alter|drop|import|into|execute)\b/i
+
+/** What the rest of the statement shows, whatever its first word is. */
+interface Traits {
+  changes: boolean
+  returning: boolean
+  plain: boolean
+  calls: boolean
+  session: boolean
+  table: boolean
+}
+
+const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
+  const traits: Traits = {
+    changes: false,
+    returning: false,
+    plain: true,
+    calls: false,
+    session: false,
+    table: false
+  }
+  let before = ""
+  let last = ""
+  for (let token = from; token.kind !== "end"; ) {
+    const next = tokenAt(text, token.end)
+    const value =
+      token.kind === "word" || token.kind === "name"
+        ? valueOf(text, token)
+        : token.kind === "symbol"
+          ? text.charAt(token.start)
+          : ""
+    if (token.kind === "word" || token.kind === "name") {
+      const called = isSymbol(text, next, "(")
+      if (called) {
+        if (takesSessionLock(value)) traits.session = true
+        else if (value === "set_config" && !traits.session && !isLocal(text, next)) traits.session = true
+        if (!traits.changes && hasEffect(value)) traits.changes = true
+        if (token.kind === "name" || !isGrammar(value, last)) traits.plain = false
+        if (!traits.calls && (last === "." || !isHarmless(value))) traits.calls = true
+      }
+      if (creates && isSymbol(text, next, ".") && ownSchema.test(value)) traits.session = true
+    }
+    if (token.kind === "word" && last !== ".") {
+      if (writers.has(value)) traits.changes = true
+      else if (value === "returning") traits.returning = true
+      else if (value === "for" && lockStrengths.has(wordOf(text, next))) traits.changes = true
+      if (value === "into" && last !== "insert" && last !== "merge") {
+        traits.table = true
+        const scoped = ["local", "global"].includes(wordOf(text, next)) ? tokenAt(text, next.end) : next
+        const named = wordOf(text, scoped) === "table" ? tokenAt(text, scoped.end) : scoped
+        const target = named.kind === "word" || named.kind === "name" ? valueOf(text, named) : ""
+        if (temporary.has(wordOf(text, scoped)) || ownSchema.test(target)) traits.session = true
+      }
+      if (temporary.has(value) && createsTemporary(before, last)) traits.session = true
+    }
+    before = last
+    last = value
+    token = next
+  }
+  return traits
+}
+
+/** Whether `TEMP` behind these two words belongs to a `CREATE`. */
+const createsTemporary = (before: string, last: string): boolean =>
+  last === "create" ||
+  (last === "replace" && before === "or") ||
+  ((before === "create" || before === "replace") && (last === "local" || last === "global"))
+
+/** What is defined: the word behind CREATE and its OR REPLACE, ALTER or DROP. */
+const definedKind = (text: string, from: number): string => {
+  const first = tokenAt(text, from)
+  if (wordOf(text, first) !== "or") return wordOf(text, first)
+  return wordOf(text, tokenAt(text, tokenAt(text, first.end).end))
+}
+
+const effectsOf = (command: string, text: string, from: number, traits: Traits): SessionEffects => {
+  if (preparing.has(command)) return "prepared statements"
+  if (traits.session || sessionCommands.has(command)) return "settings"
+  if (command === "declare") return holds(text, from) ? "settings" : "none"
+  if (command === "set") return setEffects(text, from)
+  if (command === "do") return blockLeaves.test(text) ? "settings" : "none"
+  return "none"
+}
+
+const changesCatalogueOf = (command: string, text: string, from: number, traits: Traits): boolean => {
+  if (definers.has(command)) return !typeless.has(definedKind(text, from))
+  return command === "do" ? blockDefines.test(text) : readers.has(command) && traits.table
+}
+
+const floatDigits = /extra_float_digits/i
+const writesRows = new Set(["insert", "update", "delete", "merge"])
+const readsRows = new Set([...readers, "explain", "call", "fetch", "execute"])
+
+/** What the text of a statement shows. Pure; `StatementCache` keeps what it gives. */
+export const analyze = (text: string): Analysis => {
+  let first = tokenAt(text, 0)
+  while (isSymbol(text, first, ";") || isSymbol(text, first, "(")) first = tokenAt(text, first.end)
+  if (first.kind === "end") return { ...nothing, rejection: empty }
+  const command = wordOf(text, first)
+  const placeholders = placeholdersOf(text)
+  if (command === "") return { ...nothing, rejection: text.includes("\0") ? nul : undefined, placeholders }
+  const rejection = text.includes("\0") ? nul : rejectionOf(command, text, first.end)
+  if (rejection !== undefined) return { ...nothing, rejection, command: command.toUpperCase() }
+
+  let inner = command === "explain" ? afterExplain(text, first.end) : first
+  while (isSymbol(text, inner, "(")) inner = tokenAt(text, inner.end)
+  const executed = wordOf(text, inner)
+  const traits = traitsOf(text, inner, executed === "create")
+  const sessionEffects = effectsOf(executed, text, inner.end, traits)
+  const isRead = readers.has(executed) && !traits.changes && sessionEffects === "none"
+  const returnsRows = readsRows.has(command) || (writesRows.has(command) && traits.returning)
+  return {
+    rejection: undefined,
+    command: command.toUpperCase(),
+    isRead,
+    callsFunctions: traits.calls,
+    isPlainRead: isRead && traits.plain && command !== "explain",
+    sessionEffects,
+    setsFloatDigits: floatDigits.test(text),
+    changesCatalogue: changesCatalogueOf(executed, text, inner.end, traits),
+    placeholders,
+    returnsRows,
+    mayReturnRecord:
+      returnsRows && command !== "explain" && command !== "show" && (traits.calls || mayReturnRecord(text))
+  }
+}

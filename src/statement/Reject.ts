@@ -1,0 +1,97 @@
+/**
+ * Statements that are never sent, since they would leave a pooled connection in a state that its next borrower
+ * has to suffer: each with what was refused, why, and what to use instead.
+ */
+import { tokenAt, valueOf } from "./Scan.ts"
+
+const opening = (what: string): string =>
+  `${what} was not sent: the transaction would stay open on a pooled connection and take in the statements of its next borrower. ` +
+  "Use trans([...]) for statements that are known, or transaction(effect) for a program."
+
+const ending = (what: string): string =>
+  `${what} was not sent: each statement takes a connection from the pool, so this one would end another borrower's transaction or none. ` +
+  "trans([...]) and transaction(effect) commit when they succeed and roll back when they fail."
+
+const savepoint = (what: string): string =>
+  `${what} was not sent: each statement takes a connection from the pool, and a savepoint lives on one connection only. ` +
+  "Use transaction(effect) inside transaction(effect): the inner one is a savepoint, rolled back alone when it fails."
+
+const twoPhase = (what: string): string =>
+  `${what} was not sent: a pool does not carry two-phase commit. ` +
+  "Use trans([...]) or transaction(effect), or a connection of its own for prepared transactions."
+
+const copyIn =
+  "COPY … FROM STDIN was not sent: a pooled connection carries no COPY data. " +
+  "Use insertMany(rows) or insertStream(stream) of a table handle, or insert … select from unnest($1, …) with arrays."
+
+const copyOut =
+  "COPY … TO STDOUT was not sent: a pooled connection carries no COPY data. " +
+  "Use select, or stream for a result of any size."
+
+/** For a text without a statement: nothing, or only comments, white space and semicolons. */
+export const empty =
+  "An empty statement was not sent: the text holds no SQL. Pass one statement, for instance select 1."
+
+/** For a text that the protocol would cut off in its middle. */
+export const nul =
+  "The statement was not sent: its text holds a NUL character (\\u0000), which Postgres cannot read. Remove it; a parameter of type bytea may hold it."
+
+/** Whether `COPY` moves data over the connection. Its first FROM or TO outside parentheses says so. */
+const copyRejection = (text: string, from: number): string | undefined => {
+  let depth = 0
+  for (let token = tokenAt(text, from); token.kind !== "end"; token = tokenAt(text, token.end)) {
+    const value = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
+    if (value === "(") depth++
+    else if (value === ")") depth--
+    else if (depth === 0 && token.kind === "word" && (value === "from" || value === "to")) {
+      const target = tokenAt(text, token.end)
+      const stream = target.kind === "word" ? valueOf(text, target) : ""
+      if (stream !== "stdin" && stream !== "stdout") return undefined
+      return value === "from" ? copyIn : copyOut
+    }
+  }
+  return undefined
+}
+
+/**
+ * Why the statement whose first word is `command` (lower case, ending at `from`) is not sent.
+ */
+export const rejectionOf = (command: string, text: string, from: number): string | undefined => {
+  const second = () => {
+    const token = tokenAt(text, from)
+    return token.kind === "word" ? valueOf(text, token) : ""
+  }
+  switch (command) {
+    case "begin":
+      return opening("BEGIN")
+    case "start":
+      return opening("START TRANSACTION")
+    case "commit":
+      return second() === "prepared" ? twoPhase("COMMIT PREPARED") : ending("COMMIT")
+    case "end":
+      return ending("END")
+    case "abort":
+      return ending("ABORT")
+    case "rollback": {
+      if (second() === "prepared") return twoPhase("ROLLBACK PREPARED")
+      const token = tokenAt(text, from)
+      const noise = token.kind === "word" && (second() === "work" || second() === "transaction")
+      const after = noise ? tokenAt(text, token.end) : token
+      const to = after.kind === "word" && valueOf(text, after) === "to"
+      return to ? savepoint("ROLLBACK TO SAVEPOINT") : ending("ROLLBACK")
+    }
+    case "savepoint":
+      return savepoint("SAVEPOINT")
+    case "release":
+      return savepoint("RELEASE SAVEPOINT")
+    case "prepare": {
+      const token = tokenAt(text, from)
+      const named = second() === "transaction" && tokenAt(text, token.end).kind === "string"
+      return named ? twoPhase("PREPARE TRANSACTION") : undefined
+    }
+    case "copy":
+      return copyRejection(text, from)
+    default:
+      return undefined
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * Statements of a transaction: one at a time on its connection, each behind what waits to be sent before it.
+ *
+ * What waits and the statement share one `Sync`: when `BEGIN` or `SAVEPOINT` fails, the server skips the statement. A nested
+ * transaction keeps its outer one's mutex until it ends, so that what it rolls back is its own and nobody else's.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+import { serverError } from "../errors/ServerErrors.ts"
+import * as Execute from "../execute/Execute.ts"
+import { isDead } from "../pool/PooledConnection.ts"
+import { recover } from "../pool/Recover.ts"
+import { statementOf } from "../pool/StatementCache.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import * as Mutex from "./Mutex.ts"
+import * as TransactionErrors from "./TransactionErrors.ts"
+import type { Level, Membership, Pending, Transaction } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
+
+/** An interruption waits so long for its statement to be cancelled; then that goes on behind the caller's back. */
+const interruptMillis = 50
+
+const none: ReadonlyArray<number> = []
+
+/** Writes a statement of the transaction's own. */
+export const command = (
+  { connection, pool }: Transaction,
+  text: string,
+  onSettled: (exchange: Exchange) => void,
+  syncs: boolean
+): Exchange => {
+  const statement = statementOf(pool.statements, pool.statements.get(text), none)
+  return Commands.run(connection.session, statement, [], onSettled, { keep: pool.settings.prepare, syncs })
+}
+
+/** What was sent ahead of a statement. */
+interface Ahead {
+  readonly pending: Pending
+  readonly exchange: Exchange
+}
+
+const nothing = () => undefined
+const noneAhead: ReadonlyArray<Ahead> = []
+
+/** Writes what waits; without a `Sync`, since a statement follows. */
+export const writePending = (
+  transaction: Transaction,
+  onSettled: (() => void) | undefined = undefined
+): ReadonlyArray<Ahead> => {
+  if (transaction.pending.length === 0) return noneAhead
+  const pending = State.takePending(transaction)
+  return pending.map((one, index) => {
+    const isLast = onSettled !== undefined && index === pending.length - 1
+    return { pending: one, exchange: command(transaction, one.text, isLast ? onSettled : nothing, isLast) }
+  })
+}
+
+/** Where connections do not pipeline, what waits is answered before the statement is sent. */
+const sendPending = (transaction: Transaction): Effect.Effect<void, SqlError> =>
+  Effect.suspend(() => {
+    if (transaction.pool.settings.pipelining || transaction.pending.length === 0) return Effect.void
+    return Effect.flatMap(
+      Effect.callback<ReadonlyArray<Ahead>>((resume) => {
+        const ahead = writePending(transaction, () => resume(Effect.succeed(ahead)))
+        if (ahead.length === 0) resume(Effect.succeed(ahead))
+      }),
+      (ahead) => {
+        const error = aheadError(transaction, ahead)
+        return error === undefined ? Effect.void : Effect.fail(error)
+      }
+    )
+  })
+
+/** The error of what was sent ahead, if it failed. */
+export const aheadError = (transaction: Transaction, ahead: ReadonlyArray<Ahead>): SqlError | undefined => {
+  for (const { exchange, pending } of ahead) {
+    if (exchange.state !== "failed") continue
+    const error = serverError(exchange.error ?? {}, { text: pending.text })
+    if (!pending.opens || pending.level.outer !== undefined) return error
+    transaction.failure = isDead(transaction.connection)
+      ? TransactionErrors.undone(error)
+      : TransactionErrors.notBegun(error)
+    return transaction.failure
+  }
+  return undefined
+}
+
+/** Notes when the server has no transaction open although it should: nothing may run outside of it. */
+export const checkOpen = (transaction: Transaction): void => {
+  const { connection, failure, hasBegun, hasEnded } = transaction
+  if (!hasBegun || hasEnded || failure !== undefined || isDead(connection)) return
+  if (connection.session.status() === "idle") transaction.failure = TransactionErrors.lostTransaction()
+}
+
+const setRunning = (transaction: Transaction, isRunning: boolean): void => {
+  transaction.isRunning = isRunning
+  if (isRunning) return
+  for (const resume of transaction.onRest) resume()
+  transaction.onRest.clear()
+}
+
+const inTransactionError = (transaction: Transaction, error: SqlError | PoolError): SqlError | PoolError =>
+  isSqlError(error) &&
+  !TransactionErrors.isAnswer(error) &&
+  isDead(transaction.connection) &&
+  transaction.hasBegun
+    ? TransactionErrors.undone(error)
+    : error
+
+/** Cancels what runs, then does `after`; waits a moment for it. */
+const cancelThen = (transaction: Transaction, after: () => void): Effect.Effect<void> =>
+  Effect.flatMap(
+    Effect.forkDetach(
+      Effect.andThen(
+        recover(transaction.connection, transaction.pool.settings.answerTimeout),
+        Effect.sync(() => {
+          checkOpen(transaction)
+          after()
+        })
+      ),
+      { startImmediately: true }
+    ),
+    (recovery) => Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), interruptMillis))
+  )
+
+/**
+ * Runs something on the transaction's connection in turn. `run` is given what has to happen just before it writes: that
+ * writes what waits, or says why nothing is sent.
+ */
+export const inTurn = <A, E>(
+  transaction: Transaction,
+  membership: Membership | undefined,
+  run: (before: Execute.BeforeSend, level: Level) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SqlError | PoolError> => {
+  const level = State.levelOf(transaction, membership)
+  return Mutex.withTurn(level.mutex, State.patienceOf(transaction), (release) =>
+    Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
+      const refusal = State.closedError(transaction, level)
+      if (refusal !== undefined) {
+        release()
+        return Effect.fail(refusal)
+      }
+      let ahead = noneAhead
+      const before: Execute.BeforeSend = () => {
+        const closed = State.closedError(transaction, level)
+        if (closed === undefined) ahead = writePending(transaction)
+        return closed
+      }
+      setRunning(transaction, true)
+      const rest = () => {
+        setRunning(transaction, false)
+        release()
+      }
+      const program = Effect.andThen(
+        sendPending(transaction),
+        Effect.suspend(() => run(before, level))
+      )
+      return Effect.onExitPrimitive(program, (exit): Effect.Effect<A, E | SqlError> | undefined => {
+        if (Exit.hasInterrupts(exit)) return Effect.andThen(cancelThen(transaction, rest), exit)
+        checkOpen(transaction)
+        const error = aheadError(transaction, ahead)
+        rest()
+        return error === undefined ? undefined : Effect.fail(error)
+      })
+    })
+  )
+}
+
+/** Runs a statement in its fiber's transaction. */
+export const run = (
+  membership: Membership,
+  job: Execute.Job
+): Effect.Effect<Exchange, SqlError | PoolError> => {
+  const [{ transaction }] = membership
+  const { connection, pool } = transaction
+  const slow = Effect.suspend(() =>
+    Effect.mapError(
+      inTurn(transaction, membership, (before) => Execute.runHere(pool, connection, job, before)),
+      (error) => inTransactionError(transaction, error)
+    )
+  )
+  const fast = pool.settings.pipelining ? Execute.plainOf(pool, job, connection) : undefined
+  if (fast === undefined) return slow
+  return Effect.suspend(() => {
+    const level = State.levelOf(transaction, membership)
+    const turn = Mutex.tryAcquire(level.mutex)
+    if (turn === undefined) return slow
+    const refusal = State.closedError(transaction, level)
+    if (refusal !== undefined) {
+      Mutex.release(level.mutex, turn)
+      return Effect.fail(refusal)
+    }
+    return Effect.callback<Exchange, SqlError | PoolError>((resume) => {
+      const rest = () => {
+        setRunning(transaction, false)
+        Mutex.release(level.mutex, turn)
+      }
+      let isInterrupted = false
+      setRunning(transaction, true)
+      const ahead = writePending(transaction)
+      Execute.sendPlain(pool, connection, job, fast, (result) => {
+        if (isInterrupted) return
+        checkOpen(transaction)
+        const error = ahead.length === 0 ? undefined : aheadError(transaction, ahead)
+        const settled = error === undefined ? result : Effect.fail(error)
+        if (Exit.isExit(settled) && Exit.isSuccess(settled)) {
+          rest()
+          return resume(settled)
+        }
+        resume(
+          Effect.mapError(
+            Effect.onExitPrimitive(settled, (exit) => {
+              if (Exit.hasInterrupts(exit)) return cancelThen(transaction, rest)
+              rest()
+              return undefined
+            }),
+            (error) => inTransactionError(transaction, error)
+          )
+        )
+      })
+      return Effect.suspend(() => {
+        isInterrupted = true
+        return cancelThen(transaction, rest)
+      })
+    })
+  })
+}
+
+/** Cancels what a fiber that outlived its level still runs, and waits until it rests. */
+export const rest = (transaction: Transaction): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (!transaction.isRunning) return Effect.void
+    return Effect.andThen(
+      recover(transaction.connection, transaction.pool.settings.answerTimeout),
+      Effect.callback<void>((resume) => {
+        if (transaction.isRunning) transaction.onRest.add(() => resume(Effect.void))
+        else resume(Effect.void)
+      })
+    )
+  })
+
+/** Runs a statement of the transaction's own, and waits for its answer no longer than `answerTimeout`. */
+export const ask = (transaction: Transaction, text: string): Effect.Effect<Exchange> =>
+  Effect.callback<Exchange>((resume) => {
+    command(transaction, text, (exchange) => resume(Effect.succeed(exchange)), true)
+  })
+
+/** Cancels what is still under way on the connection; waits a moment for it. */
+export const settle = (transaction: Transaction): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    transaction.connection.session.pending() === 0 ? Effect.void : cancelThen(transaction, nothing)
+  )

@@ -1,0 +1,159 @@
+/**
+ * Rows of a statement in a transaction: fetched in pieces from a portal, so that other statements of the transaction can run
+ * between two pieces.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+import * as Execute from "../execute/Execute.ts"
+import { sizeOf } from "../execute/Progress.ts"
+import { asRows, type Rows, start } from "../execute/StreamRows.ts"
+import { isDead, markDirty } from "../pool/PooledConnection.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import * as InTransaction from "./InTransaction.ts"
+import * as Mutex from "./Mutex.ts"
+import * as TransactionErrors from "./TransactionErrors.ts"
+import type { Level, Membership, Transaction } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
+
+/** How many rows the first piece has, and the most that any has. */
+const firstRows = 32
+const mostRows = 1_000
+/** About how many bytes a piece has once it is known how long rows are. */
+const pieceBytes = 512 * 1024
+
+/** How many rows the next piece has, by the length of those of the last. */
+const nextCount = (rows: ReadonlyArray<unknown>): number => {
+  let size = 0
+  for (const row of rows) size += sizeOf(row)
+  return Math.max(1, Math.min(mostRows, Math.floor((pieceBytes * rows.length) / Math.max(size, 1))))
+}
+
+type Piece = readonly [rows: ReadonlyArray<unknown>, next: Option.Option<number>]
+
+const pieceOf = ({ isSuspended, rows }: Exchange): Piece => [
+  rows,
+  isSuspended ? Option.some(nextCount(rows)) : Option.none()
+]
+
+/** Fetches the next piece. */
+const fetch = (
+  { connection, pool }: Transaction,
+  job: Execute.Job,
+  first: Exchange,
+  portal: string,
+  count: number
+): Effect.Effect<Piece, SqlError> =>
+  Effect.callback((resume) => {
+    Commands.fetch(connection.session, first, portal, count, (exchange) => {
+      if (exchange.state !== "done")
+        return resume(Effect.fail(Execute.errorOf(pool, job, exchange, connection)))
+      resume(Effect.map(Execute.finish(pool, connection, job, exchange), pieceOf))
+    })
+  })
+
+const pieces = (membership: Membership, given: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+  const [{ transaction }] = membership
+  const { connection, pool } = transaction
+  return Stream.unwrap(
+    Effect.gen(function* () {
+      const portal = `p${++transaction.portals}`
+      // Parsed anew: a statement that was prepared before a table changed could not be sent again in here.
+      const job: Execute.Job = { ...given, keeps: false, portal: { name: portal, maxRows: firstRows } }
+      let opened: { readonly exchange: Exchange; readonly level: Level } | undefined
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          if (opened === undefined || transaction.hasEnded || isDead(connection)) return
+          Commands.closePortal(connection.session, portal)
+        })
+      )
+      const open = InTransaction.inTurn(transaction, membership, (before, level) =>
+        Effect.map(Execute.runHere(pool, connection, job, before), (exchange) => {
+          opened = { exchange, level }
+          return pieceOf(exchange)
+        })
+      )
+      return Stream.paginate(firstRows, (count): Effect.Effect<Piece, SqlError | PoolError> => {
+        if (opened === undefined) return open
+        const { exchange, level } = opened
+        if (!State.isAlive(level)) return Effect.fail(TransactionErrors.cursorGone())
+        return InTransaction.inTurn(transaction, membership, (before) =>
+          Effect.suspend(() => {
+            const refusal = before()
+            return refusal === undefined
+              ? fetch(transaction, job, exchange, portal, count)
+              : Effect.fail(refusal)
+          })
+        )
+      })
+    })
+  )
+}
+
+/** A job whose text is used once. */
+const oneTime = (job: Execute.Job, text: string, params: ReadonlyArray<unknown> = []): Execute.Job => ({
+  ...job,
+  bound: { ...job.bound, text, params },
+  known: { ...job.known, text, statements: [] },
+  keeps: false
+})
+
+/**
+ * On a connection that a caller has for itself, without a transaction, a portal would not outlive its first piece, but a
+ * cursor `WITH HOLD` does.
+ */
+const held = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+  const [{ transaction }] = membership
+  const name = `effect_cursor_${++transaction.portals}`
+  const declare = `DECLARE ${name} NO SCROLL CURSOR WITH HOLD FOR ${job.bound.text}`
+  const close = oneTime(job, `CLOSE ${name}`)
+  return Stream.unwrap(
+    Effect.gen(function* () {
+      markDirty(transaction.connection, { sessionEffects: "settings", setsFloatDigits: false })
+      yield* InTransaction.run(membership, oneTime(job, declare, job.bound.params))
+      yield* Effect.addFinalizer(() =>
+        transaction.hasEnded ? Effect.void : Effect.ignore(InTransaction.run(membership, close))
+      )
+      return Stream.paginate(firstRows, (count) =>
+        Effect.map(
+          InTransaction.run(membership, oneTime(job, `FETCH FORWARD ${count} FROM ${name}`)),
+          ({ rows }): Piece => [rows, rows.length < count ? Option.none() : Option.some(nextCount(rows))]
+        )
+      )
+    })
+  )
+}
+
+/** What has no cursor, since it writes or locks, keeps the connection until all its rows are read. */
+const whole = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+  const [{ transaction }] = membership
+  const { connection, pool, root } = transaction
+  return Stream.unwrap(
+    Effect.gen(function* () {
+      const release = yield* Mutex.hold(root.mutex, State.patienceOf(transaction))
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(InTransaction.settle(transaction), Effect.sync(release))
+      )
+      const pull = yield* start(pool, connection, job, () => State.closedError(transaction, root))
+      return Stream.fromPull(Effect.succeed(pull))
+    })
+  )
+}
+
+const withoutCursor = new Set(["SHOW", "EXPLAIN"])
+
+const outside = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+  const { command, isRead } = job.known.analysis
+  return isRead && !withoutCursor.has(command) ? held(membership, job) : whole(membership, job)
+}
+
+/** Rows of a statement in its fiber's transaction. */
+export const rowsInTransaction = (membership: Membership, job: Execute.Job): Rows =>
+  asRows(
+    Stream.suspend(() =>
+      State.isTransaction(membership[0].transaction) ? pieces(membership, job) : outside(membership, job)
+    )
+  )

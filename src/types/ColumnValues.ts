@@ -1,0 +1,136 @@
+/**
+ * Values that a table's handle puts into columns or compares with them, encoded by the types that the server infers from
+ * the columns: what was read from a column can be written to it and compared with it.
+ *
+ * **Details**
+ *
+ * A string for a json column is a json string. A number that is compared with a `real` is compared as that `real`: 1.1 finds
+ * what 1.1 has stored. A number that a column's type cannot hold is compared in a wider type, and equals nothing there.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../errors/PoolError.ts"
+import { refused } from "../errors/PoolError.ts"
+import type { ColumnValue, Role } from "../statement/Sql.ts"
+import { builtins, oids } from "./BuiltinTypes.ts"
+import type { Writing } from "./Literal.ts"
+import { arrayLiteral, bytesOf, fail, literal } from "./Literal.ts"
+import type { Encoded } from "./Parameters.ts"
+import type { WireValue } from "./PgType.ts"
+import type { TypeMap } from "./TypeMap.ts"
+
+const integerRanges: ReadonlyMap<number, readonly [least: bigint, most: bigint]> = new Map([
+  [oids.int2, [-32_768n, 32_767n]],
+  [oids.int4, [-2_147_483_648n, 2_147_483_647n]],
+  [oids.int8, [-(2n ** 63n), 2n ** 63n - 1n]],
+  [oids.oid, [0n, 4_294_967_295n]]
+])
+
+/** Types whose values are encoded otherwise than those of the types that they may be changed to. */
+const sensitive: ReadonlySet<number> = new Set([oids.json, oids.jsonb, oids.float4])
+
+/**
+ * Whether what is encoded for these types would be wrong, and not refused, after a column got another type: then the server
+ * is asked anew each time.
+ */
+export const isSensitive = (types: TypeMap, expected: ReadonlyArray<number>): boolean =>
+  expected.some((type) => {
+    const base = types.baseOf(type)
+    return sensitive.has(base?.oid ?? 0) || (base?.kind === "array" && sensitive.has(base.of))
+  })
+
+type Wide = typeof oids.int8 | typeof oids.numeric | typeof oids.float8
+
+/** The wider type in which a value is compared that this type cannot hold; `undefined` where it holds it. */
+const widerType = (value: unknown, type: number): Wide | undefined => {
+  if (typeof value !== "number" && typeof value !== "bigint") return undefined
+  if (type === oids.float4) return oids.float8
+  const range = integerRanges.get(type)
+  if (range === undefined) return undefined
+  if (typeof value === "number" && !Number.isFinite(value)) return oids.float8
+  if (typeof value === "number" && !Number.isInteger(value)) return oids.numeric
+  const whole = BigInt(value)
+  if (whole >= range[0] && whole <= range[1]) return undefined
+  return whole >= -(2n ** 63n) && whole < 2n ** 63n ? oids.int8 : oids.numeric
+}
+
+const widest = (left: Wide | undefined, right: Wide | undefined): Wide | undefined => {
+  const order: ReadonlyArray<Wide | undefined> = [undefined, oids.int8, oids.numeric, oids.float8]
+  return order.indexOf(left) >= order.indexOf(right) ? left : right
+}
+
+/** A number as it is compared in a wider type: with a `real`, as the `real` that it is there. */
+const widened = (value: unknown, type: number): unknown => {
+  if (type !== oids.float4 || typeof value !== "number") return value
+  const single = Math.fround(value)
+  return Number.isFinite(single) || !Number.isFinite(value) ? single : value
+}
+
+interface One {
+  readonly type: number
+  readonly value: WireValue
+}
+
+const compared = (writing: Writing, value: unknown, expected: number): One => {
+  const base = writing.types.baseOf(expected)
+  if (base?.kind === "array" && Array.isArray(value)) {
+    const element = writing.types.baseOf(base.of)?.oid ?? 0
+    const wide = value.reduce(
+      (found: Wide | undefined, one: unknown) => widest(found, widerType(one, element)),
+      undefined
+    )
+    if (wide === undefined) return { type: 0, value: literal(writing, value, expected) }
+    const values = value.map((one: unknown) => widened(one, element))
+    return { type: builtins.get(wide)?.array ?? 0, value: arrayLiteral(writing, values, wide) }
+  }
+  const wide = widerType(value, base?.oid ?? 0)
+  if (wide === undefined) return { type: 0, value: literal(writing, value, expected) }
+  return { type: wide, value: literal(writing, widened(value, base?.oid ?? 0), wide) }
+}
+
+const stored = (writing: Writing, value: unknown, expected: number): One => {
+  const base = writing.types.baseOf(expected)
+  if (typeof value === "number" && !Number.isInteger(value) && integerRanges.has(base?.oid ?? 0)) {
+    const problem = `is no whole number, and ${base?.name ?? "the column"} holds nothing else: round it, or make the column numeric`
+    return { type: 0, value: fail(writing, problem) }
+  }
+  return { type: 0, value: literal(writing, value, expected) }
+}
+
+const encodeOne = (writing: Writing, value: unknown, expected: number, role: Role): One => {
+  if (value === null || value === undefined) return { type: 0, value: null }
+  const isBytea = writing.types.baseOf(expected)?.oid === oids.bytea
+  const bytes = isBytea && typeof value === "object" ? bytesOf(value) : undefined
+  if (bytes !== undefined) return { type: 0, value: bytes }
+  return role === "compared" ? compared(writing, value, expected) : stored(writing, value, expected)
+}
+
+/** The types with which the server is asked: it infers all of them from the columns. */
+export const undeclared = (params: ReadonlyArray<unknown>): ReadonlyArray<number> => params.map(() => 0)
+
+/** Parameters by the types of their columns; `place` is the call as a message names it, for instance `users.update`. */
+export const encodeColumnValues = (
+  types: TypeMap,
+  params: ReadonlyArray<unknown>,
+  expected: ReadonlyArray<number>,
+  columns: ReadonlyArray<ColumnValue>,
+  place: string
+): Result.Result<Encoded, PoolError> => {
+  const encoded = { types: [] as number[], values: [] as WireValue[] }
+  for (let index = 0; index < params.length; index++) {
+    const { column, role } = columns[index] ?? { column: "", role: "compared" }
+    const writing: Writing = { types, problem: undefined }
+    let one: One = { type: 0, value: null }
+    try {
+      one = encodeOne(writing, params[index], expected[index] ?? 0, role)
+    } catch {
+      fail(writing, "cannot be read: one of its properties throws, or it refers to itself")
+    }
+    if (writing.problem !== undefined) {
+      const what = column === "" ? "a value" : `the value of column ${JSON.stringify(column)}`
+      return Result.fail(refused(`${place}: ${what} ${writing.problem}. The call had no effect.`))
+    }
+    encoded.types.push(one.type)
+    encoded.values.push(one.value)
+  }
+  return Result.succeed(encoded)
+}

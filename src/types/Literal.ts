@@ -1,0 +1,266 @@
+/**
+ * JavaScript values as the text that Postgres reads for a known type: arrays, composites, json, dates.
+ *
+ * A value that cannot be written is noted as a problem, in words that follow "Parameter $1"; the value itself is never told.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { isPlain } from "../statement/PlainObject.ts"
+import { isJson } from "../statement/Sql.ts"
+import { oids } from "./BuiltinTypes.ts"
+import { hex } from "./Bytes.ts"
+import type { PgType } from "./PgType.ts"
+import type { TypeMap } from "./TypeMap.ts"
+
+/** Why a value cannot be written, once that is known. */
+export interface Problem {
+  problem: string | undefined
+}
+
+/** One parameter under way. */
+export interface Writing extends Problem {
+  readonly types: TypeMap
+}
+
+export const fail = (writing: Problem, problem: string): null => {
+  writing.problem ??= problem
+  return null
+}
+
+/** What a value is called in a message. */
+export const nameOf = (value: unknown): string => {
+  if (Array.isArray(value)) return "an array"
+  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
+  if (typeof value !== "object" || value === null) return `a ${typeof value}`
+  const name: unknown = value.constructor?.name
+  if (typeof name === "string" && name !== "" && name !== "Object") return `an instance of ${name}`
+  return isPlain(value) ? "an object" : "an object with a prototype of its own"
+}
+
+/** The bytes of a `Uint8Array`, an `ArrayBuffer` or another view of one. Throws where a transfer has detached them. */
+export const bytesOf = (value: unknown): Uint8Array | undefined => {
+  if (value instanceof Uint8Array) return value.length === 0 ? new Uint8Array(value.buffer, 0, 0) : value
+  if (value instanceof ArrayBuffer) return new Uint8Array(value)
+  return ArrayBuffer.isView(value)
+    ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength)
+    : undefined
+}
+
+const stringify = (value: unknown): string | Error => {
+  try {
+    return JSON.stringify(value) ?? new Error(`is ${nameOf(value)}, which json cannot hold`)
+  } catch (error) {
+    const isBigInt = error instanceof TypeError && error.message.includes("BigInt")
+    return new Error(
+      isBigInt
+        ? "holds a bigint, which json cannot hold: make it a string or a number"
+        : "cannot be written as json: it refers to itself, or its toJSON fails"
+    )
+  }
+}
+
+/** A value as json. */
+export const jsonLiteral = (writing: Problem, value: unknown): string | null => {
+  if (typeof value === "bigint") return String(value)
+  const text = stringify(value)
+  return typeof text === "string" ? text : fail(writing, text.message)
+}
+
+const pad = (value: number, size: number): string => String(value).padStart(size, "0")
+
+/** The types that a `Date` can be. */
+export const dateTypes: ReadonlySet<number> = new Set([
+  oids.timestamptz,
+  oids.timestamp,
+  oids.date,
+  oids.time,
+  oids.timetz
+])
+
+/**
+ * A `Date` as one text for every type of dates and times: its instant where the type has a zone, its UTC day and time where
+ * it has none, whatever zone the session is in. So it stays right when a column changes from one of them to another.
+ */
+export const dateLiteral = (writing: Problem, date: Date): string | null => {
+  if (Number.isNaN(date.getTime())) return fail(writing, "is an invalid Date")
+  const year = date.getUTCFullYear()
+  const shown = year > 0 ? year : 1 - year
+  const day = `${pad(shown, 4)}-${pad(date.getUTCMonth() + 1, 2)}-${pad(date.getUTCDate(), 2)}`
+  return `${day} ${date.toISOString().slice(-13, -1)}+00${year > 0 ? "" : " BC"}`
+}
+
+const isJsonType = (type: PgType | undefined): boolean => type?.name === "json" || type?.name === "jsonb"
+
+/** A field of a composite, quoted so that it is read as it is. */
+const field = (text: string | null): string =>
+  text === null ? "" : `"${text.replaceAll("\\", "\\\\").replaceAll('"', '""')}"`
+
+const compositeLiteral = (writing: Writing, value: object, type: PgType): string | null => {
+  if (Array.isArray(value)) {
+    if (value.length !== type.attributes.length) {
+      return fail(writing, `has ${value.length} fields, and type ${type.name} has ${type.attributes.length}`)
+    }
+    return `(${type.attributes.map((attribute, index) => field(literal(writing, value[index], attribute.oid))).join(",")})`
+  }
+  const names = new Set(type.attributes.map((attribute) => attribute.name))
+  const unknown = Object.keys(value).find((key) => !names.has(key))
+  if (unknown !== undefined) {
+    return fail(
+      writing,
+      `has the attribute ${JSON.stringify(unknown)}, which type ${type.name} does not have`
+    )
+  }
+  const entries = new Map(Object.entries(value))
+  return `(${type.attributes
+    .map((attribute) => field(literal(writing, entries.get(attribute.name), attribute.oid)))
+    .join(",")})`
+}
+
+const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>>): string =>
+  Object.entries(value)
+    .map(([key, inner]) => {
+      const text = inner === null || inner === undefined ? null : literal(writing, inner, oids.text)
+      const quote = (part: string) => `"${part.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
+      return `${quote(key)}=>${text === null ? "NULL" : quote(text)}`
+    })
+    .join(",")
+
+const vectorTypes = new Set(["vector", "halfvec"])
+
+const isBaseNamed = (type: PgType, name: string): boolean => type.kind === "base" && type.name === name
+
+/** Whether an array is one value of the type, and not an array of values. */
+export const takesArray = (type: PgType | undefined): boolean =>
+  type !== undefined &&
+  (isJsonType(type) || type.kind === "vector" || (type.kind === "base" && vectorTypes.has(type.name)))
+
+const notPlain = (value: object): string => {
+  if (Effect.isEffect(value)) return "is an Effect, and not what comes of it: yield* it first"
+  if (Option.isOption(value))
+    return "is an Option, and not what is in it: Option.getOrNull gives that, or NULL"
+  return `is ${nameOf(value)}, and only plain objects and arrays are taken: make one of it`
+}
+
+const objectLiteral = (writing: Writing, value: object, type: PgType | undefined): string | null => {
+  if (isJsonType(type)) {
+    return isPlain(value) || Array.isArray(value)
+      ? jsonLiteral(writing, value)
+      : fail(writing, notPlain(value))
+  }
+  if (type?.kind === "composite" && (Array.isArray(value) || isPlain(value)))
+    return compositeLiteral(writing, value, type)
+  if (Array.isArray(value)) {
+    if (type?.kind === "vector")
+      return value.map((element) => literal(writing, element, type.of) ?? "").join(" ")
+    if (type !== undefined && takesArray(type))
+      return `[${value.map((element) => literal(writing, element, oids.float8)).join(",")}]`
+    if (type === undefined) return arrayLiteral(writing, value, 0)
+    return fail(
+      writing,
+      `is an array, and the server expects one ${type.name}. For a list of values write = any($1) in place of in ($1); PG.json(value) makes json of it`
+    )
+  }
+  if (!isPlain(value)) {
+    return fail(writing, notPlain(value))
+  }
+  if (type === undefined || isBaseNamed(type, "text")) return jsonLiteral(writing, value)
+  if (isBaseNamed(type, "hstore")) return hstoreLiteral(writing, value)
+  return fail(writing, `is an object, and the server expects ${type.name}`)
+}
+
+const int8Limit = 2n ** 63n
+
+/** The text of a value for a type; `null` is SQL NULL. A string is a json string where the type is json. */
+export const literal = (writing: Writing, value: unknown, oid: number): string | null => {
+  if (value === null || value === undefined) return null
+  const type = oid === 0 ? undefined : writing.types.baseOf(oid)
+  switch (typeof value) {
+    case "string":
+      return isJsonType(type) ? jsonLiteral(writing, value) : value
+    case "number":
+      if (Object.is(value, -0)) return isJsonType(type) ? "0" : "-0"
+      return isJsonType(type) ? jsonLiteral(writing, value) : String(value)
+    case "boolean":
+      return String(value)
+    case "bigint":
+      return type?.name === "int8" && (value >= int8Limit || value < -int8Limit)
+        ? fail(writing, "is a bigint past ±2^63, where int8 ends")
+        : String(value)
+    case "function":
+    case "symbol":
+      return fail(writing, `is ${nameOf(value)}, which Postgres has no value for`)
+  }
+  if (isJson(value)) return jsonLiteral(writing, value.value)
+  if (value instanceof Date) {
+    if (!isJsonType(type)) return dateLiteral(writing, value)
+    return Number.isNaN(value.getTime()) ? fail(writing, "is an invalid Date") : jsonLiteral(writing, value)
+  }
+  if (type?.kind === "array") return arrayLiteral(writing, value, type.of)
+  const bytes = bytesOf(value)
+  if (bytes !== undefined) {
+    return isJsonType(type)
+      ? fail(writing, "is bytes, which json cannot hold")
+      : `\\x${hex(bytes, 0, bytes.length)}`
+  }
+  return objectLiteral(writing, value, type)
+}
+
+const needsQuotes = /[\\"]/
+
+const quote = (text: string): string =>
+  needsQuotes.test(text) ? `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : `"${text}"`
+
+const listOf = (value: unknown): ReadonlyArray<unknown> | undefined => {
+  if (Array.isArray(value)) return value
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined
+  return Symbol.iterator in value && typeof value[Symbol.iterator] === "function"
+    ? Array.from(iterable(value))
+    : undefined
+}
+
+const iterable = function* (view: object): Generator<unknown> {
+  const length: unknown = Reflect.get(view, "length")
+  for (let index = 0; typeof length === "number" && index < length; index++) yield Reflect.get(view, index)
+}
+
+/**
+ * An array for elements of this type. Arrays inside it are further dimensions, which have to be of one length, unless one
+ * array is a value of the element's type, as for json.
+ */
+export const arrayLiteral = (writing: Writing, value: unknown, element: number): string | null => {
+  const values = listOf(value)
+  const type = writing.types.baseOf(element)
+  if (values === undefined) {
+    return fail(writing, `is ${nameOf(value)}, and the server expects an array of ${type?.name ?? "values"}`)
+  }
+  // An array as an element: json, a vector, a domain over an array.
+  const isFlat = takesArray(type) || type?.kind === "array"
+  const delimiter = type?.delimiter ?? ","
+  const shape: Array<number> = []
+  let leafDepth = -1
+  let isRagged = false
+  const level = (items: ReadonlyArray<unknown>, depth: number): string => {
+    if (shape[depth] === undefined) shape[depth] = items.length
+    else if (shape[depth] !== items.length) isRagged = true
+    let text = ""
+    for (let index = 0; index < items.length; index++) {
+      const item = items[index]
+      if (index > 0) text += delimiter
+      if (!isFlat && Array.isArray(item)) {
+        text += level(item, depth + 1)
+        continue
+      }
+      if (leafDepth < 0) leafDepth = depth
+      else if (leafDepth !== depth) isRagged = true
+      const inner = literal(writing, item, element)
+      text +=
+        inner === null ? "NULL" : typeof item === "number" || typeof item === "boolean" ? inner : quote(inner)
+    }
+    return `{${text}}`
+  }
+  const text = level(values, 0)
+  if (isRagged || (leafDepth >= 0 && leafDepth !== shape.length - 1)) {
+    return fail(writing, "is an array whose inner arrays differ in length, which Postgres has no value for")
+  }
+  return leafDepth < 0 ? "{}" : text
+}

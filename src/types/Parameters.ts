@@ -1,0 +1,202 @@
+/**
+ * JavaScript values as parameters. What a value is decides, as in SQL itself: a string has no type and takes the one that
+ * the statement expects, 19.99 is a `numeric`. A Date, an array or an object has to know what the statement expects.
+ */
+import * as Result from "effect/Result"
+import type { PoolError } from "../errors/PoolError.ts"
+import { refused } from "../errors/PoolError.ts"
+import { isJson } from "../statement/Sql.ts"
+import { oids } from "./BuiltinTypes.ts"
+import { inferArray } from "./InferArrayType.ts"
+import type { Writing } from "./Literal.ts"
+import { bytesOf, dateLiteral, dateTypes, fail, jsonLiteral, literal, nameOf } from "./Literal.ts"
+import type { WireValue } from "./PgType.ts"
+import type { TypeMap } from "./TypeMap.ts"
+
+/** Parameters with the types that they are declared with; 0 leaves a type to the server. */
+export interface Encoded {
+  readonly types: ReadonlyArray<number>
+  readonly values: ReadonlyArray<WireValue>
+}
+
+const int8Limit = 2n ** 63n
+
+/** The type of a number that needs no knowledge of the statement; -1 for an infinite one, which may be a date. */
+const numberType = (value: number): number => {
+  if (Number.isInteger(value)) {
+    if (value >= -2147483648 && value <= 2147483647) return Object.is(value, -0) ? oids.float8 : oids.int4
+    return Math.abs(value) < 2 ** 63 ? oids.int8 : oids.numeric
+  }
+  if (Number.isNaN(value)) return oids.float8
+  return Number.isFinite(value) ? oids.numeric : -1
+}
+
+const numberText = (value: number, type: number): string =>
+  type === oids.int8 ? String(BigInt(value)) : Object.is(value, -0) ? "-0" : String(value)
+
+/** Views that hold bytes and nothing else; an `Int32Array` may be meant as an array of numbers. */
+const isBytes = (value: object): boolean =>
+  value instanceof Uint8Array ||
+  value instanceof ArrayBuffer ||
+  value instanceof DataView ||
+  value instanceof Int8Array
+
+/** The declared type of a value that needs no knowledge of the statement, else -1. */
+const plainType = (value: unknown): number => {
+  switch (typeof value) {
+    case "string":
+    case "undefined":
+      return 0
+    case "boolean":
+      return oids.bool
+    case "number":
+      return numberType(value)
+    case "bigint":
+      return value < int8Limit && value >= -int8Limit ? oids.int8 : -1
+    case "object":
+      return value === null ? 0 : isBytes(value) ? oids.bytea : -1
+  }
+  return -1
+}
+
+const plainValue = (value: unknown, type: number): WireValue => {
+  if (value === null || value === undefined) return null
+  if (typeof value === "string") return value
+  if (typeof value === "number") return numberText(value, type)
+  return typeof value === "object" ? (bytesOf(value) ?? null) : String(value)
+}
+
+const noTypes: ReadonlyArray<number> = []
+
+/** Parameters that need no knowledge of the statement; `undefined` where one does, or cannot be sent at all. */
+export const encodePlain = (params: ReadonlyArray<unknown>): Encoded | undefined => {
+  const { length } = params
+  if (length === 0) return { types: noTypes, values: [] }
+  const types: Array<number> = new Array(length)
+  const values: Array<WireValue> = new Array(length)
+  for (let index = 0; index < length; index++) {
+    const value = params[index]
+    const type = plainType(value)
+    if (type < 0) return undefined
+    types[index] = type
+    values[index] = plainValue(value, type)
+  }
+  return { types, values }
+}
+
+/** The declared types with which the server is asked what it expects of the others. */
+export const typesToDescribe = (params: ReadonlyArray<unknown>): ReadonlyArray<number> =>
+  params.map((value) => Math.max(0, plainType(value)))
+
+const isJsonType = (type: number): boolean => type === oids.json || type === oids.jsonb
+
+/** The types that the server gives a parameter of which it knows nothing. */
+const isUnknown = (type: number): boolean => type === 0 || type === oids.text || type === oids.unknown
+
+interface One {
+  readonly type: number
+  readonly value: WireValue
+}
+
+/** A value for a parameter of the type that the server expects. */
+const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
+  const plain = plainType(value)
+  const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
+  if (plain >= 0) return { type: plain, value: plainValue(value, plain) }
+  if (typeof value === "number") {
+    if (isJsonType(base)) return { type: 0, value: fail(writing, "is not finite, which json cannot hold") }
+    return { type: dateTypes.has(base) ? 0 : oids.float8, value: String(value) }
+  }
+  if (typeof value === "bigint") {
+    if (base === oids.numeric || isJsonType(base)) return { type: 0, value: String(value) }
+    const problem =
+      "is a bigint past ±2^63, where int8 ends. Cast the placeholder to numeric, or pass a string"
+    return { type: 0, value: fail(writing, problem) }
+  }
+  if (typeof value === "function" || typeof value === "symbol") {
+    return { type: 0, value: fail(writing, `is ${nameOf(value)}, which Postgres has no value for`) }
+  }
+  if (value instanceof Date) {
+    if (isJsonType(base)) return { type: 0, value: literal(writing, value, base) }
+    return { type: dateTypes.has(base) ? 0 : oids.timestamptz, value: dateLiteral(writing, value) }
+  }
+  if (Array.isArray(value) && isUnknown(base)) return inferArray(writing, value)
+  if (isJson(value)) return { type: 0, value: jsonLiteral(writing, value.value) }
+  return { type: 0, value: literal(writing, value, expected) }
+}
+
+const refusal = (problem: string | undefined, number: number): PoolError =>
+  refused(`Parameter $${number} ${problem}. The statement was not sent.`)
+
+const unreadable =
+  "cannot be read: one of its properties throws, it refers to itself or nests too deeply, or its buffer is detached"
+
+/** Encodes with whatever a hostile object does held off. */
+const attempt = <A>(writing: Writing, otherwise: A, encode: () => A): A => {
+  try {
+    return encode()
+  } catch {
+    fail(writing, unreadable)
+    return otherwise
+  }
+}
+
+const nothing: One = { type: 0, value: null }
+
+/** Parameters by the types that the server expects; a type of 0 is not known. */
+export const encodeTyped = (
+  types: TypeMap,
+  params: ReadonlyArray<unknown>,
+  expected: ReadonlyArray<number>
+): Result.Result<Encoded, PoolError> => {
+  const encoded = { types: [] as number[], values: [] as WireValue[] }
+  for (let index = 0; index < params.length; index++) {
+    const writing: Writing = { types, problem: undefined }
+    const one = attempt(writing, nothing, () => encodeOne(writing, params[index], expected[index] ?? 0))
+    if (writing.problem !== undefined) return Result.fail(refusal(writing.problem, index + 1))
+    encoded.types.push(one.type)
+    encoded.values.push(one.value)
+  }
+  return Result.succeed(encoded)
+}
+
+/**
+ * Parameters that the server takes for text, as it does where it knows nothing of them: json in place of an object or
+ * `PG.json(…)`. `undefined` where there are none.
+ */
+export const asJson = (
+  params: ReadonlyArray<unknown>,
+  { types }: Encoded,
+  expected: ReadonlyArray<number>
+): ReadonlyArray<number> | undefined => {
+  const isBare = (value: unknown, index: number) =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    types[index] === 0 &&
+    isUnknown(expected[index] ?? 0)
+  return params.some(isBare)
+    ? types.map((type, index) => (isBare(params[index], index) ? oids.json : type))
+    : undefined
+}
+
+/**
+ * One value for a column of a known type, where a string for json is a json string: what was read can be written back.
+ * `number` is for messages.
+ */
+export const encodeValue = (
+  types: TypeMap,
+  value: unknown,
+  type: number,
+  number: number
+): Result.Result<WireValue, PoolError> => {
+  if (value === null || value === undefined) return Result.succeed(null)
+  const writing: Writing = { types, problem: undefined }
+  const encoded = attempt<WireValue>(writing, null, () => {
+    const bytes = types.baseOf(type)?.oid === oids.bytea ? bytesOf(value) : undefined
+    return bytes ?? literal(writing, value, type)
+  })
+  return writing.problem === undefined
+    ? Result.succeed(encoded)
+    : Result.fail(refusal(writing.problem, number))
+}

@@ -1,0 +1,62 @@
+/**
+ * Whether a value stays what it is when a column gets another type under a prepared statement.
+ *
+ * Postgres fixes the types of a prepared statement's parameters when it is prepared. When somebody changes the type of the
+ * column that a parameter is for, the statement goes on with the old type and casts: a Date sent as `date` has lost its time
+ * when it reaches a `timestamptz`, `"007"` sent as `int4` arrives in a text column as `7`, and nobody is told. So a
+ * statement is bound by its prepared name only with values that come out the same either way; with others it is parsed
+ * anew, and takes the types that the tables have now.
+ *
+ * A value whose type was declared, such as a number, is sent as that type in both cases.
+ */
+
+import { oids } from "./BuiltinTypes.ts"
+import type { WireValue } from "./PgType.ts"
+import type { TypeMap } from "./TypeMap.ts"
+
+const texts: ReadonlySet<number> = new Set([
+  oids.text,
+  oids.varchar,
+  oids.bpchar,
+  oids.name,
+  oids.xml,
+  oids.unknown,
+  oids.json
+])
+const integers: ReadonlySet<number> = new Set([oids.int2, oids.int4, oids.int8, oids.oid])
+
+const canonicalInteger = /^(?:0|-?[1-9]\d{0,18})$/
+const canonicalNumeric = /^-?(?:0|[1-9]\d*)(?:\.\d*[1-9])?$/
+const canonicalUuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+/** The text of an array of integers. */
+const integerArray = /^\{(?:(?:-?[1-9]\d{0,18}|0|NULL)(?:,|(?=\}$)))*\}$/
+
+/** Whether a value for a parameter that was prepared as this type is the same for every type that the parameter may get. */
+const survives = (types: TypeMap, value: WireValue, type: number): boolean => {
+  if (value === null || texts.has(type)) return true
+  if (typeof value !== "string") return type === oids.bytea
+  if (integers.has(type)) return canonicalInteger.test(value)
+  if (type === oids.numeric) return canonicalNumeric.test(value)
+  if (type === oids.bool) return value === "true" || value === "false"
+  if (type === oids.uuid) return canonicalUuid.test(value)
+  const known = types.typeOf(type)
+  if (known?.kind === "enum") return true
+  if (known?.kind === "array") {
+    if (texts.has(known.of)) return true
+    return integers.has(known.of) && integerArray.test(value)
+  }
+  return false
+}
+
+/** Whether a prepared statement whose parameters have these types may be bound with these values. */
+export const surviveRetyping = (
+  types: TypeMap,
+  values: ReadonlyArray<WireValue>,
+  declared: ReadonlyArray<number>,
+  prepared: ReadonlyArray<number>
+): boolean => {
+  for (let index = 0; index < values.length; index++) {
+    if (declared[index] === 0 && !survives(types, values[index]!, prepared[index] ?? 0)) return false
+  }
+  return true
+}

@@ -1,0 +1,128 @@
+/**
+ * Rows straight from the bytes of their messages: objects by column name, or arrays by position.
+ *
+ * The readers of a result's columns are looked up once; what runs for each row is one loop.
+ */
+import type { Buffer } from "node:buffer"
+import { sessionTypes } from "./BuiltinTypes.ts"
+import { int32, uint16, utf8 } from "./Bytes.ts"
+import type { Locale, ReadBinary } from "./PgType.ts"
+import { UnreadableValue } from "./PgType.ts"
+import { put } from "./RecordFormat.ts"
+import type { TypeMap } from "./TypeMap.ts"
+
+/** A column of a result. */
+export interface Column {
+  readonly name: string
+  readonly type: number
+}
+
+/** Reads the row whose message's content stands from `start` to `end`. Throws `UnreadableValue` or `MalformedRow`. */
+export type ReadRow = (bytes: Buffer, start: number, end: number, locale: Locale) => unknown
+
+/** A row that is not of the columns that were described. */
+export class MalformedRow extends Error {
+  override readonly name = "MalformedRow"
+}
+
+/** What rows are: objects, where of two columns of one name the last counts, or arrays. */
+export type RowShape = "object" | "array"
+
+/**
+ * Which columns are asked for in binary: all that are read best so, those whose text depends on what the session sets, or
+ * anonymous records alone, which can be read in no other way.
+ */
+export type BinaryColumns = "all" | "session" | "records"
+
+export const binaryColumns = (
+  types: TypeMap,
+  columns: ReadonlyArray<Column>,
+  which: BinaryColumns
+): ReadonlyArray<boolean> =>
+  columns.map(({ type }) => {
+    const base = types.typeOf(type)
+    if (base?.kind === "record" || types.typeOf(base?.of ?? 0)?.kind === "record") return true
+    if (which === "records" || types.reader(type).binary === undefined) return false
+    return which === "all" || types.contain([type], sessionTypes)
+  })
+
+const columnReader = (types: TypeMap, { type }: Column, isBinary: boolean): ReadBinary => {
+  const { binary, isText, text } = types.reader(type)
+  if (isBinary) return binary ?? types.binaryReader(type)
+  return isText ? utf8 : (bytes, offset, size, locale) => text(utf8(bytes, offset, size), locale)
+}
+
+const located = (error: unknown, column: string): Error => {
+  const name = JSON.stringify(column)
+  if (error instanceof UnreadableValue)
+    return new UnreadableValue(`The value of column ${name} ${error.message}.`, error.type)
+  const message = `The value of column ${name} is not of the form that its type has on the wire.`
+  return new UnreadableValue(message)
+}
+
+/** Objects of one shape, which are made faster than objects that grow by a property at a time. */
+const maker = (names: ReadonlyArray<string>): ((values: ReadonlyArray<unknown>) => object) => {
+  const hasRoom = names.length >= 4 && new Set(names).size === names.length && !names.includes("__proto__")
+  if (!hasRoom) {
+    return (values) => {
+      const row: Record<string, unknown> = {}
+      for (let index = 0; index < names.length; index++) put(row, names[index]!, values[index])
+      return row
+    }
+  }
+  const [a = "", b = "", c = "", d = "", e = "", f = "", g = "", h = ""] = names
+  const first = names.length >= 8 ? 8 : 4
+  return (values) => {
+    const row: Record<string, unknown> =
+      first === 8
+        ? {
+            [a]: values[0],
+            [b]: values[1],
+            [c]: values[2],
+            [d]: values[3],
+            [e]: values[4],
+            [f]: values[5],
+            [g]: values[6],
+            [h]: values[7]
+          }
+        : { [a]: values[0], [b]: values[1], [c]: values[2], [d]: values[3] }
+    for (let index = first; index < names.length; index++) row[names[index]!] = values[index]
+    return row
+  }
+}
+
+/** A reader of rows with these columns; `binary` says of each whether it comes in binary format. */
+export const make = (
+  types: TypeMap,
+  columns: ReadonlyArray<Column>,
+  binary: ReadonlyArray<boolean>,
+  shape: RowShape
+): ReadRow => {
+  const readers = columns.map((column, index) => columnReader(types, column, binary[index] === true))
+  const { length } = readers
+  const object = shape === "object" ? maker(columns.map(({ name }) => name)) : undefined
+  const scratch: Array<unknown> = new Array(length).fill(null)
+  return (bytes, start, end, locale) => {
+    if (uint16(bytes, start) !== length) throw new MalformedRow("a row with another number of columns")
+    const values = object === undefined ? new Array<unknown>(length) : scratch
+    let at = start + 2
+    let index = 0
+    try {
+      for (; index < length; index++) {
+        const size = int32(bytes, at)
+        at += 4
+        if (size < 0) values[index] = null
+        else {
+          const next = at + size
+          if (next > end) throw new MalformedRow("a value that is longer than its row")
+          values[index] = readers[index]!(bytes, at, size, locale)
+          at = next
+        }
+      }
+    } catch (error) {
+      throw error instanceof MalformedRow ? error : located(error, columns[index]!.name)
+    }
+    if (at !== end) throw new MalformedRow("a row that is longer than its values")
+    return object === undefined ? values : object(values)
+  }
+}

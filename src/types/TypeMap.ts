@@ -1,0 +1,302 @@
+/**
+ * What a pool knows of types, and the readers of their values in either format. One for each pool.
+ *
+ * Built-in types are known from the start. Those of users and extensions are learnt from the catalogue when a result or a
+ * parameter first has one, and forgotten when a statement may have changed them. Composite types are asked for with each
+ * statement that returns one, since an attribute can be renamed by anybody and the wire names none.
+ *
+ * A dozen types and arrays and composites of them are read in binary; all others as text, which is the string promised.
+ */
+
+import * as ArrayFormat from "./ArrayFormat.ts"
+import { builtins, oids } from "./BuiltinTypes.ts"
+import { bigInt64, copy, exactInt64, float64, int16, int32, uint32, utf8 } from "./Bytes.ts"
+import { float4 } from "./Float4.ts"
+import type { PgType, ReadBinary, ReadText } from "./PgType.ts"
+import { UnreadableValue } from "./PgType.ts"
+import * as RecordFields from "./RecordFields.ts"
+import * as RecordFormat from "./RecordFormat.ts"
+import { bytesFromText, hstoreFromText } from "./TextValues.ts"
+import * as Timestamps from "./Timestamps.ts"
+
+/** The settings of a handle that decide what a value is in JavaScript. */
+export interface ValueOptions {
+  readonly int8: "number" | "bigint" | "string"
+  readonly timestamp: "date" | "string"
+}
+
+/** How values of one type are read. */
+export interface TypeReader {
+  /** `undefined` where the text format is the one to ask for. */
+  readonly binary: ReadBinary | undefined
+  readonly text: ReadText
+  /** The text is the value. */
+  readonly isText: boolean
+}
+
+export interface TypeMap {
+  readonly options: ValueOptions
+  /** Grows when a type is learnt or forgotten: a reader made before may be stale. */
+  readonly version: () => number
+  readonly typeOf: (oid: number) => PgType | undefined
+  /** The type itself, or what a domain stands for. */
+  readonly baseOf: (oid: number) => PgType | undefined
+  /**
+   * The types among these, and inside of them, that are not known. For a stream, `record` is among them while not all types of
+   * users are known, since nothing can be asked while its rows are on the way.
+   */
+  readonly unknown: (oids: ReadonlyArray<number>, isStream?: boolean) => ReadonlyArray<number>
+  /** Whether one of these types, or of those inside of them, is among `others`. */
+  readonly contain: (oids: ReadonlyArray<number>, others: ReadonlySet<number>) => boolean
+  /** The composite types among these, and inside of them; with a record those that records were seen to hold. */
+  readonly composites: (oids: ReadonlyArray<number>) => ReadonlyArray<number>
+  readonly reader: (oid: number) => TypeReader
+  /** How a value is read that comes in binary although text is the format to ask for. */
+  readonly binaryReader: (oid: number) => ReadBinary
+  /** Takes what the catalogue says; `isAll` when it was asked for all types of users. */
+  readonly learn: (types: ReadonlyArray<PgType>, isAll?: boolean) => void
+  /** Forgets all types but the built-in ones. */
+  readonly forget: () => void
+}
+
+const identity: ReadText = (text) => text
+const asText: TypeReader = { binary: undefined, text: identity, isText: true }
+/** Types whose binary format is their text. */
+const plain: TypeReader = { binary: utf8, text: identity, isText: true }
+
+const scalar = (binary: ReadBinary, text: ReadText): TypeReader => ({ binary, text, isText: false })
+
+const pastNumber = () =>
+  new UnreadableValue(
+    'holds an int8 past ±(2^53−1), which a number cannot hold exactly. Set int8: "bigint" or "string", or cast the value to text'
+  )
+
+const int8Reader = (int8: ValueOptions["int8"]): TypeReader => {
+  if (int8 === "string") return asText
+  if (int8 === "bigint") return scalar(bigInt64, BigInt)
+  return scalar(
+    (bytes, offset) => {
+      const value = exactInt64(bytes, offset)
+      if (Number.isNaN(value)) throw pastNumber()
+      return value
+    },
+    (text) => {
+      const value = Number(text)
+      if (!Number.isSafeInteger(value)) throw pastNumber()
+      return value
+    }
+  )
+}
+
+const withLength: ReadText<string> = (text) =>
+  text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
+
+const parseJson: ReadText = (text) => JSON.parse(text)
+
+const builtinReaders = ({ int8, timestamp }: ValueOptions): ReadonlyMap<number, TypeReader> => {
+  const times = timestamp === "string" ? asText : scalar(Timestamps.fromBinary, Timestamps.fromText)
+  return new Map([
+    [
+      oids.bool,
+      scalar(
+        (bytes, offset) => bytes[offset] !== 0,
+        (text) => text === "t"
+      )
+    ],
+    [oids.bytea, scalar(copy, bytesFromText)],
+    [oids.int2, scalar(int16, Number)],
+    [oids.int4, scalar(int32, Number)],
+    [oids.int8, int8Reader(int8)],
+    [oids.oid, scalar(uint32, Number)],
+    [oids.float4, scalar(float4, Number)],
+    [oids.float8, scalar(float64, Number)],
+    [oids.timestamp, times],
+    [oids.timestamptz, times],
+    [oids.text, plain],
+    [oids.varchar, plain],
+    [oids.bpchar, plain],
+    [oids.name, plain],
+    [oids.xml, plain],
+    [oids.unknown, plain],
+    [oids.json, scalar((bytes, offset, size) => JSON.parse(utf8(bytes, offset, size)), parseJson)],
+    [oids.jsonb, { binary: undefined, text: parseJson, isText: false }],
+    // Its output function leaves the length of a single address out, and its cast to text does not.
+    [oids.inet, { binary: undefined, text: withLength, isText: false }]
+  ])
+}
+
+/** Types of extensions that are no strings, by their output functions. */
+const extensions: Readonly<Record<string, TypeReader>> = {
+  hstore_out: { binary: undefined, text: hstoreFromText, isText: false },
+  vector_out: { binary: undefined, text: parseJson, isText: false }
+}
+
+const lostTypes: ReadText = () => {
+  throw new UnreadableValue(
+    "is an anonymous record that came without the types of its fields. Run the statement again, or cast the record to a named composite type"
+  )
+}
+
+export const make = (options: ValueOptions): TypeMap => {
+  const learnt = new Map<number, PgType>()
+  const readers = new Map(builtinReaders(options))
+  const fixed = [...readers]
+  /** Composite types that records were seen to hold. */
+  const inRecords = new Set<number>()
+  let version = 0
+  let knowsAll = false
+
+  const typeOf = (oid: number): PgType | undefined => builtins.get(oid) ?? learnt.get(oid)
+
+  const baseOf = (oid: number): PgType | undefined => {
+    let type = typeOf(oid)
+    while (type?.kind === "domain") type = typeOf(type.of)
+    return type
+  }
+
+  /** Visits these types and those inside of them, once each. */
+  const visit = (from: ReadonlyArray<number>, on: (oid: number, type: PgType | undefined) => void): void => {
+    const seen = new Set<number>()
+    const next = (oid: number): void => {
+      if (seen.has(oid) || oid === 0) return
+      seen.add(oid)
+      const type = typeOf(oid)
+      on(oid, type)
+      if (type === undefined) return
+      if (type.of !== 0) next(type.of)
+      for (const attribute of type.attributes) next(attribute.oid)
+    }
+    from.forEach(next)
+  }
+
+  /** A field of an anonymous record, which comes in binary whatever its type. */
+  const fieldReader = (oid: number): ReadBinary => {
+    const { binary, isText } = reader(oid)
+    if (binary !== undefined) return binary
+    if (oid === oids.jsonb) return (bytes, offset, size) => JSON.parse(utf8(bytes, offset + 1, size - 1))
+    const type = typeOf(oid)
+    if (type === undefined) {
+      // Another program has made it since all types were asked for.
+      knowsAll = false
+      throw new UnreadableValue(
+        "has a field of a type that was made a moment ago. Run the statement again",
+        oid
+      )
+    }
+    if (type.kind === "domain") return fieldReader(type.of)
+    if (oid === oids.anyArray) return ArrayFormat.anyFromBinary(fieldReader)
+    if (type.kind === "array") return ArrayFormat.fromBinary(fieldReader(type.of))
+    if (type.kind === "composite") return RecordFormat.compositeFromBinary(type, fieldReader)
+    const printed = isText ? RecordFields.printer(oid, typeOf) : undefined
+    return printed ?? RecordFields.unprintable(type.name)
+  }
+
+  /** What records hold is not known before, so that a composite may be out of date when it is met for the first time. */
+  const recordFieldReader = (oid: number): ReadBinary => {
+    if (typeOf(oid)?.kind === "composite" && !inRecords.has(oid)) {
+      inRecords.add(oid)
+      throw new UnreadableValue(
+        "is a record with a field of a composite type that was not met before. Run the statement again",
+        oid
+      )
+    }
+    return fieldReader(oid)
+  }
+
+  const build = (type: PgType): TypeReader => {
+    switch (type.kind) {
+      case "domain":
+        return reader(type.of)
+      case "array": {
+        const element = reader(type.of)
+        const delimiter = typeOf(type.of)?.delimiter ?? ","
+        return {
+          // The elements of `anyarray` may be of any type, and are strings.
+          binary:
+            element.binary === undefined || type.oid === oids.anyArray
+              ? undefined
+              : ArrayFormat.fromBinary(element.binary),
+          text: ArrayFormat.fromText(element.text, delimiter),
+          isText: false
+        }
+      }
+      case "vector":
+        return { binary: undefined, text: ArrayFormat.fromVectorText(reader(type.of).text), isText: false }
+      case "composite": {
+        const isBinary = type.attributes.every(({ oid }) => reader(oid).binary !== undefined)
+        return {
+          binary: isBinary ? RecordFormat.compositeFromBinary(type, fieldReader) : undefined,
+          text: RecordFormat.compositeFromText(type, (oid) => reader(oid).text),
+          isText: false
+        }
+      }
+      case "record":
+        return { binary: RecordFormat.recordFromBinary(recordFieldReader), text: lostTypes, isText: false }
+      case "base":
+        return extensions[type.output] ?? asText
+      default:
+        return asText
+    }
+  }
+
+  const reader = (oid: number): TypeReader => {
+    const known = readers.get(oid)
+    if (known !== undefined) return known
+    const type = typeOf(oid)
+    if (type === undefined) return asText
+    const built = build(type)
+    readers.set(oid, built)
+    return built
+  }
+
+  const reset = (): void => {
+    version++
+    readers.clear()
+    for (const [oid, one] of fixed) readers.set(oid, one)
+  }
+
+  return {
+    options,
+    version: () => version,
+    typeOf,
+    baseOf,
+    unknown: (from, isStream = false) => {
+      const missing: Array<number> = []
+      visit(from, (oid, type) => {
+        if (type === undefined || (isStream && type.kind === "record" && !knowsAll)) missing.push(oid)
+      })
+      return missing
+    },
+    contain: (from, others) => {
+      let isFound = false
+      visit(from, (oid) => {
+        isFound ||= others.has(oid)
+      })
+      return isFound
+    },
+    composites: (from) => {
+      const found: Array<number> = []
+      visit(from, (oid, type) => {
+        if (type?.kind === "composite") found.push(oid)
+        else if (type?.kind === "record") found.push(...inRecords)
+      })
+      return found
+    },
+    reader,
+    binaryReader: fieldReader,
+    learn: (types, isAll = false) => {
+      if (isAll) knowsAll = true
+      for (const type of types) {
+        learnt.set(type.oid, type)
+        if (isAll && type.kind === "composite") inRecords.add(type.oid)
+      }
+      reset()
+    },
+    forget: () => {
+      knowsAll = false
+      learnt.clear()
+      inRecords.clear()
+      reset()
+    }
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * What a session sets for itself decides what strings look like there, and nothing else: no Date, number, bytes or json
+ * depends on it, and no other session of the pool.
+ */
+import { expect } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { PG } from "effect-global-pool"
+import { withDatabase } from "./support/handle.ts"
+
+const strings = {
+  span: "tstzrange('2024-07-01 00:00:00Z', '2024-12-01 12:30:00.25Z')",
+  spans: "tstzmultirange(tstzrange('2024-07-01 00:00:00Z', null))",
+  day: "date '2024-07-02'",
+  lapse: "interval '-1 year 2 mons -3 days 04:05:06.5'",
+  point: "point(1.0::float8 / 3, 0.1)",
+  price: "'-1234567.8'::money",
+  noon: "timetz '12:00:00+05:30'"
+}
+const columnsOf = (expressions: Readonly<Record<string, string>>): string =>
+  Object.entries(expressions)
+    .map(([name, sql]) => `${sql} as ${name}`)
+    .join(", ")
+const readStrings = `select ${columnsOf(strings)}`
+const texts = `select ${Object.keys(strings)
+  .map((name) => `${name}::text`)
+  .join(", ")} from (${readStrings}) as _`
+
+const instants = [
+  "2024-07-01T00:00:00.000Z",
+  "2024-12-01T12:30:00.250Z",
+  "1999-12-31T23:59:59.999Z",
+  "1970-01-01T00:00:00.000Z",
+  "1901-06-01T12:34:56.789Z",
+  "1850-01-01T00:00:00.000Z",
+  "-000043-03-15T12:00:00.000Z",
+  "+012024-01-01T00:00:00.000Z"
+]
+/** As Postgres reads them. */
+const literals = [
+  ...instants.slice(0, 6).map((text) => text.replace("999Z", "999999Z")),
+  "0044-03-15 12:00:00Z BC",
+  "12024-01-01 00:00:00Z"
+]
+const dates = `select ${literals
+  .map(
+    (text, index) => `'${text}'::timestamptz as z${index}, '${text.replace("Z", "")}'::timestamp as t${index}`
+  )
+  .join(", ")}, array['infinity', '-infinity', '2024-07-01 00:00:00Z']::timestamptz[] as list`
+const expectedDates = {
+  ...Object.fromEntries(
+    instants.flatMap((text, index) => [
+      [`z${index}`, new Date(text)],
+      [`t${index}`, new Date(text)]
+    ])
+  ),
+  list: [Infinity, -Infinity, new Date("2024-07-01T00:00:00Z")]
+}
+
+const styles = ["ISO, MDY", "German, DMY", "SQL, DMY", "SQL, MDY", "Postgres, DMY", "Postgres, MDY"]
+const zones = [
+  "UTC",
+  "Europe/Warsaw",
+  "America/New_York",
+  "Asia/Kathmandu",
+  "Australia/Lord_Howe",
+  "<+02>-02"
+]
+
+const settings = [
+  "set local time zone 'Asia/Tokyo'",
+  "set local datestyle = 'German'",
+  "set local intervalstyle = 'iso_8601'",
+  "set local bytea_output = 'escape'",
+  "set local extra_float_digits = -5"
+]
+
+/** A statement three times with these settings: at its first run, bound by its name, and never prepared. */
+const thrice = Effect.fnUntraced(function* (
+  to: PG.Settings,
+  set: ReadonlyArray<string>,
+  text: string,
+  options: Partial<PG.Settings> = {}
+) {
+  const run = (pgdb: PG.Database, times: number) =>
+    pgdb.transaction(
+      Effect.gen(function* () {
+        for (const statement of set) yield* pgdb.execute(statement)
+        const rows: Array<unknown> = []
+        for (let time = 0; time < times; time++) rows.push(...(yield* pgdb.select(text)))
+        return rows
+      })
+    )
+  const kept = PG.make({ ...to, ...options, maxConnections: 1, key: "kept" })
+  const unkept = PG.make({ ...to, ...options, maxConnections: 1, key: "unkept", prepare: false })
+  const rows = [...(yield* run(kept, 2)), ...(yield* run(unkept, 1))]
+  yield* kept.terminate
+  yield* unkept.terminate
+  return rows
+})
+
+withDatabase(
+  "while a transaction has other settings, its strings are what it prints, and others read as before",
+  [],
+  ({ settings: to, witness }) =>
+    Effect.gen(function* () {
+      const [usual] = yield* witness.query(texts)
+      for (const statement of settings) yield* witness.query(statement.replace("local ", ""))
+      const [unusual] = yield* witness.query(texts)
+      expect(unusual).toMatchObject({ day: "02.07.2024", lapse: "P-10M-3DT4H5M6.5S" })
+      const pgdb = PG.make({ ...to, maxConnections: 2 })
+      expect(yield* pgdb.select(readStrings)).toEqual([usual])
+      const isSet = yield* Deferred.make<void>()
+      const isRead = yield* Deferred.make<void>()
+      const setting = yield* Effect.forkChild(
+        pgdb.transaction(
+          Effect.gen(function* () {
+            for (const statement of settings) yield* pgdb.execute(statement)
+            yield* Deferred.succeed(isSet, undefined)
+            yield* Deferred.await(isRead)
+            return [yield* pgdb.select(readStrings), yield* pgdb.select(texts)]
+          })
+        )
+      )
+      yield* Deferred.await(isSet)
+      expect(yield* pgdb.select(readStrings)).toEqual([usual])
+      yield* Deferred.succeed(isRead, undefined)
+      expect(yield* Fiber.join(setting)).toEqual([[unusual], [unusual]])
+      expect(yield* pgdb.select(readStrings)).toEqual([usual])
+    })
+)
+
+withDatabase(
+  "the zone that the settings give a connection is the one that its strings show",
+  [],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...to, startupParameters: { TimeZone: "Asia/Kathmandu" } })
+      expect(yield* pgdb.select(`select span, span::text as text from (${readStrings}) as _`)).toEqual([
+        {
+          span: '["2024-07-01 05:45:00+05:45","2024-12-01 18:15:00.25+05:45")',
+          text: '["2024-07-01 05:45:00+05:45","2024-12-01 18:15:00.25+05:45")'
+        }
+      ])
+    })
+)
+
+withDatabase(
+  "a timestamp that the settings make a string is what the session prints",
+  [],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const text =
+        "select '2024-07-01 00:00:00.123456Z'::timestamptz as z, array[timestamp '2024-07-01 00:00:00'] as t"
+      const options = { timestamp: "string" } as const
+      expect(yield* thrice(to, [], text, options)).toEqual(
+        Array(3).fill({ z: "2024-07-01 00:00:00.123456+00", t: ["2024-07-01 00:00:00"] })
+      )
+      expect(yield* thrice(to, settings, text, options)).toEqual(
+        Array(3).fill({ z: "01.07.2024 09:00:00.123456 JST", t: ["01.07.2024 00:00:00"] })
+      )
+    })
+)
+
+for (const style of styles) {
+  withDatabase(`a Date is the same in every zone where DateStyle is ${style}`, [], ({ settings: to }) =>
+    Effect.gen(function* () {
+      for (const zone of zones) {
+        const set = [`set local datestyle = '${style}'`, `set local time zone '${zone}'`]
+        expect(yield* thrice(to, set, dates), zone).toEqual(Array(3).fill(expectedDates))
+      }
+    })
+  )
+}
+
+withDatabase(
+  "a Date in the hour that a change of the clocks repeats is the same in every DateStyle",
+  [],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      for (const [zone, early, late] of [
+        ["America/New_York", "2024-11-03T05:30:00Z", "2024-11-03T06:30:00Z"],
+        ["Europe/Warsaw", "2024-10-27T00:30:00Z", "2024-10-27T01:30:00Z"]
+      ] as const) {
+        for (const style of styles) {
+          const set = [`set local datestyle = '${style}'`, `set local time zone '${zone}'`]
+          const text = `select '${early}'::timestamptz as early, '${late}'::timestamptz as late`
+          expect(yield* thrice(to, set, text), `${zone}, ${style}`).toEqual(
+            Array(3).fill({ early: new Date(early), late: new Date(late) })
+          )
+        }
+      }
+    })
+)
+
+withDatabase("a Date is right in a zone of a form that no other program knows", [], ({ settings: to }) =>
+  Effect.gen(function* () {
+    const set = ["set local datestyle = 'SQL'", "set local time zone 'XYZ+3:30ABC,M3.2.0,M11.1.0'"]
+    const text = "select '2024-07-01 00:00:00Z'::timestamptz as z"
+    expect(yield* thrice(to, set, text)).toEqual(Array(3).fill({ z: new Date("2024-07-01T00:00:00Z") }))
+  })
+)
+
+withDatabase("bytes and json are the same whatever bytea_output says", [], ({ settings: to }) =>
+  Effect.gen(function* () {
+    const bytes = Uint8Array.from({ length: 256 }, (_, index) => index)
+    const hex = Buffer.from(bytes).toString("hex")
+    const text = `select '\\x${hex}'::bytea as b, array['\\x${hex}'::bytea, ''] as bs, '{"a": [1.5]}'::jsonb as j`
+    for (const output of ["hex", "escape"]) {
+      expect(yield* thrice(to, [`set local bytea_output = '${output}'`], text), output).toEqual(
+        Array(3).fill({ b: bytes, bs: [bytes, new Uint8Array()], j: { a: [1.5] } })
+      )
+    }
+  })
+)
+
+withDatabase("numbers have all their digits whatever extra_float_digits says", [], ({ settings: to }) =>
+  Effect.gen(function* () {
+    const text =
+      "select 1.0::float8 / 3 as f8, 0.1::float4 as f4, array[2.0::float8 / 3] as list, '123456789.123456789'::float8 as n"
+    const expected = { f8: 1 / 3, f4: 0.1, list: [2 / 3], n: 123456789.12345679 }
+    for (const digits of [3, 1, 0, -5, -15]) {
+      expect(yield* thrice(to, [`set local extra_float_digits = ${digits}`], text), String(digits)).toEqual(
+        Array(3).fill(expected)
+      )
+    }
+  })
+)
+
+withDatabase(
+  "a record with a date, in a session whose style is not ISO, fails and says to cast it",
+  ["create type event as (id int, day date, lapse interval)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const german = ["set local datestyle = 'German'"]
+      const iso8601 = ["set local intervalstyle = 'iso_8601'"]
+      const day = "date '2024-07-02'"
+      const lapse = "interval '1 day'"
+      const styled = yield* Effect.flip(thrice(to, german, `select row(1, ${day}) as r`))
+      expect(styled.message).toMatch(
+        /The value of column "r" is a record .* DateStyle .*Cast that field to text/
+      )
+      const lapsed = yield* Effect.flip(thrice(to, iso8601, `select row(1, ${lapse}) as r`))
+      expect(lapsed.message).toMatch(
+        /The value of column "r" is a record .* IntervalStyle .*Cast that field to text/
+      )
+      // What the style does not touch is read.
+      expect(yield* thrice(to, iso8601, `select row(1, ${day}) as r`)).toEqual(
+        Array(3).fill({ r: [1, "2024-07-02"] })
+      )
+      expect(yield* thrice(to, german, `select row(1, ${day}::text) as r`)).toEqual(
+        Array(3).fill({ r: [1, "02.07.2024"] })
+      )
+      expect(
+        yield* thrice(to, [...german, ...iso8601], `select row(1, ${day}, ${lapse})::event as r`)
+      ).toEqual(Array(3).fill({ r: { id: 1, day: "02.07.2024", lapse: "P1D" } }))
+      // A Date is one in a record, too.
+      expect(yield* thrice(to, german, "select row('2024-07-01 00:00:00Z'::timestamptz) as r")).toEqual(
+        Array(3).fill({ r: [new Date("2024-07-01T00:00:00Z")] })
+      )
+    })
+)
