@@ -303,7 +303,7 @@ it.live("the server ends the connection in the middle of a statement: its last w
     yield* eventually(
       "it is terminated",
       db.witness.query(
-        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like 'select pg_sleep%'"
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like 'select pg_sleep%' and wait_event = 'PgSleep'"
       ),
       (rows) => rows.length > 0
     )

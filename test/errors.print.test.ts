@@ -4,12 +4,16 @@
 import { expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import { isSqlError, SqlError } from "effect/sql/SqlError"
+import { PoolError } from "effect-global-pool"
 import { withoutPasswords } from "../src/errors/BlankLiterals.ts"
 import { excerpt } from "../src/errors/Excerpt.ts"
 import { nearest } from "../src/errors/NearestNames.ts"
 import { serverError } from "../src/errors/ServerErrors.ts"
+import { withDatabase } from "./support/handle.ts"
 import { program } from "./support/process.ts"
 
 const printed = (how: string) =>
@@ -33,17 +37,20 @@ it.effect("console.log prints an error as its story and nothing else", () =>
   })
 )
 
-it.effect("an error that is thrown, rejected or fails a main program is printed once", () =>
-  Effect.gen(function* () {
-    for (const how of ["uncaught", "unhandled", "main"]) {
-      const text = yield* printed(how)
-      expect(text.split("duplicate key").length, text).toBe(2)
-      expect(text, how).toContain(`SqlError: ${story}`)
-      expect(text, how).not.toContain("ann@")
-      expect(text, how).not.toMatch(/\[cause\]|PgConnection|nbtinsert|node_modules\/@effect\/sql-pg/)
-      expect(text.split("\n").length, text).toBeLessThan(25)
-    }
-  })
+it.effect(
+  "an error that is thrown, rejected or fails a main program is printed with its cause in a line",
+  () =>
+    Effect.gen(function* () {
+      for (const how of ["uncaught", "unhandled", "main"]) {
+        const text = yield* printed(how)
+        expect(text.split("Statement:").length, text).toBe(2)
+        expect(text, how).toContain(`SqlError: ${story}`)
+        expect(text, how).toMatch(/\[cause\]: \[?UniqueViolation: duplicate key value/)
+        expect(text, how).not.toContain("ann@")
+        expect(text, how).not.toMatch(/nbtinsert|src\/protocol/)
+        expect(text.split("\n").length, text).toBeLessThan(25)
+      }
+    })
 )
 
 it.effect("tags, reasons and retries work as with any SqlError", () =>
@@ -68,7 +75,50 @@ it.effect("tags, reasons and retries work as with any SqlError", () =>
       Effect.retry({ schedule: Schedule.recurs(3), while: ({ isRetryable }) => isRetryable })
     )
     expect(tries).toBe(3)
-    expect(Cause.pretty(Cause.fail(error))).toBe(`SqlError: ${error.message}`)
+    expect(Cause.pretty(Cause.fail(error))).toBe(
+      `SqlError: ${error.message} {\n  [cause]: SerializationError: could not serialize access\n}`
+    )
+    expect(error.cause).toMatchObject({ _tag: "SerializationError", message: "could not serialize access" })
+  })
+)
+
+withDatabase("a stack names the line of the caller, where Effect knows it", [], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const failing = Effect.fn("countGhosts")(function* () {
+      return yield* pgdb.select("select * from ghosts")
+    })
+    const refused = Effect.fn("beginTwice")(function* () {
+      return yield* pgdb.execute("begin")
+    })
+    const programs = { countGhosts: Effect.asVoid(failing()), beginTwice: Effect.asVoid(refused()) }
+    for (const [name, effect] of Object.entries(programs)) {
+      const exit = yield* Effect.exit(effect)
+      const error = yield* Effect.flip(exit)
+      expect(error.stack).toContain(error.message)
+      expect(error.stack).toMatch(new RegExp(`at ${name} \\(.*errors\\.print\\.test\\.ts:\\d+`))
+      expect(error.stack).not.toContain("/src/protocol/")
+      const pretty = Exit.isFailure(exit) ? Cause.pretty(exit.cause) : ""
+      expect(pretty.split(`at ${name} (`).length).toBe(3)
+    }
+  })
+)
+
+withDatabase("both kinds of errors cross an RPC encoded and decoded", [], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const cross = <S extends Schema.Codec<unknown, unknown>>(schema: S, error: S["Type"]) => {
+      const sent = JSON.stringify(Schema.encodeUnknownSync(Schema.toCodecJson(schema))(error))
+      return Schema.decodeUnknownSync(Schema.toCodecJson(schema))(JSON.parse(sent))
+    }
+    const unique = yield* Effect.flip(pgdb.select("select * from ghosts"))
+    if (!isSqlError(unique)) return expect.fail("an error of the server")
+    const sql = cross(SqlError, unique)
+    expect(sql).toBeInstanceOf(SqlError)
+    expect(sql).toMatchObject({ message: unique.message, reason: { _tag: "SqlSyntaxError" } })
+    const refused = yield* Effect.flip(pgdb.execute("begin"))
+    if (isSqlError(refused)) return expect.fail("an error of the pool")
+    const pool = cross(PoolError, refused)
+    expect(pool).toBeInstanceOf(PoolError)
+    expect(pool).toMatchObject({ message: refused.message, reason: { _tag: "StatementRefused" } })
   })
 )
 

@@ -185,7 +185,12 @@ it("errors are told apart by their tags", () => {
   const told = pgdb.select("select 1").pipe(
     Effect.catchTag("PoolError", ({ reason }) => {
       expectTypeOf(reason._tag).toEqualTypeOf<
-        "InvalidSettings" | "DatabaseConflict" | "AcquireTimeout" | "StatementRefused" | "BufferOverflow"
+        | "InvalidSettings"
+        | "DatabaseConflict"
+        | "AcquireTimeout"
+        | "StatementRefused"
+        | "BufferOverflow"
+        | "ResultUnavailable"
       >()
       if (reason._tag === "InvalidSettings") expectTypeOf(reason.setting).toEqualTypeOf<string>()
       return Effect.succeed("pool")

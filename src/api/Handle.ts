@@ -9,8 +9,11 @@ import { inspect } from "node:util"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { CurrentStackFrame } from "effect/References"
 import * as Result from "effect/Result"
-import type { PoolError } from "../errors/PoolError.ts"
+import { isSqlError } from "effect/sql/SqlError"
+import { locate } from "../errors/BuildError.ts"
+import { isPoolError, type OperationError, type PoolError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
@@ -64,6 +67,8 @@ export const whereOf = ({ settings }: Source): string => {
   return Result.isSuccess(settings) ? describe(settings.success) : "with invalid settings"
 }
 
+const isOwn = (error: unknown): error is OperationError => isSqlError(error) || isPoolError(error)
+
 /** Finds the source's pool in the registry, and runs there. */
 export const onPool = <A, E, R>(
   source: Source,
@@ -74,7 +79,12 @@ export const onPool = <A, E, R>(
     if (Result.isFailure(settings)) return Effect.fail(settings.failure)
     const registry = Context.getUnsafe(fiber.context, PoolRegistry)
     const known = registry.known(settings.success)
-    return known === undefined
-      ? Effect.flatMap(registry.pool(settings.success), (pool) => run(pool, fiber))
-      : run(known, fiber)
+    const running =
+      known === undefined
+        ? Effect.flatMap(registry.pool(settings.success), (pool) => run(pool, fiber))
+        : run(known, fiber)
+    const frame = fiber.getRef(CurrentStackFrame)
+    return frame === undefined
+      ? running
+      : Effect.mapError(running, (error) => (isOwn(error) ? locate(error, frame) : error))
   })

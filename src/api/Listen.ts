@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
-import { PoolError, refused } from "../errors/PoolError.ts"
+import { BufferOverflow, PoolError, refused } from "../errors/PoolError.ts"
 import type { Listener } from "../pool/Listening.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { Notification } from "../protocol/Session.ts"
@@ -57,8 +57,10 @@ const listening: Event = { _tag: "Listening" }
 
 const overflow = (channels: ReadonlySet<string>, size: number): PoolError =>
   new PoolError({
-    reason: { _tag: "BufferOverflow", size },
-    message: `The listener to ${[...channels].map((name) => JSON.stringify(name)).join(", ")} was too slow: ${size} notifications waited, and one more came. Do the work in other fibers, or raise bufferSize.`
+    reason: new BufferOverflow({
+      size,
+      message: `The listener to ${[...channels].map((name) => JSON.stringify(name)).join(", ")} was too slow: ${size} notifications waited, and one more came. Do the work in other fibers, or raise bufferSize.`
+    })
   })
 
 /** Steps the schedule that bounds reconnecting, and fails with the loss when it has come to its end. */

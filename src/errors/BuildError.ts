@@ -1,6 +1,7 @@
 /**
  * How a told error is built, so that it prints as its story and nothing else: by Node, by Effect's loggers, by other ones.
  */
+import type { StackFrame } from "effect/References"
 import { SqlError, type SqlErrorReason } from "effect/sql/SqlError"
 
 /**
@@ -50,6 +51,10 @@ export const fieldsOf = (message: string, fields: { readonly [key: string]: unkn
   return cause
 }
 
+/** The server's words alone, where there are some: the cause that printers show below the story. */
+const briefOf = ({ cause }: SqlErrorReason, message: string): string =>
+  cause instanceof Error ? cause.message : (message.split("\n", 1)[0] ?? "")
+
 /** The error whose message is these parts, one below the other; `retryable: false` overrules its reason. */
 export const finish = (
   reason: (message: string) => SqlErrorReason,
@@ -58,14 +63,35 @@ export const finish = (
 ): SqlError => {
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
-  const why = reason(parts.filter((part) => part !== undefined && part !== "").join("\n"))
+  const message = parts.filter((part) => part !== undefined && part !== "").join("\n")
+  const why = reason(message)
+  const brief = reason(briefOf(why, message))
   const error = new SqlError({ reason: why })
   Error.stackTraceLimit = limit
-  if (why.isRetryable && !retryable) hide(why, { isRetryable: false })
-  printPlainly(why, why._tag)
+  for (const one of [why, brief]) {
+    if (one.isRetryable && !retryable) hide(one, { isRetryable: false })
+    printPlainly(one, one._tag)
+  }
   printPlainly(error, "SqlError")
-  // Printers of every kind follow `cause` and what can be enumerated, and would tell the story again and again.
-  Reflect.deleteProperty(error, "cause")
-  for (const key of Object.keys(error)) Object.defineProperty(error, key, { enumerable: false })
+  // Printers follow causes, and would tell the story at each.
+  hide(brief, { cause: undefined })
+  hide(error, { cause: brief })
+  for (const one of [error, brief]) {
+    for (const key of Object.keys(one)) Object.defineProperty(one, key, { enumerable: false })
+  }
+  return error
+}
+
+/** Behind this line Effect's own printer leaves frames out, since it adds these itself. */
+const boundary = "    at Generator.next (<anonymous>)"
+
+/** Adds where in the program the operation stands, as far as Effect knows it: from `Effect.fn` and spans. */
+export const locate = <E extends Error>(error: E, frame: StackFrame): E => {
+  const lines = [`${error.name}: ${error.message}`, boundary]
+  for (let one: StackFrame | undefined = frame; one !== undefined && lines.length < 12; one = one.parent) {
+    const place = one.stack()?.match(/\((.*)\)|at (.*)/)
+    lines.push(`    at ${one.name}${place ? ` (${place[1] ?? place[2]})` : ""}`)
+  }
+  hide(error, { stack: lines.join("\n") })
   return error
 }

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
-import { PoolError } from "../errors/PoolError.ts"
+import { AcquireTimeout, PoolError } from "../errors/PoolError.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import type { PoolStats } from "./Stats.ts"
 
@@ -36,17 +36,8 @@ export const heldBy = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<stri
   ...new Set([...fiber.getRef(Held), ...(reserved.get(fiber) ?? [])])
 ]
 
-const fail = (stats: PoolStats, message: string): PoolError =>
-  new PoolError({
-    reason: {
-      _tag: "AcquireTimeout",
-      key: stats.key,
-      inUse: stats.inUse,
-      max: stats.max,
-      waiting: stats.waiting
-    },
-    message
-  })
+const fail = ({ inUse, key, max, waiting }: PoolStats, message: string, cause?: SqlError): PoolError =>
+  new PoolError({ reason: new AcquireTimeout({ key, inUse, max, waiting, message, cause }) })
 
 const situation = (stats: PoolStats, budget: ConnectionBudget): string =>
   `${stats.inUse} of its ${stats.max} connections are in use, ${stats.waiting} ${stats.waiting === 1 ? "operation waits" : "operations wait"}` +
@@ -70,7 +61,8 @@ export const timedOut = (
       : `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
   return fail(
     stats,
-    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${situation(stats, budget)}. ${failed}${advice}`
+    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${situation(stats, budget)}. ${failed}${advice}`,
+    lastFailure
   )
 }
 

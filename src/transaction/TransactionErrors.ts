@@ -5,7 +5,7 @@
 import { ConnectionError, type SqlError, UnknownError } from "effect/sql/SqlError"
 import { fieldsOf, finish } from "../errors/BuildError.ts"
 import { stringOf, unknownOutcome } from "../errors/ConnectionErrors.ts"
-import { type PoolError, refused } from "../errors/PoolError.ts"
+import { notReturned, type PoolError, refused } from "../errors/PoolError.ts"
 
 /** The story so far, without its advice on the single statement. */
 const storyOf = (error: SqlError): string =>
@@ -102,7 +102,7 @@ export const over = (): PoolError =>
 
 /** A stream's cursor went with the savepoint in which it was declared. */
 export const cursorGone = (): PoolError =>
-  refused(
+  notReturned(
     "The rest of the rows was not read: the nested transaction that the stream was opened in was rolled back, and its cursor with it. Read the stream to its end inside, or open it outside."
   )
 
