@@ -17,7 +17,6 @@
 import type { ConfigError } from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Database from "./api/Database.ts"
-import { fromEnvironment } from "./settings/Environment.ts"
 
 export type { Database } from "./api/Database.ts"
 /**
@@ -47,7 +46,8 @@ export { id, json, sql } from "./statement/Sql.ts"
 export type { Isolation, TransactionOptions } from "./transaction/TransactionOptions.ts"
 
 /** A handle from `DATABASE_URL`, else `PGHOST` `PGPORT` `PGUSER` `PGPASSWORD` `PGDATABASE` `PGSSLMODE`. */
-export const fromEnv: Effect.Effect<Database.Database, ConfigError> = /* @__PURE__ */ Effect.map(
-  fromEnvironment,
-  Database.make
+export const fromEnv: Effect.Effect<Database.Database, ConfigError> = /* @__PURE__ */ Effect.flatMap(
+  // Loaded when it is used: a program that names its database does not load Effect's Config.
+  /* @__PURE__ */ Effect.promise(() => import("./settings/Environment.ts")),
+  ({ fromEnvironment }) => Effect.map(fromEnvironment, Database.make)
 )

@@ -3,8 +3,10 @@
  * the wrong server.
  */
 import { assert, describe } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
@@ -23,6 +25,17 @@ const conflictOf = (pgdb: PG.Database) =>
         : Effect.die(error)
     })
   )
+
+/** Keeps a pool in use for as long as the scope is open. */
+const inUse = Effect.fnUntraced(function* (pgdb: PG.Database) {
+  const used = yield* Deferred.make<void>()
+  yield* Effect.forkScoped(
+    pgdb.transaction(
+      Effect.andThen(pgdb.select("select 1"), Effect.andThen(Deferred.succeed(used, undefined), Effect.never))
+    )
+  )
+  yield* Deferred.await(used)
+})
 
 withDatabase("the same name on another server is refused, and says what differs", [], ({ pgdb, settings }) =>
   Effect.gen(function* () {
@@ -57,9 +70,9 @@ withDatabase("the same name on another server is refused, and says what differs"
   })
 )
 
-withDatabase("every operation refuses", [], ({ pgdb, settings }) =>
+withDatabase("every operation refuses while the pool is in use", [], ({ pgdb, settings }) =>
   Effect.gen(function* () {
-    yield* pgdb.select("select 1")
+    yield* inUse(pgdb)
     const other = PG.make({ ...settings, maxConnections: 3 })
     const operations: ReadonlyArray<Effect.Effect<unknown, unknown, PoolRegistry>> = [
       other.execute("select 1"),
@@ -83,7 +96,7 @@ withDatabase("every operation refuses", [], ({ pgdb, settings }) =>
 describe("a password", () => {
   withDatabase("that differs is only named", [], ({ pgdb, settings }) =>
     Effect.gen(function* () {
-      yield* pgdb.select("select 1")
+      yield* inUse(pgdb)
       const { message, settings: names } = yield* conflictOf(PG.make({ ...settings, password: "hunter2" }))
       assert.deepStrictEqual(names, ["password"])
       assert.include(message, "They differ in password.")
@@ -111,7 +124,8 @@ describe("a password", () => {
     Effect.gen(function* () {
       const password = Effect.succeed(Redacted.make(settings.password))
       yield* PG.make({ ...settings, password }).select("select 1")
-      yield* PG.make({ ...settings, password }).select("select 1")
+      yield* inUse(PG.make({ ...settings, password }))
+      assert.lengthOf(yield* PoolRegistry.stats, 1)
       const other = Effect.sync(() => Redacted.make(settings.password))
       const { settings: names } = yield* conflictOf(PG.make({ ...settings, password: other }))
       assert.deepStrictEqual(names, ["password"])
@@ -140,17 +154,42 @@ withDatabase("settings that say the same are no conflict, however they are writt
   })
 )
 
+withDatabase("an idle pool makes room for other settings of its database, and the log says so", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb, settings } = given
+    const logged: Array<unknown> = []
+    const logger = Logger.make(({ logLevel, message }) => logged.push(logLevel, message))
+    const other = PG.make({ ...settings, maxConnections: 2, password: settings.password })
+    yield* pgdb.select("select 1")
+    yield* Effect.provide(other.select("select 1"), Logger.layer([logger]))
+    assert.deepStrictEqual(
+      (yield* PoolRegistry.stats).map(({ max, open }) => ({ max, open })),
+      [{ max: 2, open: 1 }]
+    )
+    assert.lengthOf(yield* given.sessions, 1)
+    assert.strictEqual(logged[0], "Warn")
+    assert.include(String(logged[1]), "makes room for a handle with other settings: maxConnections.")
+    // Neither while a call waits, nor for another server.
+    yield* inUse(other)
+    yield* conflictOf(pgdb)
+  })
+)
+
 withDatabase("after terminate, the key is free for other settings", [], ({ pgdb, settings }) =>
   Effect.gen(function* () {
-    yield* pgdb.select("select 1")
-    const other = PG.make({ ...settings, maxConnections: 2 })
-    yield* conflictOf(other)
-    yield* other.terminate
-    yield* other.select("select 1")
-    assert.deepStrictEqual(
-      (yield* PoolRegistry.stats).map(({ max }) => max),
-      [2]
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        yield* inUse(pgdb)
+        yield* conflictOf(PG.make({ ...settings, maxConnections: 2 }))
+      })
     )
-    yield* conflictOf(pgdb)
+    const elsewhere = PG.make({ ...settings, port: 1 })
+    yield* conflictOf(elsewhere)
+    yield* elsewhere.terminate
+    assert.lengthOf(yield* PoolRegistry.stats, 0)
+    assert.strictEqual(
+      yield* Effect.flip(Effect.asVoid(elsewhere.select("select 1"))).pipe(Effect.map(({ _tag }) => _tag)),
+      "SqlError"
+    )
   })
 )

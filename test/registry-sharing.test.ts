@@ -102,10 +102,11 @@ it.live("a reload finds the registry, and opens no second pool", () =>
           const sql = yield* reloaded.client
           const [row] = yield* sql`select txid_current() as id`
           assert.deepStrictEqual(Option.some(row?.id), inside)
+          const other = copy.PG.make({ ...settings, maxConnections: 2 })
+          const conflict = yield* Effect.flip(other.select("select 1"))
+          assert.strictEqual(conflict._tag, "PoolError")
         })
       )
-      const conflict = yield* Effect.flip(copy.PG.make({ ...settings, maxConnections: 2 }).select("select 1"))
-      assert.strictEqual(conflict._tag, "PoolError")
       const [rows] = yield* reloaded.trans(["select 1 as one"])
       assert.deepStrictEqual(rows?.rows, [{ one: 1 }])
     }).pipe(Effect.provideService(PoolRegistry, old))

@@ -56,6 +56,8 @@ export interface Acquire {
   readonly isCutOff: () => boolean
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly neverConnected: () => boolean
+  /** Whether nobody has a connection or waits for one, and none is being opened. */
+  readonly isUnused: () => boolean
   /** When the last caller gave its connection back; now, while one has it. */
   readonly lastUsed: () => number
   readonly lastFailure: () => SqlError | undefined
@@ -255,6 +257,7 @@ export const make = (options: Options): Acquire => {
       !connect.hasOpened() &&
       connect.isQuiet() &&
       isQuiet(),
+    isUnused: () => isQuiet() && connect.isQuiet(),
     lastUsed: () => (isQuiet() ? lastUsed : now()),
     lastFailure: connect.lastFailure,
     close: (grace) =>

@@ -76,9 +76,14 @@ export interface Pool {
   readonly cutOff: () => SqlError | undefined
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly neverConnected: () => boolean
+  /** Whether nobody has a connection, waits for one or listens. */
+  readonly isUnused: () => boolean
   /** Lets what runs and waits finish for `grace` milliseconds, then cancels it, and ends all connections. */
   readonly close: (grace: number) => Effect.Effect<void>
 }
+
+/** One database's pool as a service: what its layer in the registry provides. */
+export const Service = Context.Service<Pool>("effect-global-pool/Pool")
 
 const endedError = (settings: ResolvedSettings): SqlError =>
   new SqlError({
@@ -329,6 +334,7 @@ export const make = Effect.fnUntraced(function* (
     isClosing: acquire.isClosing,
     cutOff: () => (acquire.isCutOff() ? endedError(settings) : undefined),
     neverConnected: acquire.neverConnected,
+    isUnused: () => acquire.isUnused() && !listening.hasListeners(),
     lastUsed: () => (listening.hasListeners() ? now() : acquire.lastUsed()),
     listening,
     close: (grace) =>

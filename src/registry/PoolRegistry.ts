@@ -13,11 +13,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
-import * as MutableRef from "effect/MutableRef"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
 import { conflict, invalid, type PoolError } from "../errors/PoolError.ts"
 import * as EventLoopLoad from "../pool/EventLoopLoad.ts"
 import * as Metrics from "../pool/Metrics.ts"
@@ -25,7 +23,7 @@ import * as Pool from "../pool/Pool.ts"
 import * as Stats from "../pool/Stats.ts"
 import { makeNamespace } from "../pool/TransactionKey.ts"
 import * as Scram from "../protocol/Scram.ts"
-import { describe, differences, type ResolvedSettings } from "../settings/Settings.ts"
+import { describe, differences, isSameDatabase, type ResolvedSettings } from "../settings/Settings.ts"
 import * as ConnectionBudget from "./ConnectionBudget.ts"
 
 export type { PoolStats } from "../pool/Stats.ts"
@@ -40,24 +38,58 @@ export interface Options {
 
 /** @internal */
 export interface Service {
-  /** The pool of these settings, made if it is not there. */
+  /** The pool of these settings, opened if it is not there. */
   readonly pool: (settings: ResolvedSettings) => Effect.Effect<Pool.Pool, PoolError>
-  /** The pool of these settings without an effect, where it is there and known to be the right one. */
+  /** The pool of these settings without an effect, where it is open and known to be the right one. */
   readonly known: (settings: ResolvedSettings) => Pool.Pool | undefined
+  /** Ends the pool of a key. Waits until it has closed; of two calls at once the shorter grace wins. */
   readonly terminate: (key: string, grace: number) => Effect.Effect<void>
   readonly stats: Effect.Effect<ReadonlyArray<Stats.PoolStats>>
 }
 
+/** A pool of the registry. */
 interface Entry {
-  readonly pool: Pool.Pool
+  /** What it was opened with. */
+  readonly settings: ResolvedSettings
+  /** Settings of other handles that were found to be the same. */
+  readonly accepted: WeakSet<ResolvedSettings>
   readonly scope: Scope.Closeable
-  readonly seen: Seen
+  /** Builds the pool's layer: once, however many callers wait for it. */
+  readonly build: Effect.Effect<Pool.Pool>
+  /** The pool, once it is built. */
+  readonly pool: Pool.Pool | undefined
 }
 
-/** What a handle's settings were last found to be: empty when that pool is forgotten, so that it is garbage then. */
-interface Seen {
-  pool: Pool.Pool | undefined
+/** What the registry has under one key: a pool, and those before it that are not gone from the server. */
+interface Slot {
+  readonly current: Entry | undefined
+  readonly leaving: ReadonlyArray<Entry>
 }
+
+type Pools = HashMap.HashMap<string, Slot>
+
+const emptySlot: Slot = { current: undefined, leaving: [] }
+
+const slotOf = (pools: Pools, key: string): Slot => Option.getOrElse(HashMap.get(pools, key), () => emptySlot)
+
+const setSlot = (pools: Pools, key: string, slot: Slot): Pools =>
+  slot.current === undefined && slot.leaving.length === 0
+    ? HashMap.remove(pools, key)
+    : HashMap.set(pools, key, slot)
+
+/** Whether they are one pool, built or not. */
+const isSame = (left: Entry | undefined, right: Entry): boolean => left?.scope === right.scope
+
+const areAccepted = (entry: Entry, settings: ResolvedSettings): boolean => {
+  if (entry.settings === settings || entry.accepted.has(settings)) return true
+  if (differences(entry.settings, settings).length > 0) return false
+  entry.accepted.add(settings)
+  return true
+}
+
+/** Whether a handle with other settings takes the pool's place: it never connected, or it is idle and of the same database. */
+const makesRoom = ({ pool, settings }: Entry, asked: ResolvedSettings): boolean =>
+  pool !== undefined && (pool.neverConnected() || (isSameDatabase(settings, asked) && pool.isUnused()))
 
 const defaultPoolIdleTimeout = Duration.minutes(5)
 
@@ -82,132 +114,126 @@ const make = Effect.fnUntraced(function* (
   const registryScope = yield* Scope.Scope
   const runTimer = Effect.runForkWith(context)
   const poolsScope = yield* Scope.fork(registryScope, "parallel")
-  const budget = ConnectionBudget.make(most, clock, (timer) =>
-    runTimer(Effect.asVoid(Effect.forkIn(timer, registryScope)))
-  )
   const shared: Pool.Shared = {
-    budget,
+    budget: ConnectionBudget.make(most, clock, (timer) =>
+      runTimer(Effect.asVoid(Effect.forkIn(timer, registryScope)))
+    ),
     keys: Scram.makeKeys(),
     load: EventLoopLoad.make(),
     namespace: makeNamespace()
   }
-  const pools = yield* Ref.make(HashMap.empty<string, Entry>())
-  const making = Semaphore.makeUnsafe(1)
-  /** Settings known to be those of an open pool: what every call but the first looks at. */
-  const seen = new WeakMap<ResolvedSettings, Seen>()
+  const pools = yield* Ref.make<Pools>(HashMap.empty())
+  const memoMap = Layer.makeMemoMapUnsafe()
 
-  /** Closes a pool for which no call came, and forgets it. */
-  const forgetIdle = (entry: Entry): Effect.Effect<void> =>
+  const update = (key: string, change: (slot: Slot) => Slot) =>
+    Ref.update(pools, (all) => setSlot(all, key, change(slotOf(all, key))))
+
+  /** Closes a pool that has no callers any more, and forgets it. */
+  const forgetUnused = (entry: Entry, pool: Pool.Pool): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const left = entry.pool.lastUsed() + idleMillis - clock.currentTimeMillisUnsafe()
-      if (left > 0) return Effect.andThen(Effect.sleep(left), forgetIdle(entry))
+      const left = pool.lastUsed() + idleMillis - clock.currentTimeMillisUnsafe()
+      if (left > 0) return Effect.andThen(Effect.sleep(left), forgetUnused(entry, pool))
       // The pool's scope ends this fiber, so another one ends the pool.
       return Effect.asVoid(
-        Effect.forkIn(end(entry.pool.settings.key, 0, entry), registryScope, { startImmediately: true })
+        Effect.forkIn(end(entry.settings.key, 0, entry), registryScope, { startImmediately: true })
       )
     })
 
-  /** Pools on their way out: forgotten, and not yet gone from the server. */
-  const leaving = new Set<Entry>()
-
-  /** Forgets a pool at once: the next call makes another. */
-  const forget = (entry: Entry): void => {
-    leaving.add(entry)
-    entry.seen.pool = undefined
-    MutableRef.update(pools.ref, HashMap.remove(entry.pool.settings.key))
-  }
-
   const close = (entry: Entry, grace: number): Effect.Effect<void> =>
-    entry.pool
-      .close(grace)
-      .pipe(
-        Effect.andThen(Scope.close(entry.scope, Exit.void)),
-        Effect.andThen(Effect.sync(() => leaving.delete(entry))),
-        Effect.uninterruptible
-      )
-
-  /** Whoever ends a pool waits until it is gone, also when another caller is at it, whose grace it may cut short. */
-  const end = (key: string, grace: number, only?: Entry): Effect.Effect<void> =>
-    Effect.uninterruptible(
-      Effect.suspend(() => {
-        const entry = HashMap.get(Ref.getUnsafe(pools), key)
-        if (only !== undefined && !(Option.isSome(entry) && entry.value === only)) return Effect.void
-        const others = Array.from(leaving).filter(({ pool }) => pool.settings.key === key)
-        const all = Option.isSome(entry) ? [entry.value, ...others] : others
-        if (Option.isSome(entry)) forget(entry.value)
-        return Effect.forEach(all, (entry) => close(entry, grace), {
-          concurrency: "unbounded",
-          discard: true
-        })
-      })
+    entry.build.pipe(
+      Effect.flatMap((pool) => pool.close(grace)),
+      Effect.andThen(Scope.close(entry.scope, Exit.void)),
+      Effect.andThen(
+        update(entry.settings.key, ({ current, leaving }) => ({
+          current,
+          leaving: leaving.filter((one) => !isSame(one, entry))
+        }))
+      ),
+      Effect.uninterruptible
     )
 
-  const open = (settings: ResolvedSettings): Effect.Effect<Entry> =>
+  /** Forgets the pool of a key at once, so that the next call opens another, and waits until it has closed. */
+  const end = (key: string, grace: number, only?: Entry): Effect.Effect<void> =>
     Effect.uninterruptible(
-      Effect.gen(function* () {
-        const scope = yield* Scope.fork(poolsScope)
-        const counts = Metrics.countsOf(context, settings.key)
-        const pool = yield* Scope.provide(Pool.make(settings, shared, counts), scope)
-        counts.pools.add(pool.stats)
-        yield* Scope.addFinalizer(
-          scope,
-          Effect.andThen(
-            pool.close(0),
-            Effect.sync(() => counts.pools.delete(pool.stats))
-          )
+      Effect.flatMap(
+        Ref.modify(pools, (all): readonly [ReadonlyArray<Entry>, Pools] => {
+          const { current, leaving } = slotOf(all, key)
+          if (only !== undefined && !isSame(current, only)) return [[], all]
+          const left = current === undefined ? leaving : [...leaving, current]
+          return [left, setSlot(all, key, { current: undefined, leaving: left })]
+        }),
+        (left) =>
+          Effect.forEach(left, (entry) => close(entry, grace), { concurrency: "unbounded", discard: true })
+      )
+    )
+
+  /** A pool that is not built yet; its layer waits until the one before it has closed. */
+  const makeEntry = (settings: ResolvedSettings, before: Entry | undefined): Entry => {
+    const scope = Scope.forkUnsafe(poolsScope)
+    const counts = Metrics.countsOf(context, settings.key)
+    const opened = Effect.gen(function* () {
+      if (before !== undefined) yield* close(before, 0)
+      const pool = yield* Pool.make(settings, shared, counts)
+      counts.pools.add(pool.stats)
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(
+          pool.close(0),
+          Effect.sync(() => counts.pools.delete(pool.stats))
         )
-        const entry: Entry = { pool, scope, seen: { pool } }
-        yield* Ref.update(pools, HashMap.set(settings.key, entry))
-        if (idleMillis !== Number.POSITIVE_INFINITY) {
-          yield* Effect.forkIn(forgetIdle(entry), scope)
-        }
-        return entry
-      })
-    ).pipe(Effect.setContext(context))
-
-  const find = (settings: ResolvedSettings): Effect.Effect<Entry, PoolError> | undefined => {
-    const entry = HashMap.get(Ref.getUnsafe(pools), settings.key)
-    if (Option.isNone(entry)) return undefined
-    const { pool } = entry.value
-    const names = differences(pool.settings, settings)
-    // A failed opening is not remembered.
-    if (names.length > 0)
-      return pool.neverConnected()
-        ? undefined
-        : Effect.fail(conflict(settings.key, names, describe(pool.settings), describe(settings)))
-    seen.set(settings, entry.value.seen)
-    return Effect.succeed(entry.value)
+      )
+      if (idleMillis !== Number.POSITIVE_INFINITY) yield* Effect.forkIn(forgetUnused(entry, pool), scope)
+      return pool
+    })
+    const layer = Layer.effect(Pool.Service, opened)
+    const build = Effect.gen(function* () {
+      const pool = Context.get(yield* Layer.buildWithMemoMap(layer, memoMap, scope), Pool.Service)
+      const built = { ...entry, pool }
+      yield* update(settings.key, (slot) =>
+        isSame(slot.current, entry) ? { ...slot, current: built } : slot
+      )
+      return pool
+    }).pipe(Effect.setContext(context), Effect.uninterruptible)
+    const entry: Entry = { settings, accepted: new WeakSet(), scope, build, pool: undefined }
+    return entry
   }
 
-  /** A pool that stands in the way and is void makes room, in the same moment in which it is seen to be. */
-  const findOrOpen = (settings: ResolvedSettings): Effect.Effect<Entry, PoolError> =>
-    Effect.suspend(() => {
-      const found = find(settings)
-      if (found !== undefined) return found
-      const old = HashMap.get(Ref.getUnsafe(pools), settings.key)
-      if (Option.isNone(old)) return open(settings)
-      forget(old.value)
-      return Effect.andThen(close(old.value, 0), open(settings))
-    }).pipe(Effect.uninterruptible)
+  /** Finds the pool of these settings, or puts one into its place, in one step. */
+  const find = (settings: ResolvedSettings): Effect.Effect<Effect.Effect<Pool.Pool, PoolError>> =>
+    Ref.modify(pools, (all): readonly [Effect.Effect<Pool.Pool, PoolError>, Pools] => {
+      const slot = slotOf(all, settings.key)
+      const { current, leaving } = slot
+      if (current !== undefined && areAccepted(current, settings)) return [current.build, all]
+      const names = current === undefined ? [] : differences(current.settings, settings)
+      if (current !== undefined && !makesRoom(current, settings)) {
+        const [known, asked] = [describe(current.settings), describe(settings)]
+        return [Effect.fail(conflict(settings.key, names, known, asked)), all]
+      }
+      const entry = makeEntry(settings, current)
+      const left = current === undefined ? leaving : [...leaving, current]
+      const warning = Effect.logWarning(
+        `The pool "${settings.key}" was idle and makes room for a handle with other settings: ${names.join(", ")}.`
+      )
+      return [
+        current?.pool?.neverConnected() === false ? Effect.andThen(warning, entry.build) : entry.build,
+        setSlot(all, settings.key, { current: entry, leaving: left })
+      ]
+    })
 
-  const known = (settings: ResolvedSettings): Pool.Pool | undefined => {
-    const pool = seen.get(settings)?.pool
-    return pool === undefined || pool.isClosing() ? undefined : pool
-  }
+  const statsOf = ({ pool }: Entry) => (pool === undefined ? [] : [pool.stats()])
 
   return {
-    known,
-    pool: (settings) =>
-      Effect.map(
-        Effect.suspend(() => find(settings) ?? making.withPermit(findOrOpen(settings))),
-        (entry) => entry.pool
-      ),
+    known: (settings) => {
+      const entry = Option.getOrUndefined(HashMap.get(Ref.getUnsafe(pools), settings.key))?.current
+      if (entry?.pool === undefined || entry.pool.isClosing()) return undefined
+      return entry.settings === settings || entry.accepted.has(settings) ? entry.pool : undefined
+    },
+    pool: (settings) => Effect.flatten(find(settings)),
     terminate: end,
-    stats: Effect.sync(() => {
-      const statsOf = ({ pool }: Entry) => pool.stats()
+    stats: Effect.map(Ref.get(pools), (all) => {
+      const slots = Array.from(HashMap.values(all))
       return Stats.byKey(
-        Array.from(HashMap.values(Ref.getUnsafe(pools)), statsOf),
-        Array.from(leaving, statsOf)
+        slots.flatMap(({ current }) => (current === undefined ? [] : statsOf(current))),
+        slots.flatMap(({ leaving }) => leaving.flatMap(statsOf))
       )
     })
   }

@@ -144,6 +144,10 @@ export const differences = (
   })
 }
 
+/** Whether two settings are of one database of one server. */
+export const isSameDatabase = (left: ResolvedSettings, right: ResolvedSettings): boolean =>
+  (["host", "port", "path", "database"] as const).every((name) => left[name] === right[name])
+
 /** Where a database is, as a person would say it: never with a password. */
 export const describe = (settings: ResolvedSettings): string =>
   `"${settings.database}" on ${settings.path ?? `${settings.host}:${settings.port}`}`
