@@ -5,7 +5,6 @@ import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs/promises"
 import * as Net from "node:net"
 import * as Path from "node:path"
-import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,6 +12,8 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import { make } from "../api/Database.ts"
+import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import { quote } from "../statement/Sql.ts"
 import { type Binaries, binaries } from "./Binaries.ts"
 import * as DataDirectory from "./DataDirectory.ts"
@@ -179,27 +180,23 @@ const launchOnPort = Effect.fnUntraced(function* (launchable: Launch) {
 })
 
 /** Creates the database unless it is there. A data directory that stays also shows here whether its password is right. */
-const ensureDatabase = (settings: ServerSettings): Effect.Effect<void, EmbeddedPostgresError> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const connection = yield* PgConnection.make({ ...settings, database: "postgres" })
-      const { rows } = yield* connection.query("select 1 from pg_database where datname = $1", [
-        settings.database
-      ])
-      if (rows.length === 0) yield* connection.query(`create database ${quote(settings.database)}`, [], false)
-    })
-  ).pipe(
-    Effect.mapError(({ reason }) =>
-      reason._tag === "AuthenticationError"
+const ensureDatabase = ({ dataDir, database, ...where }: ServerSettings) => {
+  const pgdb = make({ ...where, database: "postgres" })
+  return pgdb.select("select 1 from pg_catalog.pg_database where datname = $1", [database]).pipe(
+    Effect.flatMap((found) =>
+      found.length > 0 ? Effect.void : Effect.asVoid(pgdb.execute(`create database ${quote(database)}`))
+    ),
+    Effect.provide(PoolRegistry.layer()),
+    Effect.mapError((error) =>
+      error.reason._tag === "AuthenticationError"
         ? dataDirUnusable(
-            settings.dataDir,
-            `The data directory ${settings.dataDir} was set up with another username or password. Give those as the options username and password.`
+            dataDir,
+            `The data directory ${dataDir} was set up with another username or password. Give those as the options username and password.`
           )
-        : startFailed(`The database ${quote(settings.database)} could not be created.`, {
-            cause: reason.cause
-          })
+        : startFailed(`The database ${quote(database)} could not be created.`, { cause: error.cause })
     )
   )
+}
 
 /**
  * Starts a server; the scope ends it. A server takes real time, also in a test whose clock stands still.

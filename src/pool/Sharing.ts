@@ -59,6 +59,12 @@ export const maxCompanyMillis = 10
 /** Nobody queues behind a statement that has run for so long. */
 export const longRunningMillis = 5
 
+/** What the rule looks at of a connection. */
+export type Shareable = Pick<
+  PooledConnection,
+  "users" | "load" | "isExclusive" | "isDraining" | "isClosing" | "isAbandoned" | "busySince"
+>
+
 /** What a caller asks for. */
 export interface Request {
   /** The average time of its statement where it may share; `undefined` where it needs a connection of its own. */
@@ -66,17 +72,17 @@ export interface Request {
 }
 
 /** What there is. */
-export interface Choice {
-  readonly connections: Iterable<PooledConnection>
+export interface Choice<Connection extends Shareable> {
+  readonly connections: Iterable<Connection>
   /** The idle connection that was used last, whose caches are warm. */
-  readonly idle: PooledConnection | undefined
+  readonly idle: Connection | undefined
   readonly isLoopHalfBusy: boolean
   /** In milliseconds. */
   readonly now: number
 }
 
 /** Whether one more short read may travel on this connection. */
-export const isShareable = (connection: PooledConnection, now: number): boolean =>
+export const isShareable = (connection: Shareable, now: number): boolean =>
   !connection.isExclusive &&
   !connection.isDraining &&
   !connection.isClosing &&
@@ -85,8 +91,12 @@ export const isShareable = (connection: PooledConnection, now: number): boolean 
   (connection.users === 0 || now - connection.busySince < longRunningMillis)
 
 /** The first connection with users and room for one more quick read. */
-const company = (connections: Iterable<PooledConnection>, expectedMillis: number, now: number) => {
-  let best: PooledConnection | undefined
+const company = <Connection extends Shareable>(
+  connections: Iterable<Connection>,
+  expectedMillis: number,
+  now: number
+) => {
+  let best: Connection | undefined
   let callers = 0
   for (const connection of connections) {
     if (connection.users === 0 || connection.isExclusive) continue
@@ -97,8 +107,8 @@ const company = (connections: Iterable<PooledConnection>, expectedMillis: number
   return callers < minCompany ? undefined : best
 }
 
-const leastShared = (connections: Iterable<PooledConnection>, now: number) => {
-  let best: PooledConnection | undefined
+const leastShared = <Connection extends Shareable>(connections: Iterable<Connection>, now: number) => {
+  let best: Connection | undefined
   for (const connection of connections) {
     if (isShareable(connection, now) && (best === undefined || connection.users < best.users))
       best = connection
@@ -107,10 +117,10 @@ const leastShared = (connections: Iterable<PooledConnection>, now: number) => {
 }
 
 /** The connection for a caller, or `undefined` when it has to wait. */
-export const choose = (
+export const choose = <Connection extends Shareable>(
   { expectedMillis }: Request,
-  { connections, idle, isLoopHalfBusy, now }: Choice
-): PooledConnection | undefined => {
+  { connections, idle, isLoopHalfBusy, now }: Choice<Connection>
+): Connection | undefined => {
   if (expectedMillis === undefined) return idle
   const joins = isLoopHalfBusy && expectedMillis < quickMillis
   const busy = joins ? company(connections, expectedMillis, now) : undefined

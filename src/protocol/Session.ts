@@ -94,6 +94,9 @@ const localeFields: Readonly<Record<string, keyof Locale>> = {
   TimeZone: "timeZone"
 }
 
+/** Postgres reports about twenty settings, and poolers a few more. */
+const mostParameters = 1_000
+
 const statuses: Readonly<Record<number, TransactionStatus>> = { 73: "idle", 84: "open", 69: "failed" }
 
 const isFatal = ({ severity, severityUnlocalized }: ServerFields): boolean => {
@@ -136,6 +139,7 @@ export const make = (
 
   const onParameter = (name: string, value: string): void => {
     parameters.set(name, value)
+    if (parameters.size > mostParameters) throw new ProtocolViolation("more settings than a server reports")
     const field = localeFields[name]
     if (field !== undefined) locale[field] = value
   }

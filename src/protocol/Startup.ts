@@ -81,7 +81,6 @@ export const open = ({
       else if (step._tag === "Refuse") fail(step.problem)
       else if (step._tag === "Accepted") {
         isAccepted = true
-        reader.limit(MessageReader.sessionLimit)
       }
     }
 
@@ -105,6 +104,7 @@ export const open = ({
           return
         case "ReadyForQuery": {
           stop()
+          reader.limit(MessageReader.sessionLimit)
           const session = Sessions.make({ socket, types, key, parameters: reported, listeners }, reader)
           resume(Effect.succeed(session))
           return
@@ -117,8 +117,13 @@ export const open = ({
     const reader = MessageReader.make((type, bytes, start, end) => {
       if (!isOver) onMessage(MessageReader.decode(type, bytes, start, end))
     })
+    let received = 0
     const onData = (chunk: Buffer): void => {
       try {
+        received += chunk.length
+        if (received > MessageReader.openingLimit) {
+          throw new MessageReader.ProtocolViolation("more bytes than a server has to say before it is ready")
+        }
         reader.push(chunk)
       } catch (cause) {
         fail(new LinkProblem("The server does not speak Postgres's protocol", { cause }))

@@ -4,7 +4,7 @@
  * The text format is described in the PostgreSQL manual, "Array Input and Output Syntax" (arrays, 8.15.6).
  */
 import { int32, uint32 } from "./Bytes.ts"
-import type { Locale, ReadBinary, ReadText } from "./PgType.ts"
+import { type Locale, malformed, type ReadBinary, type ReadText } from "./PgType.ts"
 
 /** A flat list of values as nested arrays of these lengths. */
 const nest = (values: ReadonlyArray<unknown>, shape: ReadonlyArray<number>): ReadonlyArray<unknown> => {
@@ -18,12 +18,16 @@ const nest = (values: ReadonlyArray<unknown>, shape: ReadonlyArray<number>): Rea
   return level
 }
 
+/** Postgres has no arrays of more. */
+const mostDimensions = 6
+
 /** Reads an array whose elements are read by `element`. */
 export const fromBinary =
   (element: ReadBinary): ReadBinary<ReadonlyArray<unknown>> =>
-  (bytes, offset, _size, locale) => {
+  (bytes, offset, size, locale) => {
     const dimensions = int32(bytes, offset)
     if (dimensions === 0) return []
+    if (dimensions < 0 || dimensions > mostDimensions) throw malformed()
     const shape: Array<number> = []
     let count = 1
     for (let depth = 0; depth < dimensions; depth++) {
@@ -31,15 +35,17 @@ export const fromBinary =
       shape.push(length)
       count *= length
     }
+    // Each element has a length of four bytes at least.
+    if (!(count * 4 <= size)) throw malformed()
     let at = offset + 12 + dimensions * 8
     const values: Array<unknown> = []
     for (let index = 0; index < count; index++) {
-      const size = int32(bytes, at)
+      const length = int32(bytes, at)
       at += 4
-      if (size < 0) values.push(null)
+      if (length < 0) values.push(null)
       else {
-        values.push(element(bytes, at, size, locale))
-        at += size
+        values.push(element(bytes, at, length, locale))
+        at += length
       }
     }
     return nest(values, shape)

@@ -64,5 +64,9 @@ export class UnreadableValue extends Error {
   }
 }
 
+/** A value that is not what its type has on the wire. */
+export const malformed = (): UnreadableValue =>
+  new UnreadableValue("is not of the form that its type has on the wire")
+
 /** A parameter as it goes over the wire: a string in text format, bytes in binary format, or NULL. */
 export type WireValue = string | Uint8Array | null

@@ -9,7 +9,7 @@ import type { Buffer } from "node:buffer"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import { bigInt64, float64, hex, int16, int32, uint16, utf8 } from "./Bytes.ts"
 import type { Locale, PgType, ReadBinary } from "./PgType.ts"
-import { UnreadableValue } from "./PgType.ts"
+import { malformed, UnreadableValue } from "./PgType.ts"
 import { type Zone, zoneOf } from "./TimeZone.ts"
 
 const pad = (value: number | bigint, size: number): string => String(value).padStart(size, "0")
@@ -192,13 +192,14 @@ const range =
 
 const multirange =
   (one: ReadBinary<string>): ReadBinary<string> =>
-  (bytes, offset, _size, locale) => {
+  (bytes, offset, size, locale) => {
     const ranges: Array<string> = []
     let at = offset + 4
+    if (int32(bytes, offset) * 4 > size) throw malformed()
     for (let left = int32(bytes, offset); left > 0; left--) {
-      const size = int32(bytes, at)
-      ranges.push(one(bytes, at + 4, size, locale))
-      at += 4 + size
+      const length = int32(bytes, at)
+      ranges.push(one(bytes, at + 4, length, locale))
+      at += 4 + length
     }
     return `{${ranges.join(",")}}`
   }

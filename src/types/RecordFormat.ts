@@ -5,7 +5,7 @@
  */
 import { int32, uint32 } from "./Bytes.ts"
 import type { Locale, PgType, ReadBinary, ReadText } from "./PgType.ts"
-import { UnreadableValue } from "./PgType.ts"
+import { malformed, UnreadableValue } from "./PgType.ts"
 
 /** Sets a property of an object's own, also one called `__proto__`. */
 export const put = <A>(object: Record<string, A>, key: string, value: A): void => {
@@ -39,13 +39,16 @@ export const compositeFromBinary =
 /** Reads an anonymous record, whose fields name their types. */
 export const recordFromBinary =
   (read: (oid: number) => ReadBinary): ReadBinary<ReadonlyArray<unknown>> =>
-  (bytes, offset, _size, locale) => {
+  (bytes, offset, size, locale) => {
     const values: Array<unknown> = []
     let at = offset + 4
-    for (let left = int32(bytes, offset); left > 0; left--) {
-      const size = int32(bytes, at + 4)
-      values.push(size < 0 ? null : read(uint32(bytes, at))(bytes, at + 8, size, locale))
-      at += 8 + Math.max(size, 0)
+    const count = int32(bytes, offset)
+    // Each field has a type and a length of four bytes.
+    if (count * 8 > size) throw malformed()
+    for (let left = count; left > 0; left--) {
+      const length = int32(bytes, at + 4)
+      values.push(length < 0 ? null : read(uint32(bytes, at))(bytes, at + 8, length, locale))
+      at += 8 + Math.max(length, 0)
     }
     return values
   }

@@ -111,8 +111,10 @@ export const make = (
       for (; index < length; index++) {
         const size = int32(bytes, at)
         at += 4
-        if (size < 0) values[index] = null
-        else {
+        if (size < 0) {
+          if (size !== -1) throw new MalformedRow("a value of a negative length")
+          values[index] = null
+        } else {
           const next = at + size
           if (next > end) throw new MalformedRow("a value that is longer than its row")
           values[index] = readers[index]!(bytes, at, size, locale)
