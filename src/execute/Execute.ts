@@ -180,7 +180,8 @@ export const finish = (
 }
 
 /** Whether the rows are what they are to be. */
-const isReadable = ({ late, unreadable }: Exchange): boolean => unreadable === undefined && late === undefined
+export const isReadable = ({ late, unreadable }: Exchange): boolean =>
+  unreadable === undefined && late === undefined
 
 /**
  * Whether rows have floats that came as text from a session of which nobody knows how many digits it shows. Asked about at the

@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
@@ -27,6 +27,7 @@ import type * as Metrics from "./Metrics.ts"
 import * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as PoolState from "./PoolState.ts"
+import { untilRecovered } from "./Recover.ts"
 import { reset } from "./Reset.ts"
 import * as Sharing from "./Sharing.ts"
 import * as StatementCache from "./StatementCache.ts"
@@ -44,6 +45,9 @@ export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>) => vo
  */
 export type Done<A, E> = (result: Effect.Effect<A, E>, keeps?: boolean) => void
 
+/** Lets a part of an effect be interrupted again. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 export interface Pool {
   readonly settings: ResolvedSettings
   readonly types: TypeMap.TypeMap
@@ -58,7 +62,14 @@ export interface Pool {
     latency: Sharing.Latency | undefined,
     begin: Begin<A, E>
   ) => Effect.Effect<A, E | PoolFailure>
-  /** Lends a connection whole for the time of one effect. */
+  /**
+   * Lends a connection whole for the time of one effect, which cannot be interrupted but where it says so: whatever becomes of
+   * it, the connection comes back.
+   */
+  readonly lend: <A, E, R>(
+    f: (connection: PooledConnection, restore: Restore) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | PoolFailure, R>
+  /** As `lend`, for an effect that can be interrupted. */
   readonly use: <A, E, R>(
     f: (connection: PooledConnection) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | PoolFailure, R>
@@ -105,9 +116,6 @@ export interface Shared {
 
 const nothing = () => undefined
 const quiet = { onNotice: nothing, onNotification: nothing, onParameter: nothing }
-
-/** An interruption waits so long for its statement to be cancelled; then that goes on behind the caller's back. */
-const interruptMillis = 50
 
 /** Makes a pool. Nothing connects until a caller needs it, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (
@@ -242,7 +250,7 @@ export const make = Effect.fnUntraced(function* (
           Effect.sync(() => giveBack(waiter, false))
         )
       )
-      return Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), interruptMillis))
+      return untilRecovered(connection, recovery)
     })
 
   const runOn: Pool["run"] = (latency, begin) =>
@@ -278,41 +286,51 @@ export const make = Effect.fnUntraced(function* (
       })
     )
 
-  const acquireWhole = (waiter: PoolState.Waiter): Effect.Effect<PooledConnection, PoolFailure> =>
-    Effect.withFiber((fiber) =>
-      Effect.suspend(() => {
-        const connection = acquire.take(waiter)
-        if (connection !== undefined) return Effect.succeed(connection)
-        return Effect.callback<PooledConnection, PoolFailure>((resume) =>
-          wait(waiter, fiber, (connection) => resume(Effect.succeed(connection)), resume)
-        )
-      })
+  /** Waits for a connection of the caller's own. */
+  const waitFor = (
+    waiter: PoolState.Waiter,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ): Effect.Effect<PooledConnection, PoolFailure> =>
+    Effect.callback((resume) =>
+      wait(waiter, fiber, (connection) => resume(Effect.succeed(connection)), resume)
     )
 
-  const use: Pool["use"] = (f) =>
-    Effect.suspend(() => {
-      const waiter = PoolState.makeWaiter(undefined)
-      return Effect.onExitPrimitive(Effect.flatMap(acquireWhole(waiter), f), (exit) => {
-        if (Exit.hasInterrupts(exit)) return abandon(waiter)
-        giveBack(waiter, false)
-        return undefined
+  /** Takes a connection back from a caller who had it whole; one who was interrupted left its statement under way. */
+  const end = (waiter: PoolState.Waiter): Effect.Effect<void> | undefined => {
+    if ((waiter.connection?.session.pending() ?? 0) > 0) return abandon(waiter)
+    giveBack(waiter, false)
+    return undefined
+  }
+
+  const lend: Pool["lend"] = (f) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.withFiber((fiber) => {
+        const waiter = PoolState.makeWaiter(undefined)
+        const within = (connection: PooledConnection) => f(connection, restore)
+        const connection = acquire.take(waiter)
+        const program =
+          connection === undefined
+            ? Effect.flatMap(restore(waitFor(waiter, fiber)), within)
+            : within(connection)
+        return Effect.onExitPrimitive(program, () => end(waiter))
       })
-    })
+    )
 
   const reserve: Pool["reserve"] = Effect.withFiber((fiber) => {
     const waiter = PoolState.makeWaiter(undefined)
     let release: (() => void) | undefined
-    const end = Effect.suspend(() => {
+    const finalizer = Effect.suspend(() => {
       release?.()
-      // Whoever had it was interrupted.
-      if ((waiter.connection?.session.pending() ?? 0) > 0) return abandon(waiter)
-      giveBack(waiter, false)
-      return Effect.void
+      return end(waiter) ?? Effect.void
+    })
+    const taken = Effect.suspend(() => {
+      const connection = acquire.take(waiter)
+      return connection === undefined ? waitFor(waiter, fiber) : Effect.succeed(connection)
     })
     // The finalizer comes first: nothing can happen between getting the connection and being sure to give it back.
     return Effect.andThen(
-      Scope.addFinalizer(Context.getUnsafe(fiber.context, Scope.Scope), end),
-      Effect.onExitPrimitive(acquireWhole(waiter), (exit) => {
+      Scope.addFinalizer(Context.getUnsafe(fiber.context, Scope.Scope), finalizer),
+      Effect.onExitPrimitive(taken, (exit) => {
         if (Exit.isFailure(exit)) giveBack(waiter, false)
         else release = AcquireErrors.holds(fiber, settings.key)
         return undefined
@@ -327,7 +345,8 @@ export const make = Effect.fnUntraced(function* (
     statements,
     transactionKey: TransactionKey.make(namespace, settings),
     run: runOn,
-    use,
+    lend,
+    use: (f) => lend((connection, restore) => restore(f(connection))),
     reserve,
     onCatalogueChange,
     stats,

@@ -27,6 +27,8 @@ export interface PooledConnection extends IdleConnection {
   isAbandoned: boolean
   /** A cancel was sent that may arrive late. */
   isCancelled: boolean
+  /** The server has heard of the last cancel. */
+  isCancelPassedOn: boolean
   sessionEffects: SessionEffects
   /** The catalogue was changed in a transaction that has not ended. */
   hasCatalogueChanges: boolean
@@ -57,6 +59,7 @@ export const make = (
   isDraining: false,
   isAbandoned: false,
   isCancelled: false,
+  isCancelPassedOn: false,
   sessionEffects: "none",
   hasCatalogueChanges: false,
   busySince: now,

@@ -5,6 +5,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import { drained } from "../protocol/Ask.ts"
 import * as Cancel from "../protocol/Cancel.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
@@ -35,6 +36,7 @@ const cancelUntil = (
     const { address, encryption, session } = connection
     const pending = session.pending()
     return Effect.flatMap(Cancel.request(address, encryption, session.key), (isPassedOn) => {
+      connection.isCancelPassedOn = isPassedOn
       if (!isPassedOn || isDone()) return Effect.succeed(isPassedOn)
       if (session.pending() < pending) return cancelUntil(connection, done, firstPause)
       const waited = Effect.as(Effect.sleep(pause), false)
@@ -57,6 +59,7 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
     if (session.pending() === 0 && !connection.isCancelled) return Effect.void
     const done = Deferred.makeUnsafe<void>()
     connection.isCancelled = true
+    connection.isCancelPassedOn = false
     return Effect.gen(function* () {
       const cancelling = yield* Effect.forkDetach(cancelUntil(connection, done, firstPause), {
         startImmediately: true
@@ -75,3 +78,22 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
       Effect.uninterruptible
     )
   })
+
+/** An interruption waits so long for a sign that the server heard of it, */
+const signMillis = 100
+/** and so long for the end of the statement then. */
+const endMillis = 400
+
+/**
+ * What an interruption waits for: that the statement is over, if the server is there to end it. Over a link that went silent it
+ * does not wait, and the connection is brought to rest or given up behind the caller's back.
+ */
+export const untilRecovered = (
+  connection: PooledConnection,
+  recovery: Fiber.Fiber<unknown, unknown>
+): Effect.Effect<void> =>
+  Effect.flatMap(Effect.timeoutOption(Fiber.await(recovery), signMillis), (ended) =>
+    Option.isSome(ended) || !connection.isCancelPassedOn
+      ? Effect.void
+      : Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), endMillis))
+  )

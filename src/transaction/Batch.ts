@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import { type PoolError, refused } from "../errors/PoolError.ts"
+import { isPoolError, type PoolError, refused } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Encode from "../execute/Encode.ts"
 import * as Execute from "../execute/Execute.ts"
@@ -45,21 +45,20 @@ const entriesOf = (
   pool: Pool,
   statements: ReadonlyArray<Statement>,
   prepare: boolean
-): Effect.Effect<ReadonlyArray<Entry>, PoolError> => {
-  if (!Array.isArray(statements))
-    return Effect.fail(refused("trans takes an array of statements. Nothing was sent."))
+): ReadonlyArray<Entry> | PoolError => {
+  if (!Array.isArray(statements)) return refused("trans takes an array of statements. Nothing was sent.")
   const of = statements.length
   const entries: Array<Entry> = []
   // A hole in the array is no statement, so the index goes over it.
-  for (const [index, given] of Array.from<Statement>(statements).entries()) {
+  for (let index = 0; index < of; index++) {
     const position = { number: index + 1, of }
-    const bound = fromStatement(given)
-    if (Result.isFailure(bound)) return Effect.fail(numbered(bound.failure, position.number, of))
+    const bound = fromStatement(statements[index])
+    if (Result.isFailure(bound)) return numbered(bound.failure, position.number, of)
     const job = Execute.prepare(pool, bound.success, { position, prepare })
-    if (!Execute.isJob(job)) return Effect.fail(numbered(job, position.number, of))
+    if (!Execute.isJob(job)) return numbered(job, position.number, of)
     entries.push({ job, encoded: Execute.plainOf(pool, job) })
   }
-  return Effect.succeed(entries)
+  return entries
 }
 
 /** Has the server describe a statement where that is needed, and encodes its parameters. */
@@ -127,6 +126,31 @@ const stageEnd = (entries: ReadonlyArray<Entry>, from: number, pipelining: boole
   return entries.length
 }
 
+/**
+ * Writes statements of one round trip; `onSettled` other than `nothing` puts a `Sync` behind the last. Gives whether what comes
+ * behind may be bound by what was prepared: behind a definition all is parsed anew.
+ */
+const writeStage = (
+  { connection, pool }: Transaction,
+  sent: Sent,
+  stage: ReadonlyArray<Entry>,
+  isPrepared: boolean,
+  onSettled: () => void
+): boolean => {
+  let mayBind = isPrepared
+  for (const [index, entry] of stage.entries()) {
+    if (entry.encoded === undefined) continue
+    const { analysis } = entry.job.known
+    markDirty(connection, analysis)
+    const job = mayBind ? entry.job : { ...entry.job, keeps: false }
+    const syncs = index === stage.length - 1 && onSettled !== nothing
+    const settled = syncs ? onSettled : nothing
+    sent.set(entry, Execute.send(pool, connection, job, entry.encoded, settled, { syncs }))
+    if (analysis.changesCatalogue) mayBind = false
+  }
+  return mayBind
+}
+
 /** Sends all, in one round trip where that can be. `isWhole` puts `BEGIN` and `COMMIT` around them. */
 const sendAll = Effect.fnUntraced(function* (
   transaction: Transaction,
@@ -151,17 +175,8 @@ const sendAll = Effect.fnUntraced(function* (
         transaction.hasBegun = true
         begin = command("BEGIN", nothing, isAlone)
       }
-      for (let index = from; index < until; index++) {
-        const entry = entries[index]!
-        if (entry.encoded === undefined) continue
-        markDirty(connection, entry.job.known.analysis)
-        // What a definition before it has changed, the server tells when it parses the statement anew.
-        const job = isPrepared ? entry.job : { ...entry.job, keeps: false }
-        const syncs = index === until - 1 && !commits
-        const onSettled = syncs ? settled : nothing
-        sent.set(entry, Execute.send(pool, connection, job, entry.encoded, onSettled, { syncs }))
-        if (entry.job.known.analysis.changesCatalogue) isPrepared = false
-      }
+      const stage = entries.slice(from, until)
+      isPrepared = writeStage(transaction, sent, stage, isPrepared, commits ? nothing : settled)
       if (commits && !isAlone) commit = command("COMMIT", settled, true)
       else if (until === from) Commands.ping(connection.session, settled)
     })
@@ -179,6 +194,23 @@ const sendAll = Effect.fnUntraced(function* (
     }
   }
 })
+
+/** As `sendAll` with `isWhole`; without detours where all is known and goes into one round trip. */
+const sendWhole = (
+  transaction: Transaction,
+  entries: ReadonlyArray<Entry>
+): Effect.Effect<Outcome, Failure> => {
+  const { pipelining } = transaction.pool.settings
+  if (!pipelining || stageEnd(entries, 0, true) < entries.length) return sendAll(transaction, entries, true)
+  return Effect.callback((resume) => {
+    const sent: Sent = new Map()
+    transaction.hasBegun = true
+    const begin = InTransaction.command(transaction, "BEGIN", nothing, false)
+    writeStage(transaction, sent, entries, true, nothing)
+    const settled = (commit: Exchange) => resume(Effect.succeed({ begin, sent, commit }))
+    InTransaction.command(transaction, "COMMIT", settled, true)
+  })
+}
 
 const calling = new Set(["CALL", "DO", "EXECUTE"])
 
@@ -214,11 +246,17 @@ const firstFailure = ({ connection, pool }: Transaction, sent: Sent) => {
 const finishAll = (
   { connection, pool }: Transaction,
   sent: Sent
-): Effect.Effect<ReadonlyArray<Exchange>, SqlError> =>
-  Effect.forEach(Array.from(sent), ([{ job }, { exchange }]) => {
+): Effect.Effect<ReadonlyArray<Exchange>, SqlError> => {
+  const exchanges: Array<Exchange> = []
+  let areReadable = true
+  for (const [{ job }, { exchange }] of sent) {
     Execute.onDone(pool, connection, job)
-    return Execute.finish(pool, connection, job, exchange)
-  })
+    exchanges.push(exchange)
+    areReadable &&= Execute.isReadable(exchange)
+  }
+  if (areReadable) return Effect.succeed(exchanges)
+  return Effect.forEach(sent, ([{ job }, { exchange }]) => Execute.finish(pool, connection, job, exchange))
+}
 
 /** The batch has to be sent again: nothing of it took effect, and what was remembered is forgotten. */
 class SendAgain {
@@ -231,23 +269,43 @@ class SendAgain {
   }
 }
 
+/** The outcomes of a batch that was committed, or what became of it. */
+const settle = (
+  transaction: Transaction,
+  entries: ReadonlyArray<Entry>,
+  outcome: Outcome
+): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+  const { commit, sent } = outcome
+  if (commit?.state !== "done") return explain(transaction, entries, outcome)
+  const error = commitError(transaction.connection, transaction.pool.settings, commit)
+  if (error !== undefined) return Effect.fail(error)
+  return Effect.mapError(finishAll(transaction, sent), (error) =>
+    TransactionErrors.committed(error, entries.length)
+  )
+}
+
 /** `BEGIN`, all, `COMMIT`, on a connection lent for it. */
-const alone = Effect.fnUntraced(function* (
+const alone = (
   transaction: Transaction,
   entries: ReadonlyArray<Entry>
-): Effect.fn.Return<ReadonlyArray<Exchange>, Failure | SendAgain> {
+): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
   const { connection, pool } = transaction
-  yield* prepareAll(pool, connection, entries)
-  const refusal = pool.cutOff()
-  if (refusal !== undefined) return yield* refusal
-  const { begin, commit, sent } = yield* sendAll(transaction, entries, true)
-  if (commit?.state === "done") {
-    const error = commitError(connection, pool.settings, commit)
-    if (error !== undefined) return yield* error
-    return yield* Effect.mapError(finishAll(transaction, sent), (error) =>
-      TransactionErrors.committed(error, entries.length)
-    )
+  const send = () => {
+    const refusal = pool.cutOff()
+    if (refusal !== undefined) return Effect.fail(refusal)
+    return Effect.flatMap(sendWhole(transaction, entries), (outcome) => settle(transaction, entries, outcome))
   }
+  const isReady = entries.every(({ encoded }) => encoded !== undefined)
+  return isReady ? send() : Effect.flatMap(prepareAll(pool, connection, entries), send)
+}
+
+/** What became of a batch that was not committed. */
+const explain = Effect.fnUntraced(function* (
+  transaction: Transaction,
+  entries: ReadonlyArray<Entry>,
+  { begin, commit, sent }: Outcome
+): Effect.fn.Return<never, Failure | SendAgain> {
+  const { connection, pool } = transaction
   const failure = firstFailure(transaction, sent)
   const isLost = isDead(connection)
   if (begin !== undefined && begin.state !== "done") {
@@ -313,26 +371,20 @@ export const batch = (
 ): Effect.Effect<ReadonlyArray<Exchange>, Failure> =>
   Effect.withFiber((fiber) => {
     const membership = State.currentOf(pool, fiber.context)
-    const once = (prepare: boolean) =>
-      Effect.flatMap(
-        entriesOf(pool, statements, prepare),
-        (entries): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
-          if (entries.length === 0) return Effect.succeed([])
-          if (membership !== undefined) {
-            return transaction(
-              pool,
-              join,
-              Effect.withFiber((inner) => inside(State.currentOf(pool, inner.context) ?? membership, entries))
-            )
-          }
-          return Effect.scoped(
-            Effect.flatMap(pool.reserve, (connection) =>
-              alone(State.make(pool, connection, undefined), entries)
-            )
-          )
-        }
+    const once = (prepare: boolean): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+      const entries = entriesOf(pool, statements, prepare)
+      if (isPoolError(entries)) return Effect.fail(entries)
+      if (entries.length === 0) return Effect.succeed([])
+      if (membership === undefined) {
+        return pool.use((connection) => alone(State.make(pool, connection, undefined), entries))
+      }
+      return transaction(
+        pool,
+        join,
+        Effect.withFiber((inner) => inside(State.currentOf(pool, inner.context) ?? membership, entries))
       )
+    }
     // Parsed anew, whatever else has changed.
-    const again = Effect.catchIf(once(false), isSendAgain, ({ error }) => Effect.fail(error))
-    return Effect.catchIf(once(true), isSendAgain, () => again)
+    const again = () => Effect.catchIf(once(false), isSendAgain, ({ error }) => Effect.fail(error))
+    return Effect.catchIf(once(true), isSendAgain, again)
   })

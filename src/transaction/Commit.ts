@@ -62,29 +62,37 @@ export const rollback = (transaction: Transaction): Effect.Effect<void> =>
     return Effect.andThen(InTransaction.rest(transaction), rollbackOn(transaction))
   })
 
-/** Commits when the fibers in line have had their turn. */
-export const commit = (transaction: Transaction): Effect.Effect<void, SqlError | PoolError> =>
-  Effect.flatMap(
-    Mutex.withTurn(transaction.root.mutex, State.patienceOf(transaction), (release) =>
-      Effect.sync(() => {
-        transaction.hasEnded = true
-        release()
-      })
-    ),
-    (): Effect.Effect<void, SqlError | PoolError> => {
-      const { connection, failure, hasBegun, pool } = transaction
-      if (failure !== undefined) return Effect.andThen(rollbackOn(transaction), Effect.fail(failure))
-      if (!hasBegun) return Effect.void
-      return Effect.callback<void, SqlError>((resume) => {
-        InTransaction.command(
-          transaction,
-          "COMMIT",
-          (exchange) => {
-            const error = commitError(connection, pool.settings, exchange)
-            resume(error === undefined ? Effect.void : Effect.fail(error))
-          },
-          true
-        )
-      })
-    }
+const send = (transaction: Transaction): Effect.Effect<void, SqlError | PoolError> => {
+  const { connection, failure, hasBegun, pool } = transaction
+  if (failure !== undefined) return Effect.andThen(rollbackOn(transaction), Effect.fail(failure))
+  if (!hasBegun) return Effect.void
+  return Effect.callback<void, SqlError>((resume) => {
+    InTransaction.command(
+      transaction,
+      "COMMIT",
+      (exchange) => {
+        const error = commitError(connection, pool.settings, exchange)
+        resume(error === undefined ? Effect.void : Effect.fail(error))
+      },
+      true
+    )
+  })
+}
+
+/** Commits at once if no fiber is in line for the connection, else when those have had their turn. */
+export const commit = (transaction: Transaction): Effect.Effect<void, SqlError | PoolError> => {
+  const { mutex } = transaction.root
+  const turn = Mutex.tryAcquire(mutex)
+  if (turn !== undefined) {
+    transaction.hasEnded = true
+    Mutex.release(mutex, turn)
+    return send(transaction)
+  }
+  const closed = Mutex.withTurn(mutex, State.patienceOf(transaction), (release) =>
+    Effect.sync(() => {
+      transaction.hasEnded = true
+      release()
+    })
   )
+  return Effect.flatMap(closed, () => send(transaction))
+}

@@ -6,14 +6,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Execute from "../execute/Execute.ts"
 import { isDead } from "../pool/PooledConnection.ts"
-import { recover } from "../pool/Recover.ts"
+import { recover, untilRecovered } from "../pool/Recover.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
@@ -21,9 +20,6 @@ import * as Mutex from "./Mutex.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Level, Membership, Pending, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
-
-/** An interruption waits so long for its statement to be cancelled; then that goes on behind the caller's back. */
-const interruptMillis = 50
 
 const none: ReadonlyArray<number> = []
 
@@ -125,7 +121,7 @@ const cancelThen = (transaction: Transaction, after: () => void): Effect.Effect<
       ),
       { startImmediately: true }
     ),
-    (recovery) => Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), interruptMillis))
+    (recovery) => untilRecovered(transaction.connection, recovery)
   )
 
 /**

@@ -9,15 +9,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
 import type { PoolError } from "../errors/PoolError.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
-import type { Pool } from "../pool/Pool.ts"
+import type { Pool, Restore } from "../pool/Pool.ts"
+import { untilRecovered } from "../pool/Recover.ts"
 import type { TransactionKey } from "../pool/TransactionKey.ts"
 import * as Spans from "../telemetry/Spans.ts"
 import { commit, rollback } from "./Commit.ts"
@@ -114,59 +114,16 @@ const contextOf = (
 /** Makes the transaction's connection what Effect's SQL clients join. */
 export type Join = (transaction: Transaction) => Joined
 
-const begun = <A, E, R>(
-  pool: Pool,
-  join: Join,
-  effect: Effect.Effect<A, E, R>,
-  options: TransactionOptions,
-  begin: string,
-  span: Tracer.Span | undefined
-): Effect.Effect<A, E | SqlError | PoolError, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.withFiber<A, E | SqlError | PoolError, R>((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      const scope = Scope.makeUnsafe()
-      const event = (name: string) =>
-        span?.event(`effect.sql.transaction.${name}`, clock.currentTimeNanosUnsafe())
-      let level: Level | undefined
-      const held = [...fiber.getRef(AcquireErrors.Held), pool.settings.key]
-      const program = Effect.flatMap(
-        Scope.provide(restore(pool.reserve), scope),
-        (connection): Effect.Effect<A, E | SqlError | PoolError, R> => {
-          const transaction = State.make(pool, connection, begin, options)
-          const membership = State.membershipOf(join(transaction), 0, transaction.root)
-          level = transaction.root
-          const context = Context.add(
-            contextOf(pool, membership, fiber.context, span),
-            AcquireErrors.Held,
-            held
-          ) as Context.Context<R>
-          return Effect.flatMap(
-            Effect.exit(Effect.provideContext(restore(effect), context)),
-            (exit): Effect.Effect<A, E | SqlError | PoolError, R> => {
-              if (Exit.isSuccess(exit)) {
-                event("commit")
-                return Effect.as(committed(transaction, restore), exit.value)
-              }
-              event("rollback")
-              return Effect.andThen(undone(transaction, Exit.hasInterrupts(exit)), exit)
-            }
-          )
-        }
-      )
-      const released = Effect.onExitPrimitive(program, (exit) => Scope.close(scope, exit))
-      return Effect.onExitPrimitive(released, (exit) =>
-        Exit.isSuccess(exit) && level !== undefined && level.afterCommit.length > 0
-          ? Effect.forEach(level.afterCommit, runCallback, { discard: true })
-          : undefined
-      )
-    })
+const undone = (transaction: Transaction, wasInterrupted: boolean): Effect.Effect<void> | undefined => {
+  if (!transaction.hasBegun) {
+    State.end(transaction)
+    return undefined
+  }
+  if (!wasInterrupted) return rollback(transaction)
+  return Effect.flatMap(Effect.forkDetach(rollback(transaction), { startImmediately: true }), (rolledBack) =>
+    untilRecovered(transaction.connection, rolledBack)
   )
-
-/** An interruption waits so long for the end of its transaction; then that goes on behind the caller's back. */
-const interruptMillis = 50
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
 
 /** Commits. Interrupted on the way, it is committed or not, and nobody waits longer to know. */
 const committed = (transaction: Transaction, restore: Restore): Effect.Effect<void, SqlError | PoolError> =>
@@ -174,10 +131,42 @@ const committed = (transaction: Transaction, restore: Restore): Effect.Effect<vo
     Exit.isFailure(exit) && !transaction.hasEnded ? undone(transaction, Exit.hasInterrupts(exit)) : undefined
   )
 
-const undone = (transaction: Transaction, wasInterrupted: boolean): Effect.Effect<void> => {
-  if (!wasInterrupted) return rollback(transaction)
-  return Effect.flatMap(Effect.forkDetach(rollback(transaction), { startImmediately: true }), (rolledBack) =>
-    Effect.asVoid(Effect.timeoutOption(Fiber.await(rolledBack), interruptMillis))
+const begun = <A, E, R>(
+  pool: Pool,
+  join: Join,
+  effect: Effect.Effect<A, E, R>,
+  options: TransactionOptions,
+  begin: string,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  span: Tracer.Span | undefined
+): Effect.Effect<A, E | SqlError | PoolError, R> => {
+  let level: Level | undefined
+  const event = (name: string) =>
+    span?.event(`effect.sql.transaction.${name}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
+  const lent = pool.lend((connection, restore) => {
+    const transaction = State.make(pool, connection, begin, options)
+    const membership = State.membershipOf(join(transaction), 0, transaction.root)
+    level = transaction.root
+    const held = [...fiber.getRef(AcquireErrors.Held), pool.settings.key]
+    const context = Context.add(
+      contextOf(pool, membership, fiber.context, span),
+      AcquireErrors.Held,
+      held
+    ) as Context.Context<R>
+    return Effect.onExitPrimitive(
+      Effect.provideContext(restore(effect), context),
+      (exit): Effect.Effect<void, SqlError | PoolError> | undefined => {
+        event(Exit.isSuccess(exit) ? "commit" : "rollback")
+        return Exit.isSuccess(exit)
+          ? committed(transaction, restore)
+          : undone(transaction, Exit.hasInterrupts(exit))
+      }
+    )
+  })
+  return Effect.onExitPrimitive(lent, (exit) =>
+    Exit.isSuccess(exit) && level !== undefined && level.afterCommit.length > 0
+      ? Effect.forEach(level.afterCommit, runCallback, { discard: true })
+      : undefined
   )
 }
 
@@ -194,9 +183,9 @@ export const transaction = <A, E, R>(
     const membership = State.currentOf(pool, fiber.context)
     const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
     if (membership === undefined) {
-      if (!Spans.isSeen(fiber)) return begun(pool, join, effect, options, begin, undefined)
+      if (!Spans.isSeen(fiber)) return begun(pool, join, effect, options, begin, fiber, undefined)
       return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
-        begun(pool, join, effect, options, begin, span)
+        begun(pool, join, effect, options, begin, fiber, span)
       )
     }
     const [{ transaction }] = membership
