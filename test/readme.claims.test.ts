@@ -1,4 +1,4 @@
-/** What the README says of names, files, settings and the folders' order is so. */
+/** What the README and the pages in docs/ say of names, files, settings and the folders' order is so. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
 import { assert, it } from "@effect/vitest"
@@ -16,8 +16,13 @@ const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf
   file.endsWith(".ts")
 )
 
+const pages = ["README.md", ...readdirSync(join(root, "docs")).map((file) => `docs/${file}`)]
+  .filter((page) => page.endsWith(".md"))
+  .map((page) => ({ page, text: readFileSync(join(root, page), "utf8") }))
+const prose = pages.map(({ text }) => text).join("\n")
+
 const marked = (name: string) =>
-  new RegExp(`<!-- ${name} -->\n(.*?)<!-- /${name} -->`, "s").exec(readme)?.[1] ?? assert.fail(`no ${name}`)
+  new RegExp(`<!-- ${name} -->\n(.*?)<!-- /${name} -->`, "s").exec(prose)?.[1] ?? assert.fail(`no ${name}`)
 
 /** A table's lines as their cells. */
 const cells = (table: string) =>
@@ -92,25 +97,36 @@ it("it installs packages of the versions that the tests run with", () => {
   }
 })
 
-it("every file and every heading that it names is there", () => {
-  const links = [...readme.matchAll(/\]\(([^)#][^)]*)\)/g)].map(([, to = ""]) => to)
-  const named = codes(readme).filter((code) => /^(src|examples|test|\.ci)\//.test(code))
-  for (const path of [...links, ...named].filter((path) => !path.startsWith("https:"))) {
-    assert.isTrue(existsSync(join(root, path)), path)
-  }
-  const anchors = [...readme.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\w\- ]/g, "")
-      .replaceAll(" ", "-")
+it("every file and every heading that the pages name is there", () => {
+  const headings = new Map(
+    pages.map(({ page, text }) => [
+      page,
+      [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+        heading
+          .toLowerCase()
+          .replaceAll(/[^\w\- ]/g, "")
+          .replaceAll(" ", "-")
+      )
+    ])
   )
-  for (const [, to = ""] of readme.matchAll(/\]\(#([^)]+)\)/g)) assert.include(anchors, to)
+  for (const { page, text } of pages) {
+    for (const [, to = ""] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      if (to.startsWith("https:")) continue
+      const [path = "", anchor] = to.split("#")
+      const target = path === "" ? page : normalize(join(dirname(page), path))
+      assert.isTrue(existsSync(join(root, target)), `${page}: ${to}`)
+      if (anchor !== undefined) assert.include(headings.get(target) ?? [], anchor, `${page}: ${to}`)
+    }
+    for (const path of codes(text).filter((code) => /^(src|examples|test|docs|\.ci)\/\S*$/.test(code))) {
+      assert.isTrue(existsSync(join(root, path)), `${page}: ${path}`)
+    }
+  }
 })
 
 it("every name of the API that it mentions is there", () => {
   const pgdb = PG.make({ database: "app" })
   const handles: Readonly<Record<string, object>> = { PG, PoolRegistry, pgdb, users: pgdb.table("users") }
-  const names = codes(readme).flatMap((code) => [
+  const names = codes(prose).flatMap((code) => [
     ...code.replaceAll(/\$\{[^}]*\}/g, "").matchAll(/(?<![\w."])(PG|PoolRegistry|pgdb|users)\.(\w+)/g)
   ])
   assert.isAbove(names.length, 60)

@@ -1,4 +1,4 @@
-/** Every TypeScript block of the README and of the docstrings compiles, runs, and gives what it says. */
+/** Every TypeScript block of the README, of the pages in docs/ and of the docstrings compiles, runs, and gives what it says. */
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -16,12 +16,25 @@ import {
 import { database } from "./support/database.ts"
 import { loader, program, root } from "./support/process.ts"
 
-const readme = blocksOf(readFileSync(join(root, "README.md"), "utf8"), "README.md")
-const typescript = readme.filter(({ language }) => language === "ts")
+const pages = readdirSync(join(root, "docs"))
+  .filter((file) => file.endsWith(".md"))
+  .map((file) => `docs/${file}`)
+const blocks = ["README.md", ...pages].flatMap((page) =>
+  blocksOf(readFileSync(join(root, page), "utf8"), page)
+)
+const typescript = blocks.filter(({ language }) => language === "ts")
 const frame = typescript.find(({ text }) => text.includes("// the block"))?.text ?? ""
 const programs = typescript.filter((block) => isProgram(block) && block.text !== frame)
 const pieces = typescript.filter((block) => !isProgram(block))
-const tables = readme.filter(({ language }) => language === "sql").map(({ text }) => text)
+/** A page's own tables stand beside those of the README. */
+const tablesOf = (place: string): ReadonlyArray<string> => {
+  const page = place.replace(/:\d+$/, "")
+  return blocks
+    .filter(
+      (block) => block.language === "sql" && ["README.md", page].includes(block.place.replace(/:\d+$/, ""))
+    )
+    .map(({ text }) => text)
+}
 
 const docs = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".ts"))
@@ -43,10 +56,10 @@ const files = Object.fromEntries([
   ...docs.map((block) => [nameOf(block), block.text])
 ])
 
-const given = Effect.fnUntraced(function* (block?: Block) {
+const given = Effect.fnUntraced(function* ({ place, text }: Pick<Block, "place" | "text">) {
   const made = yield* database()
-  if (block?.text.includes("create table") !== true) {
-    for (const table of tables) yield* made.witness.query(table)
+  if (!text.includes("create table")) {
+    for (const table of tablesOf(place)) yield* made.witness.query(table)
   }
   return made
 })
@@ -55,7 +68,7 @@ it("the README has blocks of each kind", () => {
   assert.isAbove(programs.length, 5)
   assert.isAbove(pieces.length, 10)
   assert.isAbove(docs.length, 5)
-  assert.lengthOf(tables, 1)
+  assert.lengthOf(tablesOf("README.md:1"), 1)
 })
 
 it.effect("all blocks compile together", () =>
@@ -107,7 +120,7 @@ it.live("pieces give what they say, each in the frame and on an empty table", ()
   Effect.gen(function* () {
     const place = yield* written({ ...files, "runner.ts": runner })
     const list = yield* Effect.forEach(pieces, (block) =>
-      Effect.map(given(), ({ url }) => ({ file: join(place, nameOf(block)), url }))
+      Effect.map(given(block), ({ url }) => ({ file: join(place, nameOf(block)), url }))
     )
     const running = yield* program(join(place, "runner.ts"), {
       node: ["--import", loader],
@@ -147,7 +160,7 @@ for (const value of [${declared.join(", ")}]) {
 
 it.live("the examples of the docstrings run", () =>
   Effect.gen(function* () {
-    const { sessions, url } = yield* given()
+    const { sessions, url } = yield* given({ place: "README.md:1", text: "" })
     const examples = Object.fromEntries(docs.map((block) => [nameOf(block), exercised(block)]))
     const place = yield* written({ ...examples, "shim.ts": shim, "runner.ts": runner })
     const list = docs.map((block) => ({ file: join(place, nameOf(block)), url }))
