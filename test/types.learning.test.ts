@@ -490,7 +490,7 @@ it("vector is an array of numbers, and what PostGIS prints stays its hexadecimal
     types.learn([ofExtension(name, `${name}_out`)])
     return types
       .reader(99_999)
-      .text(text, { dateStyle: "ISO, MDY", intervalStyle: "postgres", timeZone: "UTC" })
+      .text(text, { dateStyle: "ISO, MDY", isIso: true, intervalStyle: "postgres", timeZone: "UTC" })
   }
   expect(read("vector", "[1.5,-1]")).toEqual([1.5, -1])
   expect(read("geometry", "0101000020E610AB")).toBe("0101000020E610AB")

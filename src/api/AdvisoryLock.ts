@@ -6,7 +6,7 @@ import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, refused } from "../errors/PoolError.ts"
-import type { Pool } from "../pool/Pool.ts"
+import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Bound } from "../statement/Sql.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import { runStatement } from "./Run.ts"
@@ -31,6 +31,10 @@ const statement = (take: string, key: LockKey): Bound => {
   }
 }
 
+/** In the transaction that is around it. */
+const take = (pool: Pool, how: string, key: LockKey) =>
+  Effect.withFiber((fiber) => runStatement(pool, fiber, statement(how, key)))
+
 const noKey = () =>
   Effect.fail(
     refused("A lock's key is a text, a whole number, or a bigint within the range of int8. Nothing was sent.")
@@ -42,28 +46,27 @@ const isTaken = ([row]: ReadonlyArray<unknown>): boolean =>
 /** Waits for the lock, then runs the effect in the transaction that holds it. */
 export const withLock = <A, E, R>(
   pool: Pool,
+  fiber: AnyFiber,
   key: LockKey,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SqlError | PoolError, R> =>
   isKey(key)
-    ? transaction(
-        pool,
-        join,
-        Effect.andThen(runStatement(pool, statement("pg_advisory_xact_lock", key)), effect)
-      )
+    ? transaction(pool, fiber, join, Effect.andThen(take(pool, "pg_advisory_xact_lock", key), effect))
     : noKey()
 
 /** Runs the effect in a transaction that holds the lock, or not at all while another has it. */
 export const tryLock = <A, E, R>(
   pool: Pool,
+  fiber: AnyFiber,
   key: LockKey,
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<Option.Option<A>, E | SqlError | PoolError, R> =>
   isKey(key)
     ? transaction(
         pool,
+        fiber,
         join,
-        Effect.flatMap(runStatement(pool, statement("pg_try_advisory_xact_lock", key)), ({ rows }) =>
+        Effect.flatMap(take(pool, "pg_try_advisory_xact_lock", key), ({ rows }) =>
           isTaken(rows) ? Effect.asSome(effect) : Effect.succeedNone
         )
       )

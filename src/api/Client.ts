@@ -81,8 +81,10 @@ const make = (
       config: configOf(settings),
       withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.flatMap(now, (pool) =>
-          Effect.mapError(transaction(pool, join, effect), (error) =>
-            isPoolError(error) ? toSqlError(error) : error
+          Effect.withFiber((fiber) =>
+            Effect.mapError(transaction(pool, fiber, join, effect), (error) =>
+              isPoolError(error) ? toSqlError(error) : error
+            )
           )
         ),
       afterCommit: <R>(effect: Effect.Effect<void, never, R>) =>

@@ -171,8 +171,10 @@ const makers: Makers<DatabaseSource, Database> = {
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),
   notify: (source) => (channel, payload) => Effect.asVoid(runBound(source, notification(channel, payload))),
-  withLock: (source) => (key, effect) => onPool(source, (pool) => AdvisoryLock.withLock(pool, key, effect)),
-  tryLock: (source) => (key, effect) => onPool(source, (pool) => AdvisoryLock.tryLock(pool, key, effect))
+  withLock: (source) => (key, effect) =>
+    onPool(source, (pool, fiber) => AdvisoryLock.withLock(pool, fiber, key, effect)),
+  tryLock: (source) => (key, effect) =>
+    onPool(source, (pool, fiber) => AdvisoryLock.tryLock(pool, fiber, key, effect))
 }
 
 const prototype = /* @__PURE__ */ prototypeOf(makers, (source) => `Database ${whereOf(source)}`)

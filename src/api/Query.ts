@@ -70,7 +70,7 @@ export const runBound = (
   options?: JobOptions
 ): Effect.Effect<Exchange, OperationError, PoolRegistry> =>
   onPool(source, (pool, fiber) =>
-    Spans.around(fiber, aboutOf(source, pool, statement.text), runStatement(pool, statement, options))
+    Spans.around(fiber, aboutOf(source, pool, statement.text), runStatement(pool, fiber, statement, options))
   )
 
 const run = (source: QuerySource<unknown>, first: First, rest: Rest, shape: RowShape = "object") => {
@@ -148,7 +148,7 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
         fiber,
         // Non-arrays are rejected below.
         aboutOf(source, pool, Array.isArray(statements) ? statements.length : 0),
-        Effect.map(batch(pool, join, statements), (exchanges) => exchanges.map(outcomeOf))
+        Effect.map(batch(pool, fiber, join, statements), (exchanges) => exchanges.map(outcomeOf))
       )
     ),
   transaction:
@@ -158,7 +158,7 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
       if (Result.isFailure(checked)) return Effect.fail(checked.failure)
       const options = checked.success
       return repeat(
-        onPool(source, (pool) => transaction(pool, join, effect, options)),
+        onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect, options)),
         options
       )
     }

@@ -8,7 +8,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
 import { learn } from "../execute/Learn.ts"
 import { type Rows, rowsOnPool } from "../execute/StreamRows.ts"
-import type { Pool } from "../pool/Pool.ts"
+import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Sql.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
@@ -16,20 +16,24 @@ import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
 
 /** Runs a statement, joining the fiber's transaction if there is one. */
-export const runJob = (pool: Pool, job: Execute.Job): Effect.Effect<Exchange, SqlError | PoolError> =>
-  Effect.withFiber((fiber) => {
-    const membership = currentOf(pool, fiber.context)
-    return membership === undefined ? Execute.single(pool, job) : InTransaction.run(membership, job)
-  })
+export const runJob = (
+  pool: Pool,
+  fiber: AnyFiber,
+  job: Execute.Job
+): Effect.Effect<Exchange, SqlError | PoolError> => {
+  const membership = currentOf(pool, fiber.context)
+  return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
+}
 
 /** Looks at a statement and runs it. */
 export const runStatement = (
   pool: Pool,
+  fiber: AnyFiber,
   statement: Bound,
   options?: Execute.JobOptions
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const job = Execute.prepare(pool, statement, options)
-  return Execute.isJob(job) ? runJob(pool, job) : Effect.fail(job)
+  return Execute.isJob(job) ? runJob(pool, fiber, job) : Effect.fail(job)
 }
 
 /** Rows of a statement, through the fiber's transaction if there is one. */

@@ -81,7 +81,9 @@ export const poolConnection = (current: Effect.Effect<Pool, PoolError>): Connect
   connection({
     run: (text, params, options) =>
       Effect.flatMap(current, (pool) =>
-        Effect.flatMap(jobOf(pool, text, params, options), (job) => Execute.single(pool, job))
+        Effect.flatMap(jobOf(pool, text, params, options), (job) =>
+          Effect.withFiber((fiber) => Execute.single(pool, fiber, job))
+        )
       ),
     stream: (text, params) =>
       Stream.unwrap(

@@ -70,13 +70,13 @@ const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegi
             const job = Execute.prepare(pool, { text, params: [], about }, { encoded: { types, values } })
             if (!Execute.isJob(job)) return Effect.fail(job)
             const span = { settings: pool.settings, does: text, table: source.label }
-            return Effect.map(Spans.around(fiber, span, runJob(pool, job)), outcomeOf)
+            return Effect.map(Spans.around(fiber, span, runJob(pool, fiber, job)), outcomeOf)
           })
         })
       )
     ),
   stream: (statement, options) => streamBound(source, statement, options),
-  transaction: (effect) => onPool(source, (pool) => transaction(pool, join, effect))
+  transaction: (effect) => onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect))
 })
 
 /** A collection's operation, made for a source when it is used. */

@@ -9,7 +9,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import { type About, serverError } from "../errors/ServerErrors.ts"
-import type { Pool } from "../pool/Pool.ts"
+import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import { type KnownText, statementOf } from "../pool/StatementCache.ts"
@@ -40,9 +40,9 @@ export interface Job {
   readonly shape: RowShape
   /** Whether it may be kept prepared. */
   readonly keeps: boolean
-  readonly position?: Position
+  readonly position: Position | undefined
   /** Parameters that were encoded already, where they were. */
-  readonly encoded?: Encoded
+  readonly encoded: Encoded | undefined
   /** The portal that stays open when it has given so many rows, where not all are read at once. */
   readonly portal?: { readonly name: string; readonly maxRows: number }
 }
@@ -65,15 +65,7 @@ export const prepare = (
   const given = encoded?.values ?? bound.params
   const problem = rejection ?? surplus(bound.text, placeholders, given.length)
   if (problem !== undefined) return refused(problem)
-  const keeps = prepare && settings.prepare
-  return {
-    bound,
-    known,
-    shape,
-    keeps,
-    ...(position === undefined ? {} : { position }),
-    ...(encoded === undefined ? {} : { encoded })
-  }
+  return { bound, known, shape, keeps: prepare && settings.prepare, position, encoded }
 }
 
 export const isJob = (value: Job | PoolError): value is Job => "known" in value
@@ -105,13 +97,20 @@ export const needsDescription = (statement: Statement, { known: { analysis } }: 
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
 const isTypical = ({ session: { floats, locale } }: PooledConnection): boolean =>
-  floats !== "short" && locale.dateStyle.startsWith("ISO")
+  floats !== "short" && locale.isIso
 
 /** Whether a composite type is among a statement's columns: its attributes are asked for each time. */
 export const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArray<number> => {
-  const description = descriptionOf(statement)
-  return description === undefined ? [] : types.composites(description.columns.map(({ type }) => type))
+  const columns = descriptionOf(statement)?.columns
+  if (columns === undefined || columns.length === 0) return none
+  const version = types.version()
+  if (statement.composites?.version !== version) {
+    statement.composites = { version, oids: types.composites(columns.map(({ type }) => type)) }
+  }
+  return statement.composites.oids
 }
+
+const none: ReadonlyArray<number> = []
 
 /** Writes a statement with these parameters. */
 export const send = (
@@ -406,35 +405,46 @@ export const sendPlain = (
 }
 
 /** Runs one statement on a connection of the pool, which it may share. */
-export const single = (pool: Pool, job: Job, attempts = 0): Effect.Effect<Exchange, SqlError | PoolError> => {
+export const single = (
+  pool: Pool,
+  fiber: AnyFiber,
+  job: Job,
+  attempts = 0
+): Effect.Effect<Exchange, SqlError | PoolError> => {
   const encoded = plainOf(pool, job)
   if (encoded === undefined) {
     return Effect.flatMap(
       pool.use((connection) => runOn(pool, connection, job, pool.cutOff)),
       (result) => {
         if (result !== elsewhere) return Effect.succeed(result)
-        return attempts < maxAttempts ? single(pool, job, attempts + 1) : Effect.fail(unsentError(pool, job))
+        return attempts < maxAttempts
+          ? single(pool, fiber, job, attempts + 1)
+          : Effect.fail(unsentError(pool, job))
       }
     )
   }
   const { analysis, latency } = job.known
   const mayShare = analysis.isRead && !analysis.callsFunctions
-  return pool.run<Exchange, SqlError | PoolError>(mayShare ? latency : undefined, (connection, done) => {
-    const refusal = pool.cutOff()
-    if (refusal !== undefined) return done(Effect.fail(refusal))
-    if (!isTypical(connection)) return done(runHere(pool, connection, job, pool.cutOff), true)
-    markDirty(connection, analysis)
-    const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
-      if (exchange.state === "done") {
-        const settled = settlePlain(pool, connection, job, exchange)
-        return done(settled, !Exit.isExit(settled))
-      }
-      if (exchange.state === "failed") forgetRefused(connection, job, exchange)
-      const situation = { analysis, usedMemory, inTransaction: false, attempts }
-      if (verdictOf(exchange, isDead(connection), situation) === "fail") {
-        return done(Effect.fail(errorOf(pool, job, exchange, connection)))
-      }
-      done(Effect.suspend(() => single(pool, job, attempts + 1)))
-    })
-  })
+  return pool.run<Exchange, SqlError | PoolError>(
+    fiber,
+    mayShare ? latency : undefined,
+    (connection, done) => {
+      const refusal = pool.cutOff()
+      if (refusal !== undefined) return done(Effect.fail(refusal))
+      if (!isTypical(connection)) return done(runHere(pool, connection, job, pool.cutOff), true)
+      markDirty(connection, analysis)
+      const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
+        if (exchange.state === "done") {
+          const settled = settlePlain(pool, connection, job, exchange)
+          return done(settled, !Exit.isExit(settled))
+        }
+        if (exchange.state === "failed") forgetRefused(connection, job, exchange)
+        const situation = { analysis, usedMemory, inTransaction: false, attempts }
+        if (verdictOf(exchange, isDead(connection), situation) === "fail") {
+          return done(Effect.fail(errorOf(pool, job, exchange, connection)))
+        }
+        done(Effect.suspend(() => single(pool, fiber, job, attempts + 1)))
+      })
+    }
+  )
 }

@@ -45,6 +45,9 @@ export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>) => vo
  */
 export type Done<A, E> = (result: Effect.Effect<A, E>, keeps?: boolean) => void
 
+/** A fiber, whatever it runs. */
+export type AnyFiber = Fiber.Fiber<unknown, unknown>
+
 /** Lets a part of an effect be interrupted again. */
 export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
@@ -59,6 +62,7 @@ export interface Pool {
    * interruption leaves the queue, or cancels what runs; it waits a moment for that and no longer.
    */
   readonly run: <A, E>(
+    fiber: AnyFiber,
     latency: Sharing.Latency | undefined,
     begin: Begin<A, E>
   ) => Effect.Effect<A, E | PoolFailure>
@@ -67,6 +71,7 @@ export interface Pool {
    * it, the connection comes back.
    */
   readonly lend: <A, E, R>(
+    fiber: AnyFiber,
     f: (connection: PooledConnection, restore: Restore) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | PoolFailure, R>
   /** As `lend`, for an effect that can be interrupted. */
@@ -217,7 +222,7 @@ export const make = Effect.fnUntraced(function* (
   /** Puts a caller into its queue. */
   const wait = (
     waiter: PoolState.Waiter,
-    fiber: Fiber.Fiber<unknown, unknown>,
+    fiber: AnyFiber,
     onConnection: (connection: PooledConnection) => void,
     onFailure: (failure: Effect.Effect<never, PoolFailure>) => void
   ) => {
@@ -253,44 +258,39 @@ export const make = Effect.fnUntraced(function* (
       return untilRecovered(connection, recovery)
     })
 
-  const runOn: Pool["run"] = (latency, begin) =>
-    Effect.withFiber((fiber) =>
-      Effect.callback((resume) => {
-        const isShort = isSharing && latency !== undefined && Sharing.isShort(latency)
-        const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined)
-        let began = 0
-        const start = (connection: PooledConnection): void => {
-          began = now()
-          begin(connection, (result, keeps = false) => {
-            if (waiter.isAbandoned) return
-            if (keeps) {
-              const release = Effect.onExitPrimitive(result, (exit) => {
-                if (Exit.hasInterrupts(exit)) return abandon(waiter)
-                giveBack(waiter, false)
-                return undefined
-              })
-              return resume(release)
-            }
-            if (latency !== undefined) {
-              const at = now()
-              Sharing.record(latency, at - Math.max(began, connection.busySince), load.isBusy(at))
-            }
-            giveBack(waiter, false)
-            resume(result)
-          })
-        }
-        const connection = acquire.take(waiter)
-        if (connection !== undefined) start(connection)
-        else wait(waiter, fiber, start, resume)
-        return abandon(waiter)
-      })
-    )
+  const runOn: Pool["run"] = (fiber, latency, begin) =>
+    Effect.callback((resume) => {
+      const isShort = isSharing && latency !== undefined && Sharing.isShort(latency)
+      const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined)
+      let began = 0
+      const start = (connection: PooledConnection): void => {
+        began = now()
+        begin(connection, (result, keeps = false) => {
+          if (waiter.isAbandoned) return
+          if (keeps) {
+            const release = Effect.onExitPrimitive(result, (exit) => {
+              if (Exit.hasInterrupts(exit)) return abandon(waiter)
+              giveBack(waiter, false)
+              return undefined
+            })
+            return resume(release)
+          }
+          if (latency !== undefined) {
+            const at = now()
+            Sharing.record(latency, at - Math.max(began, connection.busySince), load.isBusy(at))
+          }
+          giveBack(waiter, false)
+          resume(result)
+        })
+      }
+      const connection = acquire.take(waiter)
+      if (connection !== undefined) start(connection)
+      else wait(waiter, fiber, start, resume)
+      return abandon(waiter)
+    })
 
   /** Waits for a connection of the caller's own. */
-  const waitFor = (
-    waiter: PoolState.Waiter,
-    fiber: Fiber.Fiber<unknown, unknown>
-  ): Effect.Effect<PooledConnection, PoolFailure> =>
+  const waitFor = (waiter: PoolState.Waiter, fiber: AnyFiber): Effect.Effect<PooledConnection, PoolFailure> =>
     Effect.callback((resume) =>
       wait(waiter, fiber, (connection) => resume(Effect.succeed(connection)), resume)
     )
@@ -302,19 +302,17 @@ export const make = Effect.fnUntraced(function* (
     return undefined
   }
 
-  const lend: Pool["lend"] = (f) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber) => {
-        const waiter = PoolState.makeWaiter(undefined)
-        const within = (connection: PooledConnection) => f(connection, restore)
-        const connection = acquire.take(waiter)
-        const program =
-          connection === undefined
-            ? Effect.flatMap(restore(waitFor(waiter, fiber)), within)
-            : within(connection)
-        return Effect.onExitPrimitive(program, () => end(waiter))
-      })
-    )
+  const lend: Pool["lend"] = (fiber, f) =>
+    Effect.uninterruptibleMask((restore) => {
+      const waiter = PoolState.makeWaiter(undefined)
+      const within = (connection: PooledConnection) => f(connection, restore)
+      const connection = acquire.take(waiter)
+      const program =
+        connection === undefined
+          ? Effect.flatMap(restore(waitFor(waiter, fiber)), within)
+          : within(connection)
+      return Effect.onExitPrimitive(program, () => end(waiter))
+    })
 
   const reserve: Pool["reserve"] = Effect.withFiber((fiber) => {
     const waiter = PoolState.makeWaiter(undefined)
@@ -346,7 +344,7 @@ export const make = Effect.fnUntraced(function* (
     transactionKey: TransactionKey.make(namespace, settings),
     run: runOn,
     lend,
-    use: (f) => lend((connection, restore) => restore(f(connection))),
+    use: (f) => Effect.withFiber((fiber) => lend(fiber, (connection, restore) => restore(f(connection)))),
     reserve,
     onCatalogueChange,
     stats,

@@ -86,9 +86,9 @@ export interface Session {
   readonly setReading: (reading: boolean) => void
 }
 
-const defaultLocale = { dateStyle: "ISO, MDY", intervalStyle: "postgres", timeZone: "UTC" }
+const defaultLocale = { dateStyle: "ISO, MDY", isIso: true, intervalStyle: "postgres", timeZone: "UTC" }
 
-const localeFields: Readonly<Record<string, keyof Locale>> = {
+const localeFields: Readonly<Record<string, "dateStyle" | "intervalStyle" | "timeZone">> = {
   DateStyle: "dateStyle",
   IntervalStyle: "intervalStyle",
   TimeZone: "timeZone"
@@ -142,6 +142,7 @@ export const make = (
     if (parameters.size > mostParameters) throw new ProtocolViolation("more settings than a server reports")
     const field = localeFields[name]
     if (field !== undefined) locale[field] = value
+    locale.isIso = locale.dateStyle.startsWith("ISO")
   }
   for (const [name, value] of parameters) onParameter(name, value)
 
@@ -186,9 +187,14 @@ export const make = (
       throw new ProtocolViolation("a ReadyForQuery out of turn")
     }
     status = next
-    const settled = queue.splice(0, answered + 1)
-    answered = 0
-    for (const exchange of settled) exchange.onSettled(exchange)
+    if (answered === 0) {
+      queue.shift()
+      last.onSettled(last)
+    } else {
+      const settled = queue.splice(0, answered + 1)
+      answered = 0
+      for (const exchange of settled) exchange.onSettled(exchange)
+    }
     watcher?.()
   }
 

@@ -27,6 +27,8 @@ export interface Statement {
   describedIn: number
   /** How often it was forgotten by itself. */
   forgotten: number
+  /** The composite types among its columns, by the knowledge of types of this version. */
+  composites: { readonly version: number; readonly oids: ReadonlyArray<number> } | undefined
 }
 
 /** A statement of which nothing is known. */
@@ -34,7 +36,15 @@ export const make = (
   text: string,
   types: ReadonlyArray<number> = [],
   memory: Memory = { generation: 0 }
-): Statement => ({ text, types, memory, description: undefined, describedIn: -1, forgotten: 0 })
+): Statement => ({
+  text,
+  types,
+  memory,
+  description: undefined,
+  describedIn: -1,
+  forgotten: 0,
+  composites: undefined
+})
 
 /** Changes when what was prepared before has to be prepared anew. */
 export const generationOf = ({ forgotten, memory }: Statement): number => forgotten + memory.generation
@@ -56,6 +66,7 @@ const isSame = (left: Description, right: Description): boolean =>
 export const describeAs = (statement: Statement, description: Description): void => {
   const known = descriptionOf(statement)
   if (known !== undefined && !isSame(known, description)) statement.forgotten++
+  statement.composites = undefined
   statement.description = description
   statement.describedIn = generationOf(statement)
 }

@@ -15,7 +15,7 @@ import * as Execute from "../execute/Execute.ts"
 import { learn } from "../execute/Learn.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import { wasStale } from "../execute/Resend.ts"
-import type { Pool } from "../pool/Pool.ts"
+import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import { isDead, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
@@ -366,25 +366,26 @@ const isSendAgain = (error: Failure | SendAgain): error is SendAgain => error._t
 /** Runs the statements as one transaction, or as a savepoint of the fiber's; once more where nothing of them took effect. */
 export const batch = (
   pool: Pool,
+  fiber: AnyFiber,
   join: Join,
   statements: ReadonlyArray<Statement>
-): Effect.Effect<ReadonlyArray<Exchange>, Failure> =>
-  Effect.withFiber((fiber) => {
-    const membership = State.currentOf(pool, fiber.context)
-    const once = (prepare: boolean): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
-      const entries = entriesOf(pool, statements, prepare)
-      if (isPoolError(entries)) return Effect.fail(entries)
-      if (entries.length === 0) return Effect.succeed([])
-      if (membership === undefined) {
-        return pool.use((connection) => alone(State.make(pool, connection, undefined), entries))
-      }
-      return transaction(
-        pool,
-        join,
-        Effect.withFiber((inner) => inside(State.currentOf(pool, inner.context) ?? membership, entries))
-      )
+): Effect.Effect<ReadonlyArray<Exchange>, Failure> => {
+  const membership = State.currentOf(pool, fiber.context)
+  const once = (prepare: boolean): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+    const entries = entriesOf(pool, statements, prepare)
+    if (isPoolError(entries)) return Effect.fail(entries)
+    if (entries.length === 0) return Effect.succeed([])
+    if (membership === undefined) {
+      return pool.use((connection) => alone(State.make(pool, connection, undefined), entries))
     }
-    // Parsed anew, whatever else has changed.
-    const again = () => Effect.catchIf(once(false), isSendAgain, ({ error }) => Effect.fail(error))
-    return Effect.catchIf(once(true), isSendAgain, again)
-  })
+    return transaction(
+      pool,
+      fiber,
+      join,
+      Effect.withFiber((inner) => inside(State.currentOf(pool, inner.context) ?? membership, entries))
+    )
+  }
+  // Parsed anew, whatever else has changed.
+  const again = () => Effect.catchIf(once(false), isSendAgain, ({ error }) => Effect.fail(error))
+  return Effect.catchIf(once(true), isSendAgain, again)
+}

@@ -167,62 +167,54 @@ export const inTurn = <A, E>(
   )
 }
 
-/** Runs a statement in its fiber's transaction. */
+/** Runs a statement in its fiber's transaction: at once, or in its turn where another fiber has the connection. */
 export const run = (
   membership: Membership,
   job: Execute.Job
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const [{ transaction }] = membership
   const { connection, pool } = transaction
-  const slow = Effect.suspend(() =>
+  const slowly = () =>
     Effect.mapError(
       inTurn(transaction, membership, (before) => Execute.runHere(pool, connection, job, before)),
       (error) => inTransactionError(transaction, error)
     )
-  )
-  const fast = pool.settings.pipelining ? Execute.plainOf(pool, job, connection) : undefined
-  if (fast === undefined) return slow
-  return Effect.suspend(() => {
+  return Effect.callback<Exchange, SqlError | PoolError>((resume) => {
+    const plain = pool.settings.pipelining ? Execute.plainOf(pool, job, connection) : undefined
     const level = State.levelOf(transaction, membership)
-    const turn = Mutex.tryAcquire(level.mutex)
-    if (turn === undefined) return slow
+    const turn = plain === undefined ? undefined : Mutex.tryAcquire(level.mutex)
+    if (plain === undefined || turn === undefined) return resume(slowly())
     const refusal = State.closedError(transaction, level)
     if (refusal !== undefined) {
       Mutex.release(level.mutex, turn)
-      return Effect.fail(refusal)
+      return resume(Effect.fail(refusal))
     }
-    return Effect.callback<Exchange, SqlError | PoolError>((resume) => {
-      const rest = () => {
-        setRunning(transaction, false)
-        Mutex.release(level.mutex, turn)
+    const rest = () => {
+      setRunning(transaction, false)
+      Mutex.release(level.mutex, turn)
+    }
+    let isInterrupted = false
+    setRunning(transaction, true)
+    const ahead = writePending(transaction)
+    Execute.sendPlain(pool, connection, job, plain, (result) => {
+      if (isInterrupted) return
+      checkOpen(transaction)
+      const error = ahead.length === 0 ? undefined : aheadError(transaction, ahead)
+      const settled = error === undefined ? result : Effect.fail(error)
+      if (Exit.isExit(settled) && Exit.isSuccess(settled)) {
+        rest()
+        return resume(settled)
       }
-      let isInterrupted = false
-      setRunning(transaction, true)
-      const ahead = writePending(transaction)
-      Execute.sendPlain(pool, connection, job, fast, (result) => {
-        if (isInterrupted) return
-        checkOpen(transaction)
-        const error = ahead.length === 0 ? undefined : aheadError(transaction, ahead)
-        const settled = error === undefined ? result : Effect.fail(error)
-        if (Exit.isExit(settled) && Exit.isSuccess(settled)) {
-          rest()
-          return resume(settled)
-        }
-        resume(
-          Effect.mapError(
-            Effect.onExitPrimitive(settled, (exit) => {
-              if (Exit.hasInterrupts(exit)) return cancelThen(transaction, rest)
-              rest()
-              return undefined
-            }),
-            (error) => inTransactionError(transaction, error)
-          )
-        )
+      const restored = Effect.onExitPrimitive(settled, (exit) => {
+        if (Exit.hasInterrupts(exit)) return cancelThen(transaction, rest)
+        rest()
+        return undefined
       })
-      return Effect.suspend(() => {
-        isInterrupted = true
-        return cancelThen(transaction, rest)
-      })
+      resume(Effect.mapError(restored, (error) => inTransactionError(transaction, error)))
+    })
+    return Effect.suspend(() => {
+      isInterrupted = true
+      return cancelThen(transaction, rest)
     })
   })
 }

@@ -9,14 +9,13 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
 import type { PoolError } from "../errors/PoolError.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
-import type { Pool, Restore } from "../pool/Pool.ts"
+import type { AnyFiber, Pool, Restore } from "../pool/Pool.ts"
 import { untilRecovered } from "../pool/Recover.ts"
 import type { TransactionKey } from "../pool/TransactionKey.ts"
 import * as Spans from "../telemetry/Spans.ts"
@@ -137,13 +136,13 @@ const begun = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
   begin: string,
-  fiber: Fiber.Fiber<unknown, unknown>,
+  fiber: AnyFiber,
   span: Tracer.Span | undefined
 ): Effect.Effect<A, E | SqlError | PoolError, R> => {
   let level: Level | undefined
   const event = (name: string) =>
     span?.event(`effect.sql.transaction.${name}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
-  const lent = pool.lend((connection, restore) => {
+  const lent = pool.lend(fiber, (connection, restore) => {
     const transaction = State.make(pool, connection, begin, options)
     const membership = State.membershipOf(join(transaction), 0, transaction.root)
     level = transaction.root
@@ -175,33 +174,33 @@ const begun = <A, E, R>(
  */
 export const transaction = <A, E, R>(
   pool: Pool,
+  fiber: AnyFiber,
   join: Join,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions = {}
-): Effect.Effect<A, E | SqlError | PoolError, R> =>
-  Effect.withFiber((fiber) => {
-    const membership = State.currentOf(pool, fiber.context)
-    const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
-    if (membership === undefined) {
-      if (!Spans.isSeen(fiber)) return begun(pool, join, effect, options, begin, fiber, undefined)
-      return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
-        begun(pool, join, effect, options, begin, fiber, span)
-      )
-    }
-    const [{ transaction }] = membership
-    const refusal = Options.nestedRefusal(options, transaction.options)
-    if (refusal !== undefined) return Effect.fail(refusal)
-    const outer = State.levelOf(transaction, membership)
-    const inside = (span: Tracer.Span | undefined) =>
-      nested(membership, outer, (inner) =>
-        Effect.provideContext(effect, contextOf(pool, inner, fiber.context, span) as Context.Context<R>)
-      )
-    if (!Spans.isSeen(fiber)) return inside(undefined)
+): Effect.Effect<A, E | SqlError | PoolError, R> => {
+  const membership = State.currentOf(pool, fiber.context)
+  const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
+  if (membership === undefined) {
+    if (!Spans.isSeen(fiber)) return begun(pool, join, effect, options, begin, fiber, undefined)
     return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
-      Effect.tap(inside(span), () =>
-        Effect.sync(() =>
-          span.event("effect.sql.transaction.savepoint", fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
-        )
+      begun(pool, join, effect, options, begin, fiber, span)
+    )
+  }
+  const [{ transaction }] = membership
+  const refusal = Options.nestedRefusal(options, transaction.options)
+  if (refusal !== undefined) return Effect.fail(refusal)
+  const outer = State.levelOf(transaction, membership)
+  const inside = (span: Tracer.Span | undefined) =>
+    nested(membership, outer, (inner) =>
+      Effect.provideContext(effect, contextOf(pool, inner, fiber.context, span) as Context.Context<R>)
+    )
+  if (!Spans.isSeen(fiber)) return inside(undefined)
+  return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
+    Effect.tap(inside(span), () =>
+      Effect.sync(() =>
+        span.event("effect.sql.transaction.savepoint", fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
       )
     )
-  })
+  )
+}

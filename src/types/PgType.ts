@@ -42,6 +42,8 @@ export interface PgType {
 /** How a session prints dates, as it reported it last. */
 export interface Locale {
   readonly dateStyle: string
+  /** Whether `dateStyle` is `ISO`, in whichever order of day and month. */
+  readonly isIso: boolean
   readonly intervalStyle: string
   readonly timeZone: string
 }

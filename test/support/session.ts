@@ -48,7 +48,8 @@ export const runOn = (
       memory: { generation: 0 },
       description: undefined,
       describedIn: -1,
-      forgotten: 0
+      forgotten: 0,
+      composites: undefined
     }
     Commands.run(session, statement, values, (exchange) => resume(Effect.succeed(exchange)), { keep: false })
   })
