@@ -42,7 +42,7 @@ class Installed extends Context.Service<
       const settings = ["package.json", "tsconfig.json", "tsconfig.build.json"]
       yield* Effect.promise(async () => {
         await Fs.symlink(modules, Path.join(checkout, "node_modules"))
-        for (const name of ["src", "test", "examples", ...papers, ...settings]) {
+        for (const name of ["src", "test", "docs", "examples", ...papers, ...settings]) {
           await Fs.cp(Path.join(root, name), Path.join(checkout, name), { recursive: true })
         }
         await Fs.writeFile(Path.join(project, "package.json"), '{ "private": true, "type": "module" }')
@@ -106,15 +106,27 @@ const bundled = Effect.fnUntraced(function* (text: string, options: BuildOptions
 })
 
 layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
-  it.effect("holds built code, its sources and the papers, and no test", () =>
+  it.effect("holds built code, its sources, the pages and the examples, and no test", () =>
     Effect.gen(function* () {
       const { files } = yield* Installed
       for (const file of files) {
-        assert.match(file, /^(dist|src)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/)
-        assert.notMatch(file, /(^|[/.])(tests?|bench|examples?)[/.]/i)
+        assert.match(file, /^(dist|src|docs|examples)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/)
+        if (/^(dist|src)/.test(file)) assert.notMatch(file, /(^|[/.])(tests?|bench|examples?)[/.]/i)
       }
       const entries = ["dist/index.js", "dist/index.d.ts", "dist/embedded.js", "dist/embedded.d.ts"]
       assert.includeMembers([...files], [...entries, "README.md", "CHANGELOG.md", "LICENSE", "src/index.ts"])
+    })
+  )
+
+  it.effect("holds every file that its README and its pages link", () =>
+    Effect.gen(function* () {
+      const { files } = yield* Installed
+      for (const page of files.filter((file) => file.endsWith(".md"))) {
+        const text = yield* Effect.promise(() => Fs.readFile(Path.join(root, page), "utf8"))
+        for (const [, to = ""] of text.matchAll(/\]\(([^)#]+)[^)]*\)/g)) {
+          if (!to.startsWith("https:")) assert.include(files, Path.join(Path.dirname(page), to), page)
+        }
+      }
     })
   )
 

@@ -82,7 +82,7 @@ it("the options of an embedded server are all there, with the defaults that the 
   }
 })
 
-it("it installs packages of the versions that the tests run with", () => {
+it("the README installs packages of the versions that the tests run with", () => {
   const manifest: { devDependencies: Readonly<Record<string, string>> } = JSON.parse(
     readFileSync(join(root, "package.json"), "utf8")
   )
@@ -92,7 +92,7 @@ it("it installs packages of the versions that the tests run with", () => {
   assert.isAbove(named.length, 4)
   for (const word of named) {
     const [, name = "", version] = /^(@?[^@]+)(?:@(.*))?$/.exec(word) ?? []
-    const own = manifest.devDependencies[name] ?? assert.fail(`${name} is none of ours`)
+    const own = manifest.devDependencies[name] ?? assert.fail(`${name} is not a devDependency`)
     assert.strictEqual(version ?? own, own, name)
   }
 })
@@ -123,7 +123,7 @@ it("every file and every heading that the pages name is there", () => {
   }
 })
 
-it("every name of the API that it mentions is there", () => {
+it("every name of the API that the pages mention exists", () => {
   const pgdb = PG.make({ database: "app" })
   const handles: Readonly<Record<string, object>> = { PG, PoolRegistry, pgdb, users: pgdb.table("users") }
   const names = codes(prose).flatMap((code) => [
@@ -136,8 +136,8 @@ it("every name of the API that it mentions is there", () => {
   }
 })
 
-it("it names every reason of the errors", () => {
-  const [, poolError = ""] = /`PoolError`, by `reason\._tag`(.*?)\n\n/s.exec(readme) ?? []
+it("docs/errors.md names every reason of the errors", () => {
+  const [, poolError = ""] = /`PoolError`, by `reason\._tag`(.*?)\n\n/s.exec(prose) ?? []
   const reasons = [...sourceOf("errors/PoolError.ts").matchAll(/class (\w+) extends Schema/g)].map(
     ([, tag]) => tag
   )
@@ -146,7 +146,7 @@ it("it names every reason of the errors", () => {
     cells(`|\n|\n${poolError.split("\n").slice(2).join("\n")}`).flatMap(([first = ""]) => codes(first)),
     reasons
   )
-  const [, sqlError = ""] = /`SqlError`, by `reason\._tag`(.*?)\n\n/s.exec(readme) ?? []
+  const [, sqlError = ""] = /`SqlError`, by `reason\._tag`(.*?)\n\n/s.exec(prose) ?? []
   const tags = [...sourceOf("errors/Reasons.ts").matchAll(/SqlError\.(\w+)/g)].map(([, tag]) => tag)
   const told = cells(`|\n|\n${sqlError.split("\n").slice(2).join("\n")}`).flatMap(([first = ""]) =>
     codes(first)

@@ -9,7 +9,7 @@ import { typeTable } from "./support/type-table.ts"
 import { typed } from "./support/typed.ts"
 import { schema } from "./support/types.ts"
 
-it.effect("every base type, range and pseudo-type has its line in the type table of the README", () =>
+it.effect("every base type, range and pseudo-type has its line in the type table of docs/types.md", () =>
   Effect.gen(function* () {
     const db = yield* database()
     yield* schema(db.witness)
@@ -22,16 +22,16 @@ it.effect("every base type, range and pseudo-type has its line in the type table
     const lines = table.split("\n").map((line) => line.split(" | ")[0])
     for (const { name } of rows) expect(lines).toContain(`| ${String(name)}`)
     const [version] = yield* session.run("select current_setting('server_version_num')::int / 10000 as major")
-    // Other versions have other types; the table in the README is that of the embedded server.
+    // Other versions have other types; the table in docs/types.md is that of the embedded server.
     if (version?.major === 18) {
       const block = `<!-- types -->\n<details><summary>Every type, as a test reads it</summary>\n\n${table.trim()}\n\n</details>\n<!-- /types -->`
-      const readme = readFileSync("README.md", "utf8")
-      if (process.env.UPDATE_README !== undefined) {
+      const page = readFileSync("docs/types.md", "utf8")
+      if (process.env.UPDATE_DOCS !== undefined) {
         writeFileSync(
-          "README.md",
-          readme.replace(/<!-- types -->[\s\S]*<!-- \/types -->/, () => block)
+          "docs/types.md",
+          page.replace(/<!-- types -->[\s\S]*<!-- \/types -->/, () => block)
         )
-      } else expect(readme).toContain(block)
+      } else expect(page).toContain(block)
     }
     expect(table).toContain('| date | string | `"infinity"` |')
     expect(table).toMatch(/\| aclitem \| string \| `"[^"]+"` \|/)

@@ -2,7 +2,7 @@
  * The benchmark: `npm run bench`, with `-- --quick` for the short form, with names of workloads or peers for a part.
  *
  * Options: `--rounds=N`, `--seconds=S`, `--cores=shared|split|none`, `--peers=a,b`, `--profile=folder`,
- * `--out=folder` (where `results.md` and `results.svg` go; a run of everything replaces those in `test/bench`).
+ * `--out=folder` (where `benchmarks.md` and `benchmarks.svg` go; a run of everything replaces those in `docs`).
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -111,9 +111,9 @@ await admin.end()
 await server.stop()
 
 if (whole || flag("out") !== undefined) {
-  const folder = flag("out") ?? path.join(root, "test/bench")
+  const folder = flag("out") ?? path.join(root, "docs")
   const subtitle = `${describeMachine()}; ${server.version}`
-  fs.writeFileSync(path.join(folder, "results.md"), resultsOf(context, server.version, outcomes, sections))
-  fs.writeFileSync(path.join(folder, "results.svg"), chartOf(outcomes, subtitle))
-  console.log(`Written: ${path.join(folder, "results.md")} and results.svg`)
+  fs.writeFileSync(path.join(folder, "benchmarks.md"), resultsOf(context, server.version, outcomes, sections))
+  fs.writeFileSync(path.join(folder, "benchmarks.svg"), chartOf(outcomes, subtitle))
+  console.log(`Written: ${path.join(folder, "benchmarks.md")} and benchmarks.svg`)
 }

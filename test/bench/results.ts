@@ -1,4 +1,4 @@
-/** `results.md`: the machine, how each peer was configured, the tables, and where a peer is ahead. */
+/** `docs/benchmarks.md`: the machine, how each peer was configured, the tables, and where a peer is ahead. */
 import { createRequire } from "node:module"
 import { describeMachine } from "./machine.ts"
 import { shown } from "./numbers.ts"

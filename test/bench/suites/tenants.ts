@@ -197,7 +197,7 @@ const forgotten = async (context: Context, { databases, handles, limit }: Extent
 const keep = async (context: Context, sections: ReadonlyArray<Section>): Promise<void> => {
   const { rows } = await context.admin.query("show server_version")
   fs.writeFileSync(
-    path.join(root, "test/bench/tenants.md"),
+    path.join(root, "docs/benchmarks-tenants.md"),
     `# A database per tenant
 
 Written by \`npm run bench -- tenants\`.
