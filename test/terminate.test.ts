@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { database, eventually, type TestDatabase } from "./support/database.ts"
@@ -131,6 +132,21 @@ describe("with a clock that stands still", () => {
     )
   }
 })
+
+withDatabase("terminateWithin(0) ends a stream whose reader sleeps, at once", [], (given) =>
+  Effect.gen(function* () {
+    const rows = given.pgdb.stream("select repeat('x', 100000) from generate_series(1, 100000)")
+    const reading = yield* Effect.forkChild(Stream.runForEach(rows, () => Effect.never))
+    yield* given.until("the server waits for the reader", (sessions) =>
+      sessions.some(({ waitEvent }) => waitEvent === "ClientWrite")
+    )
+    const before = performance.now()
+    yield* given.pgdb.terminateWithin(0)
+    assert.isBelow(performance.now() - before, 1_500)
+    assert.deepStrictEqual(yield* given.sessions, [])
+    yield* Fiber.interrupt(reading)
+  })
+)
 
 withDatabase("terminateWithin(0) cancels at once, and tells who waits why", [], (given) =>
   Effect.gen(function* () {

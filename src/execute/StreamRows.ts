@@ -37,7 +37,8 @@ const isFilled = (rows: ReadonlyArray<unknown>): rows is readonly [unknown, ...A
   rows.length > 0
 
 /** Takes rows from exchanges as they arrive, and gives them to a reader. */
-const makeReader = ({ session }: PooledConnection) => {
+const makeReader = (connection: PooledConnection) => {
+  const { session } = connection
   const pieces: Array<readonly [unknown, ...Array<unknown>]> = []
   let end: Pull | undefined
   let waiting: ((piece: Pull) => void) | undefined
@@ -55,6 +56,8 @@ const makeReader = ({ session }: PooledConnection) => {
     take: (exchange: Exchange): void => {
       const { rows } = exchange
       exchange.rows = []
+      // Cancelled with its pool, it has to come to its end, whatever its reader does.
+      if (connection.isCancelled) return
       if (isFilled(rows)) pieces.push(rows)
       give()
       if (pieces.length >= mostPieces) session.setReading(false)
