@@ -25,6 +25,7 @@ export type { Database } from "./api/Database.ts"
  * The counterpart of asyncpg's `create_pool` and pymongo's `MongoClient`.
  */
 export { make } from "./api/Database.ts"
+export type { ListenOptions } from "./api/Listen.ts"
 export type { DecodedTable, Table } from "./api/Table.ts"
 export type {
   Changes,
@@ -39,6 +40,7 @@ export type {
 export type { OperationError } from "./errors/PoolError.ts"
 export type { Outcome, Row } from "./execute/Outcome.ts"
 export type { Progress, StreamOptions } from "./execute/Progress.ts"
+export type { Notification } from "./protocol/Session.ts"
 export { layer, run } from "./registry/SharedRegistry.ts"
 export type { Settings } from "./settings/Settings.ts"
 export type { Json, Sql, Statement } from "./statement/Sql.ts"

@@ -11,7 +11,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
-import { BufferOverflow, PoolError, refused } from "../errors/PoolError.ts"
+import { BufferOverflow, type OperationError, PoolError, refused, toSqlError } from "../errors/PoolError.ts"
 import type { Listener } from "../pool/Listening.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { Notification } from "../protocol/Session.ts"
@@ -23,8 +23,11 @@ export interface ListenOptions<E = never, R = never> {
    * notifications that come after it: the place to fetch what was missed.
    */
   readonly onListen?: Effect.Effect<unknown, E, R> | undefined
-  /** Bounds how often the connection is opened again: its delays do not count. Without it, there is no bound. */
-  readonly retry?: Schedule.Schedule<unknown, SqlError> | undefined
+  /**
+   * Bounds how often in a row the connection is opened again; the stream fails with the last error when the schedule has
+   * come to its end. Its delays do not count. Without it, there is no bound.
+   */
+  readonly retry?: Schedule.Schedule<unknown, OperationError> | undefined
   /** How many notifications may wait for the reader; one more fails the stream. `1024`. */
   readonly bufferSize?: number | undefined
 }
@@ -51,7 +54,7 @@ const problemOf = (channels: ReadonlyArray<unknown>, bufferSize: unknown): strin
 type Event =
   | { readonly _tag: "Heard"; readonly notification: Notification }
   | { readonly _tag: "Listening" }
-  | { readonly _tag: "Lost"; readonly error: SqlError }
+  | { readonly _tag: "Lost"; readonly error: OperationError }
 
 const listening: Event = { _tag: "Listening" }
 
@@ -63,33 +66,38 @@ const overflow = (channels: ReadonlySet<string>, size: number): PoolError =>
     })
   })
 
-/** Steps the schedule that bounds reconnecting, and fails with the loss when it has come to its end. */
-const bounded = (retry: Schedule.Schedule<unknown, SqlError> | undefined) =>
-  retry === undefined
-    ? Effect.succeed((_error: SqlError): Effect.Effect<void, SqlError> => Effect.void)
-    : Effect.map(
-        Schedule.toStep(retry),
-        (step) =>
-          (error: SqlError): Effect.Effect<void, SqlError> =>
-            Effect.flatMap(Clock.currentTimeMillis, (now) =>
-              Pull.catchDone(Effect.asVoid(step(now, error)), () => Effect.fail(error))
-            )
-      )
+/** Steps through the schedule that bounds reconnecting, from its start each time that the server listens. */
+const makeBound = (retry: ListenOptions["retry"]) => {
+  const steps = retry === undefined ? undefined : Schedule.toStep(retry)
+  let current: Effect.Success<NonNullable<typeof steps>> | undefined
+  return {
+    reset: () => {
+      current = undefined
+    },
+    /** Fails with the loss when the schedule has come to its end. */
+    onLost: Effect.fnUntraced(function* (error: OperationError) {
+      if (steps === undefined) return
+      current ??= yield* steps
+      const now = yield* Clock.currentTimeMillis
+      yield* Pull.catchDone(Effect.asVoid(current(now, error)), () => Effect.fail(error))
+    })
+  }
+}
 
 /** Notifications of these channels on the pool's connection for them. */
 export const listen = <E, R>(
   pool: Pool,
   given: string | ReadonlyArray<string>,
   { bufferSize = defaultBufferSize, onListen, retry }: ListenOptions<E, R> = {}
-): Stream.Stream<Notification, E | SqlError | PoolError, R> => {
+): Stream.Stream<Notification, E | OperationError, R> => {
   const asked = Array.isArray(given) ? given : [given]
   const problem = problemOf(asked, bufferSize)
   if (problem !== undefined) return Stream.fail(refused(`${problem} Nothing was sent.`))
   const channels = new Set<string>(asked)
   return Stream.unwrap(
     Effect.gen(function* () {
-      const events = yield* Queue.unbounded<Event, SqlError | PoolError>()
-      const onLost = yield* bounded(retry)
+      const events = yield* Queue.unbounded<Event, OperationError>()
+      const bound = makeBound(retry)
       let waiting = 0
       const listener: Listener = {
         channels,
@@ -101,21 +109,22 @@ export const listen = <E, R>(
         },
         onListening: () => Queue.offerUnsafe(events, listening),
         onLost: (error) => Queue.offerUnsafe(events, { _tag: "Lost", error }),
-        onFailure: (error) => Queue.failCauseUnsafe(events, Cause.fail(error))
+        onFailure: (cause) => Queue.failCauseUnsafe(events, cause)
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => pool.listening.add(listener)),
         () => Effect.sync(() => pool.listening.remove(listener))
       )
-      const handle = (event: Event): Effect.Effect<ReadonlyArray<Notification>, E | SqlError, R> => {
+      const handle = (event: Event): Effect.Effect<ReadonlyArray<Notification>, E | OperationError, R> => {
         switch (event._tag) {
           case "Heard":
             waiting--
             return Effect.succeed([event.notification])
           case "Listening":
+            bound.reset()
             return onListen === undefined ? Effect.succeed([]) : Effect.as(onListen, [])
           case "Lost":
-            return Effect.as(onLost(event.error), [])
+            return Effect.as(bound.onLost(event.error), [])
         }
       }
       return Stream.flattenIterable(Stream.mapEffect(Stream.fromQueue(events), handle))
@@ -131,20 +140,24 @@ export const queueOf = (
   channel: string
 ): Effect.Effect<Queue.Dequeue<Notification, SqlError>, SqlError, Scope.Scope> =>
   Effect.gen(function* () {
+    const problem = problemOf([channel], defaultBufferSize)
+    if (problem !== undefined) return yield* toSqlError(refused(`${problem} Nothing was sent.`))
     const heard = yield* Queue.unbounded<Notification, SqlError>()
     const ready = yield* Deferred.make<void, SqlError>()
-    const fail = (error: SqlError) => {
-      Deferred.doneUnsafe(ready, Effect.fail(error))
-      Queue.failCauseUnsafe(heard, Cause.fail(error))
+    const fail = (cause: Cause.Cause<OperationError>) => {
+      pool.listening.remove(listener)
+      const failure = Cause.map(cause, toSqlError)
+      Deferred.doneUnsafe(ready, Effect.failCause(failure))
+      Queue.failCauseUnsafe(heard, failure)
     }
     const listener: Listener = {
       channels: new Set([channel]),
-      onNotification: (notification) => Queue.offerUnsafe(heard, notification),
-      onListening: () => Deferred.doneUnsafe(ready, Effect.void),
-      onLost: (error) => {
-        pool.listening.remove(listener)
-        fail(error)
+      onNotification: (notification) => {
+        if (Queue.sizeUnsafe(heard) < defaultBufferSize) Queue.offerUnsafe(heard, notification)
+        else fail(Cause.fail(overflow(listener.channels, defaultBufferSize)))
       },
+      onListening: () => Deferred.doneUnsafe(ready, Effect.void),
+      onLost: (error) => fail(Cause.fail(error)),
       onFailure: fail
     }
     yield* Effect.acquireRelease(
@@ -152,7 +165,7 @@ export const queueOf = (
       () =>
         Effect.andThen(
           Effect.sync(() => pool.listening.remove(listener)),
-          Queue.interrupt(heard)
+          Queue.shutdown(heard)
         )
     )
     yield* Deferred.await(ready)

@@ -48,6 +48,8 @@ export interface Acquire {
   readonly giveBack: (waiter: PoolState.Waiter, abandoned: boolean) => void
   /** Closes an idle connection. */
   readonly closeIdle: (connection: PooledConnection) => void
+  /** A caller came for something other than these connections. */
+  readonly onCall: () => void
   /** Opens what `minConnections` asks for. */
   readonly start: () => void
   readonly toCome: () => number
@@ -247,6 +249,9 @@ export const make = (options: Options): Acquire => {
     },
     closeIdle: (connection) => {
       run(evict.close(connection, "idle"))
+    },
+    onCall: () => {
+      wasCalled = true
     },
     start: connect.demand,
     toCome: connect.toCome,

@@ -72,3 +72,10 @@ export const tooMany = (stats: PoolStats, budget: ConnectionBudget): PoolError =
     stats,
     `The pool "${stats.key}" takes no more waiting operations, by the setting maxWaiting: ${situation(stats, budget)}. Try again later, or raise maxConnections or maxWaiting.`
   )
+
+/** The limit of the registry left no place for the connection on which the pool listens. */
+export const noPlaceToListen = (stats: PoolStats, budget: ConnectionBudget, millis: number): PoolError =>
+  fail(
+    stats,
+    `The pool "${stats.key}" got no place for the connection on which it listens within acquireTimeout, ${millis} ms: all pools together have ${budget.used()} of ${budget.max}. Raise the registry's maxConnections: each database that listens takes one of them for as long as it does.`
+  )

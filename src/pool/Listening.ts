@@ -4,14 +4,21 @@
  *
  * It stands outside of the pool's `maxConnections` and inside the limit of the registry. When it is lost it is opened again,
  * with growing pauses, and all channels are listened to again.
+ *
+ * **Guarantees**
+ *
+ * A listener hears every notification between `onListening` and the next `onLost`, in the server's order, and none outside of
+ * that. All its channels are listened to from one moment on. Nothing that a listener does waits for the network.
  */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
 import type { Deferred } from "effect/Deferred"
 import * as Deferreds from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import type { PoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import { drained } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
@@ -31,15 +38,19 @@ export interface Listener {
   /** The server listens to all its channels: for the first time, or again. */
   readonly onListening: () => void
   /** The connection was lost or could not be opened; it is tried again. */
-  readonly onLost: (error: SqlError) => void
+  readonly onLost: (error: SqlError | PoolError) => void
   /** It hears no more. */
-  readonly onFailure: (error: SqlError) => void
+  readonly onFailure: (cause: Cause.Cause<SqlError | PoolError>) => void
 }
 
 export interface Listening {
   readonly add: (listener: Listener) => void
   readonly remove: (listener: Listener) => void
+  /** When the last listener left; now, while there is one. */
+  readonly lastUsed: () => number
   readonly hasListeners: () => boolean
+  /** Whether a connection was ever open. */
+  readonly hasConnected: () => boolean
   /** Ends all listeners at once. */
   readonly close: Effect.Effect<void>
 }
@@ -47,10 +58,27 @@ export interface Listening {
 export interface Options {
   readonly settings: ResolvedSettings
   readonly budget: ConnectionBudget
+  readonly clock: Clock.Clock
   readonly open: (onNotification: (notification: Notification) => void) => OpenConnection.Open
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Somebody listens. */
+  readonly onCall: () => void
   /** The error of those that the pool's end cuts off. */
   readonly ended: () => SqlError
+  /** The error when the limit of the registry left no place for `acquireTimeout`. */
+  readonly noPlace: () => PoolError
+}
+
+/** Why there is no connection, and whether another attempt may have one. */
+interface Loss {
+  readonly error: SqlError | PoolError
+  readonly isFinal: boolean
+}
+
+/** The time from the first listener to the last: at each moment, one connection at the most. */
+interface Period {
+  fiber: Fiber.Fiber<void> | undefined
+  session: Session | undefined
 }
 
 /** The first pause before the connection is opened again, doubled each time up to the longest, in milliseconds. */
@@ -61,207 +89,251 @@ const checkMillis = 10_000
 /** How long the server has to end the session. */
 const goodbyeMillis = 250
 
+/** What a clock says of an answer may be simulated, or the event loop was blocked: a moment in which it would be read. */
+const realMoment = Effect.callback<false>((resume) => {
+  const timer = setTimeout(() => resume(Effect.succeed(false)), 100)
+  return Effect.sync(() => clearTimeout(timer))
+})
+
 /** A standby takes no `LISTEN`; the next connection may reach the primary. */
 const readOnly = "25006"
 
-/** Half of the pause is chance, so that the listeners of many programs do not come back at one moment. */
-const pauseOf = (failures: number): number =>
-  Math.min(longestPause, firstPause * 2 ** failures) * (0.5 + Math.random() / 2)
+/**
+ * How long to wait after so many failures in a row. Half of it is `chance`, from 0 to 1, so that the listeners of many programs
+ * do not come back at one moment.
+ */
+export const pauseOf = (failures: number, chance: number): number =>
+  Math.min(longestPause, firstPause * 2 ** failures) * (0.5 + chance / 2)
 
-/** Holds a slot of the registry's limit for as long as the effect runs; `settle` says that the opening has ended. */
-const withSlot = (
-  budget: ConnectionBudget,
-  use: (settle: () => void) => Effect.Effect<SqlError | undefined>
-): Effect.Effect<SqlError | undefined> =>
-  Effect.suspend(() => {
-    let isTaken = false
-    let isSettled = false
-    let wake: (() => void) | undefined
-    const settle = () => {
-      if (!isSettled) budget.settle()
-      isSettled = true
-    }
-    const requester = {
-      onSlot: () => {
-        isTaken = true
-        wake?.()
-      }
-    }
-    const slot = Effect.callback<void>((resume) => {
-      wake = () => resume(Effect.void)
-      isTaken = budget.request(requester)
-      if (isTaken) wake()
-    })
-    return Effect.ensuring(
-      Effect.andThen(
-        slot,
-        Effect.suspend(() => use(settle))
-      ),
-      Effect.sync(() => {
-        if (!isTaken) return budget.withdraw(requester)
-        settle()
-        budget.release(false)
-      })
-    )
-  })
-
-export const make = ({ budget, ended, open, run, settings }: Options): Listening => {
-  /** Each listener with the channels that the server has not confirmed yet. */
-  const listeners = new Map<Listener, Set<string>>()
+export const make = (options: Options): Listening => {
+  const { budget, clock, ended, noPlace, onCall, open, run, settings } = options
   const server = describe(settings)
-  let current: { readonly session: Session; readonly over: Deferred<void> } | undefined
-  let fiber: Fiber.Fiber<void> | undefined
-  let isClosed = false
+  const listeners = new Set<Listener>()
+  const byChannel = new Map<string, Set<Listener>>()
+  /** Those whose channels the server listens to. */
+  const hearing = new Set<Listener>()
+  let period: Period | undefined
+  /** What is left of the period before. */
+  let leaving: Fiber.Fiber<void> | undefined
+  let lastUsed = 0
   let failures = 0
-
-  const hears = (channel: string) =>
-    Array.from(listeners.keys()).filter(({ channels }) => channels.has(channel))
+  let isClosed = false
+  let hasConnected = false
 
   const onNotification = (notification: Notification) => {
-    for (const listener of hears(notification.channel)) listener.onNotification(notification)
+    for (const listener of byChannel.get(notification.channel) ?? []) {
+      if (hearing.has(listener)) listener.onNotification(notification)
+    }
   }
 
-  const send = (session: Session, text: string, onSettled: (exchange: Exchange) => void) => {
-    Commands.run(session, makeStatement(text), [], onSettled, { keep: false })
+  /** Takes a listener out; gives the channels that nobody listens to any more. */
+  const takeOut = (listener: Listener): ReadonlyArray<string> => {
+    listeners.delete(listener)
+    hearing.delete(listener)
+    return Array.from(listener.channels).filter((channel) => {
+      const others = byChannel.get(channel)
+      others?.delete(listener)
+      if (others?.size === 0) byChannel.delete(channel)
+      return !byChannel.has(channel)
+    })
   }
 
-  const onListened = (session: Session, channel: string, exchange: Exchange) => {
-    for (const [listener, open] of listeners) {
-      if (!open.has(channel)) continue
-      if (exchange.state === "done") {
-        open.delete(channel)
-        if (open.size === 0) listener.onListening()
-      } else if (exchange.error !== undefined && session.end() === undefined) {
-        if (exchange.error.code === readOnly) return session.destroy()
-        listeners.delete(listener)
-        listener.onFailure(serverError(exchange.error, { text: `LISTEN ${quote(channel)}`, server }))
+  const fail = (listener: Listener, cause: Cause.Cause<SqlError | PoolError>) => {
+    remove(listener)
+    listener.onFailure(cause)
+  }
+
+  const failAll = (cause: Cause.Cause<SqlError | PoolError>) => {
+    for (const listener of Array.from(listeners)) fail(listener, cause)
+  }
+
+  const send = (
+    session: Session,
+    text: string,
+    onSettled: (exchange: Exchange) => void,
+    syncs = true
+  ): void => {
+    Commands.run(session, makeStatement(text), [], onSettled, { keep: false, syncs })
+  }
+
+  /** Under one `Sync` the channels of a listener are listened to together or not at all. */
+  const listenTo = (session: Session, listener: Listener) => {
+    const last = Array.from(listener.channels).pop()
+    for (const channel of listener.channels) {
+      const text = `LISTEN ${quote(channel)}`
+      const onSettled = ({ error, state }: Exchange) => {
+        if (session.end() !== undefined || !listeners.has(listener)) return
+        if (error?.code === readOnly)
+          session.destroy(new Error("it is one to a standby, which takes no LISTEN"))
+        else if (error !== undefined) fail(listener, Cause.fail(serverError(error, { text, server })))
+        else if (state === "done" && channel === last) {
+          failures = 0
+          hearing.add(listener)
+          listener.onListening()
+        }
       }
+      send(session, text, onSettled, channel === last)
     }
-    endUnheard()
-  }
-
-  const listenTo = (session: Session, channels: Iterable<string>) => {
-    for (const channel of new Set(channels)) {
-      send(session, `LISTEN ${quote(channel)}`, (exchange) => onListened(session, channel, exchange))
-    }
-  }
-
-  const endUnheard = () => {
-    if (listeners.size === 0 && current !== undefined) Deferreds.doneUnsafe(current.over, Effect.void)
   }
 
   /** Goes to the server and back now and then: a link that went silent says nothing by itself. */
-  const check = (session: Session): Effect.Effect<never> =>
-    Effect.forever(
-      Effect.andThen(
-        Effect.sleep(checkMillis),
-        Effect.timeoutOrElse(drained(session), {
-          duration: settings.answerTimeout,
-          orElse: () => Effect.sync(() => session.destroy())
-        })
-      )
+  const check = (session: Session): Effect.Effect<never> => {
+    const answer = Effect.timeoutOption(drained(session), settings.answerTimeout)
+    const lateAnswer = Effect.raceFirst(drained(session), realMoment)
+    const destroy = Effect.sync(() =>
+      session.destroy(new Error(`the server did not answer within ${settings.answerTimeout} ms`))
     )
+    const once = Effect.flatMap(answer, (inTime) =>
+      inTime._tag === "Some"
+        ? Effect.void
+        : Effect.flatMap(lateAnswer, (isAlive) => (isAlive ? Effect.void : destroy))
+    )
+    return Effect.forever(Effect.andThen(Effect.sleep(checkMillis), once))
+  }
 
-  /** Listens until the connection is lost or nobody listens; gives the error of a loss. */
-  const serve = (
-    { session }: OpenConnection.Opened,
-    over: Deferred<void>
-  ): Effect.Effect<SqlError | undefined> =>
+  /** Listens until the connection is lost. */
+  const serve = (of: Period, session: Session, over: Deferred<void>): Effect.Effect<never, Loss> =>
     Effect.suspend(() => {
-      current = { session, over }
-      failures = 0
-      for (const [listener, open] of listeners) for (const channel of listener.channels) open.add(channel)
-      listenTo(
-        session,
-        Array.from(listeners.keys()).flatMap(({ channels }) => [...channels])
-      )
+      hasConnected = true
+      of.session = session
+      for (const listener of listeners) listenTo(session, listener)
       return Effect.raceFirst(Deferreds.await(over), check(session))
     }).pipe(
-      Effect.map(() => {
-        const end = session.end()
-        return end === undefined ? undefined : ConnectionErrors.listenerError(end, { server })
+      Effect.flatMap(() => {
+        const end = session.end() ?? { farewell: undefined, cause: undefined }
+        return Effect.fail<Loss>({ error: ConnectionErrors.listenerError(end, { server }), isFinal: false })
       }),
       Effect.ensuring(
         Effect.suspend(() => {
-          current = undefined
+          of.session = undefined
+          hearing.clear()
           session.terminate()
           return Link.hangUp(session.socket, goodbyeMillis)
         })
       )
     )
 
-  const once = withSlot(budget, (settle) =>
+  /** Opens the connection once, in a slot of the registry's limit. */
+  const attempt = (of: Period): Effect.Effect<never, Loss> =>
     Effect.suspend(() => {
+      let isTaken = false
+      let isSettled = false
+      let gone: Effect.Effect<void> = Effect.void
+      let wake = (): void => undefined
+      const settle = () => {
+        if (!isSettled) budget.settle()
+        isSettled = true
+      }
+      const requester = {
+        onSlot: () => {
+          isTaken = true
+          wake()
+        }
+      }
+      const slot = Effect.callback<void>((resume) => {
+        wake = () => resume(Effect.void)
+        if (budget.request(requester)) requester.onSlot()
+      })
       const over = Deferreds.makeUnsafe<void>()
-      const opening = open(onNotification)(() => Deferreds.doneUnsafe(over, Effect.void))
-      return Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.result(restore(opening)), (opened) => {
-          settle()
-          return Result.isSuccess(opened)
-            ? restore(serve(opened.success, over))
-            : Effect.as(opened.failure.gone, opened.failure.error)
+      const opened = Effect.uninterruptibleMask((restore) =>
+        Effect.matchEffect(restore(open(onNotification)(() => Deferreds.doneUnsafe(over, Effect.void))), {
+          onFailure: (failure) => {
+            gone = failure.gone
+            return Effect.fail<Loss>({ error: failure.error, isFinal: !failure.error.isRetryable })
+          },
+          onSuccess: ({ session }) => {
+            settle()
+            return restore(serve(of, session, over))
+          }
         })
       )
+      return Effect.timeoutOrElse(slot, {
+        duration: settings.acquireTimeout,
+        orElse: () => Effect.fail<Loss>({ error: noPlace(), isFinal: false })
+      }).pipe(
+        Effect.andThen(opened),
+        Effect.ensuring(
+          Effect.sync(() => {
+            if (!isTaken) return budget.withdraw(requester)
+            const release = Effect.sync(() => {
+              settle()
+              budget.release(false)
+            })
+            // Its slot is free when nothing of it is left on the server; no listener waits for that.
+            run(Effect.andThen(gone, release))
+          })
+        )
+      )
     })
-  )
 
-  const tell = (error: SqlError) => {
-    for (const listener of Array.from(listeners.keys())) {
-      if (error.isRetryable) listener.onLost(error)
-      else {
-        listeners.delete(listener)
-        listener.onFailure(error)
-      }
-    }
-  }
-
-  /** Opens the connection again and again, for as long as somebody listens. */
-  const loop: Effect.Effect<void> = Effect.suspend(() =>
-    listeners.size === 0
-      ? Effect.void
-      : Effect.flatMap(once, (error) => {
-          if (error === undefined) return loop
-          tell(error)
-          return Effect.andThen(Effect.sleep(pauseOf(failures++)), loop)
-        })
-  )
+  /** Opens the connection again and again. */
+  const loop = (of: Period): Effect.Effect<void> =>
+    Effect.catch(attempt(of), ({ error, isFinal }) => {
+      if (isFinal) return Effect.sync(() => failAll(Cause.fail(error)))
+      const pause = Effect.sleep(pauseOf(failures++, Math.random()))
+      for (const listener of Array.from(listeners)) listener.onLost(error)
+      const isFirst = failures === 1 && listeners.size > 0
+      const warning = `The pool "${settings.key}" does not listen until its connection is open again. ${error.message}`
+      return Effect.andThen(
+        isFirst ? Effect.logWarning(warning) : Effect.void,
+        Effect.andThen(
+          pause,
+          Effect.suspend(() => loop(of))
+        )
+      )
+    })
 
   const start = () => {
-    fiber ??= run(
-      Effect.ensuring(
-        loop,
+    const next: Period = { fiber: undefined, session: undefined }
+    period = next
+    const before = leaving === undefined ? Effect.void : Fiber.await(leaving)
+    next.fiber = run(
+      Effect.catchCause(Effect.andThen(before, loop(next)), (cause) =>
+        // A defect is the caller's own, of the Effect that gives the password.
         Effect.sync(() => {
-          fiber = undefined
-          if (listeners.size > 0 && !isClosed) start()
+          if (period === next) failAll(cause)
         })
       )
     )
   }
 
+  const stop = () => {
+    leaving = period?.fiber
+    leaving?.interruptUnsafe()
+    period = undefined
+    lastUsed = clock.currentTimeMillisUnsafe()
+  }
+
+  const remove = (listener: Listener) => {
+    if (!listeners.has(listener)) return
+    const unheard = takeOut(listener)
+    if (listeners.size === 0) return stop()
+    const session = period?.session
+    if (session === undefined) return
+    for (const channel of unheard) send(session, `UNLISTEN ${quote(channel)}`, () => undefined)
+  }
+
   return {
     add: (listener) => {
-      if (isClosed) return listener.onFailure(ended())
-      listeners.set(listener, new Set(listener.channels))
-      if (current === undefined) start()
-      else listenTo(current.session, listener.channels)
-    },
-    remove: (listener) => {
-      if (!listeners.delete(listener)) return
-      if (current !== undefined && listeners.size > 0) {
-        const { session } = current
-        for (const channel of listener.channels) {
-          if (hears(channel).length === 0) send(session, `UNLISTEN ${quote(channel)}`, () => undefined)
-        }
+      if (isClosed) return listener.onFailure(Cause.fail(ended()))
+      onCall()
+      listeners.add(listener)
+      for (const channel of listener.channels) {
+        const others = byChannel.get(channel)
+        if (others === undefined) byChannel.set(channel, new Set([listener]))
+        else others.add(listener)
       }
-      endUnheard()
+      if (period === undefined) start()
+      else if (period.session !== undefined) listenTo(period.session, listener)
     },
+    remove,
+    lastUsed: () => (listeners.size > 0 ? clock.currentTimeMillisUnsafe() : lastUsed),
     hasListeners: () => listeners.size > 0,
+    hasConnected: () => hasConnected,
     close: Effect.suspend(() => {
       isClosed = true
-      const cut = Array.from(listeners.keys())
-      listeners.clear()
-      for (const listener of cut) listener.onFailure(ended())
-      return fiber === undefined ? Effect.void : Effect.asVoid(Fiber.interrupt(fiber))
+      failAll(Cause.fail(ended()))
+      return leaving === undefined ? Effect.void : Effect.asVoid(Fiber.await(leaving))
     })
   }
 }

@@ -15,6 +15,7 @@ import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Keys } from "../protocol/Scram.ts"
+import type { Notification } from "../protocol/Session.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import * as TypeMap from "../types/TypeMap.ts"
 import * as Acquire from "./Acquire.ts"
@@ -84,7 +85,7 @@ export interface Pool {
   readonly onCatalogueChange: () => void
   readonly listening: Listening.Listening
   readonly stats: () => PoolStats
-  /** When the last caller gave its connection back, by the pool's clock; now, while one has it. */
+  /** When the last caller gave its connection back or stopped listening, by the pool's clock; now, while one has not. */
   readonly lastUsed: () => number
   /** Whether it takes no more callers. */
   readonly isClosing: () => boolean
@@ -120,7 +121,6 @@ export interface Shared {
 }
 
 const nothing = () => undefined
-const quiet = { onNotice: nothing, onNotification: nothing, onParameter: nothing }
 
 /** Makes a pool. Nothing connects until a caller needs it, or `minConnections` asks for it. */
 export const make = Effect.fnUntraced(function* (
@@ -138,12 +138,15 @@ export const make = Effect.fnUntraced(function* (
   const isSharing = settings.pipelining && settings.reset !== "always"
   const now = () => clock.currentTimeMillisUnsafe()
 
+  const openWith = (onNotification: (notification: Notification) => void) =>
+    OpenConnection.make(settings, types, keys, { onNotice: nothing, onNotification, onParameter: nothing })
+
   const acquire = Acquire.make({
     settings,
     budget,
     clock,
     load,
-    open: OpenConnection.make(settings, types, keys, quiet),
+    open: openWith(nothing),
     run,
     runTimer,
     counts,
@@ -155,9 +158,12 @@ export const make = Effect.fnUntraced(function* (
   const listening = Listening.make({
     settings,
     budget,
-    open: (onNotification) => OpenConnection.make(settings, types, keys, { ...quiet, onNotification }),
+    open: openWith,
     run,
-    ended: () => endedError(settings)
+    clock,
+    onCall: acquire.onCall,
+    ended: () => endedError(settings),
+    noPlace: () => AcquireErrors.noPlaceToListen(stats(), budget, settings.acquireTimeout)
   })
 
   const onCatalogueChange = () => {
@@ -350,9 +356,9 @@ export const make = Effect.fnUntraced(function* (
     stats,
     isClosing: acquire.isClosing,
     cutOff: () => (acquire.isCutOff() ? endedError(settings) : undefined),
-    neverConnected: acquire.neverConnected,
+    neverConnected: () => acquire.neverConnected() && !listening.hasConnected() && !listening.hasListeners(),
     isUnused: () => acquire.isUnused() && !listening.hasListeners(),
-    lastUsed: () => (listening.hasListeners() ? now() : acquire.lastUsed()),
+    lastUsed: () => Math.max(listening.lastUsed(), acquire.lastUsed()),
     listening,
     close: (grace) =>
       Effect.all([listening.close, acquire.close(grace)], { concurrency: "unbounded", discard: true })
