@@ -40,6 +40,7 @@ export type {
 export type { OperationError } from "./errors/PoolError.ts"
 export type { Outcome, Row } from "./execute/Outcome.ts"
 export type { Progress, StreamOptions } from "./execute/Progress.ts"
+export type { Notice } from "./protocol/Notice.ts"
 export type { Notification } from "./protocol/Session.ts"
 export { layer, run } from "./registry/SharedRegistry.ts"
 export type { Settings } from "./settings/Settings.ts"

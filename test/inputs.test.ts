@@ -67,6 +67,7 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["reset", { reset: "never" }, /one of "seen", "always"/],
   ["prepare", { prepare: "no" }, /true or false/],
   ["pipelining", { pipelining: 1 }, /true or false/],
+  ["onNotice", { onNotice: true }, /must be a function/],
   ["ssl", { ssl: "require" }, /true, false, or an object/],
   ["startupParameters", { startupParameters: { user: "x" } }, /"user" cannot be set/],
   ["startupParameters", { startupParameters: { search_path: 1 } }, /search_path/],

@@ -14,7 +14,10 @@ export const settings = Effect.flatMap(
   })
 )
 
-export const database = Effect.map(settings, PG.make)
+/** A handle; that a table to drop is not there is no news to an example. */
+export const database = Effect.map(settings, (settings) =>
+  PG.make({ ...settings, startupParameters: { client_min_messages: "warning" } })
+)
 
 /** The same for a program outside Effect, which has no scope to end it with. */
 export const openDatabase = async () => {

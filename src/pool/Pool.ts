@@ -25,6 +25,7 @@ import * as DeadlineTimer from "./DeadlineTimer.ts"
 import type * as EventLoopLoad from "./EventLoopLoad.ts"
 import * as Listening from "./Listening.ts"
 import type * as Metrics from "./Metrics.ts"
+import * as Notices from "./Notices.ts"
 import * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as PoolState from "./PoolState.ts"
@@ -138,8 +139,9 @@ export const make = Effect.fnUntraced(function* (
   const isSharing = settings.pipelining && settings.reset !== "always"
   const now = () => clock.currentTimeMillisUnsafe()
 
+  const onNotice = Notices.make(settings, run)
   const openWith = (onNotification: (notification: Notification) => void) =>
-    OpenConnection.make(settings, types, keys, { onNotice: nothing, onNotification, onParameter: nothing })
+    OpenConnection.make(settings, types, keys, { onNotice, onNotification, onParameter: nothing })
 
   const acquire = Acquire.make({
     settings,

@@ -62,6 +62,11 @@ const flag = (name: keyof Settings, value: unknown): boolean => {
   throw invalid(name, `The setting ${name} must be true or false.`)
 }
 
+const handler = (value: Settings["onNotice"]): Settings["onNotice"] => {
+  if (value === undefined || typeof value === "function") return value
+  throw invalid("onNotice", "The setting onNotice must be a function of a notice that gives an Effect.")
+}
+
 const passwordOf = (value: Settings["password"]): ResolvedSettings["password"] => {
   const plain = (given: string | Redacted.Redacted) =>
     Redacted.isRedacted(given) ? Redacted.value(given) : given
@@ -241,7 +246,8 @@ const parse = (settings: Settings): ResolvedSettings => {
       settings.reset,
       (value) => oneOf("reset", value, ["seen", "always"]),
       () => "seen"
-    )
+    ),
+    onNotice: handler(settings.onNotice)
   }
 }
 

@@ -30,6 +30,7 @@ export const known = new Set<string>([
   "pipelining",
   "timestamp",
   "reset",
+  "onNotice",
   "key"
 ])
 

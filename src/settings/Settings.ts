@@ -8,6 +8,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import type * as Redacted from "effect/Redacted"
+import type { Notice } from "../protocol/Notice.ts"
 
 /**
  * Everything that can be said about a database. All of it is optional; what a field says wins over the same part of `url`.
@@ -67,6 +68,8 @@ export interface Settings {
   readonly timestamp?: "date" | "string" | undefined
   /** When a connection's session is reset: when a statement's text showed that it changed it, or always. `"seen"`. */
   readonly reset?: "seen" | "always" | undefined
+  /** Takes the server's notices and warnings. Effect's log, at their level. */
+  readonly onNotice?: ((notice: Notice) => Effect.Effect<void>) | undefined
   /** The pool's name in the registry. The database's name. */
   readonly key?: string | undefined
 }
@@ -105,6 +108,7 @@ export interface ResolvedSettings {
   readonly pipelining: boolean
   readonly timestamp: "date" | "string"
   readonly reset: "seen" | "always"
+  readonly onNotice: ((notice: Notice) => Effect.Effect<void>) | undefined
 }
 
 /** What a URL can say. */
