@@ -1,14 +1,15 @@
 /** What the README and the pages in docs/ say of names, files, settings and the folders' order is so. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
 import { dirname, join, normalize } from "node:path"
-import { assert, it } from "@effect/vitest"
+import { assert, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { checked } from "../src/embedded/Options.ts"
-import { check } from "../src/settings/Check.ts"
+import { names, schema } from "../src/settings/Settings.ts"
 import { root } from "./support/process.ts"
+import { settingsTable } from "./support/settings-table.ts"
 
 const readme = readFileSync(join(root, "README.md"), "utf8")
 const sourceOf = (file: string) => readFileSync(join(root, "src", file), "utf8")
@@ -34,32 +35,38 @@ const cells = (table: string) =>
 
 const codes = (text: string) => [...text.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code)
 
-it("the settings are all there, with the defaults that the code has", () => {
-  const table = cells(marked("settings")).map(
-    ([name = "", , value = ""]) => [codes(name)[0] ?? "", value] as const
-  )
-  const [, fields = ""] =
-    /export interface Settings \{(.*?)^\}/ms.exec(sourceOf("settings/Settings.ts")) ?? []
-  const declared = [...fields.matchAll(/readonly (\w+)\?:/g)].map(([, name]) => name)
-  assert.deepStrictEqual(new Set(table.map(([name]) => name)), new Set(declared))
+it("docs/settings.md lists the settings as they are declared, with the defaults that the code has", async () => {
+  const path = join(root, "docs", "settings.md")
+  const page = readFileSync(path, "utf8")
+  const table = settingsTable().map(([name, what, value]) => `| \`${name}\` | ${what} | ${value} |`)
+  const listed = `<!-- settings -->\n| setting | what it is | default |\n| --- | --- | --- |\n${table.join("\n")}\n<!-- /settings -->`
+  await expect(page.replace(/<!-- settings -->.*<!-- \/settings -->/s, listed)).toMatchFileSnapshot(path)
+})
 
-  const defaults: Readonly<Record<string, unknown>> = {
-    ...Result.getOrThrow(check({ username: "me" }))
-  }
-  for (const [name, value] of table) {
+it("the docstring of each setting ends in the default that the code has", () => {
+  const defaults: Readonly<Record<string, unknown>> = Schema.decodeUnknownSync(schema)({})
+  const declared = settingsTable({ all: true })
+  assert.deepStrictEqual(
+    declared.map(([name]) => name),
+    [...names]
+  )
+  for (const [name, , value] of declared) {
     const [code] = codes(value)
-    if (name === "url") continue
-    if (value === "the user's name" || value === "the database's name")
-      assert.strictEqual(defaults[name], "me")
-    else if (code !== undefined) {
+    if (code === undefined || code === "Infinity") {
+      assert.include(
+        [undefined, Number.POSITIVE_INFINITY, "{}"],
+        typeof defaults[name] === "object" ? JSON.stringify(defaults[name]) : defaults[name],
+        name
+      )
+    } else {
       const given: unknown = JSON.parse(code)
-      const [, seconds] = /^(\d+) seconds$/.exec(String(given)) ?? []
-      assert.strictEqual(defaults[name], seconds === undefined ? given : Number(seconds) * 1000, name)
-    } else if (value === "none") {
-      const none = [undefined, Number.POSITIVE_INFINITY, "{}"]
-      const value = defaults[name]
-      assert.include(none, typeof value === "object" ? JSON.stringify(value) : value, name)
-    } else assert.strictEqual(value, "the operating system's user")
+      const [, seconds] = /^(\d+) seconds?$/.exec(String(given)) ?? []
+      assert.strictEqual(
+        defaults[name] ?? false,
+        seconds === undefined ? given : Number(seconds) * 1000,
+        name
+      )
+    }
   }
 })
 

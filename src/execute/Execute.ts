@@ -65,7 +65,7 @@ export const prepare = (
   const given = encoded?.values ?? bound.params
   const problem = rejection ?? surplus(bound.text, placeholders, given.length)
   if (problem !== undefined) return refused(problem)
-  return { bound, known, shape, keeps: prepare && settings.prepare, position, encoded }
+  return { bound, known, shape, keeps: prepare && settings.prepare === true, position, encoded }
 }
 
 export const isJob = (value: Job | PoolError): value is Job => "known" in value

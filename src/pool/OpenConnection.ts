@@ -72,9 +72,9 @@ const passwordOf = ({ password }: ResolvedSettings): Effect.Effect<string | unde
 
 const startupOf = (settings: ResolvedSettings): Startup.StartupParameters => ({
   ...settings.startupParameters,
-  ...(settings.statementTimeout === undefined
+  ...(settings.statementTimeout === Number.POSITIVE_INFINITY
     ? {}
-    : { statement_timeout: String(settings.statementTimeout) }),
+    : { statement_timeout: String(Math.ceil(settings.statementTimeout)) }),
   ...(settings.startupOptions === undefined ? {} : { options: settings.startupOptions }),
   application_name: settings.applicationName,
   user: settings.username,

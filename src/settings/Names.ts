@@ -2,37 +2,7 @@
  * What the settings are called, here and elsewhere.
  */
 import { invalid, type PoolError } from "../errors/PoolError.ts"
-import type { Settings } from "./Settings.ts"
-
-export const known = new Set<string>([
-  "url",
-  "host",
-  "port",
-  "path",
-  "username",
-  "password",
-  "database",
-  "ssl",
-  "applicationName",
-  "startupParameters",
-  "maxConnections",
-  "minConnections",
-  "idleTimeout",
-  "connectionTTL",
-  "connectTimeout",
-  "acquireTimeout",
-  "maxWaiting",
-  "statementTimeout",
-  "answerTimeout",
-  "lifetimeJitter",
-  "int8",
-  "prepare",
-  "pipelining",
-  "timestamp",
-  "reset",
-  "onNotice",
-  "key"
-])
+import { names, type Settings } from "./Settings.ts"
 
 /** What other clients call them. */
 const elsewhere: ReadonlyMap<string, keyof Settings> = new Map([
@@ -71,5 +41,5 @@ const elsewhere: ReadonlyMap<string, keyof Settings> = new Map([
 export const unknownSetting = (name: string): PoolError => {
   const own = elsewhere.get(name)
   const hint = own === undefined ? "." : `; it is called ${own} here.`
-  return invalid(name, `There is no setting ${name}${hint} The settings are ${[...known].join(", ")}.`)
+  return invalid(name, `There is no setting ${name}${hint} The settings are ${names.join(", ")}.`)
 }

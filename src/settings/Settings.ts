@@ -1,14 +1,126 @@
 /**
- * Settings of a database: what a user may write, what the pool uses, and how two of them are compared and named
- * without a secret. `Check.ts` turns the one into the other.
+ * Every setting of a database, each declared once: its kind, its default and its docstring. The type that users write, what
+ * the pool uses, the checks and the table in the docs follow from the declaration. `Check.ts` checks settings by it.
  */
-
-import type { ConnectionOptions } from "node:tls"
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
-import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import type { Notice } from "../protocol/Notice.ts"
+import type { Connecting, TypeCodec } from "./Hooks.ts"
+import type { Password } from "./Rules.ts"
+import * as Rules from "./Rules.ts"
+
+export type { Password } from "./Rules.ts"
+
+/** A setting that has no default. */
+const setting = Schema.optionalKey
+
+/** A setting with a default, as a user would write it. */
+const defaulted = <S extends Schema.Constraint>(schema: S, otherwise: S["Encoded"]) =>
+  Schema.withDecodingDefaultKey(Effect.succeed(otherwise))(schema)
+
+const isOnConnect = (value: unknown): value is OnConnect =>
+  typeof value === "function" || Effect.isEffect(value)
+
+/** Runs on each new connection before it is lent. Its failure is the opening's. */
+export type OnConnect =
+  | Effect.Effect<unknown, unknown>
+  | ((connection: Connecting) => Effect.Effect<unknown, unknown>)
+
+const isOnNotice = (value: unknown): value is (notice: Notice) => Effect.Effect<void> =>
+  typeof value === "function"
+
+const isTypes = (value: unknown): value is Readonly<Record<string, TypeCodec>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+/** The settings, in the order in which they are listed. The last piece of code in a docstring is the default. */
+export const schema = Schema.Struct({
+  /** A libpq URL: `postgres://user:password@host:5432/database?sslmode=require`. None. */
+  url: setting(Rules.secret),
+  /** Host name, address, or the folder of a Unix socket; several are tried in their order. `"localhost"`. */
+  host: defaulted(Rules.several(Rules.text, "must be a string, or an array of them"), "localhost"),
+  /** 1 to 65535; one for all hosts, or one for each. `5432`. */
+  port: defaulted(Rules.several(Rules.whole(1, 65535), "must be a whole number from 1 to 65535"), 5432),
+  /** The file of a Unix socket; wins over `host` and `port`. None. */
+  path: setting(Rules.text),
+  /** The role to connect as. The operating system's user. */
+  username: setting(Rules.text),
+  /** A text, a `Redacted`, or an Effect of one that is asked for each connection (rotating tokens). None. */
+  password: setting(Rules.password),
+  /** The database to connect to. The user's name. */
+  database: setting(Rules.text),
+  /** `true` verifies the server's certificate; an object is Node's `tls.ConnectionOptions`. `false`. */
+  ssl: setting(Rules.ssl),
+  /** Shown in `pg_stat_activity`. `"effect-global-pool"`. */
+  applicationName: defaulted(Rules.text, "effect-global-pool"),
+  /** Settings of each session, for instance `{ search_path: "app" }`. None. */
+  startupParameters: defaulted(Rules.parameters, {}),
+  /** Which of several hosts are connected to: one whose session may write, or whose server is the primary or a standby. `"any"`. */
+  targetSessionAttributes: defaulted(
+    Rules.oneOf(["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]),
+    "any"
+  ),
+  /** `"random"` tries several hosts in any order, so that connections spread over them. `"disable"`. */
+  loadBalanceHosts: defaulted(Rules.oneOf(["disable", "random"]), "disable"),
+  /** The most connections that this database's pool has open at one time. `10`. */
+  maxConnections: defaulted(Rules.whole(1, 100_000), 10),
+  /** How many connections stay open when idle. `0`. */
+  minConnections: defaulted(Rules.whole(0, 100_000), 0),
+  /** An unused connection is closed after this time. `"60 seconds"`. */
+  idleTimeout: defaulted(Rules.orZero, "60 seconds"),
+  /** A connection older than this is replaced when it comes back. No limit: `Infinity`. */
+  connectionTTL: defaulted(Rules.positive, Number.POSITIVE_INFINITY),
+  /** By how much of itself `connectionTTL` varies, so that connections are not all replaced at once. `0.1`. */
+  lifetimeJitter: defaulted(Rules.share, 0.1),
+  /** How long opening one connection may take, authentication included; for each host. `"5 seconds"`. */
+  connectTimeout: defaulted(Rules.positive, "5 seconds"),
+  /** How long an operation waits for a connection. `"30 seconds"`. */
+  acquireTimeout: defaulted(Rules.positive, "30 seconds"),
+  /** How many operations may wait for a connection; one more fails at once. No limit. */
+  maxWaiting: setting(Rules.whole(0, 1_000_000_000)),
+  /** The server ends a statement that runs longer; 24 days at the most. No limit: `Infinity`. */
+  statementTimeout: defaulted(Rules.serverTimeout, Number.POSITIVE_INFINITY),
+  /** A server that is silent for so much longer than `statementTimeout` is given up. `"5 seconds"`. */
+  answerTimeout: defaulted(Rules.positive, "5 seconds"),
+  /** After so long without traffic the system begins to probe a link; `Infinity` probes none. `"10 seconds"`. */
+  keepAlive: defaulted(Rules.positive, "10 seconds"),
+  /** What an `int8` is in JavaScript: `"number"`, which fails clearly past ±(2^53−1), `"bigint"` or `"string"`. `"number"`. */
+  int8: defaulted(Rules.oneOf(["number", "bigint", "string"]), "number"),
+  /** What a `timestamp` or `timestamptz` is in JavaScript: a `"date"`, or a `"string"` with its microseconds. `"date"`. */
+  timestamp: defaulted(Rules.oneOf(["date", "string"]), "date"),
+  /** Own codecs by a type's name; arrays and composites of the type follow. None. */
+  types: setting(Rules.declared(isTypes, "must be an object of codecs by the type's name")),
+  /** Columns in JavaScript, in both directions: as the database has them, or in camel case. `"as-is"`. */
+  names: defaulted(Rules.oneOf(["as-is", "camel"]), "as-is"),
+  /** Keep statements prepared on the server: `false` behind a statement or transaction pooler, `"auto"` finds out. `true`. */
+  prepare: defaulted(
+    Schema.Union([Rules.flag, Schema.Literal("auto")]).annotate({
+      message: 'must be true or false, or "auto"'
+    }),
+    true
+  ),
+  /** Short single reads may [share a connection](pools.md#statements-that-share-a-connection) once all are busy, or this process is; `false` where a pooler cannot pipeline. `true`. */
+  pipelining: defaulted(Rules.flag, true),
+  /** When a session is reset: when a statement's text showed that it changed it, or `"always"`. `"seen"`. */
+  reset: defaulted(Rules.oneOf(["seen", "always"]), "seen"),
+  /** Runs on each new connection before it is lent: `SET ROLE`, `LOAD`, a check. Its failure is the opening's. None. */
+  onConnect: setting(
+    Rules.declared(isOnConnect, "must be an Effect, or a function of the connection that gives one")
+  ),
+  /** Takes the server's [notices](listening.md#notices), which go to Effect's log else. None. */
+  onNotice: setting(Rules.declared(isOnNotice, "must be a function of a notice that gives an Effect")),
+  /** Which statements are logged: none, those that take longer than `slowStatement`, or all. `"none"`. */
+  logStatements: defaulted(Rules.oneOf(["none", "slow", "all"]), "none"),
+  /** From this time on a statement is slow. `"1 second"`. */
+  slowStatement: defaulted(Rules.orZero, "1 second"),
+  /** The pool's name in the registry. The database's name. */
+  key: setting(Rules.shortText(256))
+})
+
+type Fields = typeof schema.fields
+
+/** Names of the settings. */
+export const names: ReadonlyArray<string> = Object.keys(schema.fields)
 
 /**
  * Everything that can be said about a database. All of it is optional; what a field says wins over the same part of `url`.
@@ -17,114 +129,30 @@ import type { Notice } from "../protocol/Notice.ts"
  *
  * Durations are Effect's `Duration.Input`: `"5 seconds"`, `{ minutes: 1 }`, or a number of milliseconds.
  */
-export interface Settings {
-  /** A libpq URL: `postgres://user:password@host:5432/database?sslmode=require`. */
-  readonly url?: string | Redacted.Redacted | undefined
-  /** Host name, address, or the folder of a Unix socket. `"localhost"`. */
-  readonly host?: string | undefined
-  /** `5432`. */
-  readonly port?: number | undefined
-  /** The file of a Unix socket; wins over `host` and `port`. */
-  readonly path?: string | undefined
-  /** The name of the operating system's user, as in libpq. */
-  readonly username?: string | undefined
-  /** A text, or an Effect that is asked again for each connection (rotating tokens). */
-  readonly password?: string | Redacted.Redacted | Effect.Effect<string | Redacted.Redacted> | undefined
-  /** The user's name, as in libpq. */
-  readonly database?: string | undefined
-  /** `true` verifies the server's certificate; an object is Node's `tls.ConnectionOptions`. `false`. */
-  readonly ssl?: boolean | ConnectionOptions | undefined
-  /** Shown in `pg_stat_activity`. `"effect-global-pool"`. */
-  readonly applicationName?: string | undefined
-  /** Settings of each session, for instance `{ search_path: "app" }`. */
-  readonly startupParameters?: Readonly<Record<string, string>> | undefined
-  /** The most connections that this database's pool has open at one time. `10`. */
-  readonly maxConnections?: number | undefined
-  /** How many connections stay open when idle. `0`. */
-  readonly minConnections?: number | undefined
-  /** An unused connection is closed after this time. `"60 seconds"`. */
-  readonly idleTimeout?: Duration.Input | undefined
-  /** A connection older than this is replaced when it comes back. No limit. */
-  readonly connectionTTL?: Duration.Input | undefined
-  /** How long opening one connection may take, authentication included. `"5 seconds"`. */
-  readonly connectTimeout?: Duration.Input | undefined
-  /** How long an operation waits for a connection. `"30 seconds"`. */
-  readonly acquireTimeout?: Duration.Input | undefined
-  /** How many operations may wait for a connection; one more fails at once. No limit. */
-  readonly maxWaiting?: number | undefined
-  /** The server ends a statement that runs longer. None. */
-  readonly statementTimeout?: Duration.Input | undefined
-  /** A server that is silent for so much longer than `statementTimeout` is given up. `"5 seconds"`. */
-  readonly answerTimeout?: Duration.Input | undefined
-  /** By how much of itself `connectionTTL` varies, so that connections are not all replaced at once. `0.1`. */
-  readonly lifetimeJitter?: number | undefined
-  /** What an `int8` is in JavaScript. `"number"`, which fails clearly past ±(2^53−1). */
-  readonly int8?: "number" | "bigint" | "string" | undefined
-  /** Keep statements prepared on the server. `true`; `false` behind a statement or transaction pooler. */
-  readonly prepare?: boolean | undefined
-  /** Short single reads may share a connection once all are busy, or this process is. `true`; `false` where a pooler cannot pipeline. */
-  readonly pipelining?: boolean | undefined
-  /** What a `timestamp` or `timestamptz` is in JavaScript. `"date"`; a string keeps the microseconds. */
-  readonly timestamp?: "date" | "string" | undefined
-  /** When a connection's session is reset: when a statement's text showed that it changed it, or always. `"seen"`. */
-  readonly reset?: "seen" | "always" | undefined
-  /** Takes the server's notices and warnings. Effect's log, at their level. */
-  readonly onNotice?: ((notice: Notice) => Effect.Effect<void>) | undefined
-  /** The pool's name in the registry. The database's name. */
-  readonly key?: string | undefined
+export type Settings = {
+  readonly [K in keyof Fields]?: Fields[K]["Encoded"] | undefined
 }
 
-/** A password: a text, in a function so that nothing prints it, or an effect that is asked for each connection. */
-export type Password =
-  | { readonly _tag: "Text"; readonly read: () => string }
-  | { readonly _tag: "Asked"; readonly ask: Effect.Effect<string>; readonly given: unknown }
+/** Settings of which each passed its own rule, defaults filled in. */
+export type CheckedSettings = typeof schema.Type
 
 /** Settings that passed every rule, defaults filled in; times in milliseconds. */
-export interface ResolvedSettings {
+export interface ResolvedSettings
+  extends Omit<
+    CheckedSettings,
+    "url" | "host" | "port" | "path" | "key" | "username" | "database" | "ssl" | "maxWaiting"
+  > {
   readonly key: string
   readonly host: string
   readonly port: number
   readonly path: string | undefined
   readonly username: string
   readonly database: string
-  readonly password: Password | undefined
   /** `"prefer"`: TLS where the server offers it. */
-  readonly ssl: boolean | "prefer" | ConnectionOptions
-  readonly applicationName: string
-  readonly startupParameters: Readonly<Record<string, string>>
+  readonly ssl: NonNullable<CheckedSettings["ssl"]> | "prefer"
   readonly startupOptions: string | undefined
-  readonly maxConnections: number
-  readonly minConnections: number
-  readonly idleTimeout: number
-  readonly connectionTTL: number
-  readonly connectTimeout: number
-  readonly acquireTimeout: number
   readonly maxWaiting: number
-  readonly statementTimeout: number | undefined
-  readonly answerTimeout: number
-  readonly lifetimeJitter: number
-  readonly int8: "number" | "bigint" | "string"
-  readonly prepare: boolean
-  readonly pipelining: boolean
-  readonly timestamp: "date" | "string"
-  readonly reset: "seen" | "always"
-  readonly onNotice: ((notice: Notice) => Effect.Effect<void>) | undefined
 }
-
-/** What a URL can say. */
-export type UrlSettings = Partial<
-  Pick<
-    ResolvedSettings,
-    | "host"
-    | "port"
-    | "username"
-    | "database"
-    | "ssl"
-    | "applicationName"
-    | "startupOptions"
-    | "connectTimeout"
-  >
-> & { readonly password?: string }
 
 const isSamePassword = (left: Password | undefined, right: Password | undefined): boolean => {
   if (left === undefined || right === undefined) return left === right
@@ -137,7 +165,7 @@ export const differences = (
   left: ResolvedSettings,
   right: ResolvedSettings
 ): ReadonlyArray<keyof ResolvedSettings> => {
-  const names = Object.keys(left) as Array<keyof ResolvedSettings>
+  const names = Object.keys({ ...left, ...right }) as Array<keyof ResolvedSettings>
   return names.filter((name) => {
     const a = left[name]
     const b = right[name]

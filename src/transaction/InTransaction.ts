@@ -31,7 +31,10 @@ export const command = (
   syncs: boolean
 ): Exchange => {
   const statement = statementOf(pool.statements, pool.statements.get(text), none)
-  return Commands.run(connection.session, statement, [], onSettled, { keep: pool.settings.prepare, syncs })
+  return Commands.run(connection.session, statement, [], onSettled, {
+    keep: pool.settings.prepare === true,
+    syncs
+  })
 }
 
 /** What was sent ahead of a statement. */

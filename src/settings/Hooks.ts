@@ -1,0 +1,23 @@
+/**
+ * What settings that are functions are given: a connection that was just opened, a text of a type.
+ */
+import type * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+
+/** A connection that was just opened, for the setting `onConnect`: nobody else has it yet. */
+export interface Connecting {
+  /** Runs a statement on this connection and gives its rows. */
+  readonly execute: (
+    sql: string,
+    params?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, SqlError | PoolError>
+  /** Settings that the server has reported, such as `server_version` and `in_hot_standby`. */
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+/** How the values of a type are read from their text and written as one, for the setting `types`. */
+export interface TypeCodec<A = unknown> {
+  decode(text: string): A
+  encode(value: A): string
+}
