@@ -19,7 +19,7 @@ import { summarize } from "./profile.ts"
 import { section, sectionOf } from "./report.ts"
 import { resultsOf } from "./results.ts"
 import { type Context, type Outcome, runWorkload } from "./run.ts"
-import { startServer } from "./servers.ts"
+import { startServer, trusted } from "./servers.ts"
 import { suites } from "./suites/list.ts"
 import type { Section } from "./suites/Suite.ts"
 import { workloads } from "./workloads/list.ts"
@@ -66,6 +66,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 const admin = new pg.Client({ ...server.target, user: server.target.username })
 await admin.connect()
 await load(admin, sizes)
+await admin.query(`create role ${trusted} superuser login`)
 const [proxy, proxyPort] = await startProxy(built, server.target.port)
 
 const context: Context = {
@@ -78,7 +79,7 @@ const context: Context = {
   quick,
   rounds: Number(flag("rounds") ?? (quick ? 1 : 3)),
   milliseconds: Number(flag("seconds") ?? (quick ? 0.3 : 1.5)) * 1000,
-  warm: quick ? 500 : 2000,
+  warm: quick ? 500 : 3000,
   python: findPython(),
   pgbench: findPgbench(),
   profiles: flag("profile")

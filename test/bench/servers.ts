@@ -19,6 +19,9 @@ export interface Server {
   readonly stop: () => Promise<void>
 }
 
+/** A role that needs no password. */
+export const trusted = "trusted"
+
 /** What differs from a server as `initdb` leaves it. */
 export const serverSettings: Readonly<Record<string, string>> = {
   listen_addresses: "127.0.0.1",
@@ -97,6 +100,9 @@ export const startServer = async (cores: Cores, settings: Record<string, string>
     ],
     { ...user, stdio: ["ignore", "ignore", "inherit"] }
   )
+
+  const rules = path.join(data, "pg_hba.conf")
+  fs.writeFileSync(rules, `host all ${trusted} 127.0.0.1/32 trust\n${fs.readFileSync(rules, "utf8")}`)
 
   const port = await freePort()
   const options = Object.entries({ ...serverSettings, ...settings }).flatMap(([name, value]) => [

@@ -15,19 +15,6 @@ interface Cost {
   readonly bytes: number
 }
 
-/** Milliseconds that learning the catalogue adds to a connection, those of this process among them; and a pool to the driver. */
-interface Added {
-  readonly learning: number
-  readonly cpu: number
-  readonly pool: number
-}
-
-interface Learnt {
-  readonly types: number
-  readonly none: Added
-  readonly many: Added
-}
-
 interface Found {
   readonly [name: string]: Comparison & Cost
 }
@@ -46,13 +33,6 @@ const costs = [
   ["table", "a table handle", "1000 ns, 500 bytes"],
   ["select", "the Effect of one select", ""]
 ] as const
-
-const addedOf = ({ cpu, learning, pool }: Added, most: string): ReadonlyArray<string> => [
-  shown(learning, 2),
-  shown(cpu, 2),
-  most,
-  shown(pool, 2)
-]
 
 export const cost: Suite = {
   name: "cost",
@@ -89,16 +69,6 @@ export const cost: Suite = {
         ])
       ]
     }
-    const learnt = answerOf<Learnt>(context, "learnChild", [target, quick ? 10 : 60])
-    const learning: Section = {
-      title: "A pool's first connection: to the first row",
-      rows: [
-        ["", "learning adds ms", "of them ours", "at most", "a pool to the driver, ms"],
-        ["no types of users", ...addedOf(learnt.none, "")],
-        [`${shown(learnt.types, 0)} types of users`, ...addedOf(learnt.many, "5")]
-      ],
-      note: "Medians over pairs in turn: a connection of a pool that asks for the catalogue beside one that need not, by the clock and by the processor time of this process; and a whole pool, which asks, beside a connection of the driver."
-    }
     const [own, driver] = ["effect-global-pool", "PgClient, submodule imports"] as const
     const starts = await coldStarts(context, [own, driver], quick ? 4 : 15)
     const [ownTime, driverTime] = [starts.get(own), starts.get(driver)]
@@ -121,6 +91,6 @@ export const cost: Suite = {
               ["whole process", `${ownTime} ${driverTime}`]
             ]
     }
-    return [turns, handles, learning, startUp]
+    return [turns, handles, startUp]
   }
 }

@@ -2,9 +2,11 @@
 import { bulk } from "./bulk.ts"
 import { cold } from "./cold.ts"
 import { cost } from "./cost.ts"
+import { firstThousand } from "./firstThousand.ts"
 import { idle } from "./idle.ts"
+import { opening } from "./opening.ts"
 import type { Suite } from "./Suite.ts"
 import { tenants } from "./tenants.ts"
 import { values } from "./values.ts"
 
-export const suites: ReadonlyArray<Suite> = [cold, idle, bulk, cost, values, tenants]
+export const suites: ReadonlyArray<Suite> = [cold, firstThousand, opening, idle, bulk, cost, values, tenants]
