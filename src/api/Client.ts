@@ -40,7 +40,7 @@ const configOf = (settings: ResolvedSettings): PgClient.PgClientConfig => ({
   applicationName: settings.applicationName
 })
 
-/** A connection for as long as the scope is open, and of no use to whoever keeps it longer. */
+/** A connection for as long as the scope is open. Later uses of it are refused. */
 const reserve = (pool: Pool) =>
   Effect.gen(function* () {
     const connection = yield* Effect.mapError(pool.reserve, toSqlError)

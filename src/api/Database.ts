@@ -103,7 +103,7 @@ export interface Database extends Operations, RowOperations<Row> {
    *
    * The counterpart of asyncpg's `Connection.add_listener`.
    *
-   * **Example** (The first job that is told)
+   * **Example** (The first job that is announced)
    *
    * ```ts
    * import { Effect, Stream } from "effect"

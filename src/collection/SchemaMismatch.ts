@@ -1,5 +1,5 @@
 /**
- * What a table's schema refuses, told with the call, the row and the column that it is about. Never a value.
+ * Errors of a table's schema, with the call, the row and the column, and never a value.
  */
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"

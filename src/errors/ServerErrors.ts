@@ -1,5 +1,5 @@
 /**
- * Errors of the database, told so that a person can act on them.
+ * Errors of the database, with all that a person needs to act on them.
  *
  * The whole story is the message: the server's words, the SQLSTATE, detail, hint, what to do, and the statement with a caret
  * under the place. `reason` is one of `effect/sql`'s, and `reason.cause` has the server's fields, masked like the message

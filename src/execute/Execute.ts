@@ -205,7 +205,7 @@ interface Sent {
   readonly statement: Statement
 }
 
-/** Sends and waits. Interruption leaves the answer to whoever has the connection. */
+/** Sends and waits. After an interruption the owner of the connection handles the answer. */
 const sendOnce = (
   pool: Pool,
   connection: PooledConnection,

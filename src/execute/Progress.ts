@@ -1,5 +1,5 @@
 /**
- * How far a stream of rows has come, told after each piece.
+ * How far a stream of rows has come, reported after each chunk.
  */
 import * as Stream from "effect/Stream"
 import type { Row } from "./Outcome.ts"

@@ -1,5 +1,5 @@
 /**
- * What a caller is told when no connection comes free.
+ * The errors of callers that got no connection in time.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -63,7 +63,7 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
   const close = (connection: PooledConnection, reason: Metrics.CloseReason): Effect.Effect<void> =>
     Effect.suspend(() => {
       const { session } = connection
-      // Its slot leaves once, whoever closes it and however often.
+      // Its slot is released once, however often it is closed.
       if (!connection.isClosing && state.connections.has(connection)) {
         connection.isClosing = true
         takeOut(connection)

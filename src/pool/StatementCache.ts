@@ -11,7 +11,7 @@
  * | a composite type's attributes | for one statement: asked for in the same round trip each time | – | – |
  * | a table's columns, for bulk statements | by name, for the pool | the statement before the bulk one, in the same transaction, compares them with the catalogue | was refused before it ran, looks again and is sent again |
  *
- * So nothing that is remembered outlives the truth by more than one statement, whoever changed it. A refusal of this package
+ * So nothing that is remembered outlives the truth by more than one statement, whichever program changed it. A refusal of this package
  * that rests on something remembered looks at the server again before it is final.
  */
 

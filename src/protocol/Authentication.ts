@@ -1,5 +1,5 @@
 /**
- * Who this client is, told as the server asks for it: not at all, by a password in the clear, by MD5, or by SCRAM.
+ * Authentication as the server asks for it: none, a password in the clear, MD5, or SCRAM.
  *
  * **Guarantees**
  *

@@ -1,7 +1,7 @@
 /**
  * Whether a statement may return an anonymous record, such as `row(1, 'x')`.
  *
- * The types of a record's fields are told by its binary format alone, so a statement that may return one is described
+ * Only the binary format names the types of a record's fields, so a statement that may return one is described
  * before its first run. The answer errs on the side of yes: that costs one round trip at the first run and nothing later.
  * Columns of tables and views are never records, so the usual statements are plainly none.
  */

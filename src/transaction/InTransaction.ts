@@ -98,7 +98,7 @@ export const checkOpen = (transaction: Transaction): void => {
 
 const setRunning = (transaction: Transaction, isRunning: boolean): void => {
   transaction.isRunning = isRunning
-  if (isRunning) return
+  if (isRunning || transaction.onRest.size === 0) return
   for (const resume of transaction.onRest) resume()
   transaction.onRest.clear()
 }

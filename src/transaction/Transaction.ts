@@ -94,20 +94,20 @@ const deferred = (
 }
 
 /** The context of the fibers in a transaction. */
-const contextOf = (
+const contextOf = <R>(
   pool: Pool,
   membership: Membership,
-  outer: Context.Context<never>,
+  outer: Context.Context<R>,
   span: Tracer.AnySpan | undefined
-): Context.Context<never> => {
+): Context.Context<R> => {
   const reactivity = Context.getOrUndefined(outer, Reactivity.Reactivity)
-  let inside = Context.add(outer, pool.transactionKey, membership)
-  inside = Context.add(inside, CurrentTransaction, pool.transactionKey)
+  const joined = Context.add(outer, pool.transactionKey, membership)
+  let inside: Context.Context<R> = Context.add(joined, CurrentTransaction, pool.transactionKey)
   if (reactivity !== undefined) {
     inside = Context.add(inside, Reactivity.Reactivity, deferred(pool, reactivity))
   }
   if (span !== undefined) inside = Context.add(inside, Tracer.ParentSpan, span)
-  return inside as Context.Context<never>
+  return inside
 }
 
 /** Makes the transaction's connection what Effect's SQL clients join. */
@@ -147,20 +147,17 @@ const begun = <A, E, R>(
     const membership = State.membershipOf(join(transaction), 0, transaction.root)
     level = transaction.root
     const held = [...fiber.getRef(AcquireErrors.Held), pool.settings.key]
-    const context = Context.add(
-      contextOf(pool, membership, fiber.context, span),
-      AcquireErrors.Held,
-      held
-    ) as Context.Context<R>
-    return Effect.onExitPrimitive(
-      Effect.provideContext(restore(effect), context),
-      (exit): Effect.Effect<void, SqlError | PoolError> | undefined => {
-        event(Exit.isSuccess(exit) ? "commit" : "rollback")
-        return Exit.isSuccess(exit)
-          ? committed(transaction, restore)
-          : undone(transaction, Exit.hasInterrupts(exit))
-      }
+    const inside = Effect.updateContext(
+      restore(effect),
+      (outer: Context.Context<R>): Context.Context<R> =>
+        Context.add(contextOf(pool, membership, outer, span), AcquireErrors.Held, held)
     )
+    return Effect.onExitPrimitive(inside, (exit): Effect.Effect<void, SqlError | PoolError> | undefined => {
+      event(Exit.isSuccess(exit) ? "commit" : "rollback")
+      return Exit.isSuccess(exit)
+        ? committed(transaction, restore)
+        : undone(transaction, Exit.hasInterrupts(exit))
+    })
   })
   return Effect.onExitPrimitive(lent, (exit) =>
     Exit.isSuccess(exit) && level !== undefined && level.afterCommit.length > 0
@@ -193,7 +190,7 @@ export const transaction = <A, E, R>(
   const outer = State.levelOf(transaction, membership)
   const inside = (span: Tracer.Span | undefined) =>
     nested(membership, outer, (inner) =>
-      Effect.provideContext(effect, contextOf(pool, inner, fiber.context, span) as Context.Context<R>)
+      Effect.updateContext(effect, (outer: Context.Context<R>) => contextOf(pool, inner, outer, span))
     )
   if (!Spans.isSeen(fiber)) return inside(undefined)
   return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>

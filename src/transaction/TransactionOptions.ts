@@ -17,7 +17,7 @@ export interface TransactionOptions {
   /**
    * Runs the whole effect again on a serialization failure (40001) or a deadlock (40P01), and on nothing else: as a
    * schedule says, or so many times with a jittered pause of 5 ms, doubled each time up to a second. A statement whose plan
-   * another session's `ALTER TABLE` made stale is told as a serialization failure too.
+   * another session's `ALTER TABLE` made stale is reported as a serialization failure too.
    */
   readonly retry?: { readonly times: number } | Schedule.Schedule<unknown> | undefined
 }

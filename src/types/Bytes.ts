@@ -55,7 +55,7 @@ export const int64Text: Read<string> = (bytes, offset) => {
 
 const strict = new TextDecoder("utf-8", { fatal: true })
 
-/** Node's own decoder reads in place; it replaces what is no UTF-8, so a text with U+FFFD is read again, strictly. */
+/** Node's own decoder reads in place; it replaces invalid UTF-8, so a text with U+FFFD is read again, strictly. */
 const utf8Slice: ((this: Uint8Array, start: number, end: number) => string) | undefined = Reflect.get(
   Buffer.prototype,
   "utf8Slice"

@@ -1,7 +1,7 @@
 /**
  * Values inside an anonymous record, printed as the server prints them.
  *
- * All columns but a record are asked for in the format in which they are read best. A record's types are told by its binary
+ * All columns but a record are asked for in the format in which they are read best. A record's types are known only from its binary
  * format alone, so that its fields come in theirs: those of the usual types are printed here, in the ISO styles. For all
  * others the way out is a named composite type or a cast to text, as the error says.
  */

@@ -3,7 +3,7 @@
  *
  * Postgres fixes the types of a prepared statement's parameters when it is prepared. When somebody changes the type of the
  * column that a parameter is for, the statement goes on with the old type and casts: a Date sent as `date` has lost its time
- * when it reaches a `timestamptz`, `"007"` sent as `int4` arrives in a text column as `7`, and nobody is told. So a
+ * when it reaches a `timestamptz`, `"007"` sent as `int4` arrives in a text column as `7`, and no message says so. So a
  * statement is bound by its prepared name only with values that come out the same either way; with others it is parsed
  * anew, and takes the types that the tables have now.
  *

@@ -2,7 +2,7 @@
  * `timestamp` and `timestamptz` as `Date`, from either format and whatever the session sets.
  *
  * The binary format is microseconds since 2000 and depends on nothing. The text format follows `DateStyle` and `TimeZone`:
- * the four styles are told apart by their looks, so that a style set behind this program's back is not read as another.
+ * the four styles are recognised by their form, so a style that was set without this program's knowledge is not read as another.
  */
 import { bigInt64, int32 } from "./Bytes.ts"
 import type { Locale, ReadBinary, ReadText } from "./PgType.ts"
