@@ -135,3 +135,18 @@ withDatabase("reads that share a lost connection are sent again, and all that wa
     yield* isWhole(pgdb)
   })
 )
+
+withDatabase("a connection older than connectionTTL is replaced as soon as it comes back", [], (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({
+      ...given.settings,
+      maxConnections: 1,
+      connectionTTL: "200 millis",
+      lifetimeJitter: 0
+    })
+    const pid = pgdb.selectValue("select pg_backend_pid() from pg_sleep(0.3)")
+    // The second call waits for the only connection, so no idle moment comes between the two.
+    const [first, second] = yield* Effect.all([pid, pid], { concurrency: "unbounded" })
+    assert.notDeepEqual(first, second)
+  })
+)

@@ -152,6 +152,27 @@ withDatabase(
 )
 
 withDatabase(
+  "a backend that is ended in COMMIT leaves the outcome unknown, and the error is not retryable",
+  slowCommit,
+  (given) =>
+    Effect.gen(function* () {
+      yield* given.witness.query("select pg_advisory_lock(1)")
+      const fiber = yield* Effect.forkChild(
+        Effect.flip(given.pgdb.transaction(given.pgdb.execute(insert), { retry: { times: 3 } }))
+      )
+      yield* blocked(given)
+      yield* given.witness.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+      )
+      const error = yield* Fiber.join(fiber)
+      expect(error.message).toContain("unknown whether the transaction took effect")
+      expect(isSqlError(error) && error.isRetryable).toBe(false)
+      yield* given.witness.query("select pg_advisory_unlock(1)")
+      yield* atRest(given)
+    })
+)
+
+withDatabase(
   "a network that holds COMMIT back does not hold an interrupted fiber for long",
   [table],
   (given) =>

@@ -118,7 +118,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     'return "elsewhere"\n    case',
     "pool-healing",
     "errors.connection",
-    "resend"
+    "execute.resend"
   ),
   mutation(
     "what was refused for something remembered is sent once more",
@@ -136,7 +136,7 @@ export const mutations: ReadonlyArray<Mutation> = [
     'if (attempts >= maxAttempts) return "fail"',
     "transaction.lost",
     "transaction.plans",
-    "resend"
+    "execute.resend"
   ),
   mutation(
     "the outcome of a lost COMMIT is unknown, and not retryable",
