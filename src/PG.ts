@@ -18,6 +18,7 @@ import type { ConfigError } from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Database from "./api/Database.ts"
 
+export type { ClientOptions } from "./api/Client.ts"
 export type { Database } from "./api/Database.ts"
 /**
  * A handle to a database. Nothing connects, and nothing is checked until an operation runs.

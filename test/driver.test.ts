@@ -23,7 +23,9 @@ const used = {
   },
   PgAuth: { values: ["md5Password"], types: [] },
   // Loaded with pgdb.client alone.
-  PgClient: { values: ["PgClient", "TypeId", "makeCompiler"], types: ["PgClientConfig"] }
+  PgClient: { values: ["PgClient", "TypeId", "makeCompiler"], types: ["PgClientConfig"] },
+  // The codecs of pgdb.client's values, loaded with it.
+  PgTypes: { values: ["encode", "encodeParameter", "isParameter", "makeFieldReader"], types: [] }
 }
 
 const source = readdirSync("src", { recursive: true, encoding: "utf8" })
@@ -33,7 +35,9 @@ const source = readdirSync("src", { recursive: true, encoding: "utf8" })
 it("the driver's modules are used by these names, and by no other", () => {
   const found = new Map<string, Set<string>>()
   for (const { text } of source) {
-    for (const [, module = "", name = ""] of text.matchAll(/\b(Pg[A-Z]\w+)\.(\w+)/g)) {
+    for (const [, module = "", name = ""] of text
+      .replaceAll(/^ *\*.*$|\/\*\*.*$/gm, "")
+      .matchAll(/\b(Pg[A-Z]\w+)\.(\w+)/g)) {
       if (text.includes(`"@effect/sql-pg/${module}"`))
         found.set(module, (found.get(module) ?? new Set()).add(name))
     }
@@ -53,10 +57,12 @@ it("the installed driver has them", async () => {
 
 it("its connection and its pool are used nowhere, and its client is loaded when it is first asked for", () => {
   for (const { file, text } of source) {
-    assert.notMatch(text, /sql-pg\/(?:PgConnection|PgPool|PgTypes)"/, file)
-    if (file !== join("api", "Client.ts"))
+    assert.notMatch(text, /sql-pg\/(?:PgConnection|PgPool)"/, file)
+    if (file !== join("api", "Client.ts")) {
       assert.notMatch(text, /import (?!type)[^\n]*sql-pg\/PgClient"/, file)
-    assert.notMatch(text, /from "(?:\.\/|.*\/)Client\.ts"/, file)
+      assert.notMatch(text, /(?:import|export) (?!type)[^\n]*\/DriverValues\.ts"/, file)
+    }
+    assert.notMatch(text, /(?:import|export) (?!type)[^\n]*\/Client\.ts"/, file)
   }
 })
 

@@ -101,7 +101,7 @@ it.live("a reload finds the registry, and opens no second pool", () =>
           assert.deepStrictEqual(yield* reloaded.selectValue("select txid_current()"), inside)
           const sql = yield* reloaded.client
           const [row] = yield* sql`select txid_current() as id`
-          assert.deepStrictEqual(Option.some(row?.id), inside)
+          assert.deepStrictEqual(Option.some(Number(row?.id)), inside)
           const other = copy.PG.make({ ...settings, maxConnections: 2 })
           const conflict = yield* Effect.flip(other.select("select 1"))
           assert.strictEqual(conflict._tag, "PoolError")

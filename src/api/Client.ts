@@ -14,14 +14,33 @@ import { isPoolError, type PoolError, toSqlError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
-import { json } from "../statement/Sql.ts"
 import * as Spans from "../telemetry/Spans.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { afterCommit, transaction } from "../transaction/Transaction.ts"
 import * as State from "../transaction/TransactionState.ts"
+import { driverParameters, driverReaders, typedParameters } from "../types/DriverValues.ts"
 import { onPool, type Source } from "./Handle.ts"
 import { queueOf } from "./Listen.ts"
-import { join, poolConnection } from "./SqlConnection.ts"
+import { join, poolConnection, type Values } from "./SqlConnection.ts"
+
+/** Options of `pgdb.clientWith` and `pgdb.layerWith`, named as those of `PgClient.layer`. */
+export interface ClientOptions {
+  /** `"handle"`: values come out and go in as with handles. `"driver"`, as with `PgClient.layer`. */
+  readonly values?: "driver" | "handle" | undefined
+  /** What becomes of names that a statement's helpers write. */
+  readonly transformQueryNames?: ((name: string) => string) | undefined
+  /** What becomes of the names of columns. */
+  readonly transformResultNames?: ((name: string) => string) | undefined
+  /** Whether both apply to the keys of json too. `true`. */
+  readonly transformJson?: boolean | undefined
+  /** Added to each span. */
+  readonly spanAttributes?: Record<string, unknown> | undefined
+}
+
+const valuesOf = ({ values }: ClientOptions): Values =>
+  values === "handle"
+    ? { readers: undefined, parameters: typedParameters }
+    : { readers: driverReaders, parameters: driverParameters }
 
 /** What the client says of itself; `PgMigrator` hands it to `pg_dump`. */
 const passwordOf = ({ password }: ResolvedSettings): PgClient.PgClientConfig["password"] => {
@@ -29,7 +48,11 @@ const passwordOf = ({ password }: ResolvedSettings): PgClient.PgClientConfig["pa
   return password._tag === "Text" ? Redacted.make(password.read()) : Effect.map(password.ask, Redacted.make)
 }
 
-const configOf = (settings: ResolvedSettings): PgClient.PgClientConfig => ({
+const configOf = (
+  settings: ResolvedSettings,
+  { values: _, ...options }: ClientOptions
+): PgClient.PgClientConfig => ({
+  ...options,
   host: settings.host,
   port: settings.port,
   path: settings.path,
@@ -41,7 +64,7 @@ const configOf = (settings: ResolvedSettings): PgClient.PgClientConfig => ({
 })
 
 /** A connection for as long as the scope is open. Later uses of it are refused. */
-const reserve = (pool: Pool) =>
+const reserve = (pool: Pool, values: Values) =>
   Effect.gen(function* () {
     const connection = yield* Effect.mapError(pool.reserve, toSqlError)
     const transaction = State.make(pool, connection, undefined)
@@ -51,8 +74,11 @@ const reserve = (pool: Pool) =>
         return InTransaction.rest(transaction)
       })
     )
-    return join(transaction)
+    return join(transaction, values, true)
   })
+
+/** The driver's own piece for json, which its compiler knows. */
+const custom = Statement.custom<Statement.Custom<"PgJson", unknown>>("PgJson")
 
 /**
  * A client over a pool. Its statements are lent a connection each, join the fiber's transaction, and have the errors of a
@@ -61,24 +87,31 @@ const reserve = (pool: Pool) =>
  */
 const make = (
   pool: Pool,
-  current: Effect.Effect<Pool, PoolError>
+  current: Effect.Effect<Pool, PoolError>,
+  options: ClientOptions
 ): Effect.Effect<PgClient.PgClient, never, Reactivity.Reactivity> => {
   const { settings } = pool
-  const connection = poolConnection(current)
+  const { spanAttributes = {}, transformJson, transformQueryNames, transformResultNames } = options
+  const values = valuesOf(options)
+  const connection = poolConnection(current, values)
   const now = Effect.mapError(current, toSqlError)
   const client = SqlClient.make({
     acquirer: Effect.succeed(connection),
     borrower: (f) => f(connection),
-    transactionAcquirer: Effect.flatMap(now, reserve),
-    transactionService: pool.transactionKey,
-    compiler: PgClient.makeCompiler(),
+    transactionAcquirer: Effect.flatMap(now, (pool) => reserve(pool, values)),
+    compiler: PgClient.makeCompiler(transformQueryNames, transformJson),
     driver: "pg",
-    spanAttributes: Spans.serverOf(settings)
+    spanAttributes: [...Object.entries(spanAttributes), ...Spans.serverOf(settings)],
+    ...(transformResultNames === undefined
+      ? {}
+      : { transformRows: Statement.defaultTransforms(transformResultNames, transformJson).array })
   })
   return Effect.map(client, (standard) => {
     const own: PgClient.PgClient = Object.assign(standard, {
       [PgClient.TypeId]: PgClient.TypeId,
-      config: configOf(settings),
+      config: configOf(settings, options),
+      // A fiber's transaction is looked up by `connection`, since it may have been begun for other options.
+      transactionService: pool.transactionKey,
       withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.flatMap(now, (pool) =>
           Effect.withFiber((fiber) =>
@@ -89,7 +122,7 @@ const make = (
         ),
       afterCommit: <R>(effect: Effect.Effect<void, never, R>) =>
         Effect.flatMap(Effect.orDie(current), (pool) => afterCommit(pool, effect)),
-      json: (value: unknown) => Statement.fragment([Statement.parameter(json(value))]),
+      json: (value: unknown) => Statement.fragment([custom(value, undefined, undefined)]),
       listen: (channel: string) => Effect.flatMap(now, (pool) => queueOf(pool, channel)),
       notify: (channel: string, payload: string) =>
         Effect.asVoid(connection.executeRaw("SELECT pg_catalog.pg_notify($1, $2)", [channel, payload]))
@@ -105,23 +138,27 @@ const currentOf = (source: Source): Effect.Effect<Effect.Effect<Pool, PoolError>
   )
 
 /** The client of a source's pool. */
-export const clientOf = (source: Source): Effect.Effect<PgClient.PgClient, PoolError, PoolRegistry> =>
+export const clientOf = (
+  source: Source,
+  options: ClientOptions
+): Effect.Effect<PgClient.PgClient, PoolError, PoolRegistry> =>
   Effect.flatMap(currentOf(source), (current) =>
     Effect.flatMap(current, (pool) =>
       Effect.flatMap(Effect.serviceOption(Reactivity.Reactivity), (reactivity) =>
         Option.isNone(reactivity)
-          ? Effect.provideServiceEffect(make(pool, current), Reactivity.Reactivity, Reactivity.make)
-          : Effect.provideService(make(pool, current), Reactivity.Reactivity, reactivity.value)
+          ? Effect.provideServiceEffect(make(pool, current, options), Reactivity.Reactivity, Reactivity.make)
+          : Effect.provideService(make(pool, current, options), Reactivity.Reactivity, reactivity.value)
       )
     )
   )
 
 /** The client as a layer of both its services. */
 export const layerOf = (
-  source: Source
+  source: Source,
+  options: ClientOptions
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, PoolError, PoolRegistry> =>
   Layer.effectContext(
-    Effect.map(clientOf(source), (client) =>
+    Effect.map(clientOf(source, options), (client) =>
       Context.make(PgClient.PgClient, client).pipe(Context.add(SqlClient.SqlClient, client))
     )
   ).pipe(Layer.provide(Reactivity.layer))

@@ -21,6 +21,7 @@ import type { Settings } from "../settings/Settings.ts"
 import type { Bound } from "../statement/Sql.ts"
 import { afterCommit } from "../transaction/Transaction.ts"
 import * as AdvisoryLock from "./AdvisoryLock.ts"
+import type { ClientOptions } from "./Client.ts"
 import { clientOf, layerOf } from "./ClientLoader.ts"
 import { type Makers, makeHandle, onPool, prototypeOf, whereOf } from "./Handle.ts"
 import { type ListenOptions, listen } from "./Listen.ts"
@@ -74,11 +75,26 @@ export interface Database extends Operations, RowOperations<Row> {
   /** `terminate` with another time to finish; `0` cancels at once, as asyncpg's `Pool.terminate`. */
   readonly terminateWithin: (grace: Duration.Input) => Effect.Effect<void, never, PoolRegistry>
 
-  /** The standard Effect SQL client on the same pool, for `SqlSchema`, `SqlModel`, `SqlResolver` and `PgMigrator`. */
+  /**
+   * The standard Effect SQL client on the same pool, in place of `PgClient.layer`: for `SqlSchema`, `SqlModel`, `SqlResolver`,
+   * `PgMigrator`, and all modules of Effect that take a `SqlClient`.
+   *
+   * **Details**
+   *
+   * Values are as the driver has them: an `int8` is a bigint, an `interval` an object. What the driver garbles or fails of
+   * (points, ranges, composites, arrays of enums or of several dimensions …) comes as from a handle. A `Date` that is bound to
+   * a column without a zone is its UTC day and time, whatever the session's zone.
+   */
   readonly client: Effect.Effect<PgClient, PoolError, PoolRegistry>
+
+  /** `client` with options: names transformed, values as handles have them, attributes of spans. */
+  readonly clientWith: (options: ClientOptions) => Effect.Effect<PgClient, PoolError, PoolRegistry>
 
   /** `client` as a layer of both its services. */
   readonly layer: Layer.Layer<PgClient | SqlClient, PoolError, PoolRegistry>
+
+  /** `clientWith` as a layer of both its services. */
+  readonly layerWith: (options: ClientOptions) => Layer.Layer<PgClient | SqlClient, PoolError, PoolRegistry>
 
   /**
    * Runs an effect when the fiber's transaction has committed, and not if it rolls back; at once outside of one. Its
@@ -166,7 +182,9 @@ const makers: Makers<DatabaseSource, Database> = {
   terminate: (source) => terminateWithin(source, defaultGrace),
   terminateWithin: (source) => (grace) => terminateWithin(source, grace),
   client: (source) => clientOf(source),
+  clientWith: (source) => (options) => clientOf(source, options),
   layer: (source) => layerOf(source),
+  layerWith: (source) => (options) => layerOf(source, options),
   afterCommit: (source) => (effect) => onPool(source, (pool) => afterCommit(pool, effect)),
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),

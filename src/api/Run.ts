@@ -37,10 +37,10 @@ export const runStatement = (
 }
 
 /** Rows of a statement, through the fiber's transaction if there is one. */
-export const streamStatement = (pool: Pool, statement: Bound): Rows =>
+export const streamStatement = (pool: Pool, statement: Bound, options?: Execute.JobOptions): Rows =>
   Stream.unwrap(
     Effect.withFiber((fiber) => {
-      const job = Execute.prepare(pool, statement)
+      const job = Execute.prepare(pool, statement, options)
       if (!Execute.isJob(job)) return Effect.fail(job)
       const membership = currentOf(pool, fiber.context)
       return Effect.succeed(

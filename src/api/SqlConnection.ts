@@ -1,27 +1,39 @@
 /**
- * A pool, or a transaction's connection, in the form of a connection of Effect's SQL clients.
+ * A pool, or a connection that a caller has for itself, in the form of a connection of Effect's SQL clients.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, toSqlError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
-import { type Rows, rowsOnPool } from "../execute/StreamRows.ts"
+import type { Rows } from "../execute/StreamRows.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
+import type { Bound } from "../statement/Sql.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { type Joined, membershipIn, type Transaction } from "../transaction/TransactionState.ts"
+import type { OwnReaders } from "../types/TypeMap.ts"
+import { runStatement, streamStatement } from "./Run.ts"
+
+/** How a client's values are read, and what its parameters are before they are encoded. */
+export interface Values {
+  readonly readers: OwnReaders | undefined
+  readonly parameters: (params: ReadonlyArray<unknown>) => Result.Result<ReadonlyArray<unknown>, PoolError>
+}
+
+/** Values as handles have them. */
+const plain: Values = { readers: undefined, parameters: Result.succeed }
 
 /** How statements of a connection run. */
 interface Runner {
   readonly run: (
-    text: string,
-    params: ReadonlyArray<unknown>,
+    statement: Bound,
     options: Execute.JobOptions
   ) => Effect.Effect<Exchange, SqlError | PoolError>
-  readonly stream: (text: string, params: ReadonlyArray<unknown>) => Rows
+  readonly stream: (statement: Bound, options: Execute.JobOptions) => Rows
 }
 
 type Transform = ((rows: ReadonlyArray<object>) => ReadonlyArray<object>) | undefined
@@ -29,89 +41,91 @@ type Transform = ((rows: ReadonlyArray<object>) => ReadonlyArray<object>) | unde
 const isObject = (_row: unknown): _row is object => true
 const isArray = (_row: unknown): _row is ReadonlyArray<unknown> => true
 
-const connection = ({ run, stream }: Runner): Connection => {
+/** What `executeRaw` gives: the result as the driver has it. */
+const resultOf = (exchange: Exchange) => ({
+  command: commandOf(exchange),
+  rowCount: rowCountOf(exchange),
+  // The tag of INSERT names one, which is 0 since tables have none.
+  oid: commandOf(exchange) === "INSERT" ? 0 : null,
+  rows: exchange.rows,
+  fields: (exchange.prepared?.description?.columns ?? []).map(({ name, type }) => ({
+    name,
+    dataTypeId: type
+  }))
+})
+
+const connection = ({ run, stream }: Runner, { parameters, readers }: Values): Connection => {
+  const bound = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<Bound, PoolError> =>
+    Effect.map(Effect.fromResult(parameters(params)), (params) => ({ text, params }))
+  const ask = (text: string, params: ReadonlyArray<unknown>, options: Execute.JobOptions) =>
+    Effect.mapError(
+      Effect.flatMap(bound(text, params), (statement) => run(statement, { readers, ...options })),
+      toSqlError
+    )
   const execute = (text: string, params: ReadonlyArray<unknown>, transform: Transform, prepare: boolean) =>
-    Effect.mapBoth(run(text, params, { prepare }), {
-      onFailure: toSqlError,
-      onSuccess: ({ rows }) => {
-        const objects = rows.filter(isObject)
-        return transform === undefined ? objects : transform(objects)
-      }
+    Effect.map(ask(text, params, { prepare }), ({ rows }) => {
+      const objects = rows.filter(isObject)
+      return transform === undefined ? objects : transform(objects)
     })
   const values = (text: string, params: ReadonlyArray<unknown>, prepare: boolean) =>
-    Effect.mapBoth(run(text, params, { prepare, shape: "array" }), {
-      onFailure: toSqlError,
-      onSuccess: ({ rows }) => rows.filter(isArray)
-    })
+    Effect.map(ask(text, params, { prepare, shape: "array" }), ({ rows }) => rows.filter(isArray))
   return {
     execute: (text, params, transform) => execute(text, params, transform, true),
     executeUnprepared: (text, params, transform) => execute(text, params, transform, false),
-    executeRaw: (text, params) =>
-      Effect.mapBoth(run(text, params, {}), {
-        onFailure: toSqlError,
-        onSuccess: (exchange) => ({
-          command: commandOf(exchange),
-          rowCount: rowCountOf(exchange),
-          rows: exchange.rows
-        })
-      }),
+    executeRaw: (text, params) => Effect.map(ask(text, params, {}), resultOf),
     executeValues: (text, params) => values(text, params, true),
     executeValuesUnprepared: (text, params) => values(text, params, false),
     executeStream: (text, params, transform) => {
-      const plain = Stream.mapError(stream(text, params), toSqlError)
+      const rows = Stream.mapError(
+        Stream.unwrap(Effect.map(bound(text, params), (statement) => stream(statement, { readers }))),
+        toSqlError
+      )
       return transform === undefined
-        ? plain
-        : Stream.flatMap(Stream.chunks(plain), (chunk) => Stream.fromArray(transform(chunk)))
+        ? rows
+        : Stream.flatMap(Stream.chunks(rows), (chunk) => Stream.fromArray(transform(chunk)))
     }
   }
 }
 
-const jobOf = (
-  pool: Pool,
-  text: string,
-  params: ReadonlyArray<unknown>,
-  options?: Execute.JobOptions
-): Effect.Effect<Execute.Job, PoolError> => {
-  const job = Execute.prepare(pool, { text, params }, options)
-  return Execute.isJob(job) ? Effect.succeed(job) : Effect.fail(job)
-}
-
-/** Each statement takes a connection of its own from the pool of that moment. */
-export const poolConnection = (current: Effect.Effect<Pool, PoolError>): Connection =>
-  connection({
-    run: (text, params, options) =>
-      Effect.flatMap(current, (pool) =>
-        Effect.flatMap(jobOf(pool, text, params, options), (job) =>
-          Effect.withFiber((fiber) => Execute.single(pool, fiber, job))
-        )
-      ),
-    stream: (text, params) =>
-      Stream.unwrap(
+/** Each statement joins the fiber's transaction, or takes a connection of its own from the pool of that moment. */
+export const poolConnection = (current: Effect.Effect<Pool, PoolError>, values: Values): Connection =>
+  connection(
+    {
+      run: (statement, options) =>
         Effect.flatMap(current, (pool) =>
-          Effect.map(jobOf(pool, text, params), (job) => rowsOnPool(pool, job))
-        )
-      )
-  })
+          Effect.withFiber((fiber) => runStatement(pool, fiber, statement, options))
+        ),
+      stream: (statement, options) =>
+        Stream.unwrap(Effect.map(current, (pool) => streamStatement(pool, statement, options)))
+    },
+    values
+  )
 
-/** A transaction's connection, or one that a caller has for itself. */
-export const join = (transaction: Transaction): Joined => {
-  const { pool } = transaction
+/** A transaction's connection; or one that a caller has for itself, and `controls` with statements such as `BEGIN`. */
+export const join = (transaction: Transaction, values = plain, controls = false): Joined => {
+  const jobOf = (statement: Bound, options: Execute.JobOptions): Effect.Effect<Execute.Job, PoolError> => {
+    const job = Execute.prepare(transaction.pool, statement, { ...options, controls })
+    return Execute.isJob(job) ? Effect.succeed(job) : Effect.fail(job)
+  }
   const joined: Joined = {
     transaction,
-    ...connection({
-      run: (text, params, options) =>
-        Effect.flatMap(jobOf(pool, text, params, options), (job) =>
-          Effect.withFiber((fiber) => InTransaction.run(membershipIn(joined, fiber.context), job))
-        ),
-      stream: (text, params) =>
-        Stream.unwrap(
-          Effect.flatMap(jobOf(pool, text, params), (job) =>
-            Effect.withFiber((fiber) =>
-              Effect.succeed(rowsInTransaction(membershipIn(joined, fiber.context), job))
+    ...connection(
+      {
+        run: (statement, options) =>
+          Effect.flatMap(jobOf(statement, options), (job) =>
+            Effect.withFiber((fiber) => InTransaction.run(membershipIn(joined, fiber.context), job))
+          ),
+        stream: (statement, options) =>
+          Stream.unwrap(
+            Effect.flatMap(jobOf(statement, options), (job) =>
+              Effect.withFiber((fiber) =>
+                Effect.succeed(rowsInTransaction(membershipIn(joined, fiber.context), job))
+              )
             )
           )
-        )
-    })
+      },
+      values
+    )
   }
   return joined
 }

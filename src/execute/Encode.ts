@@ -24,6 +24,8 @@ import { learn } from "./Learn.ts"
 const ambiguous = "42725"
 /** The server cannot tell the type of a parameter from the statement; the second is said of polymorphic functions. */
 const indeterminate: ReadonlySet<string | undefined> = new Set(["42P18", "42804", ambiguous])
+/** One parameter stands for several types. */
+const inconsistent = "42P08"
 
 export interface Given {
   readonly memory: Memory
@@ -31,6 +33,8 @@ export interface Given {
   readonly params: ReadonlyArray<unknown>
   /** Statements are kept prepared. */
   readonly keeps: boolean
+  /** A parameter that stands for several types is sent as its own, and the server converts it, by the session's zone too. */
+  readonly converts: boolean
 }
 
 /** The server did not describe the statement. Nothing of it has run. */
@@ -51,6 +55,13 @@ const describeOnce = (
   Effect.callback((resume) => {
     Commands.describe(session, statement, (exchange) => resume(Effect.succeed(exchange)), { keep })
   })
+
+/** Has the server refuse what it refused to describe once more, without a savepoint. */
+export const describeAgain = (
+  connection: PooledConnection,
+  { exchange: { prepared } }: DescribeFailure
+): Effect.Effect<unknown> =>
+  prepared === undefined ? Effect.void : describeOnce(connection, prepared.statement, false)
 
 const savepoint = "effect_describe"
 
@@ -128,8 +139,9 @@ export const encode: (
     return yield* encodeExpected(connection, given, described.success.parameterTypes, true)
   }
   const { exchange } = described.failure
-  if (isDead(connection) || !indeterminate.has(exchange.error?.code))
-    return yield* Effect.fail(described.failure)
+  const code = exchange.error?.code
+  const isTold = !indeterminate.has(code) && !(given.converts && code === inconsistent)
+  if (isDead(connection) || isTold) return yield* Effect.fail(described.failure)
   return yield* encodeExpected(connection, given, [], true)
 })
 

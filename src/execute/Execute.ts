@@ -23,6 +23,7 @@ import type { Bound } from "../statement/Sql.ts"
 import { type Encoded, encodePlain } from "../types/Parameters.ts"
 import { surviveRetyping } from "../types/Retyping.ts"
 import type { RowShape } from "../types/RowReader.ts"
+import type { OwnReaders, TypeMap } from "../types/TypeMap.ts"
 import * as Encode from "./Encode.ts"
 import { learn, learnFloats, readLate } from "./Learn.ts"
 import { maxAttempts, verdictOf } from "./Resend.ts"
@@ -38,6 +39,8 @@ export interface Job {
   readonly bound: Bound
   readonly known: KnownText
   readonly shape: RowShape
+  /** What reads its rows, if not the pool's types. */
+  readonly types: TypeMap | undefined
   /** Whether it may be kept prepared. */
   readonly keeps: boolean
   readonly position: Position | undefined
@@ -49,6 +52,10 @@ export interface Job {
 
 export interface JobOptions {
   readonly shape?: RowShape
+  /** Readers of values other than the pool's. */
+  readonly readers?: OwnReaders | undefined
+  /** Whether it may begin and end transactions, as on a connection that its caller has whole. */
+  readonly controls?: boolean
   readonly prepare?: boolean
   readonly position?: Position
   readonly encoded?: Encoded
@@ -56,16 +63,25 @@ export interface JobOptions {
 
 /** Looks at a statement: gives what has to be known to send it, or why it is not sent. */
 export const prepare = (
-  { settings, statements }: Pool,
+  { settings, statements, types }: Pool,
   bound: Bound,
-  { encoded, position, prepare = true, shape = "object" }: JobOptions = {}
+  { controls = false, encoded, position, prepare = true, readers, shape = "object" }: JobOptions = {}
 ): Job | PoolError => {
   const known = statements.get(bound.text)
-  const { placeholders, rejection } = known.analysis
+  const { isTransactionControl, placeholders } = known.analysis
+  const rejection = controls && isTransactionControl ? undefined : known.analysis.rejection
   const given = encoded?.values ?? bound.params
   const problem = rejection ?? surplus(bound.text, placeholders, given.length)
   if (problem !== undefined) return refused(problem)
-  return { bound, known, shape, keeps: prepare && settings.prepare === true, position, encoded }
+  return {
+    bound,
+    known,
+    shape,
+    types: readers === undefined ? undefined : types.withReaders(readers),
+    keeps: prepare && settings.prepare === true,
+    position,
+    encoded
+  }
 }
 
 export const isJob = (value: Job | PoolError): value is Job => "known" in value
@@ -89,10 +105,13 @@ export const errorOf = (pool: Pool, job: Job, exchange: Exchange, connection: Po
   return ConnectionErrors.lostError(end, job.known.analysis.isPlainRead, about)
 }
 
-/** Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone. */
-export const needsDescription = (statement: Statement, { known: { analysis } }: Job): boolean =>
+/**
+ * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
+ * Readers of one's own read binary values alone, which can only be asked for once the types are known.
+ */
+export const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
   analysis.returnsRows &&
-  (analysis.mayReturnRecord || !analysis.isRead) &&
+  (analysis.mayReturnRecord || !analysis.isRead || types !== undefined) &&
   descriptionOf(statement) === undefined
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
@@ -129,10 +148,11 @@ export const send = (
     (description === undefined ||
       surviveRetyping(pool.types, encoded.values, encoded.types, description.parameterTypes))
   const usedMemory = description !== undefined || (keep && Commands.isPrepared(session, statement))
-  const mayTrust = job.known.analysis.isPlainRead && !isInTransaction(connection)
+  const mayTrust = job.types !== undefined || (job.known.analysis.isPlainRead && !isInTransaction(connection))
   const exchange = Commands.run(session, statement, encoded.values, onSettled, {
     trusted: mayTrust ? "all" : isTypical(connection) ? "records" : "session",
     shape: job.shape,
+    types: job.types,
     portal: job.portal?.name ?? "",
     maxRows: job.portal?.maxRows ?? 0,
     ...options,
@@ -232,9 +252,9 @@ export const encode = (
 ): Effect.Effect<Encoded, SqlError | PoolError | Encode.DescribeFailure> => {
   const plain = plainParameters(job)
   if (plain !== undefined) return Effect.succeed(plain)
-  const { bound, keeps, known } = job
+  const { bound, keeps, known, types } = job
   const { columns, params } = bound
-  const given = { memory: pool.statements, known, params, keeps }
+  const given = { memory: pool.statements, known, params, keeps, converts: types !== undefined }
   return columns === undefined
     ? Encode.encode(connection, given)
     : Encode.encodeColumns(connection, given, columns)
@@ -310,6 +330,9 @@ export const runOn: (
     if (failure._tag !== "DescribeFailure") return yield* failure
     // Nothing of the statement has run.
     if (isDead(connection) && !wasInTransaction && attempts === 0) return elsewhere
+    // A transaction fails with it, as if the statement itself had been sent.
+    const isOpen = before() === undefined && (isInTransaction(connection) || connection.session.pending() > 0)
+    if (isOpen) yield* Encode.describeAgain(connection, failure)
     return yield* errorOf(pool, job, failure.exchange, connection)
   }
   const { composites, encoded } = prepared.success

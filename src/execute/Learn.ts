@@ -52,7 +52,7 @@ const readAgain = (session: Session, exchange: Exchange): void => {
   const { formats, late = [], prepared, shape } = exchange
   exchange.late = undefined
   if (formats === undefined || prepared === undefined) return
-  const read = readerOf(session.types, prepared, formats, shape)
+  const read = readerOf(prepared, formats, shape)
   for (const [index, row] of late.entries()) {
     try {
       exchange.rows.push(read?.(row, 0, row.length, session.locale))

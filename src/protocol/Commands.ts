@@ -4,6 +4,7 @@
 
 import type { WireValue } from "../types/PgType.ts"
 import type { BinaryColumns, RowShape } from "../types/RowReader.ts"
+import type { TypeMap } from "../types/TypeMap.ts"
 import type { CopyHandler, Exchange } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
 import * as Writer from "./MessageWriter.ts"
@@ -15,6 +16,8 @@ export interface RunOptions {
   /** Bound by its prepared name, and prepared where it is not; else parsed as the unnamed statement. */
   readonly keep: boolean
   readonly shape?: RowShape
+  /** What reads the rows: the session's types unless said. */
+  readonly types?: TypeMap | undefined
   /** Whether a `Sync` follows: `true` unless said. */
   readonly syncs?: boolean
   readonly portal?: string
@@ -51,10 +54,11 @@ export const run = (
     portal = "",
     shape = "object",
     syncs = true,
-    trusted = "records"
+    trusted = "records",
+    types = session.types
   }: RunOptions
 ): Exchange => {
-  const { statements, types, writer } = session
+  const { statements, writer } = session
   const known = keep ? PreparedStatements.find(statements, statement) : undefined
   const closes = known === undefined ? PreparedStatements.writeCloses(statements, writer) : undefined
   const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keep)

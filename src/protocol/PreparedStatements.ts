@@ -32,11 +32,13 @@ export interface Formats {
   readonly codes: Uint8Array
   /** Which columns come in binary format; all others come as text. */
   readonly binary: ReadonlyArray<boolean>
+  /** What reads the columns. */
+  readonly types: TypeMap
   /** The knowledge of types by which they were chosen. */
   readonly version: number
 }
 
-const allText: Formats = { codes: Writer.allText, binary: [], version: -1 }
+const allText = (types: TypeMap): Formats => ({ codes: Writer.allText, binary: [], types, version: -1 })
 
 /** A statement that one session has prepared, or is about to. */
 export interface Prepared {
@@ -46,7 +48,7 @@ export interface Prepared {
   /** The statement's generation when it was prepared. */
   readonly generation: number
   description: Description | undefined
-  formats: Formats
+  formats: Formats | undefined
   /** Used since the last search for one to close. */
   isUsed: boolean
   /** Types of its columns that the catalogue has to be asked for, by the knowledge of types of this version. */
@@ -67,7 +69,7 @@ const makePrepared = (statement: Statement, name: string): Prepared => ({
   name,
   generation: generationOf(statement),
   description: undefined,
-  formats: allText,
+  formats: undefined,
   isUsed: true,
   openTypes: undefined,
   reader: undefined
@@ -156,7 +158,7 @@ export const prepare = (
 
 const choose = (types: TypeMap, { columns }: Description, which: RowReader.BinaryColumns): Formats => {
   const binary = RowReader.binaryColumns(types, columns, which)
-  return { codes: Writer.formatsOf(binary), binary, version: types.version() }
+  return { codes: Writer.formatsOf(binary), binary, types, version: types.version() }
 }
 
 /**
@@ -167,10 +169,13 @@ const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReader.Binar
   const { description, name, statement } = prepared
   if (description === undefined || name === "") {
     const known = descriptionOf(statement)
-    return known === undefined ? allText : choose(types, known, trusted)
+    return known === undefined ? allText(types) : choose(types, known, trusted)
   }
-  if (prepared.formats.version !== types.version()) prepared.formats = choose(types, description, "all")
-  return prepared.formats
+  const { formats } = prepared
+  if (formats?.types === types && formats.version === types.version()) return formats
+  const chosen = choose(types, description, "all")
+  prepared.formats = chosen
+  return chosen
 }
 
 /** Writes `Bind` and `Execute`, and gives the formats asked for. */
@@ -214,14 +219,10 @@ export const hasFloatTexts = (types: TypeMap, formats: Formats, { columns }: Des
   columns.some(({ type }, index) => formats.binary[index] !== true && types.contain([type], floatTypes))
 
 /** Reads the rows of a described statement that were asked for in these formats. */
-export const readerOf = (
-  types: TypeMap,
-  prepared: Prepared,
-  formats: Formats,
-  shape: RowShape
-): ReadRow | undefined => {
+export const readerOf = (prepared: Prepared, formats: Formats, shape: RowShape): ReadRow | undefined => {
   const { description, reader } = prepared
   if (description === undefined) return undefined
+  const { types } = formats
   const version = types.version()
   if (
     reader !== undefined &&

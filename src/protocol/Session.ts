@@ -244,7 +244,7 @@ export const make = (
       }
       exchange.missing = PreparedStatements.unknownTypes(types, prepared)
       if (exchange.missing.length === 0) {
-        exchange.readRow = PreparedStatements.readerOf(types, prepared, formats, shape)
+        exchange.readRow = PreparedStatements.readerOf(prepared, formats, shape)
       }
     }
     try {

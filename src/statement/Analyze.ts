@@ -21,6 +21,8 @@ export type SessionEffects = "none" | "settings" | "prepared statements"
 export interface Analysis {
   /** Why the statement is not sent and what to use instead: a whole message. */
   readonly rejection: string | undefined
+  /** It begins, ends or divides a transaction: rejected, but for whoever has a connection whole. */
+  readonly isTransactionControl: boolean
   /** The first word in upper case; empty for an empty statement and for one that begins with no word. */
   readonly command: string
   /** It only reads, as far as its text shows: nothing is locked, written, waited for or left behind. */
@@ -47,6 +49,7 @@ export interface Analysis {
 
 const nothing: Analysis = {
   rejection: undefined,
+  isTransactionControl: false,
   command: "",
   isRead: false,
   callsFunctions: false,
@@ -63,6 +66,7 @@ const wordOf = (text: string, token: Token): string => (token.kind === "word" ? 
 const isSymbol = (text: string, token: Token, symbol: string): boolean =>
   token.kind === "symbol" && text.startsWith(symbol, token.start)
 
+const controls = new Set(["begin", "start", "commit", "end", "abort", "rollback", "savepoint", "release"])
 const readers = new Set(["select", "values", "table", "with", "show"])
 const writers = new Set(["insert", "update", "delete", "merge", "into"])
 const lockStrengths = new Set(["update", "no", "share", "key"])
@@ -237,7 +241,11 @@ export const analyze = (text: string): Analysis => {
   const placeholders = placeholdersOf(text)
   if (command === "") return { ...nothing, rejection: text.includes("\0") ? nul : undefined, placeholders }
   const rejection = text.includes("\0") ? nul : rejectionOf(command, text, first.end)
-  if (rejection !== undefined) return { ...nothing, rejection, command: command.toUpperCase() }
+  if (rejection !== undefined) {
+    const isTransactionControl =
+      controls.has(command) && wordOf(text, tokenAt(text, first.end)) !== "prepared" && rejection !== nul
+    return { ...nothing, rejection, isTransactionControl, command: command.toUpperCase() }
+  }
 
   let inner = command === "explain" ? afterExplain(text, first.end) : first
   while (isSymbol(text, inner, "(")) inner = tokenAt(text, inner.end)
@@ -248,6 +256,7 @@ export const analyze = (text: string): Analysis => {
   const returnsRows = readsRows.has(command) || (writesRows.has(command) && traits.returning)
   return {
     rejection: undefined,
+    isTransactionControl: false,
     command: command.toUpperCase(),
     isRead,
     callsFunctions: traits.calls,

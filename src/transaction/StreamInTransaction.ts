@@ -10,7 +10,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import { asRows, type Rows, start } from "../execute/StreamRows.ts"
-import { isDead, markDirty } from "../pool/PooledConnection.ts"
+import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import * as InTransaction from "./InTransaction.ts"
@@ -150,10 +150,14 @@ const outside = (membership: Membership, job: Execute.Job): Stream.Stream<unknow
   return isRead && !withoutCursor.has(command) ? held(membership, job) : whole(membership, job)
 }
 
+/** Whether a transaction is open, or begins with the next statement. */
+const isOpen = (transaction: Transaction): boolean =>
+  State.isTransaction(transaction) || isInTransaction(transaction.connection)
+
 /** Rows of a statement in its fiber's transaction. */
 export const rowsInTransaction = (membership: Membership, job: Execute.Job): Rows =>
   asRows(
     Stream.suspend(() =>
-      State.isTransaction(membership[0].transaction) ? pieces(membership, job) : outside(membership, job)
+      isOpen(membership[0].transaction) ? pieces(membership, job) : outside(membership, job)
     )
   )

@@ -19,6 +19,22 @@ export interface Encoded {
   readonly values: ReadonlyArray<WireValue>
 }
 
+const EncodedId: unique symbol = Symbol("encoded")
+
+/** A parameter that was encoded already; `given` is what it was made of, so that messages can hide it. */
+interface EncodedParameter {
+  readonly [EncodedId]: { readonly type: number; readonly value: WireValue }
+  readonly given: unknown
+}
+
+/** A parameter that is sent as it is, declared with this type. */
+export const encodedAs = (type: number, value: WireValue, given: unknown): EncodedParameter => ({
+  [EncodedId]: { type, value },
+  given
+})
+
+const isEncoded = (value: object): value is EncodedParameter => EncodedId in value
+
 const int8Limit = 2n ** 63n
 
 /** The type of a number that needs no knowledge of the statement; -1 for an infinite one, which may be a date. */
@@ -54,7 +70,8 @@ const plainType = (value: unknown): number => {
     case "bigint":
       return value < int8Limit && value >= -int8Limit ? oids.int8 : -1
     case "object":
-      return value === null ? 0 : isBytes(value) ? oids.bytea : -1
+      if (value === null) return 0
+      return isBytes(value) ? oids.bytea : isEncoded(value) ? value[EncodedId].type : -1
   }
   return -1
 }
@@ -63,7 +80,8 @@ const plainValue = (value: unknown, type: number): WireValue => {
   if (value === null || value === undefined) return null
   if (typeof value === "string") return value
   if (typeof value === "number") return numberText(value, type)
-  return typeof value === "object" ? (bytesOf(value) ?? null) : String(value)
+  if (typeof value !== "object") return String(value)
+  return isEncoded(value) ? value[EncodedId].value : (bytesOf(value) ?? null)
 }
 
 const noTypes: ReadonlyArray<number> = []

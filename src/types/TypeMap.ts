@@ -34,6 +34,9 @@ export interface TypeReader {
   readonly isText: boolean
 }
 
+/** Readers of some types' binary format, `undefined` for all others. */
+export type OwnReaders = (oid: number) => ReadBinary | undefined
+
 export interface TypeMap {
   readonly options: ValueOptions
   /** Grows when a type is learnt or forgotten: a reader made before may be stale. */
@@ -53,6 +56,8 @@ export interface TypeMap {
   readonly reader: (oid: number) => TypeReader
   /** How a value is read that comes in binary although text is the format to ask for. */
   readonly binaryReader: (oid: number) => ReadBinary
+  /** The same types with other readers for some of them and arrays of these; one map for each such set of readers. */
+  readonly withReaders: (own: OwnReaders) => TypeMap
   /** Takes what the catalogue says; `isAll` when it was asked for all types of users. */
   readonly learn: (types: ReadonlyArray<PgType>, isAll?: boolean) => void
   /** Forgets all types but the built-in ones. */
@@ -130,6 +135,17 @@ const extensions: Readonly<Record<string, TypeReader>> = {
   hstore_out: { binary: undefined, text: hstoreFromText, isText: false },
   vector_out: { binary: undefined, text: parseJson, isText: false }
 }
+
+/** A type that has a reader of its own is asked for in binary, unless it was another type a moment ago. */
+const onlyBinary = (binary: ReadBinary): TypeReader => ({
+  binary,
+  text: () => {
+    throw new UnreadableValue(
+      "is of another type than when the statement was described. Run the statement again"
+    )
+  },
+  isText: false
+})
 
 const lostTypes: ReadText = () => {
   throw new UnreadableValue(
@@ -255,7 +271,9 @@ export const make = (options: ValueOptions): TypeMap => {
     for (const [oid, one] of fixed) readers.set(oid, one)
   }
 
-  return {
+  const variants = new Map<OwnReaders, TypeMap>()
+
+  const types: TypeMap = {
     options,
     version: () => version,
     typeOf,
@@ -284,6 +302,21 @@ export const make = (options: ValueOptions): TypeMap => {
     },
     reader,
     binaryReader: fieldReader,
+    withReaders: (own) => {
+      const known = variants.get(own)
+      if (known !== undefined) return known
+      const variant: TypeMap = {
+        ...types,
+        reader: (oid) => {
+          const type = typeOf(oid)
+          const element = type?.kind === "array" && oid !== oids.anyArray ? own(type.of) : undefined
+          const read = element === undefined ? own(oid) : ArrayFormat.fromBinary(element)
+          return read === undefined ? reader(oid) : onlyBinary(read)
+        }
+      }
+      variants.set(own, variant)
+      return variant
+    },
     learn: (types, isAll = false) => {
       if (isAll) knowsAll = true
       for (const type of types) {
@@ -299,4 +332,5 @@ export const make = (options: ValueOptions): TypeMap => {
       reset()
     }
   }
+  return types
 }
