@@ -3,9 +3,13 @@
  *
  * It is the one piece of global state: a `MemoMap` under a registered symbol, so that every copy of this module, and every
  * reload of it in a development server, finds the same registry for as long as any scope holds it.
+ *
+ * Cloudflare's runtime ends the I/O of a request with the request and lets no other use it: there, each scope that builds
+ * the layer has a registry of its own.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import { PoolRegistry } from "./PoolRegistry.ts"
 
 interface Shared {
@@ -18,10 +22,21 @@ const name = Symbol.for("effect-global-pool/registry/1")
 const isShared = (value: unknown): value is Shared =>
   typeof value === "object" && value !== null && "layer" in value && "memoMap" in value
 
+const make = (): Shared => ({
+  layer: Layer.orDie(PoolRegistry.layer()),
+  memoMap: Layer.makeMemoMapUnsafe()
+})
+
+const isolatesRequests = (): boolean => {
+  const navigator: unknown = Reflect.get(globalThis, "navigator")
+  return Predicate.hasProperty(navigator, "userAgent") && navigator.userAgent === "Cloudflare-Workers"
+}
+
 const shared = (): Shared => {
+  if (isolatesRequests()) return make()
   const known: unknown = Reflect.get(globalThis, name)
   if (isShared(known)) return known
-  const made: Shared = { layer: Layer.orDie(PoolRegistry.layer()), memoMap: Layer.makeMemoMapUnsafe() }
+  const made = make()
   Reflect.defineProperty(globalThis, name, { value: made })
   return made
 }
