@@ -50,9 +50,13 @@ export type { Json, Sql, Statement } from "./statement/Sql.ts"
 export { id, json, sql } from "./statement/Sql.ts"
 export type { Isolation, TransactionOptions } from "./transaction/TransactionOptions.ts"
 
-/** A handle from `DATABASE_URL`, else `PGHOST` `PGPORT` `PGUSER` `PGPASSWORD` `PGDATABASE` `PGSSLMODE`. */
+/**
+ * A handle from `DATABASE_URL`, and where that says nothing from libpq's variables: `PGHOST`, `PGPASSWORD`, `PGSSLMODE` and all
+ * others.
+ */
 export const fromEnv: Effect.Effect<Database.Database, ConfigError> = /* @__PURE__ */ Effect.flatMap(
   // Loaded when it is used: a program that names its database does not load Effect's Config.
   /* @__PURE__ */ Effect.promise(() => import("./settings/Environment.ts")),
-  ({ fromEnvironment }) => Effect.map(fromEnvironment, Database.make)
+  ({ fromEnvironment }) =>
+    Effect.map(fromEnvironment, ({ settings, words }) => Database.makeOver(words, settings))
 )

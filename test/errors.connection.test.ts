@@ -182,7 +182,7 @@ it.live(
       expect(untrusted.isRetryable).toBe(false)
       expect(untrusted.message).toMatchInlineSnapshot(`
         "The TLS certificate of db.internal:5432/shop was not accepted (DEPTH_ZERO_SELF_SIGNED_CERT).
-        Give the authority that signed it, ssl: { ca }, and connect to a name that it is made out to."
+        Give the authority that signed it, ssl: { ca } or sslrootcert, and connect to a name that it is made out to."
       `)
       const handshake = connectError(
         new LinkProblem("TLS failed", { cause: system("ERR_SSL_UNSUPPORTED_PROTOCOL") }),

@@ -43,23 +43,23 @@ const valuesOf = ({ values }: ClientOptions): Values =>
     : { readers: driverReaders, parameters: driverParameters }
 
 /** What the client says of itself; `PgMigrator` hands it to `pg_dump`. */
-const passwordOf = ({ password }: ResolvedSettings): PgClient.PgClientConfig["password"] => {
+const passwordOf = (password: ResolvedSettings["password"]): PgClient.PgClientConfig["password"] => {
   if (password === undefined) return undefined
   return password._tag === "Text" ? Redacted.make(password.read()) : Effect.map(password.ask, Redacted.make)
 }
 
 const configOf = (
-  settings: ResolvedSettings,
+  { encryption, servers: [server], ...settings }: ResolvedSettings,
   { values: _, ...options }: ClientOptions
 ): PgClient.PgClientConfig => ({
   ...options,
-  host: settings.host,
-  port: settings.port,
-  path: settings.path,
-  ssl: settings.ssl === "prefer" ? true : settings.ssl,
+  host: server.host,
+  port: server.port,
+  path: server.path,
+  ssl: /^(?:disable|allow)$/.test(encryption.mode) ? false : { ...encryption.options.read() },
   database: settings.database,
   username: settings.username,
-  password: passwordOf(settings),
+  password: passwordOf(settings.password),
   applicationName: settings.applicationName
 })
 

@@ -18,6 +18,7 @@ import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { check } from "../settings/Check.ts"
 import type { Settings } from "../settings/Settings.ts"
+import type { Words } from "../settings/Words.ts"
 import type { Bound } from "../statement/Sql.ts"
 import { afterCommit } from "../transaction/Transaction.ts"
 import * as AdvisoryLock from "./AdvisoryLock.ts"
@@ -209,10 +210,10 @@ const terminateWithin = (
   return Effect.flatMap(PoolRegistry, (registry) => registry.terminate(settings.success.key, millis))
 }
 
-/** A handle from settings, or from a libpq URL. */
+/** A handle from settings over words of libpq's that count where the settings say nothing. */
+export const makeOver = (words: Words, settings: Settings): Database =>
+  handleOf({ settings: check(settings, words), label: undefined, decode: undefined })
+
+/** A handle from settings, or from a connection string of libpq's. */
 export const make = (settings: Settings | string): Database =>
-  handleOf({
-    settings: check(typeof settings === "string" ? { url: settings } : settings),
-    label: undefined,
-    decode: undefined
-  })
+  makeOver({}, typeof settings === "string" ? { url: settings } : settings)

@@ -5,7 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import type { SqlError } from "effect/sql/SqlError"
 import { AuthenticationProblem } from "../protocol/Authentication.ts"
-import type { LinkProblem } from "../protocol/Link.ts"
+import type { LinkProblem } from "../protocol/LinkProblem.ts"
 import type { SessionEnd } from "../protocol/Session.ts"
 import { ServerRefusal, type StartupProblem } from "../protocol/Startup.ts"
 import { fieldsOf, finish } from "./BuildError.ts"
@@ -33,8 +33,14 @@ const refusals: { readonly [code: string]: readonly [what: string, advice: strin
   EACCES: ["the socket may not be opened", "Check the rights of the socket's folder."]
 }
 
-const isCertificate = (code: string): boolean => /CERT|SIGNED|LEAF_SIGNATURE/.test(code)
-const isHandshake = (code: string): boolean => /^(?:ERR_TLS|ERR_SSL|EPROTO)/.test(code)
+/** OpenSSL's reasons for not taking a certificate. */
+const isCertificate = (code: string): boolean =>
+  !/^ERR_(?:SSL|OSSL)/.test(code) &&
+  /CERT|CRL|SIGNED|SIGNATURE|PATH_LENGTH|INVALID_(?:CA|PURPOSE)|HOSTNAME/.test(code)
+const isHandshake = (code: string): boolean => /^(?:ERR_TLS|ERR_SSL|ERR_OSSL|EPROTO)/.test(code)
+/** The server did not like this client's certificate, or that there was none. */
+const isOurCertificate = (code: string): boolean =>
+  /ALERT.*(?:CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED/.test(code)
 
 export const unknownOutcome =
   "Whether the statement took effect is not known: repeat it only if that does no harm."
@@ -54,27 +60,57 @@ const build = (
 
 const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`
 
-const linkError = (problem: LinkProblem, server: string): SqlError => {
+/** What there is to say of an attempt in vain. */
+interface Story {
+  /** Behind the name of the server and a colon. */
+  readonly why: string
+  /** All of it in a sentence of its own, where that reads better. */
+  readonly whole?: string
+  readonly advice: string | undefined
+  readonly code: string | undefined
+  readonly isPermanent: boolean
+}
+
+const tlsStory = (code: string, server: string): Story | undefined => {
+  if (isCertificate(code)) {
+    return {
+      why: `its TLS certificate was not accepted (${code})`,
+      whole: `The TLS certificate of ${server} was not accepted (${code}).`,
+      advice:
+        "Give the authority that signed it, ssl: { ca } or sslrootcert, and connect to a name that it is made out to.",
+      code,
+      isPermanent: true
+    }
+  }
+  if (!isHandshake(code)) return undefined
+  return {
+    why: `no agreement on TLS (${code})`,
+    whole: `${server} and this program could not agree on TLS (${code}).`,
+    advice: isOurCertificate(code)
+      ? "The server wants a certificate of this client that it can check: sslcert and sslkey, or ssl: { cert, key }."
+      : undefined,
+    code,
+    isPermanent: true
+  }
+}
+
+const linkStory = (problem: LinkProblem, server: string): Story => {
   const { code, isPermanent, message } = problem
-  if (code !== undefined && isCertificate(code)) {
-    const what = `The TLS certificate of ${server} was not accepted (${code}).`
-    const advice =
-      "Give the authority that signed it, ssl: { ca }, and connect to a name that it is made out to."
-    return build("ConnectionError", "connect", code, [what, advice], false)
-  }
-  if (code !== undefined && isHandshake(code)) {
-    const what = `${server} and this program could not agree on TLS (${code}).`
-    return build("ConnectionError", "connect", code, [what], false)
-  }
+  const tls = code === undefined || problem.advice !== undefined ? undefined : tlsStory(code, server)
+  if (tls !== undefined) return tls
   const known = code === undefined ? undefined : refusals[code]
   // What this package found out itself has words of its own.
   const isSystems = stringOf(problem.cause, "syscall") !== undefined
   const why = isSystems && known !== undefined ? known[0] : lowerFirst(message)
-  const advice = problem.advice ?? known?.[1]
-  const told = `Could not connect to ${server}: ${why}${code === undefined ? "" : ` (${code})`}`
-  const what = told.endsWith("?") ? told : `${told}.`
-  return build("ConnectionError", "connect", code, [what, advice], !isPermanent)
+  return {
+    why: `${why}${code === undefined ? "" : ` (${code})`}`,
+    advice: problem.advice ?? known?.[1],
+    code,
+    isPermanent
+  }
 }
+
+const dot = (text: string): string => (/[?.]$/.test(text) ? text : `${text}.`)
 
 /** The error of a connection that could not be opened. */
 export const connectError = (problem: StartupProblem, about: About): SqlError => {
@@ -82,9 +118,55 @@ export const connectError = (problem: StartupProblem, about: About): SqlError =>
   if (problem instanceof ServerRefusal) return serverError(problem.fields, { ...about, operation: "connect" })
   if (problem instanceof AuthenticationProblem) {
     const what = `Could not connect to ${server}: ${problem.message}.`
-    return build("AuthenticationError", "connect", undefined, [what, problem.advice], false)
+    return build("AuthenticationError", "connect", undefined, [what, problem.advice, about.note], false)
   }
-  return linkError(problem, server)
+  const { advice, code, isPermanent, whole, why } = linkStory(problem, server)
+  const what = whole ?? dot(`Could not connect to ${server}: ${why}`)
+  return build("ConnectionError", "connect", code, [what, advice], !isPermanent)
+}
+
+/** A server that was tried in vain. */
+export interface Tried {
+  readonly server: string
+  readonly problem: StartupProblem
+  /** What the password file has to do with it. */
+  readonly note: string | undefined
+}
+
+const isLink = (problem: StartupProblem): problem is LinkProblem =>
+  !(problem instanceof ServerRefusal) && !(problem instanceof AuthenticationProblem)
+
+const lineOf = ({ problem, server }: Tried): string => {
+  const story = isLink(problem) ? linkStory(problem, server).why : lowerFirst(problem.message)
+  return `  ${server}: ${dot(story)}`
+}
+
+/**
+ * The error of a connection that no server gave, host by host. A server that refused the client has the first word: it was the
+ * last that was tried.
+ */
+export const openError = (tried: ReadonlyArray<Tried>, about: About, database: string): SqlError => {
+  const last = tried.at(-1)
+  if (last === undefined)
+    return build("ConnectionError", "connect", undefined, ["There is no server to connect to."], false)
+  if (tried.length === 1) return connectError(last.problem, { ...about, note: last.note })
+  if (!isLink(last.problem)) {
+    const before = tried.slice(0, -1).map(lineOf)
+    const note = [...(last.note === undefined ? [] : [last.note]), "Tried before:", ...before].join("\n")
+    return connectError(last.problem, { ...about, server: `"${database}" on ${last.server}`, note })
+  }
+  const stories = tried.map(({ problem, server }) =>
+    isLink(problem) ? linkStory(problem, server) : undefined
+  )
+  const advice = new Set(stories.map((story) => story?.advice))
+  const what = `Could not connect to "${database}" on any of ${tried.length} servers:`
+  return build(
+    "ConnectionError",
+    "connect",
+    stories.at(-1)?.code,
+    [what, ...tried.map(lineOf), ...advice],
+    stories.some((story) => story?.isPermanent !== true)
+  )
 }
 
 /** The error of a statement that was not sent, since its connection had ended. */

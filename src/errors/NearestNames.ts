@@ -26,6 +26,17 @@ const distance = (left: string, right: string): number => {
   return last[right.length]!
 }
 
+/** How many first letters make a long name. */
+const stem = 10
+
+/** Whether a name is most likely another one misspelled: other capitals or separators, one wrong character, another end. */
+export const isSlip = (name: string, meant: string): boolean => {
+  const [left, right] = [name, meant].map((one) => one.toLowerCase().replaceAll(/[^a-z0-9]/g, ""))
+  if (left === undefined || right === undefined || left === right) return true
+  if (right.length > stem && left.slice(0, stem) === right.slice(0, stem)) return true
+  return right.length > 3 && distance(left, right) === 1
+}
+
 /**
  * Up to three of the names that are spelled most like `name`, the nearest first; upper and lower case count as the same.
  * Empty when none is near.

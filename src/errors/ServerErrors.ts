@@ -55,6 +55,8 @@ export interface About {
   /** The databases that exist, to name the nearest when the one asked for does not. */
   readonly databases?: ReadonlyArray<string> | undefined
   readonly operation?: string | undefined
+  /** What else there is to say, in lines of its own. */
+  readonly note?: string | undefined
 }
 
 const heading = ({ number, of }: About): string =>
@@ -187,6 +189,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       neighbours(code, said, at.databases),
       adviceOf(state),
       line("Server", onServer),
+      at.note,
       line("At", objects(name)),
       line("In", retold.length === 0 ? undefined : retold.join("\n    ")),
       inner === undefined ? undefined : `Query in the function:\n${excerpt(inner)}`,

@@ -1,101 +1,67 @@
 /**
- * Opens one connection: a link to the server, the start-up, and an error that says what was tried and what to do.
+ * Opens one connection: to the first server that takes the client and has a session as it is asked for.
+ *
+ * **Guarantees**
+ *
+ * Each address of each host is tried with its own `connectTimeout`, as libpq does it. A server that is away, starting up or
+ * going down, or of another kind makes way for the next; one that refuses the client ends the search. Nothing of an attempt
+ * that failed or was interrupted is left behind.
  */
+import { lookup } from "node:dns/promises"
+import * as Net from "node:net"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import { ask } from "../protocol/Ask.ts"
-import type { Credentials } from "../protocol/Authentication.ts"
-import type { Address, Encryption } from "../protocol/Link.ts"
+import type { Address } from "../protocol/Link.ts"
 import * as Link from "../protocol/Link.ts"
+import { LinkProblem } from "../protocol/LinkProblem.ts"
 import type { Keys } from "../protocol/Scram.ts"
-import type { Listeners, Session } from "../protocol/Session.ts"
+import type { Listeners } from "../protocol/Session.ts"
 import * as Startup from "../protocol/Startup.ts"
-import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+import { describe, placeOf, type ResolvedSettings } from "../settings/Settings.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
+import * as Attempt from "./Attempt.ts"
+import * as Credentials from "./Credentials.ts"
+import * as Target from "./Target.ts"
 
-/** An open session and where it is. */
-export interface Opened {
-  readonly session: Session
-  readonly address: Address
-  readonly encryption: Encryption
-}
+export type { Opened } from "./Attempt.ts"
 
-/** Why a connection could not be opened, and what waits until nothing of the attempt is left on the server. */
+/** Why a connection could not be opened, and what waits until nothing of the attempts is left on the servers. */
 export interface OpenFailure {
   readonly error: SqlError
   readonly gone: Effect.Effect<void>
 }
 
 /** Opens a connection; `onEnd` is called once, when it ends. Interruption leaves nothing behind. */
-export type Open = (onEnd: () => void) => Effect.Effect<Opened, OpenFailure>
+export type Open = (onEnd: () => void) => Effect.Effect<Attempt.Opened, OpenFailure>
 
 /** Listeners of the pool's own, without the end. */
 export type PoolListeners = Omit<Listeners, "onEnd">
 
-/** So long the server has to end a session that was not opened in time, */
+/** So long a server has to end a session that was not opened in time, */
 const goodbyeMillis = 2_000
 /** and one whose opening was interrupted. */
 const interruptMillis = 250
 
-export const addressOf = ({ host, path, port }: ResolvedSettings): Address =>
-  path === undefined ? { host, port } : { path }
+const shuffled = <A>(all: ReadonlyArray<A>): ReadonlyArray<A> =>
+  all
+    .map((one) => ({ one, at: Math.random() }))
+    .sort((left, right) => left.at - right.at)
+    .map(({ one }) => one)
 
-export const encryptionOf = ({ ssl }: ResolvedSettings): Encryption => {
-  if (ssl === false) return { mode: "off", options: {} }
-  // A client that would do without TLS gains nothing by refusing a certificate that nobody vouches for, as in libpq.
-  if (ssl === "prefer") return { mode: "offered", options: { rejectUnauthorized: false } }
-  return { mode: "required", options: ssl === true ? {} : ssl }
+/** Whether the next server is tried: as in libpq, not after one that refused the client. */
+const goesOn = (problem: Startup.StartupProblem): boolean =>
+  problem instanceof LinkProblem ||
+  (problem instanceof Startup.ServerRefusal && problem.fields.code === "57P03")
+
+/** A server that was tried in vain. */
+interface Tried extends ConnectionErrors.Tried {
+  readonly address: Address
 }
 
-/** The password as SASLprep (RFC 4013) has it; one that it does not allow is used as it is, as libpq does. */
-const normalized = (password: string): Effect.Effect<string> =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII needs no preparation
-  /^[\x00-\x7f]*$/.test(password)
-    ? Effect.succeed(password)
-    : Effect.map(
-        Effect.promise(() => import("@mongodb-js/saslprep")),
-        ({ saslprep }) => {
-          try {
-            return saslprep(password, { allowUnassigned: true })
-          } catch {
-            return password
-          }
-        }
-      )
-
-const passwordOf = ({ password }: ResolvedSettings): Effect.Effect<string | undefined> =>
-  password === undefined
-    ? Effect.succeed(undefined)
-    : Effect.flatMap(password._tag === "Text" ? Effect.sync(password.read) : password.ask, normalized)
-
-const startupOf = (settings: ResolvedSettings): Startup.StartupParameters => ({
-  ...settings.startupParameters,
-  ...(settings.statementTimeout === Number.POSITIVE_INFINITY
-    ? {}
-    : { statement_timeout: String(Math.ceil(settings.statementTimeout)) }),
-  ...(settings.startupOptions === undefined ? {} : { options: settings.startupOptions }),
-  application_name: settings.applicationName,
-  user: settings.username,
-  database: settings.database
-})
-
-/** The database that `initdb` makes for such questions; libpq's tools ask there too. */
-const maintenanceDatabase = "postgres"
-const listingMillis = 2_000
-const listing = `select pg_catalog.json_agg(datname) as names from (
-  select datname from pg_catalog.pg_database
-  where datallowconn and not datistemplate and pg_catalog.has_database_privilege(oid, 'CONNECT')
-  order by datname limit 1000) as databases`
-
-const isMissingDatabase = (problem: Startup.StartupProblem): boolean =>
+const isMissingDatabase = ({ problem }: Tried): boolean =>
   problem instanceof Startup.ServerRefusal && problem.fields.code === "3D000"
-
-const namesIn = ([row]: ReadonlyArray<unknown>): ReadonlyArray<string> => {
-  const names = Predicate.hasProperty(row, "names") ? row.names : []
-  return Array.isArray(names) ? names.map(String) : []
-}
 
 /** Opens a connection of these settings. */
 export const make = (
@@ -104,92 +70,128 @@ export const make = (
   keys: Keys,
   listeners: PoolListeners
 ): Open => {
-  const address = addressOf(settings)
-  const encryption = encryptionOf(settings)
-  const about = { server: describe(settings), operation: "connect" }
-
-  const start = (
-    link: Link.Link,
-    password: string | undefined,
-    onEnd: () => void,
-    database = settings.database
-  ) => {
-    const credentials: Omit<Credentials, "binding" | "isPrivate"> = {
-      username: settings.username,
-      password,
-      allowed: undefined,
-      channelBinding: "prefer",
-      keys
-    }
-    return Startup.open({
-      link,
-      parameters: { ...startupOf(settings), database },
-      credentials,
-      types,
-      listeners: { ...listeners, onEnd }
-    })
-  }
+  const { connectTimeout, database, servers, targetSessionAttributes: target } = settings
+  const isRandom = settings.loadBalanceHosts === "random"
 
   const timedOut = () =>
-    new Link.LinkProblem(
-      `opening a connection took longer than connectTimeout, ${settings.connectTimeout} ms`,
-      { cause: Object.assign(new Error("timed out"), { code: "ETIMEDOUT" }) }
-    )
+    new LinkProblem(`opening a connection took longer than connectTimeout, ${connectTimeout} ms`, {
+      cause: Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })
+    })
 
-  /** Databases that this user may enter. The connection takes the place of the one that failed, and leaves nothing open. */
-  const databases = (password: string | undefined): Effect.Effect<ReadonlyArray<string>> =>
-    Effect.acquireRelease(
-      Link.open(address, encryption),
-      ({ socket }) => Link.hangUp(socket, interruptMillis),
-      {
-        interruptible: true
+  const inTime = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | LinkProblem> =>
+    Effect.timeoutOrElse(effect, { duration: connectTimeout, orElse: () => Effect.fail(timedOut()) })
+
+  /** The addresses of a host that have to be tried one by one. */
+  const addressesOf = (server: Address): Effect.Effect<ReadonlyArray<Address>, LinkProblem> => {
+    const isOne = server.path !== undefined || server.address !== undefined || Net.isIP(server.host) > 0
+    // Where any will do, Node tries the addresses of a name beside each other.
+    if (isOne || (target === "any" && !isRandom)) return Effect.succeed([server])
+    return Effect.map(
+      Effect.tryPromise({
+        try: () => lookup(server.host, { all: true }),
+        catch: (cause) => new LinkProblem("The server cannot be reached", { cause })
+      }),
+      (found) => {
+        const all = found.map(({ address }) => ({ ...server, address }))
+        return isRandom ? shuffled(all) : all
       }
-    ).pipe(
-      Effect.flatMap((link) => start(link, password, () => undefined, maintenanceDatabase)),
-      Effect.flatMap((session) =>
-        Effect.map(ask(session, listing), ({ rows }) => {
-          session.terminate()
-          return namesIn(rows)
-        })
-      ),
-      Effect.scoped,
-      Effect.timeoutOrElse({ duration: listingMillis, orElse: () => Effect.succeed([]) }),
-      Effect.orElseSucceed(() => [])
     )
+  }
+
+  const fitting = (wanted: Target.Target) => (opened: Attempt.Opened) =>
+    Effect.flatMap(Target.mismatch(opened.session, wanted), (why) => {
+      if (why === undefined) return Effect.succeed(opened)
+      opened.session.terminate()
+      return Effect.fail(new LinkProblem(`${why}, and targetSessionAttributes is ${target}`))
+    })
 
   return (onEnd) =>
     Effect.suspend(() => {
-      let given: string | undefined
-      let opened: Link.Link | undefined
-      const hangUp = (patience: number) =>
-        opened === undefined ? Effect.void : Link.hangUp(opened.socket, patience)
-      return Effect.uninterruptibleMask((restore) =>
-        // Never at once: a caller that asks for several connections sees those that are being opened.
-        Effect.flatMap(restore(Effect.andThen(Effect.yieldNow, passwordOf(settings))), (password) => {
-          given = password
-          return Effect.flatMap(restore(Link.open(address, encryption)), (link) => {
-            opened = link
-            return restore(start(link, password, onEnd))
-          })
+      const links: Array<Link.Link> = []
+      const options = { settings, types, keys, listeners: { ...listeners, onEnd }, links }
+      const hangUp = (patience: number, but?: Attempt.Opened) =>
+        Effect.forEach(
+          links.filter(({ socket }) => socket !== but?.session.socket),
+          ({ socket }) => Link.hangUp(socket, patience),
+          { concurrency: "unbounded", discard: true }
+        )
+
+      const anyOf = Effect.fnUntraced(function* (
+        all: ReadonlyArray<Address>,
+        secrets: Credentials.Secrets,
+        wanted: Target.Target
+      ): Effect.fn.Return<Attempt.Opened, ReadonlyArray<Tried>> {
+        const tried: Array<Tried> = []
+        const failed = (address: Address, problem: Startup.StartupProblem, note?: string) => {
+          tried.push({ address, server: placeOf(address), problem, note })
+          return goesOn(problem)
+        }
+        for (const server of all) {
+          const found = yield* Effect.result(inTime(addressesOf(server)))
+          if (Result.isFailure(found)) {
+            failed(server, found.failure)
+            continue
+          }
+          for (const address of found.success) {
+            const { note, password } = yield* secrets(address)
+            const opening = Effect.flatMap(Attempt.open(options, address, password), fitting(wanted))
+            const opened = yield* Effect.result(inTime(opening))
+            if (Result.isSuccess(opened)) return opened.success
+            if (!failed(address, opened.failure, note)) return yield* Effect.fail(tried)
+          }
+        }
+        return yield* Effect.fail(tried)
+      })
+
+      const search = (secrets: Credentials.Secrets) => {
+        const all = isRandom ? shuffled(servers) : servers
+        if (target !== "prefer-standby") return anyOf(all, secrets, target)
+        return Effect.catch(anyOf(all, secrets, "standby"), (tried) =>
+          tried.every(({ problem }) => goesOn(problem)) ? anyOf(all, secrets, "any") : Effect.fail(tried)
+        )
+      }
+
+      const errorOf = Effect.fnUntraced(function* (
+        tried: ReadonlyArray<Tried>,
+        secrets?: Credentials.Secrets
+      ) {
+        const last = tried.at(-1)
+        let names: ReadonlyArray<string> = []
+        if (
+          last !== undefined &&
+          secrets !== undefined &&
+          isMissingDatabase(last) &&
+          database !== Attempt.maintenanceDatabase
+        ) {
+          const { password } = yield* secrets(last.address)
+          names = yield* Attempt.databases(
+            { ...options, listeners: { ...listeners, onEnd: () => undefined } },
+            last.address,
+            password
+          )
+        }
+        return ConnectionErrors.openError(tried, { server: describe(settings), databases: names }, database)
+      })
+
+      const fail = (tried: ReadonlyArray<Tried>, secrets?: Credentials.Secrets) =>
+        Effect.flatMap(errorOf(tried, secrets), (error) =>
+          Effect.fail({ error, gone: hangUp(goodbyeMillis) })
+        )
+
+      const noSecret = (problem: LinkProblem) =>
+        fail([{ address: servers[0], server: placeOf(servers[0]), problem, note: undefined }])
+
+      // Never at once: a caller that asks for several connections sees those that are being opened.
+      return Effect.andThen(
+        Effect.yieldNow,
+        Effect.matchEffect(inTime(Credentials.secretsOf(settings)), {
+          onFailure: noSecret,
+          onSuccess: (secrets) => Effect.catch(search(secrets), (tried) => fail(tried, secrets))
         })
       ).pipe(
-        Effect.timeoutOrElse({
-          duration: settings.connectTimeout,
-          orElse: () => Effect.fail(timedOut())
-        }),
         Effect.onInterrupt(() => hangUp(interruptMillis)),
-        Effect.map((session) => ({ session, address, encryption })),
-        Effect.catch((problem) =>
-          Effect.flatMap(
-            isMissingDatabase(problem) && settings.database !== maintenanceDatabase
-              ? databases(given)
-              : Effect.succeed([]),
-            (databases) =>
-              Effect.fail({
-                error: ConnectionErrors.connectError(problem, { ...about, databases }),
-                gone: hangUp(goodbyeMillis)
-              })
-          )
+        Effect.tap((opened) =>
+          links.length > 1 ? Effect.forkDetach(hangUp(goodbyeMillis, opened)) : Effect.void
         )
       )
     })

@@ -1,7 +1,8 @@
 /**
  * A connection of a pool: its session, and what the pool keeps about it.
  */
-import type { Address, Encryption } from "../protocol/Link.ts"
+import type { Encryption } from "../protocol/Encryption.ts"
+import type { Address } from "../protocol/Link.ts"
 import type { Session } from "../protocol/Session.ts"
 import type { Analysis, SessionEffects } from "../statement/Analyze.ts"
 import type { IdleConnection } from "./Budget.ts"

@@ -13,15 +13,22 @@ import * as Result from "effect/Result"
 import type { Keys, Scram } from "./Scram.ts"
 import * as Scrams from "./Scram.ts"
 
-/** How a server may ask; libpq's names. */
-export type Method = "none" | "password" | "md5" | "scram-sha-256"
+/** How a server may ask; libpq's names. This client answers the first four. */
+export type Method = "none" | "password" | "md5" | "scram-sha-256" | "gss" | "sspi" | "oauth"
+
+/** The ways of asking that are answered. */
+export interface Allowed {
+  readonly methods: ReadonlyArray<Method>
+  /** Whether the password may be sent in the clear where others can read it. */
+  readonly isClearAllowed: boolean
+}
 
 export interface Credentials {
   readonly username: string
   /** Prepared by SASLprep already. */
   readonly password: string | undefined
   /** The ways of asking that are answered; `undefined` for all that are safe on this link. */
-  readonly allowed: ReadonlySet<Method> | undefined
+  readonly allowed: Allowed | undefined
   readonly channelBinding: "disable" | "prefer" | "require"
   /** Nobody on the way can read what is sent: the link is encrypted, or ends on this machine. */
   readonly isPrivate: boolean
@@ -69,7 +76,7 @@ export const make = (credentials: Credentials): Authentication => {
   let isProven = false
   let asked = 0
 
-  const isAllowed = (method: Method): boolean => allowed === undefined || allowed.has(method)
+  const isAllowed = (method: Method): boolean => allowed === undefined || allowed.methods.includes(method)
   const notAllowed = (method: string): Step =>
     refuse(
       `the server asks for authentication by ${method}, which require_auth does not allow`,
@@ -78,7 +85,7 @@ export const make = (credentials: Credentials): Authentication => {
 
   const cleartext = (): Step => {
     if (!isAllowed("password")) return notAllowed("password")
-    if (allowed === undefined && !isPrivate) {
+    if (!isPrivate && allowed?.isClearAllowed !== true) {
       return refuse(
         "the server asks for the password in the clear, over a link that is not encrypted",
         "Encrypt the link by sslmode, have the server use scram-sha-256, or allow it with require_auth=password."

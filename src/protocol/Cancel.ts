@@ -6,7 +6,8 @@
  */
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import * as Effect from "effect/Effect"
-import type { Address, Encryption } from "./Link.ts"
+import type { Encryption } from "./Encryption.ts"
+import type { Address } from "./Link.ts"
 import * as Link from "./Link.ts"
 import type { BackendKey } from "./Session.ts"
 

@@ -6,17 +6,21 @@ import * as Tls from "node:tls"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import * as Effect from "effect/Effect"
 import { certificateHash } from "./CertificateHash.ts"
+import type { Attempt, Encryption } from "./Encryption.ts"
+import * as Encryptions from "./Encryption.ts"
+import { LinkProblem } from "./LinkProblem.ts"
+
+export { LinkProblem } from "./LinkProblem.ts"
 
 /** Where a server listens. */
-export type Address =
-  | { readonly host: string; readonly port: number; readonly path?: undefined }
-  | { readonly path: string }
-
-/** How a link is encrypted. */
-export interface Encryption {
-  /** `"off"`, `"offered"` where the server offers it, or `"required"`. */
-  readonly mode: "off" | "offered" | "required"
-  readonly options: Tls.ConnectionOptions
+export interface Address {
+  /** Its name, which a certificate and the password file go by; for a Unix socket its folder. */
+  readonly host: string
+  readonly port: number
+  /** The address to connect to in place of the name. */
+  readonly address: string | undefined
+  /** The file of its Unix socket. */
+  readonly path: string | undefined
 }
 
 export interface Link {
@@ -28,33 +32,12 @@ export interface Link {
   readonly certificateHash: Buffer | undefined
 }
 
-/** Why there is no link. */
-export class LinkProblem extends Error {
-  override readonly name = "LinkProblem"
-  /** Node's code, such as `ECONNREFUSED` or `ENOTFOUND`, where the system has one. */
-  readonly code: string | undefined
-  /** Trying again cannot help: the settings or the server have to change. */
-  readonly isPermanent: boolean
-  /** What to do about it, where more can be said than its code says. */
-  readonly advice: string | undefined
-
-  constructor(
-    message: string,
-    options: { readonly cause?: unknown; readonly isPermanent?: boolean; readonly advice?: string } = {}
-  ) {
-    super(message, options.cause === undefined ? {} : { cause: options.cause })
-    const { cause, isPermanent = false } = options
-    this.code =
-      typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
-        ? cause.code
-        : undefined
-    this.isPermanent = isPermanent
-    this.advice = options.advice
-  }
+export interface Options {
+  /** The first of those of the encryption, unless given. */
+  readonly attempt?: Attempt
+  /** After so many milliseconds without traffic the system begins to probe the link; `Infinity` for never. */
+  readonly keepAlive?: number
 }
-
-/** An idle link is probed by the system after so many milliseconds. */
-const keepAlive = 10_000
 
 const discard = (socket: Net.Socket): void => {
   socket.on("error", () => undefined)
@@ -62,7 +45,12 @@ const discard = (socket: Net.Socket): void => {
 }
 
 /** Waits for one of the socket's events and its argument. Interruption and failure destroy the socket. */
-const until = (socket: Net.Socket, event: string, what: string): Effect.Effect<unknown, LinkProblem> =>
+const until = (
+  socket: Net.Socket,
+  event: string,
+  what: string,
+  isOfTls = false
+): Effect.Effect<unknown, LinkProblem> =>
   Effect.callback((resume) => {
     const settle = (result: Effect.Effect<unknown, LinkProblem>) => {
       socket.off(event, done)
@@ -73,28 +61,36 @@ const until = (socket: Net.Socket, event: string, what: string): Effect.Effect<u
     const done = (argument: unknown) => settle(Effect.succeed(argument))
     const failed = (cause: Error) => {
       discard(socket)
-      settle(Effect.fail(new LinkProblem(what, { cause })))
+      settle(Effect.fail(new LinkProblem(what, { cause, isOfTls })))
     }
     const closed = () =>
-      settle(Effect.fail(new LinkProblem("The server closed the connection while it was being opened")))
+      settle(
+        Effect.fail(
+          new LinkProblem("The server closed the connection while it was being opened", { isOfTls })
+        )
+      )
     socket.once(event, done)
     socket.once("error", failed)
     socket.once("close", closed)
     return Effect.sync(() => discard(socket))
   })
 
-const connect = (address: Address): Effect.Effect<Net.Socket, LinkProblem> =>
+const connect = (
+  { address, host, path, port }: Address,
+  keepAlive: number
+): Effect.Effect<Net.Socket, LinkProblem> =>
   Effect.suspend(() => {
+    const probes = keepAlive < Number.POSITIVE_INFINITY
     const socket =
-      address.path === undefined
+      path === undefined
         ? Net.connect({
-            host: address.host,
-            port: address.port,
+            host: address ?? host,
+            port,
             noDelay: true,
-            keepAlive: true,
-            keepAliveInitialDelay: keepAlive
+            keepAlive: probes,
+            ...(probes ? { keepAliveInitialDelay: keepAlive } : {})
           })
-        : Net.connect({ path: address.path })
+        : Net.connect({ path })
     return Effect.as(until(socket, "connect", "The server cannot be reached"), socket)
   })
 
@@ -117,29 +113,34 @@ const negotiate = (socket: Net.Socket): Effect.Effect<number, LinkProblem> =>
     })
   })
 
+const noDirect = () =>
+  new LinkProblem("The server does not take TLS without being asked, and sslnegotiation is direct", {
+    isPermanent: true,
+    isOfTls: true,
+    advice: "That needs Postgres 17. Leave sslnegotiation out for an older server."
+  })
+
 const encrypt = (
   socket: Net.Socket,
   address: Address,
-  options: Tls.ConnectionOptions
+  encryption: Encryption
 ): Effect.Effect<Link, LinkProblem> =>
-  Effect.suspend(() => {
-    const host = address.path === undefined ? address.host : undefined
-    const encrypted = Tls.connect({
-      ...(host === undefined ? {} : { host }),
-      ...(host !== undefined && Net.isIP(host) === 0 ? { servername: host } : {}),
-      ...options,
-      socket
-    })
-    return Effect.map(until(encrypted, "secureConnect", "TLS failed"), () => {
+  Effect.flatMap(Encryptions.optionsOf(encryption, address), (options) => {
+    const encrypted = Tls.connect({ ...options, socket })
+    return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {
+      if (encryption.negotiation === "direct" && encrypted.alpnProtocol !== Encryptions.protocol) {
+        discard(encrypted)
+        return Effect.fail(noDirect())
+      }
       const certificate = encrypted.getPeerX509Certificate()?.raw
-      return {
+      return Effect.succeed({
         socket: encrypted,
         isEncrypted: true,
         isPrivate: true,
         certificateHash: certificate === undefined ? undefined : certificateHash(certificate)
-      }
+      })
     })
-  })
+  }).pipe(Effect.onError(() => Effect.sync(() => discard(socket))))
 
 const isLoopback = (address: string | undefined): boolean =>
   address === undefined || address === "::1" || /^(?:::ffff:)?127\./.test(address)
@@ -151,25 +152,38 @@ const inTheClear = (socket: Net.Socket): Link => ({
   certificateHash: undefined
 })
 
+const noTls = () =>
+  new LinkProblem("The server does not offer TLS, and the setting ssl asks for it", {
+    isPermanent: true,
+    isOfTls: true,
+    advice: "Set ssl: false, or turn TLS on at the server."
+  })
+
 /** Opens a link. The caller owns its socket. */
-export const open = (address: Address, { mode, options }: Encryption): Effect.Effect<Link, LinkProblem> =>
-  Effect.flatMap(connect(address), (socket) => {
-    // As in libpq, a socket of this machine's file system needs no encryption.
-    if (mode === "off" || (address.path !== undefined && mode === "offered")) {
-      return Effect.succeed(inTheClear(socket))
-    }
+export const open = (
+  address: Address,
+  encryption: Encryption,
+  {
+    attempt = Encryptions.attemptsOf(encryption, address)[0],
+    keepAlive = Number.POSITIVE_INFINITY
+  }: Options = {}
+): Effect.Effect<Link, LinkProblem> =>
+  Effect.flatMap(connect(address, keepAlive), (socket) => {
+    if (attempt === "plain") return Effect.succeed(inTheClear(socket))
+    if (encryption.negotiation === "direct") return encrypt(socket, address, encryption)
     return Effect.flatMap(negotiate(socket), (answer) => {
-      if (answer === offered) return encrypt(socket, address, options)
-      if (mode === "offered") return Effect.succeed(inTheClear(socket))
+      if (answer === offered) return encrypt(socket, address, encryption)
+      if (attempt === "offered") return Effect.succeed(inTheClear(socket))
       discard(socket)
-      return Effect.fail(
-        new LinkProblem("The server does not offer TLS, and the setting ssl asks for it", {
-          isPermanent: true,
-          advice: "Set ssl: false, or turn TLS on at the server."
-        })
-      )
+      return Effect.fail(noTls())
     })
   })
+
+/** The address that a link is connected to, which a name may not stand for any more later. */
+export const peerOf = ({ socket }: Link, address: Address): Address =>
+  address.path === undefined && socket.remoteAddress !== undefined
+    ? { ...address, address: socket.remoteAddress }
+    : address
 
 /** Waits until a socket is closed on both sides, which a server does when its process for it has ended. */
 export const closed = (socket: Net.Socket): Effect.Effect<void> =>

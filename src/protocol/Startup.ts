@@ -9,7 +9,7 @@ import type { TypeMap } from "../types/TypeMap.ts"
 import type { AuthenticationProblem, Credentials } from "./Authentication.ts"
 import * as Authentication from "./Authentication.ts"
 import type { Link } from "./Link.ts"
-import { LinkProblem } from "./Link.ts"
+import { LinkProblem } from "./LinkProblem.ts"
 import type { ServerFields } from "./MessageReader.ts"
 import * as MessageReader from "./MessageReader.ts"
 import type { Listeners, Session } from "./Session.ts"
@@ -34,10 +34,13 @@ export interface Options {
 export class ServerRefusal extends Error {
   override readonly name = "ServerRefusal"
   readonly fields: ServerFields
+  /** Whether it had accepted who the client is. */
+  readonly isAuthenticated: boolean
 
-  constructor(fields: ServerFields) {
+  constructor(fields: ServerFields, isAuthenticated = false) {
     super(fields.message ?? "The server refused the connection")
     this.fields = fields
+    this.isAuthenticated = isAuthenticated
   }
 }
 
@@ -87,7 +90,7 @@ export const open = ({
     const onMessage = (message: PgProtocol.BackendMessage) => {
       switch (message._tag) {
         case "ErrorResponse":
-          return fail(new ServerRefusal(message.fields))
+          return fail(new ServerRefusal(message.fields, isAccepted))
         case "NoticeResponse":
           return listeners.onNotice(message.fields)
         // A server that lacks an option of the protocol goes on without it.

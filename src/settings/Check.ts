@@ -1,19 +1,29 @@
 /**
  * Settings as a user wrote them become settings that the pool can use, or the first rule that they break. A handle is made
  * with that result, so nothing here throws.
+ *
+ * A field of the settings counts before the same part of their `url`, that before its service, and that before the
+ * environment, where it is asked for.
  */
 import { userInfo } from "node:os"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
+import type { Encryption, Hidden, Mode } from "../protocol/Encryption.ts"
+import type { Keywords } from "./Keywords.ts"
+import { allowedOf, tlsVersionOf } from "./Keywords.ts"
 import { unknownSetting } from "./Names.ts"
 import * as Rules from "./Rules.ts"
+import * as Servers from "./Servers.ts"
 import { type CheckedSettings, type ResolvedSettings, type Settings, schema } from "./Settings.ts"
-import { fromUrl } from "./Url.ts"
+import * as Words from "./Words.ts"
+
+type Checked<A> = Result.Result<A, PoolError>
+type Given = Readonly<Record<string, unknown>>
 
 /** Settings that are given: `undefined` is as good as nothing. */
-const given = (settings: object): Readonly<Record<string, unknown>> => {
+const givenOf = (settings: object): Given => {
   const all: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(settings)) if (value !== undefined) all[name] = value
   return all
@@ -26,7 +36,7 @@ const rulesOf = SchemaIssue.makeFormatterStandardSchemaV1({
 })
 
 /** The first rule that is broken, in words. A value is never shown, since it may be a secret that went astray. */
-const broken = (issue: SchemaIssue.Issue, settings: Readonly<Record<string, unknown>>): PoolError => {
+const broken = (issue: SchemaIssue.Issue, settings: Given): PoolError => {
   const [first] = rulesOf(issue).issues
   const name = String(first?.path?.[0])
   if (first === undefined || first.message === unexpected) return unknownSetting(name)
@@ -37,10 +47,10 @@ const broken = (issue: SchemaIssue.Issue, settings: Readonly<Record<string, unkn
 const decode = Schema.decodeUnknownResult(schema, { onExcessProperty: "error" })
 
 /** Settings of which each passed its own rule. */
-const checkEach = (settings: Readonly<Record<string, unknown>>): Result.Result<CheckedSettings, PoolError> =>
+const checkEach = (settings: Given): Checked<CheckedSettings> =>
   Result.mapError(decode(settings), ({ issue }) => broken(issue, settings))
 
-const osUser = (): Result.Result<string, PoolError> =>
+const osUser = (): Checked<string> =>
   Result.try({
     try: () => userInfo().username,
     catch: () =>
@@ -49,9 +59,6 @@ const osUser = (): Result.Result<string, PoolError> =>
         "The setting username is missing, and this process's user has no name to stand in for it."
       )
   })
-
-const first = <A extends string | number>(value: A | ReadonlyArray<A>): A | undefined =>
-  typeof value === "object" ? value[0] : value
 
 const wrongMinimum = ({
   maxConnections,
@@ -64,35 +71,124 @@ const wrongMinimum = ({
 
 const decodeUrl = Schema.decodeUnknownResult(Rules.secret)
 
-const readUrl = (url: unknown) =>
-  Result.flatMap(
-    Result.mapError(decodeUrl(url), () =>
-      invalid("url", "The setting url must be a string, or a Redacted of one.")
-    ),
-    (url) => fromUrl(Rules.plain(url))
+const wordsOf = (url: unknown): Checked<Words.Words> => {
+  if (url === undefined) return Result.succeed({})
+  const text = Result.mapError(decodeUrl(url), () =>
+    invalid("url", "The setting url must be a string, or a Redacted of one.")
   )
+  return Result.flatMap(text, (url) => Words.fromString(Rules.plain(url)))
+}
 
-/** The settings that are given, over those of their URL, over the defaults. */
-const resolve = (settings: Readonly<Record<string, unknown>>): Result.Result<ResolvedSettings, PoolError> =>
+const seconds = (count: number | undefined, otherwise: number): number | undefined => {
+  if (count === undefined) return undefined
+  return count > 0 ? count * 1_000 : otherwise
+}
+
+/** System's own: two hours. */
+const systemKeepAlive = 7_200_000
+
+const keepAliveOf = ({ keepalives, keepalives_idle }: Keywords): number | undefined =>
+  keepalives === 0 ? Number.POSITIVE_INFINITY : seconds(keepalives_idle, systemKeepAlive)
+
+/** The settings that words stand for. An empty text stands for none. */
+const settingsOf = (words: Keywords): Given => {
+  const given = {
+    username: words.user,
+    password: words.password,
+    database: words.dbname,
+    applicationName: words.application_name ?? words.fallback_application_name,
+    connectTimeout: seconds(words.connect_timeout, Number.POSITIVE_INFINITY),
+    keepAlive: keepAliveOf(words),
+    targetSessionAttributes: words.target_session_attrs,
+    loadBalanceHosts: words.load_balance_hosts
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ""))
+}
+
+/** Names of settings are the same in capitals. */
+const lowered = (parameters: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(parameters).map(([name, text]) => [name.toLowerCase(), text]))
+
+const hidden = <A>(value: A): Hidden<A> => ({ read: () => value })
+
+const weak = (what: string, mode: Mode, strong: string): PoolError =>
+  invalid("url", `The setting url is wrong: ${what} needs ${strong}, and sslmode is ${mode}.`)
+
+/** How links are encrypted: as the field `ssl` says, else as libpq's words do. */
+const encryptionOf = (ssl: CheckedSettings["ssl"], words: Keywords): Checked<Encryption> => {
+  const isSystem = words.sslrootcert === "system"
+  // What nobody asked for is done where the server insists on it.
+  const mode = words.sslmode ?? (isSystem ? "verify-full" : "allow")
+  const negotiation = words.sslnegotiation ?? "postgres"
+  const minVersion = tlsVersionOf(words.ssl_min_protocol_version)
+  const maxVersion = tlsVersionOf(words.ssl_max_protocol_version)
+  const common = { negotiation, minVersion, maxVersion, sendsName: words.sslsni !== "0" }
+  if (ssl !== undefined) {
+    return Result.succeed({
+      ...common,
+      mode: ssl === false ? "disable" : "verify-full",
+      files: undefined,
+      options: hidden(typeof ssl === "object" ? ssl : {})
+    })
+  }
+  if (isSystem && mode !== "verify-full") {
+    return Result.fail(weak("sslrootcert=system", mode, "sslmode=verify-full"))
+  }
+  if (negotiation === "direct" && mode !== "require" && !mode.startsWith("verify")) {
+    return Result.fail(weak("sslnegotiation=direct", mode, "sslmode=require or stronger"))
+  }
+  if (minVersion !== undefined && maxVersion !== undefined && minVersion > maxVersion) {
+    return Result.fail(
+      invalid(
+        "url",
+        "The setting url is wrong: its ssl_min_protocol_version is newer than its ssl_max_protocol_version."
+      )
+    )
+  }
+  return Result.succeed({
+    ...common,
+    mode,
+    files: {
+      sslrootcert: words.sslrootcert,
+      sslcrl: words.sslcrl,
+      sslcrldir: words.sslcrldir,
+      sslcert: words.sslcert,
+      sslkey: words.sslkey,
+      sslpassword: words.sslpassword === undefined ? undefined : hidden(words.sslpassword),
+      sendsCertificate: words.sslcertmode !== "disable"
+    },
+    options: hidden({})
+  })
+}
+
+const resolve = (settings: Given, environment: Words.Words): Checked<ResolvedSettings> =>
   Result.gen(function* () {
-    const { url: given, ...others } = settings
-    const { ssl: sslOfUrl, startupOptions, ...ofUrl } = given === undefined ? {} : yield* readUrl(given)
-    const checked = yield* checkEach({ ...ofUrl, ...others })
+    const { url, ...fields } = settings
+    const merged = yield* Words.merge(yield* wordsOf(url), environment)
+    const { keywords: words, parameters } = yield* Words.read(merged)
+    const checked = yield* checkEach({ ...settingsOf(words), ...fields })
     if (checked.minConnections > checked.maxConnections) return yield* Result.fail(wrongMinimum(checked))
-    const host = first(checked.host) ?? "localhost"
-    const port = first(checked.port) ?? 5432
     const username = checked.username ?? (yield* osUser())
     const database = checked.database ?? username
+    const isHostGiven = checked.host !== undefined
     return {
       ...checked,
-      host,
-      port,
-      path: checked.path ?? (host.startsWith("/") ? `${host}/.s.PGSQL.${port}` : undefined),
+      servers: yield* Servers.serversOf({
+        host: checked.host ?? words.host,
+        hostaddr: isHostGiven ? undefined : words.hostaddr,
+        // Ports for each of the string's hosts are none for other hosts.
+        port: checked.port ?? (isHostGiven && words.port?.includes(",") ? undefined : words.port),
+        path: checked.path
+      }),
       username,
       database,
       key: checked.key ?? database,
-      ssl: checked.ssl ?? sslOfUrl ?? false,
-      startupOptions,
+      encryption: yield* encryptionOf(checked.ssl, words),
+      allowed: allowedOf(words.require_auth),
+      channelBinding: words.channel_binding ?? "prefer",
+      passfile: words.passfile === "" ? undefined : words.passfile,
+      startupParameters: lowered({ ...parameters, ...checked.startupParameters }),
+      startupOptions: words.options === "" ? undefined : words.options,
       maxWaiting: checked.maxWaiting ?? Number.POSITIVE_INFINITY
     }
   })
@@ -103,13 +199,11 @@ const unreadable = (): PoolError =>
 const notSettings = (): PoolError =>
   invalid("url", "The settings of a database are an object, or a URL such as postgres://user@host/database.")
 
-/** Settings checked by every rule, or the first rule they break. */
-export const check = (settings: Settings): Result.Result<ResolvedSettings, PoolError> => {
+/** Settings checked by every rule, or the first rule they break. Words of the environment are taken where nothing else says. */
+export const check = (settings: Settings, environment: Words.Words = {}): Checked<ResolvedSettings> => {
   if (typeof settings !== "object" || settings === null || Array.isArray(settings)) {
     return Result.fail(notSettings())
   }
-  return Result.flatMap(
-    Result.try({ try: () => resolve(given(settings)), catch: unreadable }),
-    (resolved) => resolved
-  )
+  const resolved = Result.try({ try: () => resolve(givenOf(settings), environment), catch: unreadable })
+  return Result.flatMap(resolved, (resolved) => resolved)
 }

@@ -3,8 +3,10 @@
  * the pool uses, the checks and the table in the docs follow from the declaration. `Check.ts` checks settings by it.
  */
 import * as Effect from "effect/Effect"
-import * as Equal from "effect/Equal"
 import * as Schema from "effect/Schema"
+import type { Allowed } from "../protocol/Authentication.ts"
+import type { Encryption } from "../protocol/Encryption.ts"
+import type { Address } from "../protocol/Link.ts"
 import type { Notice } from "../protocol/Notice.ts"
 import type { Connecting, TypeCodec } from "./Hooks.ts"
 import type { Password } from "./Rules.ts"
@@ -33,14 +35,17 @@ const isOnNotice = (value: unknown): value is (notice: Notice) => Effect.Effect<
 const isTypes = (value: unknown): value is Readonly<Record<string, TypeCodec>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** What `targetSessionAttributes` may ask for, in libpq's words. */
+export const targets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const
+
 /** The settings, in the order in which they are listed. The last piece of code in a docstring is the default. */
 export const schema = Schema.Struct({
-  /** A libpq URL: `postgres://user:password@host:5432/database?sslmode=require`. None. */
+  /** A connection string of libpq's: `postgres://user:password@host:5432/database?sslmode=require`, or `host=… dbname=…`. None. */
   url: setting(Rules.secret),
   /** Host name, address, or the folder of a Unix socket; several are tried in their order. `"localhost"`. */
-  host: defaulted(Rules.several(Rules.text, "must be a string, or an array of them"), "localhost"),
+  host: setting(Rules.several(Rules.text, "must be a string, or an array of them")),
   /** 1 to 65535; one for all hosts, or one for each. `5432`. */
-  port: defaulted(Rules.several(Rules.whole(1, 65535), "must be a whole number from 1 to 65535"), 5432),
+  port: setting(Rules.several(Rules.whole(1, 65535), "must be a whole number from 1 to 65535")),
   /** The file of a Unix socket; wins over `host` and `port`. None. */
   path: setting(Rules.text),
   /** The role to connect as. The operating system's user. */
@@ -49,17 +54,17 @@ export const schema = Schema.Struct({
   password: setting(Rules.password),
   /** The database to connect to. The user's name. */
   database: setting(Rules.text),
-  /** `true` verifies the server's certificate; an object is Node's `tls.ConnectionOptions`. `false`. */
+  /**
+   * `true` verifies the server's certificate by the authorities that Node trusts, an object of Node's `tls.ConnectionOptions` by
+   * its own, and `false` does without TLS. TLS where the server insists on it.
+   */
   ssl: setting(Rules.ssl),
   /** Shown in `pg_stat_activity`. `"effect-global-pool"`. */
   applicationName: defaulted(Rules.text, "effect-global-pool"),
   /** Settings of each session, for instance `{ search_path: "app" }`. None. */
   startupParameters: defaulted(Rules.parameters, {}),
   /** Which of several hosts are connected to: one whose session may write, or whose server is the primary or a standby. `"any"`. */
-  targetSessionAttributes: defaulted(
-    Rules.oneOf(["any", "read-write", "read-only", "primary", "standby", "prefer-standby"]),
-    "any"
-  ),
+  targetSessionAttributes: defaulted(Rules.oneOf(targets), "any"),
   /** `"random"` tries several hosts in any order, so that connections spread over them. `"disable"`. */
   loadBalanceHosts: defaulted(Rules.oneOf(["disable", "random"]), "disable"),
   /** The most connections that this database's pool has open at one time. `10`. */
@@ -143,15 +148,31 @@ export interface ResolvedSettings
     "url" | "host" | "port" | "path" | "key" | "username" | "database" | "ssl" | "maxWaiting"
   > {
   readonly key: string
-  readonly host: string
-  readonly port: number
-  readonly path: string | undefined
+  /** Where the database's servers are, in the order in which they are tried. */
+  readonly servers: readonly [Address, ...Array<Address>]
   readonly username: string
   readonly database: string
-  /** `"prefer"`: TLS where the server offers it. */
-  readonly ssl: NonNullable<CheckedSettings["ssl"]> | "prefer"
+  readonly encryption: Encryption
+  /** Ways of authentication that are answered; `undefined` for all that are safe on the link. */
+  readonly allowed: Allowed | undefined
+  readonly channelBinding: "disable" | "prefer" | "require"
+  /** Where a missing password is looked up, if not in the usual place. */
+  readonly passfile: string | undefined
   readonly startupOptions: string | undefined
   readonly maxWaiting: number
+}
+
+/** Whether two values are the same, what functions named `read` hide included. */
+const isSame = (left: unknown, right: unknown): boolean => {
+  if (left === right) return true
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false
+  const names = Object.keys({ ...left, ...right })
+  return names.every((name) => {
+    const one: unknown = Reflect.get(left, name)
+    const other: unknown = Reflect.get(right, name)
+    const isHidden = name === "read" && typeof one === "function" && typeof other === "function"
+    return isHidden ? isSame(one(), other()) : isSame(one, other)
+  })
 }
 
 const isSamePassword = (left: Password | undefined, right: Password | undefined): boolean => {
@@ -160,26 +181,36 @@ const isSamePassword = (left: Password | undefined, right: Password | undefined)
   return right._tag === "Asked" && left.given === right.given
 }
 
-/** Names of the settings in which two databases differ; a password is only named. */
-export const differences = (
-  left: ResolvedSettings,
-  right: ResolvedSettings
-): ReadonlyArray<keyof ResolvedSettings> => {
-  const names = Object.keys({ ...left, ...right }) as Array<keyof ResolvedSettings>
-  return names.filter((name) => {
-    const a = left[name]
-    const b = right[name]
-    if (a === b) return false
-    if (name === "password") return !isSamePassword(left.password, right.password)
-    if (typeof a === "object" && typeof b === "object") return !Equal.equals({ ...a }, { ...b })
-    return true
-  })
+/** The settings as their users name them, for comparison. */
+const named = ({
+  encryption,
+  servers,
+  ...settings
+}: ResolvedSettings): Readonly<Record<string, unknown>> => ({
+  ...settings,
+  host: servers.map(({ address, host }) => [host, address]),
+  port: servers.map(({ port }) => port),
+  path: servers.map(({ path }) => path),
+  ssl: encryption
+})
+
+/** Names of the settings in which two databases differ; a secret is only named. */
+export const differences = (left: ResolvedSettings, right: ResolvedSettings): ReadonlyArray<string> => {
+  const one = named(left)
+  const other = named(right)
+  return Object.keys({ ...one, ...other }).filter((name) =>
+    name === "password" ? !isSamePassword(left.password, right.password) : !isSame(one[name], other[name])
+  )
 }
 
-/** Whether two settings are of one database of one server. */
+/** Whether two settings are of one database of the same servers. */
 export const isSameDatabase = (left: ResolvedSettings, right: ResolvedSettings): boolean =>
-  (["host", "port", "path", "database"] as const).every((name) => left[name] === right[name])
+  left.database === right.database && isSame(left.servers, right.servers)
+
+/** Where a server is, as a person would say it. */
+export const placeOf = ({ host, path, port }: Address): string =>
+  path === undefined ? `${host}:${port}` : path.replace("\0", "@")
 
 /** Where a database is, as a person would say it: never with a password. */
-export const describe = (settings: ResolvedSettings): string =>
-  `"${settings.database}" on ${settings.path ?? `${settings.host}:${settings.port}`}`
+export const describe = ({ database, servers }: ResolvedSettings): string =>
+  `"${database}" on ${servers.map(placeOf).join(", ")}`

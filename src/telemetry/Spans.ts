@@ -39,8 +39,8 @@ const sanitized = (text: string): string =>
 export const serverOf = (settings: ResolvedSettings): ReadonlyArray<readonly [string, unknown]> => [
   ["db.system.name", "postgresql"],
   ["db.namespace", settings.database],
-  ["server.address", settings.path ?? settings.host],
-  ["server.port", settings.port]
+  ["server.address", settings.servers[0].path ?? settings.servers[0].host],
+  ["server.port", settings.servers[0].port]
 ]
 
 const attributesOf = ({ does, settings, table }: About, operation: string) => ({

@@ -1,8 +1,7 @@
 /**
- * A certificate that vouches for itself, made on the spot, so that no key lies in the repository: X.509 in DER (RFC 5280),
- * with an elliptic key.
+ * Certificates made on the spot, so that no key lies in the repository: X.509 in DER (RFC 5280), with an elliptic key.
  */
-import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
+import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from "node:crypto"
 
 export interface Certificate {
   /** PEM. */
@@ -28,33 +27,47 @@ const yes = hex(0x01, "ff")
 
 const time = (date: Date) => node(0x18, Buffer.from(`${date.toISOString().replace(/[-:T]|\..*/g, "")}Z`))
 
-/** A certificate for these host names and IPv4 addresses, good for a day. */
-export const certificateFor = (...hosts: ReadonlyArray<string>): Certificate => {
+const nameOf = (text: string) => sequence(node(0x31, sequence(commonName, node(0x0c, Buffer.from(text)))))
+
+const day = 86_400_000
+
+export interface Wanted {
+  /** Host names and IPv4 addresses. */
+  readonly hosts: ReadonlyArray<string>
+  /** Who signs it: itself, unless given. */
+  readonly signer?: Certificate | undefined
+  /** Its subject's name. */
+  readonly name?: string
+  /** How many days it is still good; ended, if negative. */
+  readonly days?: number
+}
+
+/** A certificate in PEM, and its key. Authorities are all named `authority`. */
+export const certificateOf = ({ days = 1, hosts, name = "test", signer }: Wanted): Certificate => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" })
-  const name = sequence(node(0x31, sequence(commonName, node(0x0c, Buffer.from("test")))))
   const names = hosts.map((host) =>
     /^[\d.]+$/.test(host)
       ? node(0x87, Buffer.from(host.split(".").map(Number)))
       : node(0x82, Buffer.from(host))
   )
-  const day = 86_400_000
   const body = sequence(
     node(0xa0, hex(0x02, "02")),
     node(0x02, Buffer.from([1]), randomBytes(8)),
     ecdsaWithSha256,
-    name,
-    sequence(time(new Date(Date.now() - day)), time(new Date(Date.now() + day))),
-    name,
+    nameOf(signer === undefined ? name : "authority"),
+    sequence(time(new Date(Date.now() - 3 * day)), time(new Date(Date.now() + days * day))),
+    nameOf(name),
     publicKey.export({ type: "spki", format: "der" }),
     node(
       0xa3,
       sequence(
-        sequence(subjectAltName, node(0x04, sequence(...names))),
-        sequence(basicConstraints, yes, node(0x04, sequence(yes)))
+        ...(names.length === 0 ? [] : [sequence(subjectAltName, node(0x04, sequence(...names)))]),
+        ...(signer === undefined ? [sequence(basicConstraints, yes, node(0x04, sequence(yes)))] : [])
       )
     )
   )
-  const signature = node(0x03, Buffer.from([0]), sign("sha256", body, privateKey))
+  const signingKey = signer === undefined ? privateKey : createPrivateKey(signer.key)
+  const signature = node(0x03, Buffer.from([0]), sign("sha256", body, signingKey))
   const der = sequence(body, ecdsaWithSha256, signature)
   const lines = der.toString("base64").match(/.{1,64}/g) ?? []
   return {
@@ -62,3 +75,13 @@ export const certificateFor = (...hosts: ReadonlyArray<string>): Certificate => 
     key: String(privateKey.export({ type: "pkcs8", format: "pem" }))
   }
 }
+
+/** An authority that signs certificates. */
+export const authority = (): Certificate => certificateOf({ hosts: [], name: "authority" })
+
+/** A certificate that vouches for itself, for these host names and IPv4 addresses, good for a day. */
+export const certificateFor = (...hosts: ReadonlyArray<string>): Certificate => certificateOf({ hosts })
+
+/** The key, encrypted with a password. */
+export const encryptedKey = ({ key }: Certificate, passphrase: string): string =>
+  String(createPrivateKey(key).export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase }))

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Commands from "../../src/protocol/Commands.ts"
+import * as Encryption from "../../src/protocol/Encryption.ts"
 import type { Exchange } from "../../src/protocol/Exchange.ts"
 import * as Link from "../../src/protocol/Link.ts"
 import { makeKeys } from "../../src/protocol/Scram.ts"
@@ -20,7 +21,7 @@ const ignore = () => undefined
 export const openSession: (settings: TestServer) => Effect.Effect<Session, never, Scope.Scope> =
   Effect.fnUntraced(function* ({ database, password, username, ...address }: TestServer) {
     const link = yield* Effect.acquireRelease(
-      Effect.orDie(Link.open(address, { mode: "off", options: {} })),
+      Effect.orDie(Link.open({ ...address, address: undefined, path: undefined }, Encryption.none)),
       ({ socket }) => Link.hangUp(socket, 1_000)
     )
     return yield* Effect.orDie(

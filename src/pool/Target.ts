@@ -1,0 +1,64 @@
+/**
+ * Whether a session is one that `targetSessionAttributes` asks for, by libpq's rules: from what the server reports since
+ * Postgres 14, and from a question where it does not.
+ */
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import { ask } from "../protocol/Ask.ts"
+import type { Session } from "../protocol/Session.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
+
+export type Target = ResolvedSettings["targetSessionAttributes"]
+
+/** What a session says of itself, as far as it is known. */
+export interface Standing {
+  readonly isStandby: boolean | undefined
+  readonly isReadOnly: boolean | undefined
+}
+
+const isOn = (text: string | undefined): boolean | undefined =>
+  text === undefined ? undefined : text === "on"
+
+/** What the server has reported last. */
+export const reported = ({ parameters }: Pick<Session, "parameters">): Standing => {
+  const isStandby = isOn(parameters.get("in_hot_standby"))
+  const isDefault = isOn(parameters.get("default_transaction_read_only"))
+  const isReadOnly = isStandby === undefined || isDefault === undefined ? undefined : isStandby || isDefault
+  return { isStandby, isReadOnly }
+}
+
+/** Why a session of this standing does not do; `undefined` where it does, or where nobody knows. */
+export const misfit = (target: Target, { isReadOnly, isStandby }: Standing): string | undefined => {
+  switch (target) {
+    case "read-write":
+      return isReadOnly === true ? "its sessions only read" : undefined
+    case "read-only":
+      return isReadOnly === false ? "its sessions may write" : undefined
+    case "primary":
+      return isStandby === true ? "it is a standby" : undefined
+    case "standby":
+      return isStandby === false ? "it is the primary" : undefined
+    default:
+      return undefined
+  }
+}
+
+const texts = {
+  isReadOnly: "select pg_catalog.current_setting('transaction_read_only') = 'on' as answer",
+  isStandby: "select pg_catalog.pg_is_in_recovery() as answer"
+}
+
+const answer = (session: Session, name: keyof Standing): Effect.Effect<Partial<Standing>> =>
+  Effect.map(ask(session, texts[name]), ({ rows: [row] }) => ({
+    [name]: Predicate.hasProperty(row, "answer") && row.answer === true
+  }))
+
+/** Why a session does not do, by asking the server where it has not reported it. */
+export const mismatch = (session: Session, target: Target): Effect.Effect<string | undefined> =>
+  Effect.suspend(() => {
+    const known = reported(session)
+    const name = target === "primary" || target === "standby" ? "isStandby" : "isReadOnly"
+    const isKnown = target === "any" || target === "prefer-standby" || known[name] !== undefined
+    if (isKnown) return Effect.succeed(misfit(target, known))
+    return Effect.map(answer(session, name), (found) => misfit(target, { ...known, ...found }))
+  })

@@ -1,0 +1,80 @@
+/**
+ * The password file: lines of `host:port:database:user:password`, the first that matches counts. Looked into for each
+ * connection without a password. See the PostgreSQL manual, "The Password File" (libpq-pgpass).
+ */
+import { readFile, stat } from "node:fs/promises"
+import { homedir } from "node:os"
+import { join } from "node:path"
+import type { Address } from "../protocol/Link.ts"
+
+/** A password file that was looked into. */
+export interface PasswordFile {
+  readonly file: string
+  /** Why it was not used, though it is there. */
+  readonly problem: string | undefined
+  readonly passwordOf: (address: Address, database: string, username: string) => string | undefined
+}
+
+/** Its own, that of the variable, or the one in the home folder. */
+const fileOf = (given: string | undefined): string => {
+  const named = given ?? process.env.PGPASSFILE
+  if (named !== undefined && named !== "") return named
+  return process.platform === "win32"
+    ? join(process.env.APPDATA ?? homedir(), "postgresql", "pgpass.conf")
+    : join(homedir(), ".pgpass")
+}
+
+/** The fields of a line; a backslash takes the next character as it stands. */
+const fieldsOf = (line: string): ReadonlyArray<string> =>
+  Array.from(line.matchAll(/(?:^|:)((?:[^\\:]|\\.?)*)/g), ([, field = ""]) =>
+    field.replaceAll(/\\(.?)/g, "$1")
+  )
+
+const matches = (field: string | undefined, ...values: ReadonlyArray<string>): boolean =>
+  field === "*" || (field !== undefined && values.includes(field))
+
+const passwordIn = (
+  lines: ReadonlyArray<string>,
+  { host, path, port }: Address,
+  database: string,
+  username: string
+): string | undefined => {
+  // A Unix socket is this machine's.
+  const hosts = path === undefined ? [host] : [host, "localhost"]
+  for (const line of lines) {
+    if (line === "" || line.startsWith("#")) continue
+    const [ofHost, ofPort, ofDatabase, ofUser, ...rest] = fieldsOf(line)
+    if (
+      rest.length > 0 &&
+      matches(ofHost, ...hosts) &&
+      matches(ofPort, String(port)) &&
+      matches(ofDatabase, database) &&
+      matches(ofUser, username)
+    ) {
+      // A colon needs no backslash in a password.
+      return rest.join(":")
+    }
+  }
+  return undefined
+}
+
+/** Reads the password file; `undefined` where there is none that can be read. */
+export const read = async (given: string | undefined): Promise<PasswordFile | undefined> => {
+  const file = fileOf(given)
+  const unused = (problem: string): PasswordFile => ({ file, problem, passwordOf: () => undefined })
+  try {
+    const about = await stat(file)
+    if (!about.isFile()) return unused("it is not a plain file")
+    if (process.platform !== "win32" && (about.mode & 0o077) !== 0) {
+      return unused("others may read or write it; make it its owner's alone, chmod 600")
+    }
+    const lines = (await readFile(file, "utf8")).split(/\r?\n/)
+    return {
+      file,
+      problem: undefined,
+      passwordOf: (address, database, username) => passwordIn(lines, address, database, username)
+    }
+  } catch {
+    return undefined
+  }
+}
