@@ -83,7 +83,6 @@ const settings: ReadonlyArray<readonly [setting: string, settings: unknown, rule
   ["port", { port: [5432, 70_000] }, /whole number from 1 to 65535, and is 70000/],
   ["prepare", { prepare: "no" }, /true or false, or "auto"/],
   ["pipelining", { pipelining: 1 }, /true or false/],
-  ["onNotice", { onNotice: true }, /must be a function/],
   ["ssl", { ssl: "require" }, /true, false, or an object/],
   ["startupParameters", { startupParameters: { user: "x" } }, /"user" cannot be set/],
   ["startupParameters", { startupParameters: { search_path: 1 } }, /search_path/],

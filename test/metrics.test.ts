@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as Predicate from "effect/Predicate"
 import * as TestClock from "effect/testing/TestClock"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { eventually } from "./support/database.ts"
@@ -59,27 +60,27 @@ it.live("connections in use and idle, and calls that wait, at the moment of aski
       (found) =>
         JSON.stringify(found) ===
         JSON.stringify({
-          idle: { value: 0 },
-          used: { value: 2 },
-          max: { value: 2 },
-          waiting: { value: 1 },
+          idle: { count: 0, incremental: false },
+          used: { count: 2, incremental: false },
+          max: { count: 2, incremental: false },
+          waiting: { count: 1, incremental: false },
           opened: { count: 2, incremental: true }
         })
     )
     yield* Fiber.joinAll(fibers)
     assert.deepStrictEqual(yield* states(given.names[0]), {
-      idle: { value: 2 },
-      used: { value: 0 },
-      max: { value: 2 },
-      waiting: { value: 0 },
+      idle: { count: 2, incremental: false },
+      used: { count: 0, incremental: false },
+      max: { count: 2, incremental: false },
+      waiting: { count: 0, incremental: false },
       opened: { count: 2, incremental: true }
     })
     yield* pgdb.terminate
     assert.deepStrictEqual(yield* states(given.names[0]), {
-      idle: { value: 0 },
-      used: { value: 0 },
-      max: { value: 0 },
-      waiting: { value: 0 },
+      idle: { count: 0, incremental: false },
+      used: { count: 0, incremental: false },
+      max: { count: 0, incremental: false },
+      waiting: { count: 0, incremental: false },
       opened: { count: 2, incremental: true }
     })
   }).pipe(metered())
@@ -168,8 +169,83 @@ it.live("a hundred pools have series of their own, and all others one together",
     )
     const all = yield* Metric.snapshot
     const tags = new Set(all.map(({ attributes }) => attributes?.[tag]))
+    // Those of operations have none.
+    tags.delete(undefined)
     assert.strictEqual(tags.size, 101)
     assert.deepStrictEqual(yield* series("opened", "key 99"), { count: 1, incremental: true })
     assert.deepStrictEqual(yield* series("opened", "other"), { count: 3, incremental: true })
   }).pipe(metered({ maxConnections: 5 }))
+)
+
+it.live("a registry's limit, what is taken of it and who waits for it are up-down counters", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(2)
+    const limits = Effect.map(Metric.snapshot, (all) =>
+      all
+        .filter(({ id }) => id.startsWith("db.client.registry.connection."))
+        .map(({ id, state }) => [id.slice(30), state])
+    )
+    const states = (max: number, used: number, waiting: number) => [
+      ["max", { count: max, incremental: false }],
+      ["used", { count: used, incremental: false }],
+      ["pending_pools", { count: waiting, incremental: false }]
+    ]
+    const holding = yield* Deferred.make<void>()
+    const letGo = yield* Deferred.make<void>()
+    const held = Effect.andThen(given.pgdb(0).select`select 1`, Deferred.succeed(holding, undefined))
+    const holder = yield* Effect.forkChild(
+      given.pgdb(0).transaction(Effect.andThen(held, Deferred.await(letGo)))
+    )
+    yield* Deferred.await(holding)
+    const waits = yield* Effect.forkChild(given.pgdb(1).select`select 1`)
+    yield* eventually(
+      "one waits",
+      limits,
+      (found) => JSON.stringify(found) === JSON.stringify(states(1, 1, 1))
+    )
+    yield* Deferred.succeed(letGo, undefined)
+    yield* Fiber.joinAll([holder, waits])
+    assert.deepStrictEqual(yield* limits, states(1, 1, 0))
+    // One without a limit has none to tell of.
+    const own = yield* Effect.provide(limits, PoolRegistry.layer())
+    assert.deepStrictEqual(own, states(1, 1, 0))
+  }).pipe(metered({ maxConnections: 1 }))
+)
+
+it.live("durations are counted by what was done, and failures by what went wrong", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(1)
+    const pgdb = given.pgdb(0)
+    yield* pgdb.select("select pg_sleep(0.06)")
+    yield* pgdb.select("select 1")
+    yield* Effect.exit(pgdb.select("select 1 / 0"))
+    const found = (yield* Metric.snapshot).filter(({ id }) => id === "db.client.operation.duration")
+    const states = found.map(({ attributes, state }) => [attributes?.["error.type"], state] as const)
+    assert.deepStrictEqual(
+      states.map(([type]) => type),
+      [undefined, "22012"]
+    )
+    assert.containSubset(states[0]?.[1], { count: 2 })
+    const slept = states[0]?.[1]
+    assert.isAtLeast(Predicate.hasProperty(slept, "max") ? Number(slept.max) : 0, 0.06)
+    assert.containSubset(states[1]?.[1], { count: 1 })
+  }).pipe(metered())
+)
+
+it.live("texts without end leave a bounded number of series", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(1)
+    yield* Effect.forEach(numbers(230), (index) =>
+      Effect.exit(given.pgdb(0).select(`select * from t${index}`))
+    )
+    const found = (yield* Metric.snapshot).filter(({ id }) => id === "db.client.operation.duration")
+    assert.isAtMost(found.length, 202)
+    const overflow = found.filter(({ attributes }) => attributes?.["otel.metric.overflow"] === "true")
+    assert.isAtLeast(overflow.length, 1)
+    const counts = found.map(({ state }) => (state as Metric.HistogramState).count)
+    assert.strictEqual(
+      counts.reduce((sum, one) => sum + one, 0),
+      230
+    )
+  }).pipe(metered())
 )

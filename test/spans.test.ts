@@ -3,8 +3,10 @@
  */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import { PG, PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 
 /** The spans that an effect makes, as they were when it ended. */
@@ -20,6 +22,10 @@ const spansOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     })
     return Effect.as(Effect.provideService(Effect.exit(effect), Tracer.Tracer, tracer), spans)
   })
+
+/** Those of operations, without what the pool did on its own account. */
+const operationsOf = (spans: ReadonlyArray<Tracer.NativeSpan>) =>
+  spans.filter(({ kind, name }) => kind === "client" && !name.startsWith("pool "))
 
 const show = (span: Tracer.NativeSpan | undefined) => [
   span?.name,
@@ -46,41 +52,80 @@ withDatabase(
       const spans = yield* spansOf(
         Effect.gen(function* () {
           yield* people.execute`insert into ${people} values (${1}, ${"Ada Secret"})`
-          yield* pgdb.select("select 'a literal', 42, name from people where id = $1", [1])
-          yield* pgdb.trans(["select 1", ["select $1::text", ["Secret"]]])
+          yield* pgdb.select("select 'a literal', 42, true, name from people where id = 1")
+          yield* pgdb.select("select 'kept' from people where id = $1", [1])
         })
       )
       assert.deepStrictEqual(spans.map(show), [
         [
-          "INSERT people",
+          "insert people",
           "client",
           {
             ...where(settings),
-            "db.operation.name": "INSERT",
+            "db.operation.name": "insert",
+            "db.query.summary": "insert people",
             "db.query.text": 'insert into "people" values ($1, $2)',
             "db.collection.name": "people"
           },
           "Ended"
         ],
         [
-          `SELECT ${settings.database}`,
+          "select people",
           "client",
           {
             ...where(settings),
-            "db.operation.name": "SELECT",
-            "db.query.text": "select '…', …, name from people where id = $1"
+            "db.operation.name": "select",
+            "db.query.summary": "select people",
+            "db.query.text": "select '…', …, …, name from people where id = …"
           },
           "Ended"
         ],
         [
-          `BATCH ${settings.database}`,
+          "select people",
           "client",
-          { ...where(settings), "db.operation.name": "BATCH", "db.operation.batch.size": 2 },
+          {
+            ...where(settings),
+            "db.operation.name": "select",
+            "db.query.summary": "select people",
+            // Its values are parameters: the text says so, and is shown as it is.
+            "db.query.text": "select 'kept' from people where id = $1"
+          },
           "Ended"
         ]
       ])
       assert.notInclude(JSON.stringify(spans.map(show)), "Secret")
     })
+)
+
+withDatabase("a batch's span says what its statements have in common", [table], ({ pgdb, settings }) =>
+  Effect.gen(function* () {
+    const insert = (id: number) => ["insert into people values ($1)", [id]] as const
+    const spans = yield* spansOf(
+      Effect.all([
+        pgdb.trans(["select 1", ["select $1::text from people", ["Secret"]]]),
+        pgdb.trans([insert(1), insert(2), insert(3)]),
+        pgdb.trans([insert(4)]),
+        pgdb.trans(["delete from people", insert(5)]),
+        pgdb.trans([])
+      ])
+    )
+    const seen = spans.map(({ attributes, name }) => [
+      name,
+      attributes.get("db.operation.name"),
+      attributes.get("db.query.text"),
+      attributes.get("db.operation.batch.size")
+    ])
+    const text = "insert into people values ($1)"
+    assert.deepStrictEqual(seen, [
+      ["BATCH", "BATCH select", "select …; select $1::text from people", 2],
+      ["BATCH insert people", "BATCH insert", text, 3],
+      ["insert people", "insert", text, undefined],
+      ["BATCH", "BATCH", `delete from people; ${text}`, 2],
+      ["BATCH", "BATCH", undefined, 0]
+    ])
+    assert.strictEqual(spans[0]?.attributes.get("db.namespace"), settings.database)
+    assert.notInclude(JSON.stringify(spans.map(show)), "Secret")
+  })
 )
 
 withDatabase("an error's span has the SQLSTATE, or what else it is", [table], ({ pgdb }) =>
@@ -95,7 +140,7 @@ withDatabase("an error's span has the SQLSTATE, or what else it is", [table], ({
         { mode: "result" }
       )
     )
-    const errors = spans.map(({ attributes }) => [
+    const errors = operationsOf(spans).map(({ attributes }) => [
       attributes.get("db.response.status_code"),
       attributes.get("error.type")
     ])
@@ -122,12 +167,73 @@ withDatabase("collections, streams and transactions", [table], ({ pgdb }) =>
     )
     const names = spans.map(({ name }) => name)
     assert.strictEqual(names[0], "sql.transaction")
-    assert.includeMembers(names, ["INSERT people", "SELECT people"])
+    assert.includeMembers(names, ["insert people", "select people"])
     assert.strictEqual(spans[0]?.attributes.get("db.system.name"), "postgresql")
-    for (const span of spans.slice(1)) {
+    for (const span of spans.slice(1).filter(({ name }) => !name.startsWith("pool "))) {
       assert.strictEqual(span.parent._tag === "Some" ? span.parent.value.spanId : "", spans[0]?.spanId)
       assert.strictEqual(span.status._tag, "Ended")
       assert.strictEqual(span.attributes.get("db.collection.name"), "people")
     }
+  })
+)
+
+withDatabase("what a pool does on its own account has spans of its own", [], ({ settings, witness }) =>
+  Effect.gen(function* () {
+    yield* witness.query("create type mood as enum ('sad', 'happy')")
+    yield* witness.query("create table people (id int, mood mood, born date)")
+    // The layer is built inside, so the pool's fibers have the tracer too.
+    const spans = yield* spansOf(
+      Effect.gen(function* () {
+        const pgdb = PG.make(settings)
+        yield* pgdb.execute`insert into people values (1, 'happy', ${new Date(0)})`
+        yield* pgdb.execute("set work_mem = '5MB'")
+        yield* pgdb.select("select array[mood] from people")
+        yield* Effect.exit(PG.make({ ...settings, port: 1, key: "away" }).select("select 1"))
+      }).pipe(Effect.provide(PoolRegistry.layer()))
+    )
+    const own = spans.filter(({ name }) => name.startsWith("pool "))
+    const byName = (name: string) => own.filter((span) => span.name === name)
+    assert.isAbove(byName("pool connect").length, 1)
+    assert.isAbove(byName("pool describe").length, 0)
+    assert.isAbove(byName("pool learn types").length, 0)
+    assert.isAbove(byName("pool reset").length, 0)
+    for (const { attributes, kind, status } of own) {
+      assert.strictEqual(kind, "client")
+      assert.strictEqual(status._tag, "Ended")
+      assert.strictEqual(attributes.get("db.system.name"), "postgresql")
+    }
+    const failed = byName("pool connect").filter(({ attributes }) => attributes.has("error.type"))
+    assert.include(
+      failed.map(({ attributes }) => attributes.get("error.type")),
+      "ConnectionError"
+    )
+  })
+)
+
+withDatabase("every failure has its type, an interruption and a defect too", [table], ({ pgdb, settings }) =>
+  Effect.gen(function* () {
+    const people = pgdb.table("people", Schema.Struct({ id: Schema.Int, name: Schema.String }))
+    const spans = yield* spansOf(
+      Effect.all([
+        Effect.exit(pgdb.execute("begin")),
+        Effect.exit(Effect.timeoutOption(pgdb.select("select pg_sleep(10)"), "50 millis")),
+        Effect.exit(PG.make({ ...settings, key: "away", port: 1 }).select("select 2")),
+        Effect.exit(pgdb.trans(["select 3", "select 4/0"])),
+        Effect.exit(people.insert({ id: 1, name: "Ada" }))
+      ])
+    )
+    const errors = spans
+      .filter(({ kind, name }) => kind === "client" && !name.startsWith("pool "))
+      .map(({ attributes, name }) => [
+        name,
+        attributes.get("error.type"),
+        attributes.get("db.response.status_code")
+      ])
+    assert.deepStrictEqual(errors.slice(0, 4), [
+      ["begin", "StatementRefused", undefined],
+      ["select", "Interrupted", undefined],
+      ["select", "ConnectionError", undefined],
+      ["BATCH select", "22012", "22012"]
+    ])
   })
 )

@@ -11,10 +11,10 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as Statement from "effect/sql/Statement"
 import { isPoolError, type PoolError, toSqlError } from "../errors/PoolError.ts"
+import { serverOf } from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
-import * as Spans from "../telemetry/Spans.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { afterCommit, transaction } from "../transaction/Transaction.ts"
 import * as State from "../transaction/TransactionState.ts"
@@ -101,7 +101,7 @@ const make = (
     transactionAcquirer: Effect.flatMap(now, (pool) => reserve(pool, values)),
     compiler: PgClient.makeCompiler(transformQueryNames, transformJson),
     driver: "pg",
-    spanAttributes: [...Object.entries(spanAttributes), ...Spans.serverOf(settings)],
+    spanAttributes: [...Object.entries(spanAttributes), ...serverOf(settings)],
     ...(transformResultNames === undefined
       ? {}
       : { transformRows: Statement.defaultTransforms(transformResultNames, transformJson).array })

@@ -7,15 +7,12 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
-import type { JobOptions } from "../execute/Execute.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import { withProgress } from "../execute/Progress.ts"
-import type { Pool } from "../pool/Pool.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import { type Bound, fromArguments, type Sql, type Statement } from "../statement/Sql.ts"
-import * as Spans from "../telemetry/Spans.ts"
 import { batch } from "../transaction/Batch.ts"
 import { repeat, transaction } from "../transaction/Transaction.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
@@ -57,43 +54,34 @@ export const outcomeOf = (exchange: Exchange): Outcome => ({
   rows: vouched<Row>(exchange.rows)
 })
 
-const aboutOf = (
-  { label }: QuerySource<unknown>,
-  { settings }: Pool,
-  does: string | number
-): Spans.About => ({ settings, does, table: label })
-
-/** Runs a statement of a handle in its span. */
+/** Runs a statement of a handle. */
 export const runBound = (
   source: QuerySource<unknown>,
   statement: Bound,
-  options?: JobOptions
+  shape?: RowShape
 ): Effect.Effect<Exchange, OperationError, PoolRegistry> =>
-  onPool(source, (pool, fiber) =>
-    Spans.around(fiber, aboutOf(source, pool, statement.text), runStatement(pool, fiber, statement, options))
-  )
+  onPool(source, (pool, fiber) => runStatement(pool, fiber, statement, { table: source.label, shape }))
 
 const run = (source: QuerySource<unknown>, first: First, rest: Rest, shape: RowShape = "object") => {
   const statement = fromArguments(first, rest)
   return Result.isFailure(statement)
     ? Effect.fail(statement.failure)
-    : runBound(source, statement.success, { shape })
+    : runBound(source, statement.success, shape)
 }
 
 const isStreamOptions = (value: unknown): value is StreamOptions =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-/** Rows of a statement of a handle, in its span. */
+/** Rows of a statement of a handle. */
 export const streamBound = (
   source: QuerySource<unknown>,
   statement: Bound,
   options: StreamOptions | undefined
 ) =>
   Stream.unwrap(
-    onPool(source, (pool, fiber) => {
-      const rows = withProgress(streamStatement(pool, statement), options)
-      return Effect.succeed(Spans.aroundRows(fiber, aboutOf(source, pool, statement.text), rows))
-    })
+    onPool(source, (pool) =>
+      Effect.succeed(withProgress(streamStatement(pool, statement, { table: source.label }), options))
+    )
   )
 
 /** The SQL operations on rows of type `A` that decode with errors of type `E`. */
@@ -144,12 +132,7 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
     },
   trans: (source) => (statements: ReadonlyArray<Statement>) =>
     onPool(source, (pool, fiber) =>
-      Spans.around(
-        fiber,
-        // Non-arrays are rejected below.
-        aboutOf(source, pool, Array.isArray(statements) ? statements.length : 0),
-        Effect.map(batch(pool, fiber, join, statements), (exchanges) => exchanges.map(outcomeOf))
-      )
+      Effect.map(batch(pool, fiber, join, statements, source.label), (exchanges) => exchanges.map(outcomeOf))
     ),
   transaction:
     (source) =>

@@ -9,43 +9,63 @@ import * as Execute from "../execute/Execute.ts"
 import { learn } from "../execute/Learn.ts"
 import { type Rows, rowsOnPool } from "../execute/StreamRows.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
-import type { Exchange } from "../protocol/Exchange.ts"
+import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Sql.ts"
+import * as Operation from "../telemetry/Operation.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
 
-/** Runs a statement, joining the fiber's transaction if there is one. */
-export const runJob = (
-  pool: Pool,
-  fiber: AnyFiber,
-  job: Execute.Job
-): Effect.Effect<Exchange, SqlError | PoolError> => {
+export interface RunOptions extends Omit<Execute.JobOptions, "timing"> {
+  /** The table of the handle. */
+  readonly table?: string | undefined
+  /** Its caller has made a span of it already. */
+  readonly hasSpan?: boolean
+}
+
+/** Runs a statement that may be sent: here, in the fiber's transaction if there is one. */
+type RunJob = (pool: Pool, fiber: AnyFiber, job: Execute.Job) => Effect.Effect<Exchange, SqlError | PoolError>
+
+const joining: RunJob = (pool, fiber, job) => {
   const membership = currentOf(pool, fiber.context)
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
 
-/** Looks at a statement and runs it. */
+/** Looks at a statement and runs it, as one operation. */
 export const runStatement = (
   pool: Pool,
   fiber: AnyFiber,
   statement: Bound,
-  options?: Execute.JobOptions
+  options: RunOptions = {},
+  run = joining
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
-  const job = Execute.prepare(pool, statement, options)
-  return Execute.isJob(job) ? runJob(pool, fiber, job) : Effect.fail(job)
+  const subject = Operation.subjectOf(pool, statement.text, options)
+  const job = Execute.prepare(pool, statement, options, subject.timing)
+  const running = Execute.isJob(job) ? run(pool, fiber, job) : Effect.fail(job)
+  return Operation.around(pool, fiber, subject, running, rowCountOf)
 }
 
-/** Rows of a statement, through the fiber's transaction if there is one. */
-export const streamStatement = (pool: Pool, statement: Bound, options?: Execute.JobOptions): Rows =>
+/** Gives the rows of a statement that may be sent. */
+type StreamJob = (pool: Pool, fiber: AnyFiber, job: Execute.Job) => Rows
+
+const streaming: StreamJob = (pool, fiber, job) => {
+  const membership = currentOf(pool, fiber.context)
+  return membership === undefined ? rowsOnPool(pool, job) : rowsInTransaction(membership, job)
+}
+
+/** Rows of a statement, as one operation. */
+export const streamStatement = (
+  pool: Pool,
+  statement: Bound,
+  options: RunOptions = {},
+  stream = streaming
+): Rows =>
   Stream.unwrap(
     Effect.withFiber((fiber) => {
-      const job = Execute.prepare(pool, statement, options)
-      if (!Execute.isJob(job)) return Effect.fail(job)
-      const membership = currentOf(pool, fiber.context)
-      return Effect.succeed(
-        membership === undefined ? rowsOnPool(pool, job) : rowsInTransaction(membership, job)
-      )
+      const subject = Operation.subjectOf(pool, statement.text, options)
+      const job = Execute.prepare(pool, statement, options, subject.timing)
+      const rows = Execute.isJob(job) ? stream(pool, fiber, job) : Stream.fail(job)
+      return Effect.succeed(Operation.aroundRows(pool, fiber, subject, rows))
     })
   )
 
@@ -58,7 +78,7 @@ export const learnTypes = (
     const unknown = pool.types.unknown(oids)
     if (unknown.length === 0) return Effect.void
     const membership = currentOf(pool, fiber.context)
-    if (membership === undefined) return pool.use(({ session }) => learn(session, unknown))
+    if (membership === undefined) return pool.use((connection) => learn(connection, unknown))
     const [{ transaction }] = membership
-    return InTransaction.inTurn(transaction, membership, () => learn(transaction.connection.session, unknown))
+    return InTransaction.inTurn(transaction, membership, () => learn(transaction.connection, unknown))
   })

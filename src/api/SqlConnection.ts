@@ -7,16 +7,15 @@ import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, toSqlError } from "../errors/PoolError.ts"
-import * as Execute from "../execute/Execute.ts"
 import type { Rows } from "../execute/StreamRows.ts"
-import type { Pool } from "../pool/Pool.ts"
+import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Sql.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { type Joined, membershipIn, type Transaction } from "../transaction/TransactionState.ts"
 import type { OwnReaders } from "../types/TypeMap.ts"
-import { runStatement, streamStatement } from "./Run.ts"
+import { type RunOptions, runStatement, streamStatement } from "./Run.ts"
 
 /** How a client's values are read, and what its parameters are before they are encoded. */
 export interface Values {
@@ -29,11 +28,8 @@ const plain: Values = { readers: undefined, parameters: Result.succeed }
 
 /** How statements of a connection run. */
 interface Runner {
-  readonly run: (
-    statement: Bound,
-    options: Execute.JobOptions
-  ) => Effect.Effect<Exchange, SqlError | PoolError>
-  readonly stream: (statement: Bound, options: Execute.JobOptions) => Rows
+  readonly run: (statement: Bound, options: RunOptions) => Effect.Effect<Exchange, SqlError | PoolError>
+  readonly stream: (statement: Bound, options: RunOptions) => Rows
 }
 
 type Transform = ((rows: ReadonlyArray<object>) => ReadonlyArray<object>) | undefined
@@ -57,9 +53,11 @@ const resultOf = (exchange: Exchange) => ({
 const connection = ({ run, stream }: Runner, { parameters, readers }: Values): Connection => {
   const bound = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<Bound, PoolError> =>
     Effect.map(Effect.fromResult(parameters(params)), (params) => ({ text, params }))
-  const ask = (text: string, params: ReadonlyArray<unknown>, options: Execute.JobOptions) =>
+  const ask = (text: string, params: ReadonlyArray<unknown>, options: RunOptions) =>
     Effect.mapError(
-      Effect.flatMap(bound(text, params), (statement) => run(statement, { readers, ...options })),
+      Effect.flatMap(bound(text, params), (statement) =>
+        run(statement, { readers, hasSpan: true, ...options })
+      ),
       toSqlError
     )
   const execute = (text: string, params: ReadonlyArray<unknown>, transform: Transform, prepare: boolean) =>
@@ -77,7 +75,9 @@ const connection = ({ run, stream }: Runner, { parameters, readers }: Values): C
     executeValuesUnprepared: (text, params) => values(text, params, false),
     executeStream: (text, params, transform) => {
       const rows = Stream.mapError(
-        Stream.unwrap(Effect.map(bound(text, params), (statement) => stream(statement, { readers }))),
+        Stream.unwrap(
+          Effect.map(bound(text, params), (statement) => stream(statement, { readers, hasSpan: true }))
+        ),
         toSqlError
       )
       return transform === undefined
@@ -103,25 +103,21 @@ export const poolConnection = (current: Effect.Effect<Pool, PoolError>, values: 
 
 /** A transaction's connection; or one that a caller has for itself, and `controls` with statements such as `BEGIN`. */
 export const join = (transaction: Transaction, values = plain, controls = false): Joined => {
-  const jobOf = (statement: Bound, options: Execute.JobOptions): Effect.Effect<Execute.Job, PoolError> => {
-    const job = Execute.prepare(transaction.pool, statement, { ...options, controls })
-    return Execute.isJob(job) ? Effect.succeed(job) : Effect.fail(job)
-  }
+  const { pool } = transaction
+  const membership = (fiber: AnyFiber) => membershipIn(joined, fiber.context)
   const joined: Joined = {
     transaction,
     ...connection(
       {
         run: (statement, options) =>
-          Effect.flatMap(jobOf(statement, options), (job) =>
-            Effect.withFiber((fiber) => InTransaction.run(membershipIn(joined, fiber.context), job))
+          Effect.withFiber((fiber) =>
+            runStatement(pool, fiber, statement, { ...options, controls }, (_, fiber, job) =>
+              InTransaction.run(membership(fiber), job)
+            )
           ),
         stream: (statement, options) =>
-          Stream.unwrap(
-            Effect.flatMap(jobOf(statement, options), (job) =>
-              Effect.withFiber((fiber) =>
-                Effect.succeed(rowsInTransaction(membershipIn(joined, fiber.context), job))
-              )
-            )
+          streamStatement(pool, statement, { ...options, controls }, (_, fiber, job) =>
+            rowsInTransaction(membership(fiber), job)
           )
       },
       values

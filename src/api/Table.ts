@@ -8,17 +8,15 @@ import * as Collections from "../collection/Collection.ts"
 import * as Schemas from "../collection/Schemas.ts"
 import type { TableBackend } from "../collection/TableBackend.ts"
 import type { OperationError } from "../errors/PoolError.ts"
-import * as Execute from "../execute/Execute.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { type Identifier, IdentifierId, quoteTable } from "../statement/Sql.ts"
-import * as Spans from "../telemetry/Spans.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import { type Makers, makeHandle, onPool, prototypeOf, type Source, whereOf } from "./Handle.ts"
 import type { DecodedOperations, Operations, RowOperations } from "./Operations.ts"
 import { operations, outcomeOf, type QuerySource, runBound, streamBound } from "./Query.ts"
-import { learnTypes, runJob } from "./Run.ts"
+import { learnTypes, runStatement } from "./Run.ts"
 import { join } from "./SqlConnection.ts"
 
 /** What every table handle has. */
@@ -66,12 +64,11 @@ const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegi
         Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (values) => {
           const about = params.map(BulkParams.describe)
           const types = values.map(() => 0)
-          return onPool(source, (pool, fiber) => {
-            const job = Execute.prepare(pool, { text, params: [], about }, { encoded: { types, values } })
-            if (!Execute.isJob(job)) return Effect.fail(job)
-            const span = { settings: pool.settings, does: text, table: source.label }
-            return Effect.map(Spans.around(fiber, span, runJob(pool, fiber, job)), outcomeOf)
-          })
+          const statement = { text, params: [], about }
+          const options = { encoded: { types, values }, table: source.label }
+          return onPool(source, (pool, fiber) =>
+            Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
+          )
         })
       )
     ),

@@ -85,12 +85,17 @@ export const finish = (
 /** Behind this line Effect's own printer leaves frames out, since it adds these itself. */
 const boundary = "    at Generator.next (<anonymous>)"
 
+/** Where a frame stands in the program: `list users (/app/users.ts:12:5)`. */
+export const placeOf = ({ name, stack }: StackFrame): string => {
+  const place = stack()?.match(/\((.*)\)|at (.*)/)
+  return `${name}${place ? ` (${place[1] ?? place[2]})` : ""}`
+}
+
 /** Adds where in the program the operation stands, as far as Effect knows it: from `Effect.fn` and spans. */
 export const locate = <E extends Error>(error: E, frame: StackFrame): E => {
   const lines = [`${error.name}: ${error.message}`, boundary]
   for (let one: StackFrame | undefined = frame; one !== undefined && lines.length < 12; one = one.parent) {
-    const place = one.stack()?.match(/\((.*)\)|at (.*)/)
-    lines.push(`    at ${one.name}${place ? ` (${place[1] ?? place[2]})` : ""}`)
+    lines.push(`    at ${placeOf(one)}`)
   }
   hide(error, { stack: lines.join("\n") })
   return error

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
+import * as OwnSpans from "../pool/OwnSpans.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction } from "../pool/PooledConnection.ts"
 import type { KnownText } from "../pool/StatementCache.ts"
@@ -48,13 +49,15 @@ export class DescribeFailure {
 }
 
 const describeOnce = (
-  { session }: PooledConnection,
+  { session, settings }: PooledConnection,
   statement: Statement,
   keep: boolean
-): Effect.Effect<Exchange> =>
-  Effect.callback((resume) => {
+): Effect.Effect<Exchange> => {
+  const asked = Effect.callback<Exchange>((resume) => {
     Commands.describe(session, statement, (exchange) => resume(Effect.succeed(exchange)), { keep })
   })
+  return OwnSpans.within(settings, "describe", asked)
+}
 
 /** Has the server refuse what it refused to describe once more, without a savepoint. */
 export const describeAgain = (
@@ -104,7 +107,7 @@ const encodeExpected = Effect.fnUntraced(function* (
   const unknown = types.unknown(expected)
   // What is known of a composite type's attributes may be stale.
   const missing = isFresh ? unknown : [...unknown, ...types.composites(expected)]
-  if (missing.length > 0) yield* learn(connection.session, missing)
+  if (missing.length > 0) yield* learn(connection, missing)
   const encoded = yield* Effect.fromResult(encodeTyped(types, params, expected))
   // What the server takes for text may be text, or something that it knows nothing of: json is tried first.
   const jsonTypes = asJson(params, encoded, expected)
@@ -166,7 +169,7 @@ export const encodeColumns: (
   let refusal: PoolError | undefined
   if (isCertain) {
     const missing = [...types.unknown(prepared.parameterTypes), ...types.composites(prepared.parameterTypes)]
-    if (missing.length > 0) yield* learn(session, missing)
+    if (missing.length > 0) yield* learn(connection, missing)
     const encoded = encodeColumnValues(types, params, prepared.parameterTypes, values, place)
     if (Result.isSuccess(encoded)) return encoded.success
     refusal = encoded.failure
@@ -183,6 +186,6 @@ export const encodeColumns: (
   }
   const { parameterTypes } = described.success
   const missing = types.unknown(parameterTypes)
-  if (missing.length > 0) yield* learn(session, missing)
+  if (missing.length > 0) yield* learn(connection, missing)
   return yield* Effect.fromResult(encodeColumnValues(types, params, parameterTypes, values, place))
 })

@@ -12,7 +12,7 @@ import { type About, serverError } from "../errors/ServerErrors.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
-import { type KnownText, statementOf } from "../pool/StatementCache.ts"
+import { type KnownText, statementOf, type Timing } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
@@ -46,26 +46,29 @@ export interface Job {
   readonly position: Position | undefined
   /** Parameters that were encoded already, where they were. */
   readonly encoded: Encoded | undefined
+  /** Where its begin is noted, for the log. */
+  readonly timing: Timing | undefined
   /** The portal that stays open when it has given so many rows, where not all are read at once. */
   readonly portal?: { readonly name: string; readonly maxRows: number }
 }
 
 export interface JobOptions {
-  readonly shape?: RowShape
+  readonly shape?: RowShape | undefined
   /** Readers of values other than the pool's. */
   readonly readers?: OwnReaders | undefined
   /** Whether it may begin and end transactions, as on a connection that its caller has whole. */
   readonly controls?: boolean
   readonly prepare?: boolean
   readonly position?: Position
-  readonly encoded?: Encoded
+  readonly encoded?: Encoded | undefined
 }
 
 /** Looks at a statement: gives what has to be known to send it, or why it is not sent. */
 export const prepare = (
   { settings, statements, types }: Pool,
   bound: Bound,
-  { controls = false, encoded, position, prepare = true, readers, shape = "object" }: JobOptions = {}
+  { controls = false, encoded, position, prepare = true, readers, shape = "object" }: JobOptions = {},
+  timing?: Timing
 ): Job | PoolError => {
   const known = statements.get(bound.text)
   const { isTransactionControl, placeholders } = known.analysis
@@ -80,7 +83,8 @@ export const prepare = (
     types: readers === undefined ? undefined : types.withReaders(readers),
     keeps: prepare && settings.prepare === true,
     position,
-    encoded
+    encoded,
+    timing
   }
 }
 
@@ -131,6 +135,11 @@ export const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArr
 
 const none: ReadonlyArray<number> = []
 
+/** The statement has its connection: what it waits for from here on is the server. */
+const begins = ({ clock }: Pool, { timing }: Job): void => {
+  if (timing !== undefined) timing.sentAt ??= clock.monotonicTimeNanosUnsafe()
+}
+
 /** Writes a statement with these parameters. */
 export const send = (
   pool: Pool,
@@ -140,6 +149,7 @@ export const send = (
   onSettled: (exchange: Exchange) => void,
   options: Omit<Commands.RunOptions, "keep"> = {}
 ): { readonly exchange: Exchange; readonly usedMemory: boolean; readonly statement: Statement } => {
+  begins(pool, job)
   const { session } = connection
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const description = descriptionOf(statement)
@@ -177,7 +187,6 @@ export const finish = (
   job: Job,
   exchange: Exchange
 ): Effect.Effect<Exchange, SqlError> => {
-  const { session } = connection
   const tookEffect = !job.known.analysis.isRead
   const settled = (): Effect.Effect<Exchange, SqlError> => {
     const { unreadable } = exchange
@@ -185,7 +194,7 @@ export const finish = (
     return Effect.fail(ConnectionErrors.unreadableError(unreadable, tookEffect, aboutOf(pool, job)))
   }
   if (exchange.late === undefined) return settled()
-  const read = Effect.mapError(readLate(session, exchange), (error) =>
+  const read = Effect.mapError(readLate(connection, exchange), (error) =>
     ConnectionErrors.unreadableError(
       new Error(
         "A value is of a type that the pool has not met, and the server could not be asked about it."
@@ -250,6 +259,7 @@ export const encode = (
   connection: PooledConnection,
   job: Job
 ): Effect.Effect<Encoded, SqlError | PoolError | Encode.DescribeFailure> => {
+  begins(pool, job)
   const plain = plainParameters(job)
   if (plain !== undefined) return Effect.succeed(plain)
   const { bound, keeps, known, types } = job
@@ -291,14 +301,14 @@ export const ready = Effect.fnUntraced(function* (
       description.columns.map(({ type }) => type),
       true
     )
-    if (unknown.length > 0) yield* learn(connection.session, unknown)
+    if (unknown.length > 0) yield* learn(connection, unknown)
   }
   return { encoded, composites: compositesOf(pool, statement) }
 })
 
 /** Asks for the attributes of composite types, which anybody may have renamed. */
-export const learnComposites = ({ session }: PooledConnection, composites: ReadonlyArray<number>) =>
-  learn(session, composites)
+export const learnComposites = (connection: PooledConnection, composites: ReadonlyArray<number>) =>
+  learn(connection, composites)
 
 /** Runs just before a statement is written, in the same step; gives why it is not. */
 export type BeforeSend = () => SqlError | PoolError | undefined
@@ -341,7 +351,7 @@ export const runOn: (
   markDirty(connection, job.known.analysis)
   const [, { exchange, usedMemory }] = yield* Effect.all(
     [
-      composites.length === 0 ? Effect.void : learn(connection.session, composites),
+      composites.length === 0 ? Effect.void : learn(connection, composites),
       sendOnce(pool, connection, job, encoded)
     ],
     { concurrency: "unbounded" }
@@ -349,7 +359,7 @@ export const runOn: (
   if (exchange.state === "done") {
     onDone(pool, connection, job)
     if (attempts === 0 && hasUncertainFloats(pool, connection, job, exchange)) {
-      yield* learnFloats(connection.session)
+      yield* learnFloats(connection)
       if (!isTypical(connection)) return yield* runOn(pool, connection, job, before, 1)
     }
     return yield* finish(pool, connection, job, exchange)
@@ -401,7 +411,7 @@ const settlePlain = (
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   onDone(pool, connection, job)
   if (hasUncertainFloats(pool, connection, job, exchange)) {
-    return Effect.flatMap(learnFloats(connection.session), () =>
+    return Effect.flatMap(learnFloats(connection), () =>
       isTypical(connection) ? finish(pool, connection, job, exchange) : runHere(pool, connection, job)
     )
   }

@@ -6,6 +6,8 @@ import * as Predicate from "effect/Predicate"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import { serverError } from "../errors/ServerErrors.ts"
+import * as OwnSpans from "../pool/OwnSpans.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { ask } from "../protocol/Ask.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { readerOf } from "../protocol/PreparedStatements.ts"
@@ -34,7 +36,12 @@ const askFor = (
  * Learns these types and all that they are made of; all types of users where a record is among them. Values of a type that
  * the server does not know any more are strings.
  */
-export const learn = (session: Session, wanted: ReadonlyArray<number>): Effect.Effect<void, SqlError> => {
+export const learn = (
+  { session, settings }: PooledConnection,
+  wanted: ReadonlyArray<number>
+): Effect.Effect<void, SqlError> => OwnSpans.within(settings, "learn types", learnOn(session, wanted))
+
+const learnOn = (session: Session, wanted: ReadonlyArray<number>): Effect.Effect<void, SqlError> => {
   const isAll = wanted.includes(oids.record)
   const all = isAll ? askFor(session, userTypesQuery, [], "oids") : Effect.succeed([])
   return Effect.flatMap(all, (found) => {
@@ -69,31 +76,30 @@ const readAgain = (session: Session, exchange: Exchange): void => {
 const mostRounds = 64
 
 /** Reads the rows that waited for what is not known of their types. */
-export const readLate = (session: Session, exchange: Exchange, rounds = 0): Effect.Effect<void, SqlError> => {
+export const readLate = (
+  connection: PooledConnection,
+  exchange: Exchange,
+  rounds = 0
+): Effect.Effect<void, SqlError> => {
   if (exchange.late === undefined) return Effect.void
-  return Effect.flatMap(learn(session, exchange.missing), () => {
+  return Effect.flatMap(learn(connection, exchange.missing), () => {
     try {
-      readAgain(session, exchange)
+      readAgain(connection.session, exchange)
     } catch (error) {
       exchange.unreadable ??= error instanceof Error ? error : new Error(String(error))
     }
     if (exchange.late === undefined) return Effect.void
-    if (rounds < mostRounds) return readLate(session, exchange, rounds + 1)
+    if (rounds < mostRounds) return readLate(connection, exchange, rounds + 1)
     exchange.unreadable ??= new Error("A value is of a type that changes all the time.")
     return Effect.void
   })
 }
 
 /** Whether the session prints all digits of a float; asked once. */
-export const learnFloats = (session: Session): Effect.Effect<void, SqlError> =>
-  Effect.map(
-    askFor(
-      session,
-      "select pg_catalog.current_setting('extra_float_digits')::int4 > 0 as exact",
-      [],
-      "exact"
-    ),
-    (isExact) => {
-      session.floats = isExact === true ? "exact" : "short"
-    }
-  )
+export const learnFloats = ({ session, settings }: PooledConnection): Effect.Effect<void, SqlError> => {
+  const text = "select pg_catalog.current_setting('extra_float_digits')::int4 > 0 as exact"
+  const asked = Effect.map(askFor(session, text, [], "exact"), (isExact) => {
+    session.floats = isExact === true ? "exact" : "short"
+  })
+  return OwnSpans.within(settings, "learn types", asked)
+}

@@ -18,6 +18,8 @@ export interface ConnectionBudget {
   readonly max: number
   /** Slots taken. */
   readonly used: () => number
+  /** Pools that wait for a slot. */
+  readonly waiting: () => number
   /** Slots that are free, or become free for this pool without a wait for a busy connection. */
   readonly available: (requester: Requester) => number
   /** Takes a slot, or joins the ring for one. */

@@ -111,8 +111,13 @@ export const make = (options: Options): Connect => {
           lastFailure = undefined
           counts.opened++
           const now = clock.currentTimeMillisUnsafe()
-          const connection = Connections.make(session, { address, encryption }, now, expiryOf(now), () =>
-            run(evict.close(connection, "evicted"))
+          const connection = Connections.make(
+            session,
+            settings,
+            { address, encryption },
+            now,
+            expiryOf(now),
+            () => run(evict.close(connection, "evicted"))
           )
           opened = connection
           state.connections.add(connection)

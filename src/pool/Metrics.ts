@@ -9,6 +9,8 @@
  */
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
+import type { ConnectionBudget } from "./Budget.ts"
+import * as Durations from "./Durations.ts"
 import type { PoolStats } from "./Stats.ts"
 
 /** Why a connection was closed. */
@@ -39,6 +41,7 @@ export interface Counts {
   readonly waits: Array<number>
   waited: number
   longest: number
+  readonly durations: Durations.Durations
 }
 
 const reasons = ["idle", "expired", "evicted", "broken", "unclean", "ended"] as const
@@ -47,7 +50,7 @@ const bounds = [0, 1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000]
 const mostTags = 100
 const other = "other"
 
-const makeCounts = (): Counts => ({
+const makeCounts = (context: Context.Context<never>): Counts => ({
   pools: new Set(),
   opened: 0,
   closed: { idle: 0, expired: 0, evicted: 0, broken: 0, unclean: 0, ended: 0 },
@@ -55,7 +58,8 @@ const makeCounts = (): Counts => ({
   immediate: 0,
   waits: bounds.map(() => 0),
   waited: 0,
-  longest: 0
+  longest: 0,
+  durations: Durations.make(context)
 })
 
 /** A caller got its connection after so many milliseconds in line. */
@@ -90,14 +94,18 @@ const register = (context: Context.Context<never>, tag: string, counts: Counts):
     attributes: { "db.client.connection.pool.name": tag, unit, ...more }
   })
   const hooks = <State>(get: () => State) => ({ get, update: nothing, modify: nothing })
-  const gauge = (name: string, read: (stats: PoolStats) => number, options: ReturnType<typeof describe>) =>
+  const upDownCounter = (
+    name: string,
+    read: (stats: PoolStats) => number,
+    options: ReturnType<typeof describe>
+  ) =>
     Metric.registerUnsafe(
-      Metric.gauge(`db.client.connection.${name}`, options),
+      Metric.counter(`db.client.connection.${name}`, { ...options, incremental: false }),
       context,
       hooks(() => {
-        let value = 0
-        for (const stats of counts.pools) value += read(stats())
-        return { value }
+        let count = 0
+        for (const stats of counts.pools) count += read(stats())
+        return { count, incremental: false }
       })
     )
   const counter = (name: string, read: () => number, options: ReturnType<typeof describe>) =>
@@ -107,18 +115,22 @@ const register = (context: Context.Context<never>, tag: string, counts: Counts):
       hooks(() => ({ count: read(), incremental: true }))
     )
   const count = "Connections that are open now"
-  gauge(
+  upDownCounter(
     "count",
     ({ idle }) => idle,
     describe(count, "{connection}", { "db.client.connection.state": "idle" })
   )
-  gauge(
+  upDownCounter(
     "count",
     ({ idle, open }) => open - idle,
     describe(count, "{connection}", { "db.client.connection.state": "used" })
   )
-  gauge("max", ({ max }) => max, describe("The most connections that a pool may have", "{connection}"))
-  gauge(
+  upDownCounter(
+    "max",
+    ({ max }) => max,
+    describe("The most connections that a pool may have", "{connection}")
+  )
+  upDownCounter(
     "pending_requests",
     ({ waiting }) => waiting,
     describe("Calls that wait for a connection now", "{request}")
@@ -142,17 +154,71 @@ const register = (context: Context.Context<never>, tag: string, counts: Counts):
   )
 }
 
-const meters = new WeakMap<Metric.MetricRegistry, Map<string, Counts>>()
+/** The limit of a registry, what is taken of it, and the pools that wait for a part of it. */
+const registerBudgets = (context: Context.Context<never>, budgets: ReadonlySet<ConnectionBudget>): void => {
+  const upDownCounter = (
+    name: string,
+    read: (budget: ConnectionBudget) => number,
+    description: string,
+    unit: string
+  ) =>
+    Metric.registerUnsafe(
+      Metric.counter(`db.client.registry.connection.${name}`, {
+        description,
+        attributes: { unit },
+        incremental: false
+      }),
+      context,
+      {
+        get: () => {
+          let count = 0
+          for (const budget of budgets) count += read(budget)
+          return { count, incremental: false }
+        },
+        update: nothing,
+        modify: nothing
+      }
+    )
+  upDownCounter("max", ({ max }) => max, "The most connections of all pools together", "{connection}")
+  upDownCounter("used", ({ used }) => used(), "Connections taken of that limit", "{connection}")
+  upDownCounter("pending_pools", ({ waiting }) => waiting(), "Pools that wait for one", "{pool}")
+}
+
+/** What is counted in one metric registry. */
+interface Meter {
+  readonly countsByTag: Map<string, Counts>
+  readonly budgets: Set<ConnectionBudget>
+}
+
+const meters = new WeakMap<Metric.MetricRegistry, Meter>()
+
+const meterOf = (context: Context.Context<never>): Meter => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  const known = meters.get(registry)
+  if (known !== undefined) return known
+  const meter: Meter = { countsByTag: new Map(), budgets: new Set() }
+  meters.set(registry, meter)
+  return meter
+}
+
+/** Counts the limit of a registry, if it has one, until what this gives is called. */
+export const addBudget = (context: Context.Context<never>, budget: ConnectionBudget): (() => void) => {
+  if (budget.max === Number.POSITIVE_INFINITY) return nothing
+  const { budgets } = meterOf(context)
+  if (budgets.size === 0) registerBudgets(context, budgets)
+  budgets.add(budget)
+  return () => {
+    budgets.delete(budget)
+  }
+}
 
 /** Where pools of this key are counted, by the metric registry of the context. */
 export const countsOf = (context: Context.Context<never>, key: string): Counts => {
-  const registry = Context.get(context, Metric.MetricRegistry)
-  const countsByTag = meters.get(registry) ?? new Map<string, Counts>()
-  meters.set(registry, countsByTag)
+  const { countsByTag } = meterOf(context)
   const tag = countsByTag.has(key) || countsByTag.size < mostTags ? key : other
   const known = countsByTag.get(tag)
   if (known !== undefined) return known
-  const counts = makeCounts()
+  const counts = makeCounts(context)
   countsByTag.set(tag, counts)
   register(context, tag, counts)
   return counts

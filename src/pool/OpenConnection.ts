@@ -23,6 +23,7 @@ import { describe, placeOf, type ResolvedSettings } from "../settings/Settings.t
 import type { TypeMap } from "../types/TypeMap.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Credentials from "./Credentials.ts"
+import * as OwnSpans from "./OwnSpans.ts"
 import * as Target from "./Target.ts"
 
 export type { Opened } from "./Attempt.ts"
@@ -105,7 +106,7 @@ export const make = (
       return Effect.fail(new LinkProblem(`${why}, and targetSessionAttributes is ${target}`))
     })
 
-  return (onEnd) =>
+  const openOnce: Open = (onEnd) =>
     Effect.suspend(() => {
       const links: Array<Link.Link> = []
       const options = { settings, types, keys, listeners: { ...listeners, onEnd }, links }
@@ -195,4 +196,5 @@ export const make = (
         )
       )
     })
+  return (onEnd) => OwnSpans.within(settings, "connect", openOnce(onEnd), ({ error }) => error)
 }

@@ -11,17 +11,20 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Keys } from "../protocol/Scram.ts"
-import type { Notification } from "../protocol/Session.ts"
+import type { Notification, Session } from "../protocol/Session.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import * as TypeMap from "../types/TypeMap.ts"
 import * as Acquire from "./Acquire.ts"
 import * as AcquireErrors from "./AcquireErrors.ts"
+import * as Aside from "./Aside.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
+import type { Durations } from "./Durations.ts"
 import type * as EventLoopLoad from "./EventLoopLoad.ts"
 import * as Listening from "./Listening.ts"
 import type * as Metrics from "./Metrics.ts"
@@ -57,6 +60,9 @@ export interface Pool {
   readonly settings: ResolvedSettings
   readonly types: TypeMap.TypeMap
   readonly statements: StatementCache.StatementCache
+  readonly clock: Clock.Clock
+  /** How long operations took, as a metric. */
+  readonly durations: Durations
   /** Under which key a fiber has its transaction on this pool. */
   readonly transactionKey: TransactionKey.TransactionKey
   /**
@@ -82,6 +88,8 @@ export interface Pool {
   ) => Effect.Effect<A, E | PoolFailure, R>
   /** Lends a connection whole until the scope closes. */
   readonly reserve: Effect.Effect<PooledConnection, PoolFailure, Scope.Scope>
+  /** Asks on a connection beside these, which is closed then; `none` where there is none to be had. */
+  readonly aside: <A>(question: (session: Session) => Effect.Effect<A>) => Effect.Effect<Option.Option<A>>
   /** The catalogue may have changed: what is known of statements and types is forgotten. */
   readonly onCatalogueChange: () => void
   readonly listening: Listening.Listening
@@ -349,6 +357,9 @@ export const make = Effect.fnUntraced(function* (
     settings,
     types,
     statements,
+    clock,
+    durations: counts.durations,
+    aside: (question) => Aside.ask(openWith(nothing), budget, run, question),
     transactionKey: TransactionKey.make(namespace, settings),
     run: runOn,
     lend,

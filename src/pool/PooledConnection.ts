@@ -4,11 +4,13 @@
 import type { Encryption } from "../protocol/Encryption.ts"
 import type { Address } from "../protocol/Link.ts"
 import type { Session } from "../protocol/Session.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { Analysis, SessionEffects } from "../statement/Analyze.ts"
 import type { IdleConnection } from "./Budget.ts"
 
 export interface PooledConnection extends IdleConnection {
   readonly session: Session
+  readonly settings: ResolvedSettings
   /** Where the session is connected: a cancel goes there too. */
   readonly address: Address
   readonly encryption: Encryption
@@ -45,12 +47,14 @@ export interface PooledConnection extends IdleConnection {
 
 export const make = (
   session: Session,
+  settings: ResolvedSettings,
   where: Pick<PooledConnection, "address" | "encryption">,
   now: number,
   expiresAt: number,
   evict: () => void
 ): PooledConnection => ({
   session,
+  settings,
   ...where,
   openedAt: now,
   expiresAt,

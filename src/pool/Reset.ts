@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { ask, askAll } from "../protocol/Ask.ts"
 import * as PreparedStatements from "../protocol/PreparedStatements.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
+import * as OwnSpans from "./OwnSpans.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import { isDead, isInTransaction } from "./PooledConnection.ts"
 import { recover } from "./Recover.ts"
@@ -31,7 +32,7 @@ export const isClean = (connection: PooledConnection, settings: ResolvedSettings
 /** Resets a connection; `false` when it is better closed. */
 export const reset = (connection: PooledConnection, settings: ResolvedSettings): Effect.Effect<boolean> => {
   const { session } = connection
-  return Effect.gen(function* () {
+  const program = Effect.gen(function* () {
     if (connection.isAbandoned || connection.isCancelled) yield* recover(connection, settings.answerTimeout)
     if (isDead(connection)) return false
     if (isInTransaction(connection)) yield* ask(session, "ROLLBACK")
@@ -51,4 +52,5 @@ export const reset = (connection: PooledConnection, settings: ResolvedSettings):
     Effect.timeoutOrElse({ duration: settings.answerTimeout, orElse: () => Effect.succeed(false) }),
     Effect.uninterruptible
   )
+  return OwnSpans.within(settings, "reset", program)
 }

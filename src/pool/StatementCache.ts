@@ -15,10 +15,39 @@
  * that rests on something remembered looks at the server again before it is final.
  */
 
+import type { ErrorType } from "../errors/ErrorType.ts"
 import { type Memory, make as makeStatement, type Statement } from "../protocol/Statement.ts"
 import { type Analysis, analyze } from "../statement/Analyze.ts"
+import type { Series } from "./Durations.ts"
 import type { Latency } from "./Sharing.ts"
 import * as Sharing from "./Sharing.ts"
+
+/** How often a text ran and how long that took its callers; times in milliseconds. */
+export interface Usage {
+  runs: number
+  failures: number
+  millis: number
+  longest: number
+}
+
+/** What spans, metrics and logs show of a statement. Put together by `telemetry/Shown.ts`. */
+export interface Shown {
+  /** The table of the handle that it ran on. */
+  readonly table: string | undefined
+  readonly name: string
+  readonly text: string
+  readonly attributes: Readonly<Record<string, string | number>>
+  /** Where its runs are counted, */
+  readonly series: Series
+  /** and those that failed. */
+  readonly failed: (error: ErrorType | undefined) => Series
+  readonly usage: Usage | undefined
+}
+
+/** When a statement was sent, in nanoseconds of the monotonic clock. */
+export interface Timing {
+  sentAt: bigint | undefined
+}
 
 /** A text that was run before, or is about to be. */
 export interface KnownText {
@@ -27,10 +56,14 @@ export interface KnownText {
   readonly latency: Latency
   /** The text with each set of declared types that it ran with. */
   readonly statements: Array<Statement>
+  readonly usage: Usage
+  shown: Shown | undefined
 }
 
 export interface StatementCache extends Memory {
   readonly get: (text: string) => KnownText
+  /** All texts that are remembered. */
+  readonly texts: () => Iterable<KnownText>
 }
 
 /** So many texts are kept, and as many used before them. */
@@ -50,7 +83,9 @@ export const make = (): StatementCache => {
         text,
         analysis: analyze(text),
         latency: Sharing.makeLatency(),
-        statements: []
+        statements: [],
+        usage: { runs: 0, failures: 0, millis: 0, longest: 0 },
+        shown: undefined
       }
       if (text.length > longestKept) return found
       if (recent.size >= perGeneration) {
@@ -59,7 +94,8 @@ export const make = (): StatementCache => {
       }
       recent.set(text, found)
       return found
-    }
+    },
+    texts: () => new Map([...older, ...recent]).values()
   }
 }
 

@@ -101,6 +101,7 @@ export const make = (
   return {
     max,
     used: () => used,
+    waiting: () => ring.size,
     available: (requester) => {
       const others = ring.has(requester) ? ring.size - 1 : ring.size
       return max - used + Math.max(0, idle.size + leaving - others)

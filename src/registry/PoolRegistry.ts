@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
 import { conflict, invalid, type PoolError } from "../errors/PoolError.ts"
+import type { ConnectionBudget as ConnectionBudgets } from "../pool/Budget.ts"
 import * as EventLoopLoad from "../pool/EventLoopLoad.ts"
 import * as Metrics from "../pool/Metrics.ts"
 import * as Pool from "../pool/Pool.ts"
@@ -45,6 +46,11 @@ export interface Service {
   /** Ends the pool of a key. Waits until it has closed; of two calls at once the shorter grace wins. */
   readonly terminate: (key: string, grace: number) => Effect.Effect<void>
   readonly stats: Effect.Effect<ReadonlyArray<Stats.PoolStats>>
+  /** The pools that are open. */
+  readonly pools: Effect.Effect<ReadonlyArray<Pool.Pool>>
+  readonly budget: ConnectionBudgets
+  /** Closes with the registry. */
+  readonly scope: Scope.Scope
 }
 
 /** A pool of the registry. */
@@ -122,6 +128,8 @@ const make = Effect.fnUntraced(function* (
     load: EventLoopLoad.make(),
     namespace: makeNamespace()
   }
+  const forgetBudget = Metrics.addBudget(context, shared.budget)
+  yield* Effect.addFinalizer(() => Effect.sync(forgetBudget))
   const pools = yield* Ref.make<Pools>(HashMap.empty())
   const memoMap = Layer.makeMemoMapUnsafe()
 
@@ -229,6 +237,11 @@ const make = Effect.fnUntraced(function* (
     },
     pool: (settings) => Effect.flatten(find(settings)),
     terminate: end,
+    budget: shared.budget,
+    scope: registryScope,
+    pools: Effect.map(Ref.get(pools), (all) =>
+      Array.from(HashMap.values(all), ({ current }) => current?.pool).filter((pool) => pool !== undefined)
+    ),
     stats: Effect.map(Ref.get(pools), (all) => {
       const slots = Array.from(HashMap.values(all))
       return Stats.byKey(

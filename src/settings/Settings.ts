@@ -114,9 +114,9 @@ export const schema = Schema.Struct({
   ),
   /** Takes the server's [notices](listening.md#notices), which go to Effect's log else. None. */
   onNotice: setting(Rules.declared(isOnNotice, "must be a function of a notice that gives an Effect")),
-  /** Which statements are logged: none, those that take longer than `slowStatement`, or all. `"none"`. */
+  /** Which statements are [logged](observability.md#the-log): none, those that take `slowStatement` or longer, or all. `"none"`. */
   logStatements: defaulted(Rules.oneOf(["none", "slow", "all"]), "none"),
-  /** From this time on a statement is slow. `"1 second"`. */
+  /** From this time on a statement is slow, its wait for a connection included. `"1 second"`. */
   slowStatement: defaulted(Rules.orZero, "1 second"),
   /** The pool's name in the registry. The database's name. */
   key: setting(Rules.shortText(256))

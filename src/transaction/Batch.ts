@@ -17,10 +17,12 @@ import { sizeOf } from "../execute/Progress.ts"
 import { wasStale } from "../execute/Resend.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import { isDead, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
-import { statementOf } from "../pool/StatementCache.ts"
+import { statementOf, type Timing } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
-import type { Exchange } from "../protocol/Exchange.ts"
+import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import { fromStatement, type Statement } from "../statement/Sql.ts"
+import * as Operation from "../telemetry/Operation.ts"
+import * as Shown from "../telemetry/Shown.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
@@ -44,7 +46,8 @@ const numbered = (error: PoolError, number: number, of: number): PoolError =>
 const entriesOf = (
   pool: Pool,
   statements: ReadonlyArray<Statement>,
-  prepare: boolean
+  prepare: boolean,
+  timing: Timing | undefined
 ): ReadonlyArray<Entry> | PoolError => {
   if (!Array.isArray(statements)) return refused("trans takes an array of statements. Nothing was sent.")
   const of = statements.length
@@ -54,7 +57,7 @@ const entriesOf = (
     const position = { number: index + 1, of }
     const bound = fromStatement(statements[index])
     if (Result.isFailure(bound)) return numbered(bound.failure, position.number, of)
-    const job = Execute.prepare(pool, bound.success, { position, prepare })
+    const job = Execute.prepare(pool, bound.success, { position, prepare }, timing)
     if (!Execute.isJob(job)) return numbered(job, position.number, of)
     entries.push({ job, encoded: Execute.plainOf(pool, job) })
   }
@@ -68,7 +71,7 @@ const prepareEntry = Effect.fnUntraced(function* (pool: Pool, connection: Pooled
   const statement = statementOf(pool.statements, job.known, encoded.types)
   if (Execute.needsDescription(statement, job)) yield* Encode.describe(connection, statement, job.keeps)
   const composites = Execute.compositesOf(pool, statement)
-  if (composites.length > 0) yield* learn(connection.session, composites)
+  if (composites.length > 0) yield* learn(connection, composites)
   entry.encoded = encoded
 })
 
@@ -361,6 +364,9 @@ const inside = (
   )
 }
 
+const rowsOf = (exchanges: ReadonlyArray<Exchange>): number =>
+  exchanges.reduce((rows, exchange) => rows + rowCountOf(exchange), 0)
+
 const isSendAgain = (error: Failure | SendAgain): error is SendAgain => error._tag === "SendAgain"
 
 /** Runs the statements as one transaction, or as a savepoint of the fiber's; once more where nothing of them took effect. */
@@ -368,11 +374,15 @@ export const batch = (
   pool: Pool,
   fiber: AnyFiber,
   join: Join,
-  statements: ReadonlyArray<Statement>
+  statements: ReadonlyArray<Statement>,
+  table?: string
 ): Effect.Effect<ReadonlyArray<Exchange>, Failure> => {
   const membership = State.currentOf(pool, fiber.context)
-  const once = (prepare: boolean): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
-    const entries = entriesOf(pool, statements, prepare)
+  const timing = Operation.timingOf(pool)
+  const first = entriesOf(pool, statements, true, timing)
+  const known = isPoolError(first) ? [] : first.map(({ job }) => job.known)
+  const subject = { shown: Shown.ofBatch(pool, known, table), timing }
+  const once = (entries: typeof first): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
     if (isPoolError(entries)) return Effect.fail(entries)
     if (entries.length === 0) return Effect.succeed([])
     if (membership === undefined) {
@@ -386,6 +396,7 @@ export const batch = (
     )
   }
   // Parsed anew, whatever else has changed.
-  const again = () => Effect.catchIf(once(false), isSendAgain, ({ error }) => Effect.fail(error))
-  return Effect.catchIf(once(true), isSendAgain, again)
+  const anew = () => once(entriesOf(pool, statements, false, timing))
+  const again = () => Effect.catchIf(anew(), isSendAgain, ({ error }) => Effect.fail(error))
+  return Operation.around(pool, fiber, subject, Effect.catchIf(once(first), isSendAgain, again), rowsOf)
 }

@@ -15,10 +15,10 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
 import type { PoolError } from "../errors/PoolError.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
+import { isSeen, transactionOptions } from "../pool/OwnSpans.ts"
 import type { AnyFiber, Pool, Restore } from "../pool/Pool.ts"
 import { untilRecovered } from "../pool/Recover.ts"
 import type { TransactionKey } from "../pool/TransactionKey.ts"
-import * as Spans from "../telemetry/Spans.ts"
 import { commit, rollback } from "./Commit.ts"
 import { nested } from "./Savepoint.ts"
 import type { TransactionOptions } from "./TransactionOptions.ts"
@@ -179,8 +179,8 @@ export const transaction = <A, E, R>(
   const membership = State.currentOf(pool, fiber.context)
   const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
   if (membership === undefined) {
-    if (!Spans.isSeen(fiber)) return begun(pool, join, effect, options, begin, fiber, undefined)
-    return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
+    if (!isSeen(fiber)) return begun(pool, join, effect, options, begin, fiber, undefined)
+    return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>
       begun(pool, join, effect, options, begin, fiber, span)
     )
   }
@@ -192,8 +192,8 @@ export const transaction = <A, E, R>(
     nested(membership, outer, (inner) =>
       Effect.updateContext(effect, (outer: Context.Context<R>) => contextOf(pool, inner, outer, span))
     )
-  if (!Spans.isSeen(fiber)) return inside(undefined)
-  return Effect.useSpan("sql.transaction", Spans.transactionOptions(pool.settings), (span) =>
+  if (!isSeen(fiber)) return inside(undefined)
+  return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>
     Effect.tap(inside(span), () =>
       Effect.sync(() =>
         span.event("effect.sql.transaction.savepoint", fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())

@@ -1,0 +1,46 @@
+/**
+ * A question on a connection beside those of a pool, for whoever looks at it from outside: the pool's own may all be busy, which
+ * is when somebody looks. It counts under the registry's limit, and nothing waits for it or makes room for it.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Link from "../protocol/Link.ts"
+import type { Session } from "../protocol/Session.ts"
+import type { ConnectionBudget } from "./Budget.ts"
+import type { Open } from "./OpenConnection.ts"
+
+/** So long the server has to close its side. */
+const goodbyeMillis = 1_000
+
+/** Asks on a connection of its own, which is closed then; `none` where there is none to be had. */
+export const ask = <A>(
+  open: Open,
+  budget: ConnectionBudget,
+  run: (effect: Effect.Effect<void>) => unknown,
+  question: (session: Session) => Effect.Effect<A>
+): Effect.Effect<Option.Option<A>> =>
+  Effect.uninterruptibleMask((restore) => {
+    if (!budget.takeFree()) return Effect.succeedNone
+    const release = Effect.sync(() => {
+      budget.settle()
+      budget.release(false)
+    })
+    return Effect.flatMap(Effect.exit(restore(open(() => undefined))), (opened) => {
+      if (Exit.isFailure(opened)) {
+        const gone = Option.match(Cause.findErrorOption(opened.cause), {
+          onNone: () => Effect.void,
+          onSome: ({ gone }) => gone
+        })
+        run(Effect.andThen(gone, release))
+        return Effect.succeedNone
+      }
+      const { session } = opened.value
+      const close = Effect.suspend(() => {
+        session.terminate()
+        return Effect.andThen(Link.hangUp(session.socket, goodbyeMillis), release)
+      })
+      return Effect.ensuring(Effect.asSome(restore(question(session))), close)
+    })
+  })
