@@ -14,6 +14,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-global-pool\/embedded$/, replacement: file("./src/embedded.ts") },
+      { find: /^effect-global-pool\/pools-page$/, replacement: file("./src/PoolsPage.ts") },
       { find: /^effect-global-pool$/, replacement: file("./src/index.ts") }
     ]
   },
