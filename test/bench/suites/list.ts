@@ -6,7 +6,18 @@ import { firstThousand } from "./firstThousand.ts"
 import { idle } from "./idle.ts"
 import { opening } from "./opening.ts"
 import type { Suite } from "./Suite.ts"
+import { seen } from "./seen.ts"
 import { tenants } from "./tenants.ts"
 import { values } from "./values.ts"
 
-export const suites: ReadonlyArray<Suite> = [cold, firstThousand, opening, idle, bulk, cost, values, tenants]
+export const suites: ReadonlyArray<Suite> = [
+  cold,
+  firstThousand,
+  opening,
+  idle,
+  bulk,
+  cost,
+  seen,
+  values,
+  tenants
+]
