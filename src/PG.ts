@@ -28,6 +28,7 @@ export type { Database } from "./api/Database.ts"
 export { make } from "./api/Database.ts"
 export type { ListenOptions } from "./api/Listen.ts"
 export type { DecodedTable, Table } from "./api/Table.ts"
+export { set, values, where } from "./collection/Pieces.ts"
 export type {
   Changes,
   Filter,
@@ -36,7 +37,11 @@ export type {
   NewRow,
   OrderBy,
   ProgressOptions,
-  UpsertOptions
+  Returned,
+  Returning,
+  TableTypes,
+  UpsertOptions,
+  WriteOptions
 } from "./collection/Types.ts"
 export type { OperationError } from "./errors/PoolError.ts"
 export type { Outcome, Row } from "./execute/Outcome.ts"
@@ -46,8 +51,12 @@ export type { Notification } from "./protocol/Session.ts"
 export { layer, run } from "./registry/SharedRegistry.ts"
 export type { Connecting, TypeCodec } from "./settings/Hooks.ts"
 export type { OnConnect, Settings } from "./settings/Settings.ts"
-export type { Json, Sql, Statement } from "./statement/Sql.ts"
-export { id, json, sql } from "./statement/Sql.ts"
+export { and, join, or } from "./statement/Join.ts"
+export type { Json } from "./statement/Json.ts"
+export { json } from "./statement/Json.ts"
+export type { Sql } from "./statement/Sql.ts"
+export { id, sql } from "./statement/Sql.ts"
+export type { Statement } from "./statement/Statement.ts"
 export type { Isolation, TransactionOptions } from "./transaction/TransactionOptions.ts"
 
 /**

@@ -11,7 +11,8 @@ import * as Filter from "../src/collection/Filter.ts"
 import * as Find from "../src/collection/Find.ts"
 import type { Parsed, Site } from "../src/collection/SqlBuilder.ts"
 import * as Write from "../src/collection/Write.ts"
-import { type Bound, quoteTable } from "../src/statement/Sql.ts"
+import { quoteTable } from "../src/statement/Names.ts"
+import type { Bound } from "../src/statement/Statement.ts"
 import { withDatabase } from "./support/handle.ts"
 import { sample, seed } from "./support/random.ts"
 
@@ -59,7 +60,19 @@ const harmless: Words = { name: () => "n", value: () => "v" }
 
 type Plan = (words: Words) => unknown
 
-const operators = ["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$like", "$ilike", "$regex", "$contains"]
+const operators = [
+  "$eq",
+  "$ne",
+  "$gt",
+  "$gte",
+  "$lt",
+  "$lte",
+  "$like",
+  "$ilike",
+  "$regex",
+  "$startsWith",
+  "$contains"
+]
 
 const condition: fc.Arbitrary<Plan> = fc.oneof(
   hostile.map(
@@ -71,6 +84,10 @@ const condition: fc.Arbitrary<Plan> = fc.oneof(
   fc.tuple(fc.constantFrom(...operators), hostile).map(
     ([operator, value]): Plan =>
       (words) => ({ [operator]: words.value(value) })
+  ),
+  fc.tuple(hostile, hostile).map(
+    ([from, to]): Plan =>
+      (words) => ({ $between: [words.value(from), words.value(to)] })
   ),
   fc.tuple(fc.constantFrom("$in", "$nin"), fc.array(hostile, { maxLength: 3 })).map(
     ([operator, values]): Plan =>
@@ -113,14 +130,14 @@ const shape = (compiled: Parsed<Bound>) =>
     : {
         text: compiled.success.text.replace(/"(?:[^"]|"")*"/g, '"n"'),
         params: compiled.success.params.length,
-        columns: compiled.success.columns?.values.length
+        columns: compiled.success.columns?.values.length ?? 0
       }
 
 /** All that may stand in a statement beside quoted names. */
-const known = /^[a-z\s$0-9()=<>~@*,.+"]*$/
+const known = /^[a-z\s$0-9()=<>~@^*,.+"]*$/
 
 const sameShape = (table: string, compile: (site: Site, words: Words) => Parsed<Bound>) => {
-  const site = (table: string): Site => ({ place: "t.find", table: quoteTable(table) })
+  const site = (table: string): Site => ({ place: "t.find", table: quoteTable(table), naming: "as-is" })
   const given = shape(compile(site(table.replaceAll(".", "")), asGiven))
   if (given === undefined) return
   assert.deepStrictEqual(given, shape(compile(site("n"), harmless)))
@@ -158,12 +175,12 @@ describe("the shape of a statement is that of harmless words", () => {
         sameShape(table, (site, words) => Write.insert(site, entries(words)))
         sameShape(table, (site, words) => {
           const names = [words.name(column)]
-          return Write.upsert(site, entries(words), { on: names, update: names })
+          return Write.upsert(site, entries(words), { on: names, update: names }, "all")
         })
         sameShape(table, (site, words) =>
           Result.gen(function* () {
             const changes = yield* Change.parse(Object.fromEntries(entries(words)), site.place)
-            return yield* Write.update(site, everyRow, changes)
+            return yield* Write.update(site, everyRow, changes, [words.name(column)])
           })
         )
         sameShape(table, (site, words) => Find.distinct(site, words.name(column), everyRow))
@@ -175,12 +192,12 @@ describe("the shape of a statement is that of harmless words", () => {
   it("a NUL in a name and an unknown operator are refused", () => {
     fc.assert(
       fc.property(hostile, hostile, (before, after) => {
-        const site: Site = { place: "t.find", table: '"t"' }
+        const site: Site = { place: "t.find", table: '"t"', naming: "as-is" }
         const name = `${before}\0${after}`.replace(/^\$/, "x")
         assert.isTrue(Result.isFailure(Write.insert(site, [[name, 1]])))
         assert.isTrue(Result.isFailure(Find.distinct(site, name, everyRow)))
         const operator = `$${after}`
-        if (![...operators, "$in", "$nin", "$isNull"].includes(operator)) {
+        if (![...operators, "$in", "$nin", "$isNull", "$between", "$jsonPath"].includes(operator)) {
           assert.isTrue(Result.isFailure(Filter.parse({ a: { [operator]: 1 } }, "t.find")))
         }
       }),

@@ -174,7 +174,6 @@ withDatabase("a value that cannot be bound is refused by the name of its column"
       [Symbol("x"), "a symbol"],
       [/x/, "a RegExp"],
       [new Point(), "a Point"],
-      [PG.sql`now()`, "a piece of SQL"],
       [t, "a handle"]
     ]
     for (const [value, word] of values) {
@@ -194,6 +193,14 @@ withDatabase("a value that cannot be bound is refused by the name of its column"
         )
         yield* refused(t.upsert({ id: 1, [column]: value }, { on: "id" }), `"${column}"`, word)
       }
+    }
+    const piece = PG.sql`now()`
+    for (const effect of [
+      Effect.as(t.insert({ id: 2, a: piece }), 0),
+      t.insertMany([{ id: 2, a: piece }]),
+      t.upsert({ id: 1, a: piece }, { on: "id" })
+    ]) {
+      yield* refused(effect, '"a"', "a piece of SQL")
     }
     assert.deepStrictEqual(yield* t.find(), [{ id: 1, a: "x", j: {} }])
   })

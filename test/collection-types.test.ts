@@ -6,7 +6,7 @@ import * as Stream from "effect/Stream"
 import { describe, expectTypeOf, it } from "vitest"
 import type { Changes, Filter, FindOptions, NewRow, OrderBy, UpsertOptions } from "../src/collection/Types.ts"
 import { PG } from "../src/index.ts"
-import { json } from "../src/statement/Sql.ts"
+import { json } from "../src/statement/Json.ts"
 
 interface User {
   readonly id: number

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { PG, PoolRegistry } from "effect-global-pool"
 import * as fc from "fast-check"
-import { quoteTable } from "../src/statement/Sql.ts"
+import { quoteTable } from "../src/statement/Names.ts"
 import { database } from "./support/database.ts"
 import { withDatabase } from "./support/handle.ts"
 

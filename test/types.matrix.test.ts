@@ -3,7 +3,7 @@
  */
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { json } from "../src/statement/Sql.ts"
+import { json } from "../src/statement/Json.ts"
 import { database, type Witness } from "./support/database.ts"
 import { type Typed, typed } from "./support/typed.ts"
 import { equal, type Plan, plans, schema, wordsOf } from "./support/types.ts"

@@ -4,7 +4,7 @@
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
-import { json } from "../src/statement/Sql.ts"
+import { json } from "../src/statement/Json.ts"
 import { database } from "./support/database.ts"
 import { seed } from "./support/random.ts"
 import { type Row, typed } from "./support/typed.ts"

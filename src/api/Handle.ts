@@ -17,6 +17,8 @@ import { isPoolError, type OperationError, type PoolError } from "../errors/Pool
 import type { Pool } from "../pool/Pool.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+import type { Naming } from "../statement/CamelCase.ts"
+import type { RowShape } from "../types/RowReader.ts"
 
 /** What a handle is made of. */
 export interface Source {
@@ -61,6 +63,13 @@ export const prototypeOf = <S extends Source, H>(
 /** A handle of this kind on a source. */
 export const makeHandle = <H, S extends Source>(prototype: object, source: S): H =>
   Object.freeze(Object.create(prototype, { [SourceKey]: { value: source } }))
+
+/** How the columns of a source's rows are named in JavaScript. */
+export const namingOf = ({ settings }: Source): Naming =>
+  Result.isSuccess(settings) ? settings.success.names : "as-is"
+
+/** What rows of a source are: objects with names of its kind. */
+export const shapeOf = (source: Source): RowShape => (namingOf(source) === "camel" ? "camel" : "object")
 
 /** Where a source's database is, for people to read. */
 export const whereOf = ({ settings }: Source): string => {

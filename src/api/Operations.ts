@@ -8,7 +8,8 @@ import type { OperationError } from "../errors/PoolError.ts"
 import type { Outcome } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
-import type { Sql, Statement } from "../statement/Sql.ts"
+import type { Sql } from "../statement/Sql.ts"
+import type { Statement } from "../statement/Statement.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 
 /** A template, a text with parameters, or `PG.sql`. */
@@ -17,9 +18,23 @@ export interface Run<A, E, R> {
   (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Effect.Effect<A, E, R>
 }
 
+/** Rows as arrays by position, in place of objects by column name. */
+export interface RowsAsArray {
+  readonly rowsAs: "array"
+}
+
+/** A row by position. */
+type Values = ReadonlyArray<unknown>
+
 /** As `Run`, with a row type that the caller vouches for. */
 export interface RunMany<A, E, R> {
   <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<B>, E, R>
+  <B extends Values = Values>(
+    sql: string | Sql,
+    params: ReadonlyArray<unknown> | undefined,
+    options: RowsAsArray
+  ): Effect.Effect<ReadonlyArray<B>, E, R>
+  <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): Effect.Effect<ReadonlyArray<B>, E, R>
   <B = A>(
     strings: TemplateStringsArray,
     ...values: ReadonlyArray<unknown>
@@ -35,6 +50,12 @@ export interface RunOne<A, E, R> {
 }
 
 export interface RunStream<A, E, R> {
+  <B extends Values = Values>(
+    sql: string | Sql,
+    params: ReadonlyArray<unknown> | undefined,
+    options: RowsAsArray & StreamOptions
+  ): Stream.Stream<B, E, R>
+  <B extends Values = Values>(sql: string | Sql, options: RowsAsArray & StreamOptions): Stream.Stream<B, E, R>
   <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>, options?: StreamOptions): Stream.Stream<B, E, R>
   <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Stream.Stream<B, E, R>
 }
@@ -78,7 +99,22 @@ export interface Operations {
 
 /** The operations that give rows; `A` is a row, `E` what decoding may fail with, `R` what it may need. */
 export interface RowOperations<A, E = never, R = never> {
-  /** All rows, as plain objects keyed by column name. The counterpart of asyncpg's `fetch`. */
+  /**
+   * All rows, as plain objects keyed by column name. The counterpart of asyncpg's `fetch`.
+   *
+   * **Gotchas**
+   *
+   * Of two columns of one name the last is in the object. `{ rowsAs: "array" }`, as the last argument, gives arrays by position.
+   *
+   * **Example** (Two columns of one name)
+   *
+   * ```ts
+   * import { PG } from "effect-global-pool"
+   *
+   * const pgdb = PG.make("postgres://localhost/app")
+   * const pairs = pgdb.select<[number, number]>("select a.oid, b.oid from pg_class a, pg_class b limit $1", [3], { rowsAs: "array" })
+   * ```
+   */
   readonly select: RunMany<A, E | OperationError, R | PoolRegistry>
 
   /** The first row. The counterpart of asyncpg's `fetchrow`. */

@@ -6,19 +6,21 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { OperationError } from "../errors/PoolError.ts"
+import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import { withProgress } from "../execute/Progress.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
-import { type Bound, fromArguments, type Sql, type Statement } from "../statement/Sql.ts"
+import { isPlain } from "../statement/PlainObject.ts"
+import type { Sql } from "../statement/Sql.ts"
+import { type Bound, fromArguments, type Statement } from "../statement/Statement.ts"
 import { batch } from "../transaction/Batch.ts"
 import { repeat, transaction } from "../transaction/Transaction.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import { check as checkOptions } from "../transaction/TransactionOptions.ts"
 import type { RowShape } from "../types/RowReader.ts"
-import { type Makers, onPool, type Source } from "./Handle.ts"
+import { type Makers, namingOf, onPool, type Source, shapeOf } from "./Handle.ts"
 import type { Operations, RowOperations } from "./Operations.ts"
 import { runStatement, streamStatement } from "./Run.ts"
 import { join } from "./SqlConnection.ts"
@@ -62,26 +64,58 @@ export const runBound = (
 ): Effect.Effect<Exchange, OperationError, PoolRegistry> =>
   onPool(source, (pool, fiber) => runStatement(pool, fiber, statement, { table: source.label, shape }))
 
-const run = (source: QuerySource<unknown>, first: First, rest: Rest, shape: RowShape = "object") => {
-  const statement = fromArguments(first, rest)
-  return Result.isFailure(statement)
-    ? Effect.fail(statement.failure)
-    : runBound(source, statement.success, shape)
+/** The last argument of an operation. */
+interface Options extends StreamOptions {
+  readonly rowsAs?: "array" | undefined
 }
 
-const isStreamOptions = (value: unknown): value is StreamOptions =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+const optionNames: ReadonlySet<string> = new Set(["rowsAs", "onProgress"])
+
+const isOptions = (value: unknown): value is Options =>
+  isPlain(value) && Object.keys(value).every((name) => optionNames.has(name))
+
+/** What an operation was given: the statement, and the options that stand behind it. */
+const given = (
+  source: QuerySource<unknown>,
+  first: First,
+  rest: Rest
+): Result.Result<{ readonly statement: Bound; readonly options: Options }, PoolError> => {
+  const last = Array.isArray(first) || rest.length > 2 ? undefined : rest.at(-1)
+  if (rest.length === 2 && last !== undefined && !isOptions(last)) {
+    return Result.fail(
+      refused("The last argument is an object of options: rowsAs and onProgress. Nothing was sent.")
+    )
+  }
+  const options: Options = isOptions(last) ? last : {}
+  const { rowsAs } = options
+  if (rowsAs !== undefined && rowsAs !== "array") {
+    return Result.fail(refused('The option rowsAs is "array" or left out. Nothing was sent.'))
+  }
+  if (rowsAs === "array" && source.decode !== undefined) {
+    const instead = "Rows by position are read by the database's handle."
+    return Result.fail(
+      refused(`The table's schema reads rows by the names of their columns. ${instead} Nothing was sent.`)
+    )
+  }
+  const statement = fromArguments(first, isOptions(last) ? rest.slice(0, -1) : rest, namingOf(source))
+  return Result.map(statement, (statement) => ({ statement, options }))
+}
+
+const run = (source: QuerySource<unknown>, first: First, rest: Rest, asked?: RowShape) => {
+  const args = given(source, first, rest)
+  if (Result.isFailure(args)) return Effect.fail(args.failure)
+  const { options, statement } = args.success
+  return runBound(source, statement, asked ?? options.rowsAs ?? shapeOf(source))
+}
 
 /** Rows of a statement of a handle. */
-export const streamBound = (
-  source: QuerySource<unknown>,
-  statement: Bound,
-  options: StreamOptions | undefined
-) =>
+export const streamBound = (source: QuerySource<unknown>, statement: Bound, options: Options | undefined) =>
   Stream.unwrap(
-    onPool(source, (pool) =>
-      Effect.succeed(withProgress(streamStatement(pool, statement, { table: source.label }), options))
-    )
+    onPool(source, (pool) => {
+      const shape = options?.rowsAs ?? shapeOf(source)
+      const rows = streamStatement(pool, statement, { table: source.label, shape })
+      return Effect.succeed(withProgress(rows, options))
+    })
   )
 
 /** The SQL operations on rows of type `A` that decode with errors of type `E`. */
@@ -122,17 +156,19 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
     (source) =>
     <B = A>(first: First, ...rest: Rest) => {
       const { decode } = source
-      const options = typeof first === "string" && isStreamOptions(rest[1]) ? rest[1] : undefined
-      const statement = fromArguments(first, rest)
-      if (Result.isFailure(statement)) return Stream.fail(statement.failure)
-      const rows = streamBound(source, statement.success, options)
+      const args = given(source, first, rest)
+      if (Result.isFailure(args)) return Stream.fail(args.failure)
+      const rows = streamBound(source, args.success.statement, args.success.options)
       return decode === undefined
         ? Stream.mapArray(rows, vouchedPiece<B>)
         : Stream.mapArrayEffect(rows, (piece) => Effect.map(decode(piece, "stream"), vouchedPiece<B>))
     },
   trans: (source) => (statements: ReadonlyArray<Statement>) =>
     onPool(source, (pool, fiber) =>
-      Effect.map(batch(pool, fiber, join, statements, source.label), (exchanges) => exchanges.map(outcomeOf))
+      Effect.map(
+        batch(pool, fiber, join, statements, { naming: namingOf(source), table: source.label }),
+        (exchanges) => exchanges.map(outcomeOf)
+      )
     ),
   transaction:
     (source) =>

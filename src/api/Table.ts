@@ -11,9 +11,18 @@ import type { OperationError } from "../errors/PoolError.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
-import { type Identifier, IdentifierId, quoteTable } from "../statement/Sql.ts"
+import { type Identifier, IdentifierId, quoteTable } from "../statement/Names.ts"
 import { transaction } from "../transaction/Transaction.ts"
-import { type Makers, makeHandle, onPool, prototypeOf, type Source, whereOf } from "./Handle.ts"
+import {
+  type Makers,
+  makeHandle,
+  namingOf,
+  onPool,
+  prototypeOf,
+  type Source,
+  shapeOf,
+  whereOf
+} from "./Handle.ts"
 import type { DecodedOperations, Operations, RowOperations } from "./Operations.ts"
 import { operations, outcomeOf, type QuerySource, runBound, streamBound } from "./Query.ts"
 import { learnTypes, runStatement } from "./Run.ts"
@@ -56,16 +65,16 @@ interface TableSource<A, E> extends QuerySource<E> {
 const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegistry> => ({
   name: quoteTable(source.label),
   label: source.label,
+  naming: namingOf(source),
   translation: source.translation(),
-  execute: (statement) => Effect.map(runBound(source, statement), outcomeOf),
+  execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
   bulk: (text, params, place) =>
     onPool(source, (pool) =>
       Effect.flatMap(learnTypes(pool, BulkParams.typesOf(params)), () =>
-        Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (values) => {
+        Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (encoded) => {
           const about = params.map(BulkParams.describe)
-          const types = values.map(() => 0)
           const statement = { text, params: [], about }
-          const options = { encoded: { types, values }, table: source.label }
+          const options = { encoded, shape: shapeOf(source), table: source.label }
           return onPool(source, (pool, fiber) =>
             Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
           )

@@ -6,11 +6,12 @@ import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
-import type { Outcome } from "../execute/Outcome.ts"
+import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Progress } from "../execute/Progress.ts"
 import * as BulkSql from "./BulkSql.ts"
 import { described, refuse } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
+import type * as Returning from "./Returning.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import type { Columns } from "./TableColumns.ts"
 import { look } from "./TableColumns.ts"
@@ -19,6 +20,9 @@ import * as Upsert from "./Upsert.ts"
 
 /** What is done with the rows. */
 interface Work {
+  readonly returning: Returning.Returning
+  /** Rows that came back, with their numbers. */
+  readonly returned: Array<readonly [number: number, row: Row]>
   /** The call as a message names it. */
   readonly place: string
   readonly columns: Columns
@@ -29,18 +33,27 @@ interface Work {
 /** The statement that stores a group of rows, ready to run: it holds bytes, and none of the rows. */
 const writeGroup = <A, E, R>(
   table: TableBackend<A, E, R>,
-  { place, columns, plan }: Work,
+  { columns, place, plan, returned, returning }: Work,
   group: Chunk.Group
 ): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
-  const site = { place, table: table.name }
+  const site = { place, table: table.name, naming: table.naming }
   const conflict =
     plan === undefined
       ? Result.succeed(undefined)
       : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place)
-  const written = Result.flatMap(conflict, (conflict) => BulkSql.store(site, columns, group, conflict))
-  return Result.isFailure(written)
-    ? Effect.fail(written.failure)
-    : table.bulk(written.success.text, written.success.params, place)
+  const written = Result.flatMap(conflict, (conflict) =>
+    BulkSql.store(site, columns, group, returning, conflict)
+  )
+  if (Result.isFailure(written)) return Effect.fail(written.failure)
+  const stored = table.bulk(written.success.text, written.success.params, place)
+  if (returning === "none") return stored
+  const { numbers } = group
+  const take = ({ rows }: Outcome) => {
+    // Where a trigger kept some of them, nobody knows which.
+    for (const [index, row] of rows.entries())
+      returned.push([numbers[rows.length === numbers.length ? index : 0] ?? 0, row])
+  }
+  return Effect.map(stored, (outcome) => Effect.tap(outcome, (outcome) => Effect.sync(() => take(outcome))))
 }
 
 /** What stores a piece and gives the number of rows stored. The piece lets go of its rows: what waits for the server is small. */
@@ -117,8 +130,9 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   table: TableBackend<A, E, R>,
   place: string,
   given: unknown,
+  returning: Returning.Returning,
   plan?: Upsert.Plan
-): Effect.fn.Return<number, E | OperationError, R> {
+): Effect.fn.Return<Returning.Stored, E | OperationError, R> {
   if (!Array.isArray(given)) {
     return yield* refuse(
       place,
@@ -126,22 +140,26 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
       "Give the rows in an array."
     )
   }
-  if (given.length === 0) return 0
+  if (given.length === 0) return { rowCount: 0, rows: [] }
   const rows = yield* table.translation.stored({ place, before: 0 }, given)
-  const work: Work = { place, columns: yield* look(table), plan }
+  const work: Work = { place, columns: yield* look(table), plan, returning, returned: [] }
   const seen: Upsert.Seen = new Map()
   const first = yield* cut(work, rows, 1, seen)
-  if (first.rows === rows.length && first.groups.size === 1) return yield* yield* write(table, work, first)
-  return yield* inTurn(table, work, (put) =>
-    Effect.gen(function* () {
-      yield* put(first)
-      for (let done = first.rows; done < rows.length; ) {
-        const piece = yield* cut(work, rows, done + 1, seen)
-        yield* put(piece)
-        done += piece.rows
-      }
-    })
-  )
+  const isOne = first.rows === rows.length && first.groups.size === 1
+  const rowCount = isOne
+    ? yield* yield* write(table, work, first)
+    : yield* inTurn(table, work, (put) =>
+        Effect.gen(function* () {
+          yield* put(first)
+          for (let done = first.rows; done < rows.length; ) {
+            const piece = yield* cut(work, rows, done + 1, seen)
+            yield* put(piece)
+            done += piece.rows
+          }
+        })
+      )
+  work.returned.sort(([left], [right]) => left - right)
+  return { rowCount, rows: work.returned.map(([, row]) => row) }
 })
 
 /**
@@ -158,7 +176,13 @@ export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
   rows: Stream.Stream<unknown, E2, R2>,
   { onProgress }: ProgressOptions
 ): Effect.fn.Return<number, E | E2 | OperationError, R | R2> {
-  const work: Work = { place, columns: yield* look(table), plan: undefined }
+  const work: Work = {
+    place,
+    columns: yield* look(table),
+    plan: undefined,
+    returning: "none",
+    returned: []
+  }
   return yield* inTurn(table, work, (put) => {
     let piece = Chunk.make(place, work.columns, false)
     let taken: Progress = { rows: 0, bytes: 0 }

@@ -8,9 +8,11 @@
  */
 import * as Result from "effect/Result"
 import type { ColumnParam } from "./BulkParams.ts"
+import { columnParam, isColumnParam } from "./BulkParams.ts"
 import { valueRefusal } from "./CheckInput.ts"
 import type { Group } from "./Chunk.ts"
 import { valuesOf } from "./Chunk.ts"
+import * as Returning from "./Returning.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
 import type { Column, Columns } from "./TableColumns.ts"
 import type { Conflict } from "./Write.ts"
@@ -61,33 +63,22 @@ const check = (
 const unnested = (placeholder: string, type: string, asTexts: boolean): string =>
   asTexts ? `unnest(${placeholder}::pg_catalog.text[])::${type}` : `unnest(${placeholder}::${type}[])`
 
-const into = (
-  builder: SqlBuilder.SqlBuilder,
-  columns: Columns,
-  group: Group,
-  params: Array<ColumnParam>
-): string => {
+const into = (builder: SqlBuilder.SqlBuilder, columns: Columns, group: Group): string => {
   if (group.columns.size === 0) {
     const rows = group.rows.length
     return `insert into ${builder.table} select from pg_catalog.generate_series(1, ${rows})`
   }
-  const names: Array<string> = []
-  const selected: Array<string> = []
-  for (const name of group.columns) {
+  const names = SqlBuilder.columns(builder, Array.from(group.columns))
+  const selected = Array.from(group.columns, (name) => {
     const column = columns.get(name) ?? unknownColumn(name)
     const values = valuesOf(group, name)
     const hasList = check(builder, column, values, group.numbers)
-    const param = {
-      column: name,
-      type: column.oid,
-      asTexts: column.form === "text" || (column.form === "typed" && hasList),
-      values,
-      rows: group.numbers
-    }
-    names.push(SqlBuilder.column(builder, name))
-    selected.push(unnested(`$${params.push(param)}`, column.type, param.asTexts))
-  }
-  return `insert into ${builder.table} (${names.join(", ")}) select ${selected.join(", ")}`
+    const asTexts = column.form === "text" || (column.form === "typed" && hasList)
+    const form = asTexts ? "texts" : "array"
+    const param = columnParam({ column: name, type: column.oid, form, values, rows: group.numbers })
+    return unnested(SqlBuilder.gapFor(builder, param), column.type, asTexts)
+  })
+  return `insert into ${builder.table} (${names}) select ${selected.join(", ")}`
 }
 
 /** Stores the rows of a group. */
@@ -95,11 +86,22 @@ export const store = (
   site: SqlBuilder.Site,
   columns: Columns,
   group: Group,
+  returning: Returning.Returning,
   conflict?: Conflict
 ): SqlBuilder.Parsed<Bulk> => {
   const builder = SqlBuilder.make(site)
-  const params: Array<ColumnParam> = []
-  const insert = into(builder, columns, group, params)
+  const insert = into(builder, columns, group)
   const text = conflict === undefined ? insert : `${insert}${onConflict(builder, conflict)}`
-  return Result.map(SqlBuilder.finish(builder, text), ({ text }) => ({ text, params }))
+  return Result.map(
+    SqlBuilder.finish(builder, `${text}${Returning.print(builder, returning)}`),
+    ({ columns: roles, params, text }) => ({
+      text,
+      params: params.map((param, index): ColumnParam => {
+        if (isColumnParam(param)) return param
+        const { column, role } = roles?.values[index] ?? { column: "", role: "given" }
+        const type = role === "stored" ? (columns.get(column)?.oid ?? 0) : 0
+        return columnParam({ column, type, form: "one", values: [param], rows: [] })
+      })
+    })
+  )
 }

@@ -1,10 +1,11 @@
 /**
- * What `update` changes, checked: a column takes a value, or a number is added to it.
+ * What `update` changes, checked: a column takes a value or what a piece of SQL gives, or a number is added to it.
  */
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
+import { isJson } from "../statement/Json.ts"
 import { isPlain } from "../statement/PlainObject.ts"
-import { isJson, isSql } from "../statement/Sql.ts"
+import { isSql } from "../statement/Sql.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 
 export interface Change {

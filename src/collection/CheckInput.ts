@@ -6,8 +6,10 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
+import { isJson } from "../statement/Json.ts"
+import { IdentifierId } from "../statement/Names.ts"
 import { isPlain } from "../statement/PlainObject.ts"
-import { IdentifierId, isJson, isSql } from "../statement/Sql.ts"
+import { isSql } from "../statement/Sql.ts"
 
 export type Fields = Readonly<Record<string, unknown>>
 

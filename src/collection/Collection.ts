@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { notReturned, type PoolError } from "../errors/PoolError.ts"
 import type { Outcome } from "../execute/Outcome.ts"
-import type { Bound } from "../statement/Sql.ts"
+import type { Bound } from "../statement/Statement.ts"
 import * as Bulk from "./Bulk.ts"
 import * as Change from "./Change.ts"
 import { entriesOf, refuse } from "./CheckInput.ts"
@@ -17,8 +17,10 @@ import type { Collection } from "./CollectionOperations.ts"
 import * as EncodeConditions from "./EncodeConditions.ts"
 import * as Filter from "./Filter.ts"
 import * as Find from "./Find.ts"
+import * as Returning from "./Returning.ts"
 import type * as SqlBuilder from "./SqlBuilder.ts"
 import type { TableBackend } from "./TableBackend.ts"
+import type { Returned, Returning as ReturningOption } from "./Types.ts"
 import * as Upsert from "./Upsert.ts"
 import * as Write from "./Write.ts"
 
@@ -51,12 +53,18 @@ const optionsOf = <A, E, R>(
     return Effect.fail(refuse(at, what, instead))
   })
 
+const siteOf = <A, E, R>(place: string, { name, naming }: TableBackend<A, E, R>): SqlBuilder.Site => ({
+  place,
+  table: name,
+  naming
+})
+
 /** Writes a statement and runs it. */
 const run = <A, E, R>(
   { at, table }: Context<A, E, R>,
   write: (site: SqlBuilder.Site) => SqlBuilder.Parsed<Bound>
 ): Effect.Effect<Outcome, OperationError, R> =>
-  Effect.flatMap(Effect.fromResult(write({ place: at, table: table.name })), table.execute)
+  Effect.flatMap(Effect.fromResult(write(siteOf(at, table))), table.execute)
 
 const select = Effect.fnUntraced(function* <A, E, R>(
   context: Context<A, E, R>,
@@ -75,6 +83,47 @@ const entries = Effect.fnUntraced(function* <A, E, R>({ at, table }: Context<A, 
   return given.filter(([, value]) => value !== undefined)
 })
 
+/** What a caller is given of a write. */
+const given = <A, E, R, Ret extends ReturningOption<A>>(
+  { at, table }: Context<A, E, R>,
+  returning: Returning.Returning,
+  note: string,
+  write: Effect.Effect<Returning.Stored, E | OperationError, R>
+): Effect.Effect<Returned<A, Ret>, E | OperationError, R> =>
+  Effect.flatMap(write, (stored) => Returning.give(table, { place: at, before: 0, note }, returning, stored))
+
+const update = Effect.fnUntraced(function* <A, E, R>(
+  context: Context<A, E, R>,
+  filter: unknown,
+  changes: unknown,
+  returning: Returning.Returning
+) {
+  const { at, table } = context
+  const parsed = yield* Effect.fromResult(Change.parse(changes, at))
+  const condition = yield* conditionOf(context, filter)
+  const encoded = yield* EncodeConditions.changes(table.translation, { place: at }, parsed)
+  return yield* run(context, (site) => Write.update(site, condition, encoded, returning))
+})
+
+/** What an upsert is asked to do, its changes encoded by the schema. */
+const planOf = Effect.fnUntraced(function* <A, E, R>({ at, table }: Context<A, E, R>, options: unknown) {
+  const plan = yield* Effect.fromResult(Upsert.parse(options, at))
+  if (plan.changes === undefined) return plan
+  return { ...plan, changes: yield* EncodeConditions.changes(table.translation, { place: at }, plan.changes) }
+})
+
+/** Stores one row, or changes the one that is there. */
+const upsertOne = Effect.fnUntraced(function* <A, E, R>(
+  context: Context<A, E, R>,
+  row: unknown,
+  plan: Upsert.Plan
+) {
+  const stored = yield* entries(context, row)
+  const names = stored.map(([column]) => column)
+  const conflict = yield* Effect.fromResult(Upsert.conflict(plan, names, "the row", context.at))
+  return yield* run(context, (site) => Write.upsert(site, stored, conflict, plan.returning))
+})
+
 const findOneOptions: ReadonlyArray<string> = ["columns", "orderBy"]
 const findOptions: ReadonlyArray<string> = [...findOneOptions, "limit", "offset"]
 
@@ -89,7 +138,7 @@ const findStream =
         const { onProgress, ...rest } = given ?? {}
         const options = yield* optionsOf(context, rest, findOptions)
         const condition = yield* conditionOf(context, filter)
-        const site = { place: at, table: table.name }
+        const site = siteOf(at, table)
         const statement = yield* Effect.fromResult(Find.find(site, condition, options))
         let before = 0
         return Stream.mapArrayEffect(table.stream(statement, { onProgress }), (rows) => {
@@ -124,36 +173,36 @@ export const operations = <A, E, R>(): {
       if (stored !== undefined) return stored
       return yield* notReturned(`${at}: the table kept no row: a trigger or rule of it returned none.`)
     }),
-  insertMany:
-    ({ at, table }) =>
-    (rows) =>
-      Bulk.many(table, at, rows),
+  insertMany: (context) => (rows, options) =>
+    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, context.at)), (returning) =>
+      given(
+        context,
+        returning,
+        "The rows were stored.",
+        Bulk.many(context.table, context.at, rows, returning)
+      )
+    ),
   insertStream:
     ({ at, table }) =>
     (rows, options = {}) =>
       Bulk.stream(table, at, rows, options),
-  upsert: (context) =>
-    Effect.fnUntraced(function* (rows, options) {
-      const { at, table } = context
-      const plan = yield* Effect.fromResult(Upsert.parse(options, at))
-      if (Array.isArray(rows)) return yield* Bulk.many(table, at, rows, plan)
-      const given = yield* entries(context, rows)
-      const names = given.map(([column]) => column)
-      const conflict = yield* Effect.fromResult(Upsert.conflict(plan, names, "the row", at))
-      return (yield* run(context, (site) => Write.upsert(site, given, conflict))).rowCount
+  upsert: (context) => (rows, options) =>
+    Effect.flatMap(planOf(context, options), (plan) => {
+      const stored = Array.isArray(rows)
+        ? Bulk.many(context.table, context.at, rows, plan.returning, plan)
+        : upsertOne(context, rows, plan)
+      return given(context, plan.returning, "The rows were stored.", stored)
     }),
-  update: (context) =>
-    Effect.fnUntraced(function* (filter, changes) {
-      const { at, table } = context
-      const parsed = yield* Effect.fromResult(Change.parse(changes, at))
-      const condition = yield* conditionOf(context, filter)
-      const encoded = yield* EncodeConditions.changes(table.translation, { place: at }, parsed)
-      return (yield* run(context, (site) => Write.update(site, condition, encoded))).rowCount
-    }),
-  delete: (context) =>
-    Effect.fnUntraced(function* (filter) {
-      const condition = yield* conditionOf(context, filter)
-      return (yield* run(context, (site) => Write.remove(site, condition))).rowCount
+  update: (context) => (filter, changes, options) =>
+    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, context.at)), (returning) =>
+      given(context, returning, "The rows were changed.", update(context, filter, changes, returning))
+    ),
+  delete: (context) => (filter, options) =>
+    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, context.at)), (returning) => {
+      const deleted = Effect.flatMap(conditionOf(context, filter), (condition) =>
+        run(context, (site) => Write.remove(site, condition, returning))
+      )
+      return given(context, returning, "The rows were deleted.", deleted)
     }),
   count: (context) =>
     Effect.fnUntraced(function* (filter = {}) {

@@ -13,11 +13,14 @@ import type {
   KeyedRow,
   NewRow,
   ProgressOptions,
-  UpsertOptions
+  Returned,
+  Returning,
+  UpsertOptions,
+  WriteOptions
 } from "./Types.ts"
 
 /**
- * A table's operations on rows of type `Row`.
+ * A table's operations on rows of type `Row`; `New` is a row to be stored, `Change` is what `update` changes.
  *
  * **Details**
  *
@@ -26,7 +29,7 @@ import type {
  * `StatementRefused`. A column that the table does not have is the server's own error, with its hint. All of them work
  * inside `transaction` too.
  */
-export interface Collection<Row, E, R> {
+export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>> {
   /**
    * All rows that the filter keeps; `{}` and no filter are every row. pymongo's `find`, with `sort`, `skip` and `limit` as options.
    *
@@ -57,7 +60,7 @@ export interface Collection<Row, E, R> {
   ) => Stream.Stream<Pick<Row, K>, E, R>
 
   /** Stores one row and gives it as it was stored, defaults filled in; `{}` is a row of defaults. pymongo's `insert_one`. */
-  readonly insert: (row: NewRow<Row>) => Effect.Effect<Row, E, R>
+  readonly insert: (row: New) => Effect.Effect<Row, E, R>
 
   /**
    * Stores any number of rows, all or none, and gives their number. pymongo's `insert_many`, asyncpg's `executemany` at the
@@ -66,16 +69,20 @@ export interface Collection<Row, E, R> {
    * **Gotchas**
    *
    * Rows may differ in their columns; those left out take their defaults. Rows that name the same columns are stored in
-   * order; among rows that differ in columns with a default, those that name the same come together.
+   * order; among rows that differ in columns with a default, those that name the same come together. With `returning`, the rows
+   * come back in the order in which they were given.
    */
-  readonly insertMany: (rows: ReadonlyArray<NewRow<Row>>) => Effect.Effect<number, E, R>
+  readonly insertMany: <const Ret extends Returning<Row> = undefined>(
+    rows: ReadonlyArray<New>,
+    options?: WriteOptions<Row, Ret>
+  ) => Effect.Effect<Returned<Row, Ret>, E, R>
 
   /**
    * Stores the rows of a stream, all or none, and gives their number. A bounded piece of the rows is held at a time; the
    * connection and its transaction are held until the stream ends.
    */
   readonly insertStream: <E2, R2>(
-    rows: Stream.Stream<NewRow<Row>, E2, R2>,
+    rows: Stream.Stream<New, E2, R2>,
     options?: ProgressOptions
   ) => Effect.Effect<number, E | E2, R | R2>
 
@@ -87,16 +94,30 @@ export interface Collection<Row, E, R> {
    *
    * `on` names the columns of a unique index, which decide whether a row is there; a row that lacks one of them is refused.
    * A row that is there takes the values of all the new row's other columns; `update` names fewer, and `[]` keeps it as it
-   * is. Two rows with the same key in one call are refused, unless nothing is updated: then the first is kept.
+   * is, or says what changes, as for `update`. Two rows with the same key in one call are refused, unless nothing is updated: then the first is kept.
    *
    * **Gotchas**
    *
-   * `null` equals nothing in a unique index unless it says `nulls not distinct`: a row with `null` in `on` is stored anew.
+   * `null` equals nothing in a unique index unless it says `nulls not distinct`: a row with `null` in `on` is stored anew. A row
+   * that is there and kept as it is, is not among those that `returning` gives.
+   *
+   * **Example** (A counter)
+   *
+   * ```ts
+   * import { PG } from "effect-global-pool"
+   *
+   * const visits = PG.make("postgres://localhost/app").table<{ page: string; count: number; last: Date }>("visits")
+   * const visit = (page: string) =>
+   *   visits.upsert(
+   *     { page, count: 1, last: new Date() },
+   *     { on: "page", update: { count: { $inc: 1 }, last: PG.sql`now()` }, returning: ["count"] }
+   *   )
+   * ```
    */
-  readonly upsert: <On extends ColumnOf<Row>>(
-    rows: KeyedRow<Row, NoInfer<On>> | ReadonlyArray<KeyedRow<Row, NoInfer<On>>>,
-    options: UpsertOptions<Row, On>
-  ) => Effect.Effect<number, E, R>
+  readonly upsert: <On extends ColumnOf<Row>, const Ret extends Returning<Row> = undefined>(
+    rows: KeyedRow<Row, NoInfer<On>, New> | ReadonlyArray<KeyedRow<Row, NoInfer<On>, New>>,
+    options: UpsertOptions<Row, On, Ret, Change>
+  ) => Effect.Effect<Returned<Row, Ret>, E, R>
 
   /**
    * Changes the rows that the filter keeps and gives their number. pymongo's `update_many`, with `$set` left out.
@@ -104,12 +125,20 @@ export interface Collection<Row, E, R> {
    * **Details**
    *
    * `{ column: { $inc: n } }` adds to a column in the column's own type: a number or bigint, or digits in a string for a
-   * numeric column, which is read as a string. No changes at all, `{}`, are refused.
+   * numeric column, which is read as a string. A piece of SQL gives the value: `{ at: PG.sql`now()` }`. No changes at all, `{}`,
+   * are refused.
    */
-  readonly update: (filter: Filter<Row>, changes: Changes<Row>) => Effect.Effect<number, E, R>
+  readonly update: <const Ret extends Returning<Row> = undefined>(
+    filter: Filter<Row>,
+    changes: Change,
+    options?: WriteOptions<Row, Ret>
+  ) => Effect.Effect<Returned<Row, Ret>, E, R>
 
   /** Deletes the rows that the filter keeps and gives their number. pymongo's `delete_many`. */
-  readonly delete: (filter: Filter<Row>) => Effect.Effect<number, E, R>
+  readonly delete: <const Ret extends Returning<Row> = undefined>(
+    filter: Filter<Row>,
+    options?: WriteOptions<Row, Ret>
+  ) => Effect.Effect<Returned<Row, Ret>, E, R>
 
   /** The number of rows that the filter keeps. pymongo's `count_documents`. */
   readonly count: (filter?: Filter<Row>) => Effect.Effect<number, E, R>

@@ -3,12 +3,13 @@
  * `$inc` speak of the database's side and stay as they are.
  */
 import * as Effect from "effect/Effect"
+import { isSql } from "../statement/Sql.ts"
 import type { Change } from "./Change.ts"
 import type { Comparison, Condition } from "./Filter.ts"
 import type { At } from "./SchemaMismatch.ts"
 import type { Translation } from "./Schemas.ts"
 
-const asGiven: ReadonlySet<Comparison> = new Set(["$like", "$ilike", "$regex", "$contains"])
+const asGiven: ReadonlySet<Comparison> = new Set(["$like", "$ilike", "$regex", "$startsWith", "$contains"])
 
 /** A filter's conditions with their values encoded. */
 export const condition = <Row, E>(
@@ -26,14 +27,17 @@ export const condition = <Row, E>(
     case "Not":
       return Effect.map(condition(translation, at, given.of), (of) => ({ ...given, of }))
     case "Compare":
-      if (asGiven.has(given.operator) || given.value === null) return Effect.succeed(given)
+      if (asGiven.has(given.operator) || given.value === null || isSql(given.value))
+        return Effect.succeed(given)
       return Effect.map(translation.value(at, given.column, given.value), (value) => ({ ...given, value }))
     case "OneOf":
       return Effect.map(
-        Effect.forEach(given.values, (value) => translation.value(at, given.column, value)),
+        Effect.forEach(given.values, (value) =>
+          isSql(value) ? Effect.succeed(value) : translation.value(at, given.column, value)
+        ),
         (values) => ({ ...given, values })
       )
-    case "Null":
+    default:
       return Effect.succeed(given)
   }
 }
@@ -45,7 +49,7 @@ export const changes = <Row, E>(
   given: ReadonlyArray<Change>
 ): Effect.Effect<ReadonlyArray<Change>, E> =>
   Effect.forEach(given, (change) =>
-    change._tag === "Add"
+    change._tag === "Add" || isSql(change.value)
       ? Effect.succeed(change)
       : Effect.map(translation.value(at, change.column, change.value), (value) => ({ ...change, value }))
   )

@@ -10,13 +10,15 @@
  */
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
+import { isJson } from "../statement/Json.ts"
 import { isPlain } from "../statement/PlainObject.ts"
-import { isJson, isSql } from "../statement/Sql.ts"
+import { isSql, type Sql } from "../statement/Sql.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 
 /** The operators that compare a column with one value. */
 export type Comparison =
   | "$eq"
+  | "$in"
   | "$ne"
   | "$gt"
   | "$gte"
@@ -25,6 +27,7 @@ export type Comparison =
   | "$like"
   | "$ilike"
   | "$regex"
+  | "$startsWith"
   | "$contains"
 
 export type Condition =
@@ -39,6 +42,8 @@ export type Condition =
     }
   | { readonly _tag: "Null"; readonly column: string; readonly isNull: boolean }
   | { readonly _tag: "OneOf"; readonly column: string; readonly values: ReadonlyArray<unknown> }
+  | { readonly _tag: "JsonPath"; readonly column: string; readonly path: string; readonly variables: unknown }
+  | { readonly _tag: "Piece"; readonly piece: Sql }
 
 type Parsed = Result.Result<Condition, PoolError>
 
@@ -55,9 +60,10 @@ const comparisons: ReadonlySet<string> = new Set<Comparison>([
   "$like",
   "$ilike",
   "$regex",
+  "$startsWith",
   "$contains"
 ])
-const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex"])
+const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex", "$startsWith"])
 const isComparison = (operator: string): operator is Comparison => comparisons.has(operator)
 
 const every = (of: ReadonlyArray<Condition>): Condition => (of.length === 1 ? of[0]! : { _tag: "Every", of })
@@ -84,6 +90,7 @@ const all = <A>(
 
 /** `$in`; `null` among the values stands for NULL. */
 const oneOf = (column: string, operator: string, values: unknown, place: string): Parsed => {
+  if (isSql(values)) return Result.succeed({ _tag: "Compare", column, operator: "$in", value: values })
   if (!Array.isArray(values)) {
     return Result.fail(
       refuse(
@@ -107,6 +114,30 @@ const oneOf = (column: string, operator: string, values: unknown, place: string)
   return Result.succeed(some.length === 1 ? some[0]! : { _tag: "Some", of: some })
 }
 
+/** `$between`: from the first to the second, both included. */
+const between = (column: string, bounds: unknown, place: string): Parsed => {
+  if (!Array.isArray(bounds) || bounds.length !== 2) {
+    const what = `$between on column ${shown(column)} is ${described(bounds)}`
+    return Result.fail(refuse(place, what, "$between takes an array of two values: [from, to]."))
+  }
+  const [from, to]: ReadonlyArray<unknown> = bounds
+  const both = [operation(column, "$gte", from, place), operation(column, "$lte", to, place)]
+  return Result.map(
+    all(both, (one) => one),
+    every
+  )
+}
+
+/** `$jsonPath`: a path, or a path with the values of its variables. */
+const jsonPath = (column: string, value: unknown, place: string): Parsed => {
+  const [path, variables]: ReadonlyArray<unknown> = Array.isArray(value) ? value : [value]
+  const isPath = typeof path === "string" && (variables === undefined || isPlain(variables))
+  if (isPath) return Result.succeed({ _tag: "JsonPath", column, path, variables })
+  const what = `$jsonPath on column ${shown(column)} is ${described(value)}`
+  const instead = '$jsonPath takes a path, or [path, variables]: ["$.age ? (@ > $least)", { least: 18 }].'
+  return Result.fail(refuse(place, what, instead))
+}
+
 const operation = (column: string, operator: string, value: unknown, place: string): Parsed => {
   const where = `${operator} on column ${shown(column)}`
   if (operator === "$in" || operator === "$nin") {
@@ -114,6 +145,8 @@ const operation = (column: string, operator: string, value: unknown, place: stri
     if (operator === "$in" || Result.isFailure(condition)) return condition
     return Result.succeed({ _tag: "Not", of: condition.success })
   }
+  if (operator === "$between") return between(column, value, place)
+  if (operator === "$jsonPath") return jsonPath(column, value, place)
   if (operator === "$isNull") {
     if (typeof value === "boolean") return Result.succeed({ _tag: "Null", column, isNull: value })
     return Result.fail(refuse(place, `${where} is ${described(value)}`, "$isNull takes true or false."))
@@ -127,7 +160,7 @@ const operation = (column: string, operator: string, value: unknown, place: stri
           ? "$not goes around a filter: { $not: { column: … } }."
           : operator === "$and" || operator === "$or"
             ? `${operator} goes around filters: { ${operator}: [{ column: … }] }.`
-            : "The operators are $eq $ne $gt $gte $lt $lte $in $nin $like $ilike $regex $isNull $contains; an object that has such a key is bound as json by PG.json(…)."
+            : "The operators are $eq $ne $gt $gte $lt $lte $in $nin $between $like $ilike $regex $startsWith $isNull $contains $jsonPath; an object that has such a key is bound as json by PG.json(…)."
       )
     )
   }
@@ -135,9 +168,15 @@ const operation = (column: string, operator: string, value: unknown, place: stri
   if (value === null && (operator === "$eq" || operator === "$ne")) {
     return Result.succeed({ _tag: "Null", column, isNull: operator === "$eq" })
   }
-  if (patterns.has(operator) && typeof value !== "string" && value !== null) {
+  if (patterns.has(operator) && typeof value !== "string" && value !== null && !isSql(value)) {
     return Result.fail(
-      refuse(place, `${where} is ${described(value)}`, `${operator} takes a string in Postgres' own syntax.`)
+      refuse(
+        place,
+        `${where} is ${described(value)}`,
+        operator === "$startsWith"
+          ? "$startsWith takes a string."
+          : `${operator} takes a string in Postgres' own syntax.`
+      )
     )
   }
   return Result.succeed({ _tag: "Compare", column, operator, value })
@@ -178,6 +217,7 @@ const nested = (filter: unknown, what: string, place: string, depth: number): Pa
       refuse(place, `the filter nests deeper than ${deepest} levels`, "Write it flatter, or as SQL.")
     )
   }
+  if (isSql(filter)) return Result.succeed({ _tag: "Piece", piece: filter })
   const entries = entriesOf(filter, what, place)
   if (Result.isFailure(entries)) return Result.fail(entries.failure)
   return Result.map(

@@ -3,7 +3,7 @@
  */
 
 import * as Result from "effect/Result"
-import type { Bound } from "../statement/Sql.ts"
+import type { Bound } from "../statement/Statement.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
@@ -19,15 +19,20 @@ export interface Options {
 
 const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
 
-const parseColumns = (value: unknown, place: string): SqlBuilder.Parsed<ReadonlyArray<string>> => {
+/** Names of columns in an array. */
+export const parseColumns = (
+  option: string,
+  value: unknown,
+  place: string
+): SqlBuilder.Parsed<ReadonlyArray<string>> => {
   const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []
   if (names.length > 0 && names.every((name) => typeof name === "string")) return Result.succeed(names)
   const what = Array.isArray(value) && value.length === 0 ? "an empty array" : described(value)
   return Result.fail(
     refuse(
       place,
-      `columns is ${what}`,
-      'Name the columns in an array, ["id", "name"], or leave it out for all.'
+      `${option} is ${what}`,
+      `Name the columns in an array, ["id", "name"], ${option === "columns" ? "or leave it out" : "or say true"} for all.`
     )
   )
 }
@@ -74,7 +79,7 @@ export const parseOptions = (
         )
       }
       if (value === undefined) continue
-      if (name === "columns") parsed = { ...parsed, columns: yield* parseColumns(value, place) }
+      if (name === "columns") parsed = { ...parsed, columns: yield* parseColumns("columns", value, place) }
       else if (name === "orderBy") parsed = { ...parsed, orderBy: yield* parseOrder(value, place) }
       else if (name === "limit") parsed = { ...parsed, limit: yield* parseCount(name, value, place) }
       else if (name === "offset") parsed = { ...parsed, offset: yield* parseCount(name, value, place) }

@@ -1,14 +1,17 @@
 /**
- * A statement while it is written: its parameters so far, and the first thing that cannot be sent. Values reach a statement
- * through `param` and names through `column`, and through nothing else.
+ * A statement while it is written: its text with a gap for each value and each column, what belongs into the gaps, and the
+ * first thing that cannot be sent. Values reach a statement through `param` and names through `column`, and through nothing else.
  *
  * The statement is the same for all values, so that it is prepared once. How its values are encoded is decided by the types
  * that the server infers for them (`types/ColumnValues.ts`).
  */
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
-import type { Bound, ColumnValue, Role } from "../statement/Sql.ts"
-import { quote } from "../statement/Sql.ts"
+import type { Naming } from "../statement/CamelCase.ts"
+import { quoteTable } from "../statement/Names.ts"
+import { nameOf, type Role, type Slot, valueOf } from "../statement/Slot.ts"
+import { isSql, make as makePiece, type Sql } from "../statement/Sql.ts"
+import { type Bound, bind } from "../statement/Statement.ts"
 import { nameRefusal, refuse, valueRefusal } from "./CheckInput.ts"
 
 /** What a statement is written for. */
@@ -17,11 +20,15 @@ export interface Site {
   readonly place: string
   /** The table's quoted name. */
   readonly table: string
+  /** How columns are named in JavaScript. */
+  readonly naming: Naming
 }
 
 export interface SqlBuilder extends Site {
-  readonly params: Array<unknown>
-  readonly values: Array<ColumnValue>
+  /** What columns are qualified with, where they are. */
+  readonly of?: string | undefined
+  /** What stands in the gaps, in the order of the text. */
+  readonly slots: Array<unknown>
   problem: PoolError | undefined
 }
 
@@ -30,57 +37,91 @@ export type Parsed<A> = Result.Result<A, PoolError>
 /** The protocol counts parameters in 16 bits. */
 const maxParameters = 65_535
 
-export const make = ({ place, table }: Site): SqlBuilder => ({
+/** Marks a gap. No SQL holds it: Postgres ends a text there. */
+const gap = "\0"
+
+export const make = ({ naming, place, table }: Site): SqlBuilder => ({
   place,
   table,
-  params: [],
-  values: [],
-  problem: undefined
+  naming,
+  slots: [],
+  problem: table.includes(gap)
+    ? refuse(place, "the table's name holds a NUL character", "Postgres has no such name.")
+    : undefined
 })
 
-const add = (builder: SqlBuilder, value: unknown, column: string, role: Role): string => {
-  builder.values.push({ column, role })
-  return `$${builder.params.push(value)}`
+/** A gap for something of the caller's own. */
+export const gapFor = ({ slots }: SqlBuilder, slot: unknown): string => {
+  slots.push(slot)
+  return gap
 }
 
-/** The placeholder of a number that is no column's: a limit. */
-export const bound = (builder: SqlBuilder, value: number): string => add(builder, value, "", "compared")
+const add = (builder: SqlBuilder, slot: Slot): string => gapFor(builder, slot)
 
-/** The placeholder of a value that is compared with `column`. */
-export const param = (builder: SqlBuilder, value: unknown, column: string): string => {
+/** A piece of the caller's own SQL. */
+export const splice = (builder: SqlBuilder, piece: Sql): string => {
+  builder.problem ??= piece.problem
+  if (piece.parts.some((part) => part.includes(gap))) {
+    builder.problem ??= refuse(
+      builder.place,
+      "a piece of SQL holds a NUL character",
+      "Postgres cannot read it; a parameter of type bytea may hold it."
+    )
+  }
+  builder.slots.push(...piece.values)
+  return piece.parts.join(gap)
+}
+
+const value = (builder: SqlBuilder, value: unknown, column: string, role: Role): string => {
   builder.problem ??= valueRefusal(value, column, builder.place)
-  return add(builder, value, column, "compared")
+  return add(builder, valueOf(column, role, value))
 }
 
-/** The placeholder of a value that is put into `column`, or added to what is there. */
-export const stored = (builder: SqlBuilder, value: unknown, column: string): string => {
-  builder.problem ??= valueRefusal(value, column, builder.place)
-  return add(builder, value, column, "stored")
-}
+/** A number that is no column's: a limit. */
+export const bound = (builder: SqlBuilder, value: number): string =>
+  add(builder, valueOf("", "compared", value))
 
-/** The placeholder of an array of values that are compared with `column`. */
+/** A value that is compared with `column`, or a piece of SQL that is. */
+export const param = (builder: SqlBuilder, given: unknown, column: string): string =>
+  isSql(given) ? `(${splice(builder, given)})` : value(builder, given, column, "compared")
+
+/** A value that is put into `column`. */
+export const stored = (builder: SqlBuilder, given: unknown, column: string): string =>
+  value(builder, given, column, "stored")
+
+/** A value that `column` is changed to or by, or a piece of SQL. */
+export const changed = (builder: SqlBuilder, given: unknown, column: string): string =>
+  isSql(given) ? `(${splice(builder, given)})` : stored(builder, given, column)
+
+/** An array of values that are compared with `column`. */
 export const params = (builder: SqlBuilder, values: ReadonlyArray<unknown>, column: string): string => {
   for (const value of values) builder.problem ??= valueRefusal(value, column, builder.place)
-  return add(builder, values, column, "compared")
+  return add(builder, valueOf(column, "compared", values))
 }
 
 /** A column's quoted name. */
 export const column = (builder: SqlBuilder, name: string): string => {
   builder.problem ??= nameRefusal(name, builder.place)
-  return quote(name)
+  const qualifier = builder.of === undefined ? "" : `${quoteTable(builder.of)}.`
+  return qualifier + add(builder, nameOf(name))
 }
 
 /** Columns' quoted names with commas between. */
 export const columns = (builder: SqlBuilder, names: ReadonlyArray<string>): string =>
   names.map((name) => column(builder, name)).join(", ")
 
+/** What is written as a piece of SQL, to be spliced into a statement. */
+export const piece = ({ problem, slots }: SqlBuilder, text: string): Sql =>
+  makePiece({ parts: text.split(gap), values: slots, problem })
+
 /** The statement; `isGuarded` when it returns every column of the table. */
 export const finish = (builder: SqlBuilder, text: string, isGuarded = false): Parsed<Bound> => {
-  const { params, place, problem, values } = builder
+  const { naming, place, problem, slots } = builder
   if (problem !== undefined) return Result.fail(problem)
-  if (params.length > maxParameters) {
-    const what = `the statement has ${params.length} parameters, and Postgres takes ${maxParameters}`
+  const statement = bind({ parts: text.split(gap), values: slots }, naming, place, isGuarded)
+  if (statement.params.length > maxParameters) {
+    const what = `the statement has ${statement.params.length} parameters, and Postgres takes ${maxParameters}`
     return Result.fail(refuse(place, what, "Split the call."))
   }
-  return Result.succeed({ text, params, columns: { place, values, isGuarded } })
+  return Result.succeed(statement)
 }

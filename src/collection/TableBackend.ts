@@ -6,7 +6,8 @@ import type * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
-import type { Bound } from "../statement/Sql.ts"
+import type { Naming } from "../statement/CamelCase.ts"
+import type { Bound } from "../statement/Statement.ts"
 import type { ColumnParam } from "./BulkParams.ts"
 import type { Translation } from "./Schemas.ts"
 
@@ -15,6 +16,8 @@ export interface TableBackend<A, E, R> {
   readonly name: string
   /** The name as the user wrote it, for messages. */
   readonly label: string
+  /** How columns are named in JavaScript. */
+  readonly naming: Naming
   /** `Schemas.translating(schema)` for a handle with a schema, `Schemas.trusting()` for one without. */
   readonly translation: Translation<A, E>
   /** Runs one statement, as the handle's `execute` does; rows are as they come, not decoded by the schema. */

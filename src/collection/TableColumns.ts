@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { OperationError } from "../errors/PoolError.ts"
+import { type Naming, nameOf } from "../statement/CamelCase.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import type { AnyRow } from "./Types.ts"
 
@@ -19,7 +20,7 @@ export interface Column {
   readonly hasDefault: boolean
 }
 
-/** A table's columns by name; empty where there is no such table. */
+/** A table's columns by their names in JavaScript; empty where there is no such table. */
 export type Columns = ReadonlyMap<string, Column>
 
 /** A table's columns; `$1` is its quoted name. A view's own defaults are not known, so each of its columns may have one. */
@@ -42,7 +43,7 @@ select columns.attname::text as name,
   t.oid::int8::text as oid,
   case when t.typcategory = 'A' or t.typarray = 0 then 'text'
     when t.typname in ('json', 'jsonb') and n.nspname = 'pg_catalog' then 'json' else 'typed' end as form,
-  types.has_default as has_default
+  types.has_default as optional
 from columns join types using (attnum) join pg_catalog.pg_type t on t.oid = types.oid
 join pg_catalog.pg_namespace n on n.oid = t.typnamespace
 where t.typtype <> 'd'
@@ -53,15 +54,15 @@ const fromRow = (row: AnyRow): Column => ({
   type: String(row.type),
   oid: Number(row.oid),
   form: row.form === "text" ? "text" : row.form === "json" ? "json" : "typed",
-  hasDefault: row.has_default === true
+  hasDefault: row.optional === true
 })
 
-export const fromRows = (rows: ReadonlyArray<AnyRow>): Columns => {
+export const fromRows = (rows: ReadonlyArray<AnyRow>, naming: Naming): Columns => {
   const columns = new Map<string, Column>()
-  for (const row of rows) columns.set(String(row.name), fromRow(row))
+  for (const row of rows) columns.set(nameOf(String(row.name), naming), fromRow(row))
   return columns
 }
 
 /** Asks the catalogue. */
 export const look = <A, E, R>(table: TableBackend<A, E, R>): Effect.Effect<Columns, OperationError, R> =>
-  Effect.map(table.execute({ text: query, params: [table.name] }), ({ rows }) => fromRows(rows))
+  Effect.map(table.execute({ text: query, params: [table.name] }), ({ rows }) => fromRows(rows, table.naming))

@@ -1,9 +1,11 @@
 /**
- * The types of filters, changes and options, by the row of the table. A table without a row type takes any column and
- * any value.
+ * The types of tables, rows, filters, changes and options, by the row of the table. A table without a row type takes any column
+ * and any value.
  */
+import type * as Schema from "effect/Schema"
 import type { Progress } from "../execute/Progress.ts"
-import type { Json } from "../statement/Sql.ts"
+import type { Json } from "../statement/Json.ts"
+import type { Sql } from "../statement/Sql.ts"
 
 /** The row of a table that has no row type. */
 export type AnyRow = Readonly<Record<string, unknown>>
@@ -40,32 +42,41 @@ type Pattern<T> =
 /** The operators on a column, as in pymongo; several on one column are joined by "and". */
 export interface Operators<T> {
   /** Equal; `null` is `IS NULL`. */
-  readonly $eq?: Written<Exclude<T, undefined>> | null
+  readonly $eq?: Written<Exclude<T, undefined>> | Sql | null
   /** Not equal; `null` is `IS NOT NULL`. As in SQL, and unlike pymongo, rows where the column is NULL are not kept. */
-  readonly $ne?: Written<Exclude<T, undefined>> | null
-  readonly $gt?: Written<Present<T>>
-  readonly $gte?: Written<Present<T>>
-  readonly $lt?: Written<Present<T>>
-  readonly $lte?: Written<Present<T>>
-  /** One of these values; `[]` keeps no row, a `null` among them stands for NULL. */
-  readonly $in?: ReadonlyArray<Written<Exclude<T, undefined>> | null>
+  readonly $ne?: Written<Exclude<T, undefined>> | Sql | null
+  readonly $gt?: Written<Present<T>> | Sql
+  readonly $gte?: Written<Present<T>> | Sql
+  readonly $lt?: Written<Present<T>> | Sql
+  readonly $lte?: Written<Present<T>> | Sql
+  /** From the first to the second, both included. */
+  readonly $between?: readonly [from: Written<Present<T>> | Sql, to: Written<Present<T>> | Sql]
+  /** One of these values, or of those of a query; `[]` keeps no row, a `null` among them stands for NULL. */
+  readonly $in?: ReadonlyArray<Written<Exclude<T, undefined>> | null> | Sql
   /** None of these values; `[]` keeps every row. As in SQL, with any value rows where the column is NULL are not kept. */
-  readonly $nin?: ReadonlyArray<Written<Exclude<T, undefined>> | null>
+  readonly $nin?: ReadonlyArray<Written<Exclude<T, undefined>> | null> | Sql
   /** SQL's `LIKE`: `%` for any characters, `_` for one. */
   readonly $like?: Pattern<T>
   /** `LIKE` in which case does not matter. */
   readonly $ilike?: Pattern<T>
   /** A regular expression in Postgres' own syntax (`~`), somewhere in the column's text. */
   readonly $regex?: Pattern<T>
+  /** These characters are the column's first, whatever they are: no `%` and no `_` in them means more than itself. */
+  readonly $startsWith?: Pattern<T>
   readonly $isNull?: boolean
   /** `@>`: an array column that holds all of these elements, a jsonb column that holds this part. */
   readonly $contains?: unknown extends T ? unknown : Part<T>
+  /**
+   * For a jsonb column: a path of SQL that finds something, `$.tags[*] ? (@ == "a")`, or says what holds, `$.age > 18`. Values come
+   * as variables: `["$.age > $least", { least: 18 }]`.
+   */
+  readonly $jsonPath?: string | readonly [path: string, variables: AnyRow]
 }
 
 /** What a filter says of a column: a value for equality, or operators. An array is not a value here. */
 export type Condition<T> = unknown extends T
   ? unknown
-  : Exclude<Written<Exclude<T, undefined>>, ReadonlyArray<unknown>> | Operators<T>
+  : Exclude<Written<Exclude<T, undefined>>, ReadonlyArray<unknown>> | Operators<T> | Sql
 
 /** Joins filters. */
 export interface Connectives<Row> {
@@ -78,12 +89,13 @@ export interface Connectives<Row> {
 
 /**
  * Which rows: `{ column: value }`, `{ column: { $gt: value } }`, `$and`, `$or` and `$not` around filters, joined by
- * "and". `{}` is every row.
+ * "and"; or a piece of SQL. `{}` is every row.
  */
 export type Filter<Row = AnyRow> =
-  Untyped<Row> extends true
-    ? Readonly<Record<string, unknown>>
-    : { readonly [K in ColumnOf<Row>]?: Condition<Row[K]> } & Connectives<Row>
+  | Sql
+  | (Untyped<Row> extends true
+      ? Readonly<Record<string, unknown>>
+      : { readonly [K in ColumnOf<Row>]?: Condition<Row[K]> } & Connectives<Row>)
 
 /**
  * `{ $inc: n }` for columns that numbers can be added to. Numeric columns are read as strings, so a column of strings takes
@@ -99,11 +111,11 @@ type Increment<T> =
         ? { readonly $inc: number | bigint | `${number}` }
         : never
 
-/** What `update` changes: `{ column: value }`, or `{ column: { $inc: n } }`. */
+/** What `update` changes: `{ column: value }`, `{ column: { $inc: n } }`, or a piece of SQL that gives the value. */
 export type Changes<Row = AnyRow> =
   Untyped<Row> extends true
     ? Readonly<Record<string, unknown>>
-    : { readonly [K in ColumnOf<Row>]?: Written<Exclude<Row[K], undefined>> | Increment<Row[K]> }
+    : { readonly [K in ColumnOf<Row>]?: Written<Exclude<Row[K], undefined>> | Increment<Row[K]> | Sql }
 
 /** `undefined` for a column that rows may lack. */
 type Missing<Row, K extends keyof Row> = Partial<Row> extends Pick<Row, K> ? undefined : never
@@ -115,13 +127,13 @@ type Missing<Row, K extends keyof Row> = Partial<Row> extends Pick<Row, K> ? und
 export type NewRow<Row = AnyRow> =
   Untyped<Row> extends true ? object : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | Missing<Row, K> }
 
-/** A row to be upserted: a new row that has the columns of `on`, as far as they are known by name. */
-export type KeyedRow<Row, On extends ColumnOf<Row>> =
+/** A row to be upserted: one to be stored that has the columns of `on`, as far as they are known by name. */
+export type KeyedRow<Row, On extends ColumnOf<Row>, New = NewRow<Row>> =
   ColumnOf<Row> extends On
-    ? NewRow<Row>
+    ? New
     : Untyped<Row> extends true
-      ? NewRow<Row>
-      : NewRow<Row> & { readonly [K in On]: Written<Exclude<Row[K], undefined>> }
+      ? New
+      : New & { readonly [K in On]: Written<Exclude<Row[K], undefined>> }
 
 /** `{ column: "asc" | "desc" }`, the first column first. */
 export type OrderBy<Row = AnyRow> = { readonly [K in ColumnOf<Row>]?: "asc" | "desc" }
@@ -145,9 +157,66 @@ export interface ProgressOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
-export interface UpsertOptions<Row = AnyRow, On extends ColumnOf<Row> = ColumnOf<Row>> {
+/** Which columns of the rows a write returns: `true` for all, none for the number of rows in place of the rows. */
+export type Returning<Row> = boolean | ReadonlyArray<ColumnOf<Row>> | undefined
+
+/** What a write gives: the number of rows, or the rows that `returning` asks for. */
+export type Returned<Row, Ret extends Returning<Row>> = Ret extends true
+  ? ReadonlyArray<Row>
+  : Ret extends ReadonlyArray<infer K extends keyof Row>
+    ? ReadonlyArray<Pick<Row, K>>
+    : number
+
+export interface WriteOptions<Row, Ret extends Returning<Row>> {
+  /** The rows as they are now, or as they were before they were deleted, in place of their number. */
+  readonly returning?: Ret | undefined
+}
+
+export interface UpsertOptions<
+  Row = AnyRow,
+  On extends ColumnOf<Row> = ColumnOf<Row>,
+  Ret extends Returning<Row> = undefined,
+  Change = Changes<Row>
+> extends WriteOptions<Row, Ret> {
   /** The column or columns whose unique index decides whether a row is there already. */
   readonly on: On | ReadonlyArray<On>
-  /** The columns that a row that is there takes from the new one: all others unless named, `[]` keeps it as it is. */
-  readonly update?: ReadonlyArray<ColumnOf<Row>>
+  /**
+   * What happens to a row that is there: the columns that it takes from the new one, all others unless named, `[]` keeps it as it
+   * is; or changes, as `update` takes them. In a piece of SQL, `excluded` is the new row.
+   */
+  readonly update?: ReadonlyArray<ColumnOf<Row>> | Change | undefined
 }
+
+/** What is known of a table: the row that comes out of it, and the row that goes in. */
+export interface TableTypes<Row, Insert = NewRow<Row>> {
+  readonly row: Row
+  readonly insert: Insert
+}
+
+/** The tables of a database of which nothing is known. */
+export interface AnyTables {
+  readonly [table: string]: TableTypes<AnyRow, object>
+}
+
+/** A table's row. */
+export type RowOf<Table> = Table extends { readonly row: infer Row } ? Row : AnyRow
+
+/** A row to be stored in a table. */
+export type InsertOf<Table> = Table extends { readonly insert: infer Insert } ? Insert : object
+
+/** A schema that a row may go through: of rows with variants of it for inserts and updates, or of one shape. */
+export type RowSchema = Schema.Codec<unknown, unknown>
+
+/** The rows that a schema takes for an insert: those of its `insert` variant, as a model has one. */
+export type SchemaInsert<S extends RowSchema> = S extends {
+  readonly insert: { readonly "~type.make.in": infer Insert }
+}
+  ? Insert
+  : NewRow<S["Type"]>
+
+/** The changes that a schema takes: of its `update` variant, as a model has one. */
+export type SchemaChanges<S extends RowSchema> = S extends {
+  readonly update: { readonly "~type.make.in": infer Update }
+}
+  ? Changes<Update>
+  : Changes<S["Type"]>

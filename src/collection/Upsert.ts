@@ -5,7 +5,9 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { isPlain } from "../statement/PlainObject.ts"
+import * as Change from "./Change.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import * as Returning from "./Returning.ts"
 import type { Parsed } from "./SqlBuilder.ts"
 import type { Columns } from "./TableColumns.ts"
 import type { Conflict } from "./Write.ts"
@@ -15,6 +17,9 @@ export interface Plan {
   readonly on: ReadonlyArray<string>
   /** `undefined` for all columns of the row that `on` does not name. */
   readonly update: ReadonlyArray<string> | undefined
+  /** What changes in place of them. */
+  readonly changes: ReadonlyArray<Change.Change> | undefined
+  readonly returning: Returning.Returning
 }
 
 const names = (option: string, value: unknown, place: string): Parsed<ReadonlyArray<string>> => {
@@ -27,7 +32,9 @@ const names = (option: string, value: unknown, place: string): Parsed<ReadonlyAr
 export const parse = (options: unknown, place: string): Parsed<Plan> =>
   Result.gen(function* () {
     let on: ReadonlyArray<string> = []
-    let update: ReadonlyArray<string> | undefined
+    let update: Plan["update"]
+    let changes: Plan["changes"]
+    let returning: Returning.Returning = "none"
     for (const [option, value] of yield* entriesOf(
       options,
       "the options",
@@ -35,13 +42,15 @@ export const parse = (options: unknown, place: string): Parsed<Plan> =>
       "{ on: the column with the unique index }"
     )) {
       if (option === "on") on = yield* names(option, value, place)
+      else if (option === "returning") returning = yield* Returning.parse(value, place)
       else if (option !== "update") {
         return yield* Result.fail(
-          refuse(place, `${shown(option)} is no option`, "The options are on and update.")
+          refuse(place, `${shown(option)} is no option`, "The options are on, update and returning.")
         )
-      } else if (value !== undefined) update = yield* names(option, value, place)
+      } else if (isPlain(value)) changes = yield* Change.parse(value, place)
+      else if (value !== undefined) update = yield* names(option, value, place)
     }
-    if (on.length > 0) return { on, update }
+    if (on.length > 0) return { on, update, changes, returning }
     const instead =
       'Name the columns of a unique index, which decide whether a row is there already: { on: ["id"] }.'
     return yield* Result.fail(refuse(place, "on names no column", instead))
@@ -65,6 +74,7 @@ export const conflict = (
       "Give the row a value for it: it decides whether the row is there. To store a new row, insert it."
     return Result.fail(refuse(place, what, instead))
   }
+  if (plan.changes !== undefined) return Result.succeed({ on: plan.on, update: plan.changes })
   if (plan.update === undefined) {
     for (const name of plan.on) given.delete(name)
     return Result.succeed({ on: plan.on, update: [...given] })

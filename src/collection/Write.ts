@@ -1,10 +1,11 @@
 /**
  * The statements that write one row, or the rows that a filter keeps: insert, upsert, update and delete.
  */
-import type { Bound } from "../statement/Sql.ts"
+import type { Bound } from "../statement/Statement.ts"
 import type { Change } from "./Change.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
+import * as Returning from "./Returning.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
 
 /** A row's columns and values in order. */
@@ -13,20 +14,32 @@ export type Entries = ReadonlyArray<readonly [column: string, value: unknown]>
 /** What an upsert does with a row that is there already. */
 export interface Conflict {
   readonly on: ReadonlyArray<string>
-  /** The columns that take the new row's values; none leaves the row as it is. */
-  readonly update: ReadonlyArray<string>
+  /** What happens to the row: columns that take the new row's values, or changes; none leaves it as it is. */
+  readonly update: ReadonlyArray<string | Change>
 }
 
 type Parsed = SqlBuilder.Parsed<Bound>
+
+/** What a change does to its column; `qualifier` is what tells the table's own column from others of its name. */
+export const assignment = (
+  builder: SqlBuilder.SqlBuilder,
+  { _tag, column, value }: Change,
+  qualifier = ""
+): string => {
+  const set = `${SqlBuilder.column(builder, column)} = `
+  const added = _tag === "Add" ? `${qualifier}${SqlBuilder.column(builder, column)} + ` : ""
+  return `${set}${added}${SqlBuilder.changed(builder, value, column)}`
+}
 
 /** ` on conflict …` */
 export const onConflict = (builder: SqlBuilder.SqlBuilder, conflict: Conflict): string => {
   const table = ` on conflict (${SqlBuilder.columns(builder, conflict.on)}) do`
   if (conflict.update.length === 0) return `${table} nothing`
-  const set = conflict.update.map((name) => {
-    const column = SqlBuilder.column(builder, name)
-    return `${column} = excluded.${column}`
-  })
+  const set = conflict.update.map((one) =>
+    typeof one === "string"
+      ? `${SqlBuilder.column(builder, one)} = excluded.${SqlBuilder.column(builder, one)}`
+      : assignment(builder, one, `${builder.table}.`)
+  )
   return `${table} update set ${set.join(", ")}`
 }
 
@@ -45,25 +58,40 @@ export const insert = (site: SqlBuilder.Site, row: Entries): Parsed => {
   return SqlBuilder.finish(builder, `${into(builder, row)} returning *`, true)
 }
 
-export const upsert = (site: SqlBuilder.Site, row: Entries, conflict: Conflict): Parsed => {
+/** The statement with what it returns. */
+const returned = (builder: SqlBuilder.SqlBuilder, text: string, returning: Returning.Returning): Parsed =>
+  SqlBuilder.finish(builder, `${text}${Returning.print(builder, returning)}`, returning === "all")
+
+export const upsert = (
+  site: SqlBuilder.Site,
+  row: Entries,
+  conflict: Conflict,
+  returning: Returning.Returning
+): Parsed => {
   const builder = SqlBuilder.make(site)
-  return SqlBuilder.finish(builder, `${into(builder, row)}${onConflict(builder, conflict)}`)
+  return returned(builder, `${into(builder, row)}${onConflict(builder, conflict)}`, returning)
 }
 
 export const update = (
   site: SqlBuilder.Site,
   condition: Condition,
-  changes: ReadonlyArray<Change>
+  changes: ReadonlyArray<Change>,
+  returning: Returning.Returning
 ): Parsed => {
   const builder = SqlBuilder.make(site)
-  const set = changes.map(({ _tag, column, value }) => {
-    const name = SqlBuilder.column(builder, column)
-    return `${name} = ${_tag === "Add" ? `${name} + ` : ""}${SqlBuilder.stored(builder, value, column)}`
-  })
-  return SqlBuilder.finish(builder, `update ${site.table} set ${set.join(", ")}${where(builder, condition)}`)
+  const set = changes.map((change) => assignment(builder, change))
+  return returned(
+    builder,
+    `update ${site.table} set ${set.join(", ")}${where(builder, condition)}`,
+    returning
+  )
 }
 
-export const remove = (site: SqlBuilder.Site, condition: Condition): Parsed => {
+export const remove = (
+  site: SqlBuilder.Site,
+  condition: Condition,
+  returning: Returning.Returning
+): Parsed => {
   const builder = SqlBuilder.make(site)
-  return SqlBuilder.finish(builder, `delete from ${site.table}${where(builder, condition)}`)
+  return returned(builder, `delete from ${site.table}${where(builder, condition)}`, returning)
 }

@@ -15,7 +15,7 @@ import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Description, Memory, Statement } from "../protocol/Statement.ts"
 import { descriptionOf, forget } from "../protocol/Statement.ts"
-import type { ColumnValues } from "../statement/Sql.ts"
+import type { ColumnValues } from "../statement/Statement.ts"
 import { encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { asJson, encodePlain, encodeTyped, typesToDescribe } from "../types/Parameters.ts"
@@ -163,7 +163,7 @@ export const encodeColumns: (
 ) {
   const { session } = connection
   const { types } = session
-  const statement = statementOf(memory, known, undeclared(params))
+  const statement = statementOf(memory, known, undeclared(params, values))
   const prepared = keeps ? Commands.descriptionOn(session, statement) : undefined
   const isCertain = prepared !== undefined && (isGuarded || !isSensitive(types, prepared.parameterTypes))
   let refusal: PoolError | undefined

@@ -27,7 +27,7 @@ import * as Link from "../protocol/Link.ts"
 import type { Notification, Session } from "../protocol/Session.ts"
 import { make as makeStatement } from "../protocol/Statement.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
-import { quote } from "../statement/Sql.ts"
+import { quote } from "../statement/Names.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 

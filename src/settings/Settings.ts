@@ -181,9 +181,10 @@ const isSamePassword = (left: Password | undefined, right: Password | undefined)
   return right._tag === "Asked" && left.given === right.given
 }
 
-/** The settings as their users name them, for comparison. */
+/** The settings as their users name them, for comparison: all but `names`, which each handle has for itself. */
 const named = ({
   encryption,
+  names: _,
   servers,
   ...settings
 }: ResolvedSettings): Readonly<Record<string, unknown>> => ({

@@ -1,85 +1,149 @@
 /**
- * The three forms of a statement - text, text with parameters, and the template - become one: text and parameters.
+ * Pieces of SQL: whole statements, or fragments to splice into one. Made by `PG.sql`, `PG.id`, `PG.join` and their kin.
+ *
+ * Pieces are recognised by a registered symbol. Data from outside (parsed JSON, a form, a row) can carry any string key but no
+ * symbol, so it never becomes SQL; two copies of this package recognise each other's pieces. A piece prints as its text with
+ * placeholders, and never its values.
  */
-import * as Result from "effect/Result"
+import { inspect } from "node:util"
+import type { Statement } from "effect/sql/Statement"
 import type { PoolError } from "../errors/PoolError.ts"
-import { refused } from "../errors/PoolError.ts"
+import { columnOf, type Naming } from "./CamelCase.ts"
+import { IdentifierId, isIdentifier, quote, quoteTable } from "./Names.ts"
+import { isPlain } from "./PlainObject.ts"
+import { tokenAt } from "./Scan.ts"
+import { isName } from "./Slot.ts"
 
-/*
- * Pieces of SQL, names and json are recognised by registered symbols. Data from outside (parsed JSON, a form, a row) can
- * carry any string key but no symbol, so it never becomes SQL; two copies of this package recognise each other's pieces.
- */
-
-/** The key of `PG.sql` and `PG.id`. */
+/** The key of a piece. */
 export const SqlTypeId: unique symbol = Symbol.for("effect-global-pool/Sql")
 
-/**
- * A piece of SQL with its parameters: a whole statement, or a fragment to splice into one.
- * Made by `PG.sql` and `PG.id`. Placeholders are numbered when the statement is built.
- */
+/** A piece of SQL with its parameters. Placeholders are numbered when the statement is built. */
 export interface Sql {
   readonly [SqlTypeId]: true
+  /** The texts around the values, one more than there are of those. */
   readonly parts: ReadonlyArray<string>
   readonly values: ReadonlyArray<unknown>
+  /** Why a statement with this piece is not sent. */
+  readonly problem: PoolError | undefined
 }
 
-/** A statement as the server gets it: `$1` … stand for `params`. */
-export interface Bound {
-  readonly text: string
-  readonly params: ReadonlyArray<unknown>
-  /** What each parameter is, in words for a message. */
-  readonly about?: ReadonlyArray<string>
-  /** For a statement that a table's handle writes: its parameters are values of columns. */
-  readonly columns?: ColumnValues
+/** A piece while it is put together. */
+export interface Draft {
+  readonly parts: Array<string>
+  readonly values: Array<unknown>
+  problem: PoolError | undefined
 }
 
-/** What a value does to its column. */
-export type Role = "stored" | "compared"
-
-/** A parameter of a statement that a handle writes. */
-export interface ColumnValue {
-  /** The column, for messages; empty for `limit` and `offset`. */
-  readonly column: string
-  readonly role: Role
+/** The text of a piece, its placeholders numbered from `$1`; `onValue` is given the values that they stand for. */
+export const textOf = (
+  { parts, values }: Pick<Sql, "parts" | "values">,
+  naming: Naming,
+  onValue?: (value: unknown) => void
+): string => {
+  let text = parts[0]!
+  let number = 0
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index]
+    if (isName(value)) text += quote(columnOf(value.column, naming))
+    else {
+      text += `$${++number}`
+      onValue?.(value)
+    }
+    text += parts[index + 1]
+  }
+  return text
 }
 
-/** Parameters that are values of columns. */
-export interface ColumnValues {
-  /** The call as a message names it, for instance `users.update`. */
-  readonly place: string
-  readonly values: ReadonlyArray<ColumnValue>
-  /** The statement returns every column, so that the server refuses it when one of them has another type. */
-  readonly isGuarded: boolean
+const printed = {
+  value(this: Sql) {
+    return textOf(this, "as-is")
+  }
 }
 
-/** The forms in which `trans` takes a statement. */
-export type Statement = string | readonly [sql: string, params: ReadonlyArray<unknown>] | Sql
+const prototype: object = Object.defineProperties(
+  { [SqlTypeId]: true },
+  { toString: printed, toJSON: printed, [inspect.custom]: printed }
+)
 
-/** What a template quotes as an identifier instead of binding as a value: a table handle. */
-export const IdentifierId: unique symbol = Symbol.for("effect-global-pool/Identifier")
-export interface Identifier {
-  readonly [IdentifierId]: string
-}
+/** A piece of these parts and values. */
+export const make = ({ parts, problem, values }: Draft): Sql =>
+  Object.freeze(Object.assign(Object.create(prototype), { parts, values, problem }))
 
-const make = (parts: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Sql => ({
-  [SqlTypeId]: true,
-  parts,
-  values
-})
-
-/** Whether a value was made by `PG.sql` or `PG.id`. */
+/** Whether a value is a piece of SQL. */
 export const isSql = (value: unknown): value is Sql =>
   typeof value === "object" && value !== null && SqlTypeId in value
 
-const isIdentifier = (value: unknown): value is Identifier =>
-  typeof value === "object" && value !== null && IdentifierId in value
+export const draft = (text = ""): Draft => ({ parts: [text], values: [], problem: undefined })
 
-/** Whether the first argument of a call is a template's strings. */
-const isTemplate = (value: unknown): value is TemplateStringsArray => Array.isArray(value) && "raw" in value
+export const addText = ({ parts }: Draft, text: string): void => {
+  parts[parts.length - 1] += text
+}
+
+const addValue = ({ parts, values }: Draft, value: unknown): void => {
+  values.push(value)
+  parts.push("")
+}
+
+const addPiece = (into: Draft, piece: Draft | Sql): void => {
+  addText(into, piece.parts[0]!)
+  for (const [index, value] of piece.values.entries()) {
+    addValue(into, value)
+    addText(into, piece.parts[index + 1]!)
+  }
+  into.problem ??= piece.problem
+}
 
 /**
- * A statement or fragment in which every value is a bound parameter, a table handle, `PG.id` and another `PG.sql`
- * excepted: those are spliced in.
+ * Whether a value is a statement of a client of `effect/sql`. Data has prototypes of its own and functions as little as it has
+ * symbols; a fragment that is no statement looks like data, and goes into a statement first.
+ */
+const isStatement = (value: unknown): value is Statement<unknown> =>
+  typeof value === "object" &&
+  value !== null &&
+  !isPlain(value) &&
+  "~effect/sql/Statement/Fragment" in value &&
+  "compile" in value &&
+  typeof value.compile === "function"
+
+/** What a client of `effect/sql` makes of its statement, taken apart at its placeholders. */
+const fromStatement = (statement: Statement<unknown>): Draft => {
+  const [text, params] = statement.compile()
+  const into = draft()
+  let from = 0
+  for (let token = tokenAt(text, 0); token.kind !== "end"; token = tokenAt(text, token.end)) {
+    if (token.kind !== "parameter") continue
+    addText(into, text.slice(from, token.start))
+    addValue(into, params[Number(text.slice(token.start + 1, token.end)) - 1])
+    from = token.end
+  }
+  addText(into, text.slice(from))
+  return into
+}
+
+/** Whether a value is spliced in, and not bound. */
+export const isPiece = (value: unknown): boolean => isSql(value) || isIdentifier(value) || isStatement(value)
+
+/** Adds what stands in a template's gap. */
+export const add = (into: Draft, value: unknown): void => {
+  if (isSql(value)) addPiece(into, value)
+  else if (isIdentifier(value)) addText(into, value[IdentifierId])
+  else if (isStatement(value)) addPiece(into, fromStatement(value))
+  else addValue(into, value)
+}
+
+/** What a template says. */
+export const fromTemplate = (strings: ReadonlyArray<string>, values: ReadonlyArray<unknown>): Draft => {
+  const into = draft(strings[0])
+  for (let index = 0; index < values.length; index++) {
+    add(into, values[index])
+    addText(into, strings[index + 1]!)
+  }
+  return into
+}
+
+/**
+ * A statement or fragment in which every value is a bound parameter, what is a piece of SQL excepted: a table handle, `PG.id`,
+ * another `PG.sql`, a statement of an `effect/sql` client. Those are spliced in.
  *
  * **Example** (Composing a statement)
  *
@@ -90,114 +154,12 @@ const isTemplate = (value: unknown): value is TemplateStringsArray => Array.isAr
  * const statement = PG.sql`select * from ${PG.id("users")} where ${adults} limit ${10}`
  * ```
  */
-export const sql = (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Sql => {
-  const parts: Array<string> = [strings[0]!]
-  const bound: Array<unknown> = []
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index]
-    const next = strings[index + 1]!
-    if (isSql(value)) {
-      parts[parts.length - 1] += value.parts[0]!
-      for (let inner = 0; inner < value.values.length; inner++) {
-        bound.push(value.values[inner])
-        parts.push(value.parts[inner + 1]!)
-      }
-      parts[parts.length - 1] += next
-    } else if (isIdentifier(value)) {
-      parts[parts.length - 1] += value[IdentifierId] + next
-    } else {
-      bound.push(value)
-      parts.push(next)
-    }
-  }
-  return make(parts, bound)
-}
-
-/** A name as Postgres quotes it: `we"ird` becomes `"we""ird"`. */
-export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
-
-const quoted = '"(?:[^"]|"")+"'
-const plain = '[^".]+'
-const withSchema = new RegExp(`^(${quoted}|${plain})[.](.+)$`, "s")
-const alone = new RegExp(`^${quoted}$`, "s")
-
-/** One part of a table's name: what stands in double quotes is the name inside them, anything else is the name itself. */
-const part = (name: string): string => (alone.test(name) ? name : quote(name))
+export const sql = (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Sql =>
+  make(fromTemplate(strings, values))
 
 /**
- * A table's name as a user writes it, quoted: `users`, or `audit.events` for schema and table.
- *
- * **Details**
- *
- * The first dot separates. A part in double quotes is taken as Postgres takes it, so `"audit.events"` with its quotes is one
- * table, and `"my.schema"."my.table"` is one in a schema. A dot behind a stray double quote separates nothing: `we"ird.Name` is one
- * table too.
- */
-export const quoteTable = (name: string): string => {
-  const found = withSchema.exec(name)
-  return found === null ? part(name) : `${part(found[1]!)}.${part(found[2]!)}`
-}
-
-/**
- * Names as a quoted identifier for a template: `PG.id("name")`, `PG.id("schema", "table")`.
+ * A name as a quoted identifier for a template. One name is read as `pgdb.table` reads it: `PG.id("name")`, or
+ * `PG.id("audit.events")` for schema and table. Several are its parts, each as it stands: `PG.id("audit", "my.table")`.
  */
 export const id = (...names: readonly [string, ...ReadonlyArray<string>]): Sql =>
-  make([names.map(quote).join(".")], [])
-
-/** The key of `PG.json`. */
-export const JsonId: unique symbol = Symbol.for("effect-global-pool/Json")
-
-/** A value that is bound as json whatever its JavaScript type: made by `PG.json`. */
-export interface Json {
-  readonly [JsonId]: true
-  readonly value: unknown
-}
-
-/**
- * Forces json for an array, string, number, boolean or `null`; plain objects are json without it.
- */
-export const json = (value: unknown): Json => ({ [JsonId]: true, value })
-
-export const isJson = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && JsonId in value
-
-/** Text and parameters of a `Sql`, its placeholders numbered from `$1`. */
-export const bind = (statement: Sql): Bound => {
-  let text = statement.parts[0]!
-  for (let index = 1; index < statement.parts.length; index++) text += `$${index}${statement.parts[index]}`
-  return { text, params: statement.values }
-}
-
-const noParams: ReadonlyArray<unknown> = []
-
-const noStatement = (): PoolError =>
-  refused("Expected SQL text, [text, parameters] or PG.sql`…`. Nothing was sent.")
-
-/** One statement of `trans`, in any of its forms. */
-export const fromStatement = (statement: Statement): Result.Result<Bound, PoolError> => {
-  if (typeof statement === "string") return Result.succeed({ text: statement, params: noParams })
-  if (isSql(statement)) return Result.succeed(bind(statement))
-  if (
-    Array.isArray(statement) &&
-    typeof statement[0] === "string" &&
-    (statement[1] === undefined || Array.isArray(statement[1]))
-  ) {
-    return Result.succeed({ text: statement[0], params: statement[1] ?? noParams })
-  }
-  return Result.fail(noStatement())
-}
-
-/** The arguments of an operation: a template and its values, or a statement and its parameters. */
-export const fromArguments = (
-  first: unknown,
-  rest: ReadonlyArray<unknown>
-): Result.Result<Bound, PoolError> => {
-  if (typeof first === "string") {
-    const params = rest[0] ?? noParams
-    return Array.isArray(params)
-      ? Result.succeed({ text: first, params })
-      : Result.fail(refused("The parameters of a statement are an array: [first, second]. Nothing was sent."))
-  }
-  if (isTemplate(first)) return Result.succeed(bind(sql(first, ...rest)))
-  return isSql(first) ? Result.succeed(bind(first)) : Result.fail(noStatement())
-}
+  make(draft(names.length === 1 ? quoteTable(names[0]) : names.map(quote).join(".")))

@@ -20,7 +20,8 @@ import { isDead, markDirty, type PooledConnection } from "../pool/PooledConnecti
 import { statementOf, type Timing } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
-import { fromStatement, type Statement } from "../statement/Sql.ts"
+import type { Naming } from "../statement/CamelCase.ts"
+import { fromStatement, type Statement } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import * as Shown from "../telemetry/Shown.ts"
 import type { Encoded } from "../types/Parameters.ts"
@@ -43,21 +44,29 @@ interface Entry {
 const numbered = (error: PoolError, number: number, of: number): PoolError =>
   refused(`Statement ${number} of ${of}: ${error.message}`)
 
+/** How a batch's rows are named, and the table of the handle. */
+export interface BatchOptions {
+  readonly naming?: Naming
+  readonly table?: string | undefined
+}
+
 const entriesOf = (
   pool: Pool,
   statements: ReadonlyArray<Statement>,
+  { naming = "as-is" }: BatchOptions,
   prepare: boolean,
   timing: Timing | undefined
 ): ReadonlyArray<Entry> | PoolError => {
   if (!Array.isArray(statements)) return refused("trans takes an array of statements. Nothing was sent.")
   const of = statements.length
+  const shape = naming === "camel" ? "camel" : "object"
   const entries: Array<Entry> = []
   // A hole in the array is no statement, so the index goes over it.
   for (let index = 0; index < of; index++) {
     const position = { number: index + 1, of }
-    const bound = fromStatement(statements[index])
+    const bound = fromStatement(statements[index], naming)
     if (Result.isFailure(bound)) return numbered(bound.failure, position.number, of)
-    const job = Execute.prepare(pool, bound.success, { position, prepare }, timing)
+    const job = Execute.prepare(pool, bound.success, { position, prepare, shape }, timing)
     if (!Execute.isJob(job)) return numbered(job, position.number, of)
     entries.push({ job, encoded: Execute.plainOf(pool, job) })
   }
@@ -375,13 +384,13 @@ export const batch = (
   fiber: AnyFiber,
   join: Join,
   statements: ReadonlyArray<Statement>,
-  table?: string
+  options: BatchOptions = {}
 ): Effect.Effect<ReadonlyArray<Exchange>, Failure> => {
   const membership = State.currentOf(pool, fiber.context)
   const timing = Operation.timingOf(pool)
-  const first = entriesOf(pool, statements, true, timing)
+  const first = entriesOf(pool, statements, options, true, timing)
   const known = isPoolError(first) ? [] : first.map(({ job }) => job.known)
-  const subject = { shown: Shown.ofBatch(pool, known, table), timing }
+  const subject = { shown: Shown.ofBatch(pool, known, options.table), timing }
   const once = (entries: typeof first): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
     if (isPoolError(entries)) return Effect.fail(entries)
     if (entries.length === 0) return Effect.succeed([])
@@ -396,7 +405,7 @@ export const batch = (
     )
   }
   // Parsed anew, whatever else has changed.
-  const anew = () => once(entriesOf(pool, statements, false, timing))
+  const anew = () => once(entriesOf(pool, statements, options, false, timing))
   const again = () => Effect.catchIf(anew(), isSendAgain, ({ error }) => Effect.fail(error))
   return Operation.around(pool, fiber, subject, Effect.catchIf(once(first), isSendAgain, again), rowsOf)
 }

@@ -10,11 +10,12 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
-import type { ColumnValue, Role } from "../statement/Sql.ts"
+import type { Role } from "../statement/Slot.ts"
+import type { ColumnRole } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import type { Writing } from "./Literal.ts"
 import { arrayLiteral, bytesOf, fail, literal } from "./Literal.ts"
-import type { Encoded } from "./Parameters.ts"
+import { type Encoded, encodeOne as encodeGiven, type One, refusal, typesToDescribe } from "./Parameters.ts"
 import type { WireValue } from "./PgType.ts"
 import type { TypeMap } from "./TypeMap.ts"
 
@@ -65,11 +66,6 @@ const widened = (value: unknown, type: number): unknown => {
   return Number.isFinite(single) || !Number.isFinite(value) ? single : value
 }
 
-interface One {
-  readonly type: number
-  readonly value: WireValue
-}
-
 const compared = (writing: Writing, value: unknown, expected: number): One => {
   const base = writing.types.baseOf(expected)
   if (base?.kind === "array" && Array.isArray(value)) {
@@ -97,6 +93,7 @@ const stored = (writing: Writing, value: unknown, expected: number): One => {
 }
 
 const encodeOne = (writing: Writing, value: unknown, expected: number, role: Role): One => {
+  if (role === "given") return encodeGiven(writing, value, expected)
   if (value === null || value === undefined) return { type: 0, value: null }
   const isBytea = writing.types.baseOf(expected)?.oid === oids.bytea
   const bytes = isBytea && typeof value === "object" ? bytesOf(value) : undefined
@@ -104,15 +101,21 @@ const encodeOne = (writing: Writing, value: unknown, expected: number, role: Rol
   return role === "compared" ? compared(writing, value, expected) : stored(writing, value, expected)
 }
 
-/** The types with which the server is asked: it infers all of them from the columns. */
-export const undeclared = (params: ReadonlyArray<unknown>): ReadonlyArray<number> => params.map(() => 0)
+/** The types with which the server is asked: it infers those of columns' values from the columns. */
+export const undeclared = (
+  params: ReadonlyArray<unknown>,
+  columns: ReadonlyArray<ColumnRole>
+): ReadonlyArray<number> => {
+  const given = typesToDescribe(params)
+  return given.map((type, index) => (columns[index]?.role === "given" ? type : 0))
+}
 
 /** Parameters by the types of their columns; `place` is the call as a message names it, for instance `users.update`. */
 export const encodeColumnValues = (
   types: TypeMap,
   params: ReadonlyArray<unknown>,
   expected: ReadonlyArray<number>,
-  columns: ReadonlyArray<ColumnValue>,
+  columns: ReadonlyArray<ColumnRole>,
   place: string
 ): Result.Result<Encoded, PoolError> => {
   const encoded = { types: [] as number[], values: [] as WireValue[] }
@@ -126,6 +129,7 @@ export const encodeColumnValues = (
       fail(writing, "cannot be read: one of its properties throws, or it refers to itself")
     }
     if (writing.problem !== undefined) {
+      if (role === "given") return Result.fail(refusal(writing.problem, index + 1))
       const what = column === "" ? "a value" : `the value of column ${JSON.stringify(column)}`
       return Result.fail(refused(`${place}: ${what} ${writing.problem}. The call had no effect.`))
     }

@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { isJson } from "../statement/Json.ts"
 import { isPlain } from "../statement/PlainObject.ts"
-import { isJson } from "../statement/Sql.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
@@ -141,6 +141,9 @@ const notPlain = (value: object): string => {
   return `is ${nameOf(value)}, and only plain objects and arrays are taken: make one of it`
 }
 
+const fragmentHint =
+  ". A fragment of effect/sql looks like data: put it into a statement of its client, sql`…`, which a template takes"
+
 const objectLiteral = (writing: Writing, value: object, type: PgType | undefined): string | null => {
   if (isJsonType(type)) {
     return isPlain(value) || Array.isArray(value)
@@ -165,7 +168,8 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
   }
   if (type === undefined || isBaseNamed(type, "text")) return jsonLiteral(writing, value)
   if (isBaseNamed(type, "hstore")) return hstoreLiteral(writing, value)
-  return fail(writing, `is an object, and the server expects ${type.name}`)
+  const hint = "~effect/sql/Statement/Fragment" in value ? fragmentHint : ""
+  return fail(writing, `is an object, and the server expects ${type.name}${hint}`)
 }
 
 const int8Limit = 2n ** 63n

@@ -5,7 +5,7 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
-import { isJson } from "../statement/Sql.ts"
+import { isJson } from "../statement/Json.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { inferArray } from "./InferArrayType.ts"
 import type { Writing } from "./Literal.ts"
@@ -111,13 +111,14 @@ const isJsonType = (type: number): boolean => type === oids.json || type === oid
 /** The types that the server gives a parameter of which it knows nothing. */
 const isUnknown = (type: number): boolean => type === 0 || type === oids.text || type === oids.unknown
 
-interface One {
+/** A parameter with the type that it is declared with. */
+export interface One {
   readonly type: number
   readonly value: WireValue
 }
 
 /** A value for a parameter of the type that the server expects. */
-const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
+export const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
   const plain = plainType(value)
   const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
   if (plain >= 0) return { type: plain, value: plainValue(value, plain) }
@@ -143,7 +144,8 @@ const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
   return { type: 0, value: literal(writing, value, expected) }
 }
 
-const refusal = (problem: string | undefined, number: number): PoolError =>
+/** A parameter that is not sent, by its number from 1. */
+export const refusal = (problem: string | undefined, number: number): PoolError =>
   refused(`Parameter $${number} ${problem}. The statement was not sent.`)
 
 const unreadable =

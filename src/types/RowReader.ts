@@ -4,6 +4,7 @@
  * The readers of a result's columns are looked up once; what runs for each row is one loop.
  */
 import type { Buffer } from "node:buffer"
+import { nameOf } from "../statement/CamelCase.ts"
 import { sessionTypes } from "./BuiltinTypes.ts"
 import { int32, uint16, utf8 } from "./Bytes.ts"
 import type { Locale, ReadBinary } from "./PgType.ts"
@@ -25,8 +26,8 @@ export class MalformedRow extends Error {
   override readonly name = "MalformedRow"
 }
 
-/** What rows are: objects, where of two columns of one name the last counts, or arrays. */
-export type RowShape = "object" | "array"
+/** What rows are: objects, where of two columns of one name the last counts, the same by names in camel case, or arrays. */
+export type RowShape = "object" | "camel" | "array"
 
 /**
  * Which columns are asked for in binary: all that are read best so, those whose text depends on what the session sets, or
@@ -100,7 +101,8 @@ export const make = (
 ): ReadRow => {
   const readers = columns.map((column, index) => columnReader(types, column, binary[index] === true))
   const { length } = readers
-  const object = shape === "object" ? maker(columns.map(({ name }) => name)) : undefined
+  const naming = shape === "camel" ? "camel" : "as-is"
+  const object = shape === "array" ? undefined : maker(columns.map(({ name }) => nameOf(name, naming)))
   const scratch: Array<unknown> = new Array(length).fill(null)
   return (bytes, start, end, locale) => {
     if (uint16(bytes, start) !== length) throw new MalformedRow("a row with another number of columns")

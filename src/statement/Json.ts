@@ -1,0 +1,22 @@
+/**
+ * `PG.json`: a value that is json whatever its JavaScript type.
+ *
+ * Recognised by a registered symbol, as pieces of SQL are: data from outside can carry any string key but no symbol.
+ */
+
+/** The key of `PG.json`. */
+export const JsonId: unique symbol = Symbol.for("effect-global-pool/Json")
+
+/** A value that is bound as json whatever its JavaScript type: made by `PG.json`. */
+export interface Json {
+  readonly [JsonId]: true
+  readonly value: unknown
+}
+
+/**
+ * Forces json for an array, string, number, boolean or `null`; plain objects are json without it.
+ */
+export const json = (value: unknown): Json => ({ [JsonId]: true, value })
+
+export const isJson = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && JsonId in value
