@@ -26,7 +26,10 @@ export type { Database } from "./api/Database.ts"
  * The counterpart of asyncpg's `create_pool` and pymongo's `MongoClient`.
  */
 export { make } from "./api/Database.ts"
+export type { Description, TypeName } from "./api/Describe.ts"
 export type { ListenOptions } from "./api/Listen.ts"
+export type { RowsAsArray } from "./api/Operations.ts"
+export type { ScriptOptions } from "./api/Script.ts"
 export type { DecodedTable, Table } from "./api/Table.ts"
 export { set, values, where } from "./collection/Pieces.ts"
 export type {

@@ -12,22 +12,25 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
-import type { Row } from "../execute/Outcome.ts"
+import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Notification } from "../protocol/Session.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { check } from "../settings/Check.ts"
 import type { Settings } from "../settings/Settings.ts"
 import type { Words } from "../settings/Words.ts"
-import type { Bound } from "../statement/Statement.ts"
+import type { Sql } from "../statement/Sql.ts"
+import { type Bound, fromArguments } from "../statement/Statement.ts"
 import { afterCommit } from "../transaction/Transaction.ts"
 import * as AdvisoryLock from "./AdvisoryLock.ts"
 import type { ClientOptions } from "./Client.ts"
 import { clientOf, layerOf } from "./ClientLoader.ts"
-import { type Makers, makeHandle, onPool, prototypeOf, whereOf } from "./Handle.ts"
+import { type Description, describe } from "./Describe.ts"
+import { type Makers, makeHandle, namingOf, onPool, prototypeOf, whereOf } from "./Handle.ts"
 import { type ListenOptions, listen } from "./Listen.ts"
-import type { Operations, RowOperations } from "./Operations.ts"
-import { operations, type QuerySource, runBound } from "./Query.ts"
+import type { Operations, RowOperations, Run } from "./Operations.ts"
+import { operations, outcomeOf, type QuerySource, runBound } from "./Query.ts"
+import { type ScriptOptions, script } from "./Script.ts"
 import * as Table from "./Table.ts"
 
 /**
@@ -61,6 +64,45 @@ export interface Database extends Operations, RowOperations<Row> {
     <A = Row>(name: string): Table.Table<A>
     <A, I>(name: string, schema: Schema.Codec<A, I>): Table.DecodedTable<A>
   }
+
+  /**
+   * Runs the statements of an SQL file, without parameters: in one transaction, all or none, unless the text begins and ends its
+   * own. Gives their outcomes in order; an error names the statement and its line.
+   *
+   * **Gotchas**
+   *
+   * What may not run in a transaction, such as `vacuum`, fails in a script: run it by `execute`. Inside `transaction` the script is
+   * a savepoint of it. Commands of psql and `COPY … FROM stdin` with its data are refused before anything is sent.
+   *
+   * **Example** (A file)
+   *
+   * ```ts
+   * import { PG } from "effect-global-pool"
+   *
+   * const pgdb = PG.make("postgres://localhost/app")
+   * const text = "create temp table t (id int); insert into t values (1); insert into t values (2)"
+   * const applied = pgdb.script(text, { name: "schema.sql" })
+   * ```
+   */
+  readonly script: (
+    text: string,
+    options?: ScriptOptions
+  ) => Effect.Effect<ReadonlyArray<Outcome>, OperationError, PoolRegistry>
+
+  /**
+   * The types of a statement's parameters and of its columns, without running it: the server's own names, such as `int4` and
+   * `text[]`. A domain is told as the type beneath it.
+   *
+   * **Example** (What a statement takes and gives)
+   *
+   * ```ts
+   * import { PG } from "effect-global-pool"
+   *
+   * const pgdb = PG.make("postgres://localhost/app")
+   * const described = pgdb.describe("select oid, relname from pg_class where relname = any($1)")
+   * ```
+   */
+  readonly describe: Run<Description, OperationError, PoolRegistry>
 
   /** `PG.run` of `f` with this handle: when it returns, every connection is closed. */
   readonly run: <A, E, R>(
@@ -179,6 +221,20 @@ const makers: Makers<DatabaseSource, Database> = {
     }
     return table
   },
+  script: (source) => (text, options) =>
+    onPool(source, (pool, fiber) =>
+      Effect.map(script(pool, fiber, text, namingOf(source), options), (exchanges) =>
+        exchanges.map(outcomeOf)
+      )
+    ),
+  describe:
+    (source) =>
+    (first: string | Sql | TemplateStringsArray, ...rest: ReadonlyArray<unknown>) => {
+      const statement = fromArguments(first, rest, namingOf(source))
+      return Result.isFailure(statement)
+        ? Effect.fail(statement.failure)
+        : onPool(source, (pool, fiber) => describe(pool, fiber, statement.success.text, namingOf(source)))
+    },
   run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(handleOf(source)))),
   terminate: (source) => terminateWithin(source, defaultGrace),
   terminateWithin: (source) => (grace) => terminateWithin(source, grace),

@@ -29,6 +29,7 @@
  */
 import type { SqlError } from "effect/sql/SqlError"
 import type { ServerFields } from "../protocol/MessageReader.ts"
+import { lineOf } from "../statement/Split.ts"
 import { type Marked, withoutPasswords } from "./BlankLiterals.ts"
 import { fieldsOf, finish } from "./BuildError.ts"
 import { conditionOf } from "./Conditions.ts"
@@ -50,6 +51,9 @@ export interface About {
   readonly number?: number | undefined
   /** and of how many. */
   readonly of?: number | undefined
+  /** For a statement of a script: the line on which it begins, and the file. */
+  readonly line?: number | undefined
+  readonly file?: string | undefined
   /** The server and the database for people to read, and no password. */
   readonly server?: string | undefined
   /** The databases that exist, to name the nearest when the one asked for does not. */
@@ -59,15 +63,14 @@ export interface About {
   readonly note?: string | undefined
 }
 
-const heading = ({ number, of }: About): string =>
-  number === undefined
-    ? "Statement:"
-    : of === undefined
-      ? `Statement ${number}:`
-      : `Statement ${number} of ${of}:`
+const heading = ({ file, line, number, of }: About, { index, text }: Marked): string => {
+  const which = number === undefined ? "" : of === undefined ? ` ${number}` : ` ${number} of ${of}`
+  const where = line === undefined ? "" : `, line ${line - 1 + lineOf(text, index ?? 0)}`
+  return `Statement${which}${where}${file === undefined ? "" : ` of ${file}`}:`
+}
 
 const statement = (at: About, marked: Marked | undefined): string | undefined =>
-  marked === undefined || marked.text.trim() === "" ? undefined : `${heading(at)}\n${excerpt(marked)}`
+  marked === undefined || marked.text.trim() === "" ? undefined : `${heading(at, marked)}\n${excerpt(marked)}`
 
 const line = (label: string, text: string | undefined): string | undefined =>
   text === undefined || text === "" ? undefined : `${label}: ${text}`

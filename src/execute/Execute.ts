@@ -32,6 +32,9 @@ import { maxAttempts, verdictOf } from "./Resend.ts"
 export interface Position {
   readonly number: number
   readonly of: number
+  /** The line on which it begins, and the file, for a script. */
+  readonly line?: number
+  readonly file?: string | undefined
 }
 
 /** A statement that may be sent. */

@@ -41,19 +41,24 @@ interface Entry {
   encoded: Encoded | undefined
 }
 
-const numbered = (error: PoolError, number: number, of: number): PoolError =>
-  refused(`Statement ${number} of ${of}: ${error.message}`)
+const numbered = (error: PoolError, { file, line, number, of }: Execute.Position): PoolError => {
+  const where = line === undefined ? "" : `, line ${line}${file === undefined ? "" : ` of ${file}`}`
+  return refused(`Statement ${number} of ${of}${where}: ${error.message}`)
+}
 
-/** How a batch's rows are named, and the table of the handle. */
+/** How a batch's rows are named, the table of the handle, and where its statements stand. */
 export interface BatchOptions {
   readonly naming?: Naming
   readonly table?: string | undefined
+  readonly positions?: ReadonlyArray<Execute.Position>
+  /** Whether the statements may be kept prepared. */
+  readonly keeps?: boolean
 }
 
 const entriesOf = (
   pool: Pool,
   statements: ReadonlyArray<Statement>,
-  { naming = "as-is" }: BatchOptions,
+  { keeps = true, naming = "as-is", positions }: BatchOptions,
   prepare: boolean,
   timing: Timing | undefined
 ): ReadonlyArray<Entry> | PoolError => {
@@ -63,11 +68,11 @@ const entriesOf = (
   const entries: Array<Entry> = []
   // A hole in the array is no statement, so the index goes over it.
   for (let index = 0; index < of; index++) {
-    const position = { number: index + 1, of }
+    const position = positions?.[index] ?? { number: index + 1, of }
     const bound = fromStatement(statements[index], naming)
-    if (Result.isFailure(bound)) return numbered(bound.failure, position.number, of)
-    const job = Execute.prepare(pool, bound.success, { position, prepare, shape }, timing)
-    if (!Execute.isJob(job)) return numbered(job, position.number, of)
+    if (Result.isFailure(bound)) return numbered(bound.failure, position)
+    const job = Execute.prepare(pool, bound.success, { position, prepare: prepare && keeps, shape }, timing)
+    if (!Execute.isJob(job)) return numbered(job, position)
     entries.push({ job, encoded: Execute.plainOf(pool, job) })
   }
   return entries
@@ -101,8 +106,8 @@ const prepareAll = (
     (entry) =>
       Effect.catch(prepareEntry(pool, connection, entry), (error) => {
         if (error._tag === "DescribeFailure") return Effect.void
-        const { number, of } = entry.job.position ?? { number: 1, of: 1 }
-        return Effect.fail(isSqlError(error) ? error : numbered(error, number, of))
+        const position = entry.job.position ?? { number: 1, of: 1 }
+        return Effect.fail(isSqlError(error) ? error : numbered(error, position))
       }),
     { discard: true }
   )
@@ -373,7 +378,8 @@ const inside = (
   )
 }
 
-const rowsOf = (exchanges: ReadonlyArray<Exchange>): number =>
+/** How many rows all of them have. */
+export const rowsOf = (exchanges: ReadonlyArray<Exchange>): number =>
   exchanges.reduce((rows, exchange) => rows + rowCountOf(exchange), 0)
 
 const isSendAgain = (error: Failure | SendAgain): error is SendAgain => error._tag === "SendAgain"

@@ -1,0 +1,120 @@
+/**
+ * `pgdb.script`: the statements of an SQL file, in one transaction unless the file has its own.
+ */
+import * as Effect from "effect/Effect"
+import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
+import * as Execute from "../execute/Execute.ts"
+import type { AnyFiber, Pool } from "../pool/Pool.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import type { Naming } from "../statement/CamelCase.ts"
+import { type Part, split } from "../statement/Split.ts"
+import * as Operation from "../telemetry/Operation.ts"
+import * as Shown from "../telemetry/Shown.ts"
+import { batch, rowsOf } from "../transaction/Batch.ts"
+import { currentOf } from "../transaction/TransactionState.ts"
+import { join } from "./SqlConnection.ts"
+
+/** Options of `script`. */
+export interface ScriptOptions {
+  /** The file, for the errors: `"schema.sql"`. */
+  readonly name?: string | undefined
+}
+
+interface Script {
+  readonly parts: ReadonlyArray<Part>
+  /** It begins and ends transactions itself. */
+  readonly hasOwn: boolean
+}
+
+const beginning = new Set(["BEGIN", "START"])
+const ending = new Set(["COMMIT", "END", "ABORT"])
+const inside = new Set(["SAVEPOINT", "RELEASE"])
+const backTo = /^rollback\s+(?:work\s+|transaction\s+)?to\b/i
+const chained = /\band\s+chain\s*$/i
+
+const psql =
+  "A backslash begins a command of psql, which no server knows: take it out of the file, or run the file by psql."
+
+const nested =
+  "The script begins and ends transactions itself, and this is inside one. Run it outside, or take BEGIN and COMMIT out of it. Nothing was sent."
+
+/** Looks at the statements: why none of them is sent, or how they run. */
+const read = (pool: Pool, text: string, name: string | undefined): Script | PoolError => {
+  const parts: Array<Part> = []
+  let hasOwn = false
+  let openSince: number | undefined
+  const refusal = (line: number, why: string): PoolError =>
+    refused(
+      `${name === undefined ? "The script" : name}, line ${line}: ${why} Nothing of the script was sent.`
+    )
+  for (const part of split(text)) {
+    const { command, rejection } = pool.statements.get(part.text).analysis
+    const goesBack = command === "ROLLBACK" && backTo.test(part.text)
+    const isControl =
+      beginning.has(command) || ending.has(command) || inside.has(command) || command === "ROLLBACK"
+    if (part.hasBackslash) return refusal(part.line, psql)
+    const isTwoPhase = /^\S+\s+prepared\b/i.test(part.text)
+    if (rejection !== undefined && (!isControl || isTwoPhase)) return refusal(part.line, rejection)
+    parts.push(part)
+    hasOwn ||= isControl
+    if (beginning.has(command)) openSince = part.line
+    else if (isControl && !inside.has(command) && !goesBack && !chained.test(part.text)) openSince = undefined
+  }
+  if (openSince !== undefined) {
+    return refusal(openSince, "The transaction that begins here is never ended: COMMIT is missing.")
+  }
+  return { parts, hasOwn }
+}
+
+/** Each by itself, on one connection, which the pool takes back as it lent it. */
+const inTurn = (
+  pool: Pool,
+  fiber: AnyFiber,
+  parts: ReadonlyArray<Part>,
+  positions: ReadonlyArray<Execute.Position>,
+  naming: Naming
+): Effect.Effect<ReadonlyArray<Exchange>, OperationError> => {
+  const timing = Operation.timingOf(pool)
+  const known = parts.map(({ text }) => pool.statements.get(text))
+  const running = pool.use((connection) =>
+    Effect.forEach(parts, ({ text }, index) => {
+      const options: Execute.JobOptions = {
+        controls: true,
+        prepare: false,
+        shape: naming === "camel" ? "camel" : "object",
+        position: positions[index] ?? { number: index + 1, of: parts.length }
+      }
+      const job = Execute.prepare(pool, { text, params: [] }, options, timing)
+      return Execute.isJob(job) ? Execute.runHere(pool, connection, job, pool.cutOff) : Effect.fail(job)
+    })
+  )
+  return Operation.around(
+    pool,
+    fiber,
+    { shown: Shown.ofBatch(pool, known, undefined), timing },
+    running,
+    rowsOf
+  )
+}
+
+/** Runs the statements of a text. */
+export const script = (
+  pool: Pool,
+  fiber: AnyFiber,
+  text: string,
+  naming: Naming,
+  { name }: ScriptOptions = {}
+): Effect.Effect<ReadonlyArray<Exchange>, OperationError> => {
+  if (typeof text !== "string") return Effect.fail(refused("A script is a text. Nothing was sent."))
+  const found = read(pool, text, name)
+  if (!("parts" in found)) return Effect.fail(found)
+  const { hasOwn, parts } = found
+  const positions = parts.map(
+    ({ line }, index): Execute.Position => ({ number: index + 1, of: parts.length, line, file: name })
+  )
+  const texts = parts.map((part) => part.text)
+  if (hasOwn && currentOf(pool, fiber.context) !== undefined) return Effect.fail(refused(nested))
+  return hasOwn
+    ? inTurn(pool, fiber, parts, positions, naming)
+    : batch(pool, fiber, join, texts, { naming, positions, keeps: false })
+}
