@@ -52,7 +52,7 @@ export type { Progress, StreamOptions } from "./execute/Progress.ts"
 export type { Notice } from "./protocol/Notice.ts"
 export type { Notification } from "./protocol/Session.ts"
 export { layer, run } from "./registry/SharedRegistry.ts"
-export type { Connecting, TypeCodec } from "./settings/Hooks.ts"
+export type { Connecting } from "./settings/Hooks.ts"
 export type { OnConnect, Settings } from "./settings/Settings.ts"
 export { and, join, or } from "./statement/Join.ts"
 export type { Json } from "./statement/Json.ts"
@@ -61,6 +61,7 @@ export type { Sql } from "./statement/Sql.ts"
 export { id, sql } from "./statement/Sql.ts"
 export type { Statement } from "./statement/Statement.ts"
 export type { Isolation, TransactionOptions } from "./transaction/TransactionOptions.ts"
+export type { TypeCodec, TypeCodecs } from "./types/TypeCodec.ts"
 
 /**
  * A handle from `DATABASE_URL`, and where that says nothing from libpq's variables: `PGHOST`, `PGPASSWORD`, `PGSSLMODE` and all

@@ -137,7 +137,12 @@ const shape = (compiled: Parsed<Bound>) =>
 const known = /^[a-z\s$0-9()=<>~@^*,.+"]*$/
 
 const sameShape = (table: string, compile: (site: Site, words: Words) => Parsed<Bound>) => {
-  const site = (table: string): Site => ({ place: "t.find", table: quoteTable(table), naming: "as-is" })
+  const site = (table: string): Site => ({
+    place: "t.find",
+    table: quoteTable(table),
+    naming: "as-is",
+    takesInstances: false
+  })
   const given = shape(compile(site(table.replaceAll(".", "")), asGiven))
   if (given === undefined) return
   assert.deepStrictEqual(given, shape(compile(site("n"), harmless)))
@@ -192,7 +197,7 @@ describe("the shape of a statement is that of harmless words", () => {
   it("a NUL in a name and an unknown operator are refused", () => {
     fc.assert(
       fc.property(hostile, hostile, (before, after) => {
-        const site: Site = { place: "t.find", table: '"t"', naming: "as-is" }
+        const site: Site = { place: "t.find", table: '"t"', naming: "as-is", takesInstances: false }
         const name = `${before}\0${after}`.replace(/^\$/, "x")
         assert.isTrue(Result.isFailure(Write.insert(site, [[name, 1]])))
         assert.isTrue(Result.isFailure(Find.distinct(site, name, everyRow)))

@@ -149,9 +149,8 @@ withDatabase("what cannot be a piece is refused before anything is sent", users,
     yield* refused(pgdb.execute`insert into users ${PG.values([[1, 2], [3]])}`, "PG.values", "row 2")
     yield* refused(
       pgdb.execute`insert into users ${PG.values([{ id: new Map() }])}`,
-      "PG.values",
       '"id"',
-      "a Map"
+      "an instance of Map"
     )
     yield* refused(pgdb.select`select 1 where ${PG.where(PG.sql`id\0 = 1`)}`, "NUL")
     yield* refused(

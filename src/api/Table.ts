@@ -2,6 +2,7 @@
  * A handle to a table: the SQL operations, and the collection operations for work without SQL.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as BulkParams from "../collection/BulkParams.ts"
 import * as Collections from "../collection/Collection.ts"
@@ -66,6 +67,7 @@ const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegi
   name: quoteTable(source.label),
   label: source.label,
   naming: namingOf(source),
+  takesInstances: Result.isSuccess(source.settings) && source.settings.success.types !== undefined,
   translation: source.translation(),
   execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
   bulk: (text, params, place) =>

@@ -36,7 +36,7 @@ const writeGroup = <A, E, R>(
   { columns, place, plan, returned, returning }: Work,
   group: Chunk.Group
 ): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
-  const site = { place, table: table.name, naming: table.naming }
+  const site = { place, table: table.name, naming: table.naming, takesInstances: table.takesInstances }
   const conflict =
     plan === undefined
       ? Result.succeed(undefined)

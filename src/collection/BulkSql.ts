@@ -51,8 +51,13 @@ const check = (
     const value = values[index]
     const kind = typeof value
     if (kind === "string" || kind === "number" || kind === "boolean") continue
-    if (valueRefusal(value, name, "") !== undefined) {
-      builder.problem ??= valueRefusal(value, name, `${builder.place}, row ${rows[index]}`)
+    if (valueRefusal(value, name, "", builder.takesInstances) !== undefined) {
+      builder.problem ??= valueRefusal(
+        value,
+        name,
+        `${builder.place}, row ${rows[index]}`,
+        builder.takesInstances
+      )
       return hasList
     }
     hasList ||= isList(value, oid)

@@ -79,12 +79,18 @@ export const nameRefusal = (name: unknown, place: string): PoolError | undefined
   return undefined
 }
 
-/** Why a value cannot be bound, or `undefined` where it can, or where the server decides. */
-export const valueRefusal = (value: unknown, column: string, place: string): PoolError | undefined => {
+/** Why a value cannot be bound, or `undefined` where it can, or where the server or a codec decides. */
+export const valueRefusal = (
+  value: unknown,
+  column: string,
+  place: string,
+  takesInstances: boolean
+): PoolError | undefined => {
   if (typeof value === "object") {
     if (value === null || Array.isArray(value) || value instanceof Date || value instanceof Uint8Array)
       return undefined
-    if (isJson(value) || (!isSql(value) && !(IdentifierId in value) && isPlain(value))) return undefined
+    if (isJson(value) || (!isSql(value) && !(IdentifierId in value) && (takesInstances || isPlain(value))))
+      return undefined
   } else if (typeof value !== "undefined" && typeof value !== "function" && typeof value !== "symbol")
     return undefined
   return refuse(

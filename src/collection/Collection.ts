@@ -53,11 +53,10 @@ const optionsOf = <A, E, R>(
     return Effect.fail(refuse(at, what, instead))
   })
 
-const siteOf = <A, E, R>(place: string, { name, naming }: TableBackend<A, E, R>): SqlBuilder.Site => ({
-  place,
-  table: name,
-  naming
-})
+const siteOf = <A, E, R>(
+  place: string,
+  { name, naming, takesInstances }: TableBackend<A, E, R>
+): SqlBuilder.Site => ({ place, table: name, naming, takesInstances })
 
 /** Writes a statement and runs it. */
 const run = <A, E, R>(

@@ -21,7 +21,7 @@ const piece = (
   write: (builder: SqlBuilder.SqlBuilder) => SqlBuilder.Parsed<string>,
   of?: string
 ): Sql => {
-  const builder = { ...SqlBuilder.make({ place, table: "", naming: "as-is" }), of }
+  const builder = { ...SqlBuilder.make({ place, table: "", naming: "as-is", takesInstances: true }), of }
   const text = write(builder)
   return Result.isSuccess(text)
     ? SqlBuilder.piece(builder, text.success)

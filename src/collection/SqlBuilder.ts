@@ -22,6 +22,8 @@ export interface Site {
   readonly table: string
   /** How columns are named in JavaScript. */
   readonly naming: Naming
+  /** Whether instances of classes may be values: codecs of the program's own take them. */
+  readonly takesInstances: boolean
 }
 
 export interface SqlBuilder extends Site {
@@ -40,10 +42,11 @@ const maxParameters = 65_535
 /** Marks a gap. No SQL holds it: Postgres ends a text there. */
 const gap = "\0"
 
-export const make = ({ naming, place, table }: Site): SqlBuilder => ({
+export const make = ({ naming, place, table, takesInstances }: Site): SqlBuilder => ({
   place,
   table,
   naming,
+  takesInstances,
   slots: [],
   problem: table.includes(gap)
     ? refuse(place, "the table's name holds a NUL character", "Postgres has no such name.")
@@ -73,7 +76,7 @@ export const splice = (builder: SqlBuilder, piece: Sql): string => {
 }
 
 const value = (builder: SqlBuilder, value: unknown, column: string, role: Role): string => {
-  builder.problem ??= valueRefusal(value, column, builder.place)
+  builder.problem ??= valueRefusal(value, column, builder.place, builder.takesInstances)
   return add(builder, valueOf(column, role, value))
 }
 
@@ -95,7 +98,8 @@ export const changed = (builder: SqlBuilder, given: unknown, column: string): st
 
 /** An array of values that are compared with `column`. */
 export const params = (builder: SqlBuilder, values: ReadonlyArray<unknown>, column: string): string => {
-  for (const value of values) builder.problem ??= valueRefusal(value, column, builder.place)
+  for (const value of values)
+    builder.problem ??= valueRefusal(value, column, builder.place, builder.takesInstances)
   return add(builder, valueOf(column, "compared", values))
 }
 

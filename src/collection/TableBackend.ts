@@ -18,6 +18,8 @@ export interface TableBackend<A, E, R> {
   readonly label: string
   /** How columns are named in JavaScript. */
   readonly naming: Naming
+  /** Whether instances of classes may be values: codecs of the program's own take them. */
+  readonly takesInstances: boolean
   /** `Schemas.translating(schema)` for a handle with a schema, `Schemas.trusting()` for one without. */
   readonly translation: Translation<A, E>
   /** Runs one statement, as the handle's `execute` does; rows are as they come, not decoded by the schema. */

@@ -19,6 +19,7 @@ import type { ColumnValues } from "../statement/Statement.ts"
 import { encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { asJson, encodePlain, encodeTyped, typesToDescribe } from "../types/Parameters.ts"
+import type { TypeMap } from "../types/TypeMap.ts"
 import { learn } from "./Learn.ts"
 
 /** Several operators fit, since the type of a parameter is not known. */
@@ -119,6 +120,33 @@ const encodeExpected = Effect.fnUntraced(function* (
   })
 })
 
+type Asked = Pick<Given, "known" | "memory" | "params">
+
+/** The statement with all types left to the server, which tells what a codec of the program's own is for. */
+const openStatement = ({ known, memory, params }: Asked): Statement =>
+  statementOf(
+    memory,
+    known,
+    params.map(() => 0)
+  )
+
+/** The statement as the server is asked about it, unless it was found not to know all types of its parameters. */
+const statementToDescribe = (types: TypeMap, given: Asked): Statement => {
+  const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
+  if (!types.hasCodecs) return declared
+  const open = openStatement(given)
+  const isRefused = descriptionOf(open) === undefined && descriptionOf(declared) !== undefined
+  return isRefused ? declared : open
+}
+
+/** Whether it is known that no codec of the program's own is for one of the parameters. */
+export const hasNoCodecs = (types: TypeMap, given: Asked): boolean => {
+  const { params } = given
+  if (!types.hasCodecs || params.every((value) => value === null || value === undefined)) return true
+  const description = descriptionOf(statementToDescribe(types, given))
+  return description?.parameterTypes.every((type) => types.codecOf(type) === undefined) === true
+}
+
 /**
  * Encodes parameters that have to know what the statement expects. Asks the server where the pool does not know it, and
  * looks again before a refusal that rests on what the pool knew.
@@ -130,14 +158,17 @@ export const encode: (
   connection: PooledConnection,
   given: Given
 ) {
-  const statement = statementOf(given.memory, given.known, typesToDescribe(given.params))
+  const statement = statementToDescribe(connection.session.types, given)
   const remembered = descriptionOf(statement)
   if (remembered !== undefined) {
     const encoded = yield* Effect.result(encodeExpected(connection, given, remembered.parameterTypes, false))
     if (Result.isSuccess(encoded)) return encoded.success
     forget(statement)
   }
-  const described = yield* Effect.result(describe(connection, statement, given.keeps))
+  let described = yield* Effect.result(describe(connection, statement, given.keeps))
+  const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
+  const isOpen = Result.isFailure(described) && declared !== statement && !isDead(connection)
+  if (isOpen) described = yield* Effect.result(describe(connection, declared, given.keeps))
   if (Result.isSuccess(described)) {
     return yield* encodeExpected(connection, given, described.success.parameterTypes, true)
   }

@@ -94,9 +94,10 @@ export const prepare = (
 export const isJob = (value: Job | PoolError): value is Job => "known" in value
 
 /** What an error of this statement is about. */
-export const aboutOf = ({ settings }: Pool, { bound, position }: Job): About => ({
+export const aboutOf = ({ settings, types }: Pool, { bound, position }: Job): About => ({
   text: bound.text,
-  params: bound.params,
+  // What a codec makes of a value is not known here.
+  params: types.hasCodecs && bound.params.length > 0 ? undefined : bound.params,
   parameterNames: bound.about,
   server: describe(settings),
   ...position
@@ -249,12 +250,18 @@ const sendOnce = (
   })
 
 /** Whether the parameters are encoded by what the server expects of them. */
-const isTyped = (job: Job): boolean => plainParameters(job) === undefined
+const isTyped = (pool: Pool, job: Job): boolean => plainParameters(pool, job) === undefined
 
 /** The parameters where their encoding needs no knowledge of the statement. */
-const plainParameters = ({ bound, encoded }: Job): Encoded | undefined =>
-  encoded ??
-  (bound.columns === undefined || bound.params.length === 0 ? encodePlain(bound.params) : undefined)
+const plainParameters = (pool: Pool, { bound, encoded, known, types }: Job): Encoded | undefined => {
+  const { columns, params } = bound
+  if (encoded !== undefined || (columns !== undefined && params.length > 0)) return encoded
+  const isPlain =
+    !pool.types.hasCodecs ||
+    types !== undefined ||
+    Encode.hasNoCodecs(pool.types, { memory: pool.statements, known, params })
+  return isPlain ? encodePlain(params) : undefined
+}
 
 /** Encodes the parameters, asking the server where that takes its knowledge. */
 export const encode = (
@@ -263,7 +270,7 @@ export const encode = (
   job: Job
 ): Effect.Effect<Encoded, SqlError | PoolError | Encode.DescribeFailure> => {
   begins(pool, job)
-  const plain = plainParameters(job)
+  const plain = plainParameters(pool, job)
   if (plain !== undefined) return Effect.succeed(plain)
   const { bound, keeps, known, types } = job
   const { columns, params } = bound
@@ -370,7 +377,7 @@ export const runOn: (
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
   const verdict = verdictOf(exchange, isDead(connection), {
     analysis: job.known.analysis,
-    usedMemory: usedMemory || isTyped(job),
+    usedMemory: usedMemory || isTyped(pool, job),
     inTransaction: wasInTransaction || isInTransaction(connection),
     attempts
   })
@@ -385,7 +392,7 @@ export const unsentError = (pool: Pool, job: Job): SqlError =>
 
 /** The parameters of a statement that can be sent at once, with nothing to ask first; else `undefined`. */
 export const plainOf = (pool: Pool, job: Job, connection?: PooledConnection): Encoded | undefined => {
-  const encoded = plainParameters(job)
+  const encoded = plainParameters(pool, job)
   if (encoded === undefined || (connection !== undefined && !isTypical(connection))) return undefined
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const isPlain = !needsDescription(statement, job) && compositesOf(pool, statement).length === 0

@@ -2,6 +2,7 @@
  * How far a stream of rows has come, reported after each chunk.
  */
 import * as Stream from "effect/Stream"
+import { isPlain } from "../statement/PlainObject.ts"
 import type { Row } from "./Outcome.ts"
 
 /** Options of `stream`. */
@@ -23,6 +24,8 @@ export const sizeOf = (value: unknown): number => {
   if (typeof value !== "object" || value === null) return 8
   if (value instanceof Uint8Array) return value.byteLength
   if (value instanceof Date) return 8
+  // What an instance holds is its own business: it may refer to itself.
+  if (!Array.isArray(value) && !isPlain(value)) return 16
   let size = 0
   for (const inner of Array.isArray(value) ? value : Object.values(value)) size += sizeOf(inner)
   return size

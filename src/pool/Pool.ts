@@ -142,7 +142,11 @@ export const make = Effect.fnUntraced(function* (
   const scope = yield* Scope.Scope
   /** Timers end with the pool. */
   const runTimer = (timer: Effect.Effect<void>) => run(Effect.asVoid(Effect.forkIn(timer, scope)))
-  const types = TypeMap.make({ int8: settings.int8, timestamp: settings.timestamp })
+  const types = TypeMap.make({
+    int8: settings.int8,
+    timestamp: settings.timestamp,
+    codecs: settings.types
+  })
   const statements = StatementCache.make()
   const isSharing = settings.pipelining && settings.reset !== "always"
   const now = () => clock.currentTimeMillisUnsafe()

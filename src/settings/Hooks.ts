@@ -1,5 +1,5 @@
 /**
- * What settings that are functions are given: a connection that was just opened, a text of a type.
+ * What settings that are functions are given: a connection that was just opened.
  */
 import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
@@ -14,10 +14,4 @@ export interface Connecting {
   ) => Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, SqlError | PoolError>
   /** Settings that the server has reported, such as `server_version` and `in_hot_standby`. */
   readonly parameters: ReadonlyMap<string, string>
-}
-
-/** How the values of a type are read from their text and written as one, for the setting `types`. */
-export interface TypeCodec<A = unknown> {
-  decode(text: string): A
-  encode(value: A): string
 }

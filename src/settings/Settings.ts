@@ -8,7 +8,8 @@ import type { Allowed } from "../protocol/Authentication.ts"
 import type { Encryption } from "../protocol/Encryption.ts"
 import type { Address } from "../protocol/Link.ts"
 import type { Notice } from "../protocol/Notice.ts"
-import type { Connecting, TypeCodec } from "./Hooks.ts"
+import { isCodecs } from "../types/TypeCodec.ts"
+import type { Connecting } from "./Hooks.ts"
 import type { Password } from "./Rules.ts"
 import * as Rules from "./Rules.ts"
 
@@ -31,9 +32,6 @@ export type OnConnect =
 
 const isOnNotice = (value: unknown): value is (notice: Notice) => Effect.Effect<void> =>
   typeof value === "function"
-
-const isTypes = (value: unknown): value is Readonly<Record<string, TypeCodec>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** What `targetSessionAttributes` may ask for, in libpq's words. */
 export const targets = ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"] as const
@@ -93,8 +91,10 @@ export const schema = Schema.Struct({
   int8: defaulted(Rules.oneOf(["number", "bigint", "string"]), "number"),
   /** What a `timestamp` or `timestamptz` is in JavaScript: a `"date"`, or a `"string"` with its microseconds. `"date"`. */
   timestamp: defaulted(Rules.oneOf(["date", "string"]), "date"),
-  /** Own codecs by a type's name; arrays and composites of the type follow. None. */
-  types: setting(Rules.declared(isTypes, "must be an object of codecs by the type's name")),
+  /** [Codecs of your own](types.md#codecs-of-your-own) by the type's name: `{ date: { decode, encode } }`. None. */
+  types: setting(
+    Rules.declared(isCodecs, "must be an object of codecs by the type's name: { date: { decode, encode } }")
+  ),
   /** Columns in JavaScript, in both directions: as the database has them, or in camel case. `"as-is"`. */
   names: defaulted(Rules.oneOf(["as-is", "camel"]), "as-is"),
   /** Keep statements prepared on the server: `false` behind a statement or transaction pooler, `"auto"` finds out. `true`. */

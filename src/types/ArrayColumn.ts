@@ -151,7 +151,8 @@ const binaryColumn = (
   oid: number
 ): Uint8Array | undefined => {
   const type = types.typeOf(oid)
-  const write = type?.kind === "base" ? writers[type.name] : undefined
+  const isOwn = types.codecOf(oid) !== undefined
+  const write = type?.kind === "base" && !isOwn ? writers[type.name] : undefined
   if (type === undefined || write === undefined || type.array === 0) return undefined
   const sink: Sink = { bytes: Buffer.allocUnsafe(1024 + values.length * 24), at: 20 }
   let hasNull = 0

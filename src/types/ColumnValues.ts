@@ -69,7 +69,8 @@ const widened = (value: unknown, type: number): unknown => {
 const compared = (writing: Writing, value: unknown, expected: number): One => {
   const base = writing.types.baseOf(expected)
   if (base?.kind === "array" && Array.isArray(value)) {
-    const element = writing.types.baseOf(base.of)?.oid ?? 0
+    const isOwn = writing.types.codecOf(base.of) !== undefined
+    const element = isOwn ? 0 : (writing.types.baseOf(base.of)?.oid ?? 0)
     const wide = value.reduce(
       (found: Wide | undefined, one: unknown) => widest(found, widerType(one, element)),
       undefined
@@ -95,6 +96,9 @@ const stored = (writing: Writing, value: unknown, expected: number): One => {
 const encodeOne = (writing: Writing, value: unknown, expected: number, role: Role): One => {
   if (role === "given") return encodeGiven(writing, value, expected)
   if (value === null || value === undefined) return { type: 0, value: null }
+  if (writing.types.codecOf(expected) !== undefined) {
+    return { type: 0, value: literal(writing, value, expected) }
+  }
   const isBytea = writing.types.baseOf(expected)?.oid === oids.bytea
   const bytes = isBytea && typeof value === "object" ? bytesOf(value) : undefined
   if (bytes !== undefined) return { type: 0, value: bytes }

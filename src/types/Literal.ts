@@ -10,7 +10,8 @@ import { isPlain } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
-import type { TypeMap } from "./TypeMap.ts"
+import { write } from "./TypeCodec.ts"
+import type { OwnCodec, TypeMap } from "./TypeMap.ts"
 
 /** Why a value cannot be written, once that is known. */
 export interface Problem {
@@ -174,9 +175,16 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
 
 const int8Limit = 2n ** 63n
 
+const ownLiteral = (writing: Writing, { codec, type }: OwnCodec, value: unknown): string | null => {
+  const written = write(codec, type, value)
+  return "text" in written ? written.text : fail(writing, written.problem)
+}
+
 /** The text of a value for a type; `null` is SQL NULL. A string is a json string where the type is json. */
 export const literal = (writing: Writing, value: unknown, oid: number): string | null => {
   if (value === null || value === undefined) return null
+  const own = oid === 0 ? undefined : writing.types.codecOf(oid)
+  if (own !== undefined && !isJson(value)) return ownLiteral(writing, own, value)
   const type = oid === 0 ? undefined : writing.types.baseOf(oid)
   switch (typeof value) {
     case "string":
@@ -240,6 +248,7 @@ export const arrayLiteral = (writing: Writing, value: unknown, element: number):
   // An array as an element: json, a vector, a domain over an array.
   const isFlat = takesArray(type) || type?.kind === "array"
   const delimiter = type?.delimiter ?? ","
+  const isOwn = writing.types.codecOf(element) !== undefined
   const shape: Array<number> = []
   let leafDepth = -1
   let isRagged = false
@@ -258,7 +267,11 @@ export const arrayLiteral = (writing: Writing, value: unknown, element: number):
       else if (leafDepth !== depth) isRagged = true
       const inner = literal(writing, item, element)
       text +=
-        inner === null ? "NULL" : typeof item === "number" || typeof item === "boolean" ? inner : quote(inner)
+        inner === null
+          ? "NULL"
+          : !isOwn && (typeof item === "number" || typeof item === "boolean")
+            ? inner
+            : quote(inner)
     }
     return `{${text}}`
   }

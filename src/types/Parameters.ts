@@ -120,6 +120,9 @@ export interface One {
 /** A value for a parameter of the type that the server expects. */
 export const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
   const plain = plainType(value)
+  if (value !== null && value !== undefined && writing.types.codecOf(expected) !== undefined) {
+    return { type: plain > 0 ? expected : 0, value: literal(writing, value, expected) }
+  }
   const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
   if (plain >= 0) return { type: plain, value: plainValue(value, plain) }
   if (typeof value === "number") {
@@ -213,7 +216,8 @@ export const encodeValue = (
   if (value === null || value === undefined) return Result.succeed(null)
   const writing: Writing = { types, problem: undefined }
   const encoded = attempt<WireValue>(writing, null, () => {
-    const bytes = types.baseOf(type)?.oid === oids.bytea ? bytesOf(value) : undefined
+    const isBytea = types.baseOf(type)?.oid === oids.bytea && types.codecOf(type) === undefined
+    const bytes = isBytea ? bytesOf(value) : undefined
     return bytes ?? literal(writing, value, type)
   })
   return writing.problem === undefined

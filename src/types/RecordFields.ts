@@ -7,7 +7,8 @@
  */
 import type { Buffer } from "node:buffer"
 import { builtins, oids } from "./BuiltinTypes.ts"
-import { bigInt64, float64, hex, int16, int32, uint16, utf8 } from "./Bytes.ts"
+import { bigInt64, float64, hex, int16, int32, uint16, uint32, utf8 } from "./Bytes.ts"
+import { float4 } from "./Float4.ts"
 import type { Locale, PgType, ReadBinary } from "./PgType.ts"
 import { malformed, UnreadableValue } from "./PgType.ts"
 import { type Zone, zoneOf } from "./TimeZone.ts"
@@ -159,6 +160,28 @@ const float8: ReadBinary<string> = (bytes, offset) => {
   if (!Number.isFinite(value) || (Number(exponent) >= -4 && Number(exponent) < 15)) return String(value)
   return `${mantissa}e${exponent.startsWith("-") ? "-" : "+"}${pad(size, 2)}`
 }
+
+/** Values that are read from their binary format elsewhere, as the server prints them. */
+const plainPrinters: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([
+  ...[oids.text, oids.varchar, oids.bpchar, oids.name, oids.xml, oids.json].map(
+    (oid) => [oid, text] as const
+  ),
+  [oids.bool, (bytes: Buffer, offset: number) => (bytes[offset] === 0 ? "f" : "t")],
+  [oids.int2, (bytes: Buffer, offset: number) => String(int16(bytes, offset))],
+  [oids.int4, (bytes: Buffer, offset: number) => String(int32(bytes, offset))],
+  [oids.oid, (bytes: Buffer, offset: number) => String(uint32(bytes, offset))],
+  [
+    oids.float4,
+    (bytes: Buffer, offset: number, size: number, locale: Locale) =>
+      String(float4(bytes, offset, size, locale))
+  ],
+  [oids.float8, (bytes: Buffer, offset: number) => String(float64(bytes, offset))],
+  [oids.jsonb, (bytes: Buffer, offset: number, size: number) => utf8(bytes, offset + 1, size - 1)],
+  [oids.bytea, (bytes: Buffer, offset: number, size: number) => `\\x${hex(bytes, offset, size)}`]
+])
+
+/** Prints a field of a type that is printed nowhere else; `undefined` where only the server can. */
+export const plainPrinter = (oid: number): ReadBinary<string> | undefined => plainPrinters.get(oid)
 
 /** How bounds of a range are printed, which are strings there whatever they are elsewhere. */
 const boundPrinters: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([

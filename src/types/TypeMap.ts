@@ -18,11 +18,14 @@ import * as RecordFields from "./RecordFields.ts"
 import * as RecordFormat from "./RecordFormat.ts"
 import { bytesFromText, hstoreFromText } from "./TextValues.ts"
 import * as Timestamps from "./Timestamps.ts"
+import { codecsOf, read as readOwn, type TypeCodec, type TypeCodecs } from "./TypeCodec.ts"
 
 /** The settings of a handle that decide what a value is in JavaScript. */
 export interface ValueOptions {
   readonly int8: "number" | "bigint" | "string"
   readonly timestamp: "date" | "string"
+  /** Codecs of the program's own. */
+  readonly codecs?: TypeCodecs | undefined
 }
 
 /** How values of one type are read. */
@@ -37,8 +40,18 @@ export interface TypeReader {
 /** Readers of some types' binary format, `undefined` for all others. */
 export type OwnReaders = (oid: number) => ReadBinary | undefined
 
+/** A codec with the type that it is of. */
+export interface OwnCodec {
+  readonly codec: TypeCodec
+  readonly type: PgType
+}
+
 export interface TypeMap {
   readonly options: ValueOptions
+  /** The program's own codec of a type, or of what a domain stands for. */
+  readonly codecOf: (oid: number) => OwnCodec | undefined
+  /** Whether there are codecs of the program's own. */
+  readonly hasCodecs: boolean
   /** Grows when a type is learnt or forgotten: a reader made before may be stale. */
   readonly version: () => number
   readonly typeOf: (oid: number) => PgType | undefined
@@ -155,19 +168,30 @@ const lostTypes: ReadText = () => {
 
 export const make = (options: ValueOptions): TypeMap => {
   const learnt = new Map<number, PgType>()
-  const readers = new Map(builtinReaders(options))
-  const fixed = [...readers]
+  const ownCodec = codecsOf(options.codecs)
+  const plainReaders = builtinReaders(options)
+  const fixed = Array.from(plainReaders).filter(([oid]) => codecOf(oid) === undefined)
+  const readers = new Map(fixed)
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
   let version = 0
   let knowsAll = false
 
-  const typeOf = (oid: number): PgType | undefined => builtins.get(oid) ?? learnt.get(oid)
+  function typeOf(oid: number): PgType | undefined {
+    return builtins.get(oid) ?? learnt.get(oid)
+  }
 
-  const baseOf = (oid: number): PgType | undefined => {
+  function baseOf(oid: number): PgType | undefined {
     let type = typeOf(oid)
     while (type?.kind === "domain") type = typeOf(type.of)
     return type
+  }
+
+  function codecOf(oid: number): OwnCodec | undefined {
+    if (ownCodec === undefined) return undefined
+    const type = baseOf(oid)
+    const codec = type === undefined ? undefined : ownCodec(type)
+    return type === undefined || codec === undefined ? undefined : { codec, type }
   }
 
   /** Visits these types and those inside of them, once each. */
@@ -185,8 +209,17 @@ export const make = (options: ValueOptions): TypeMap => {
     from.forEach(next)
   }
 
+  /** A field of an anonymous record for a codec, printed as the server prints it. */
+  const printedField = ({ codec, type }: OwnCodec): ReadBinary => {
+    const plain = RecordFields.printer(type.oid, typeOf) ?? RecordFields.plainPrinter(type.oid)
+    if (plain === undefined) return RecordFields.unprintable(type.name)
+    return (bytes, offset, size, locale) => readOwn(codec, type, plain(bytes, offset, size, locale))
+  }
+
   /** A field of an anonymous record, which comes in binary whatever its type. */
   const fieldReader = (oid: number): ReadBinary => {
+    const own = codecOf(oid)
+    if (own !== undefined) return printedField(own)
     const { binary, isText } = reader(oid)
     if (binary !== undefined) return binary
     if (oid === oids.jsonb) return (bytes, offset, size) => JSON.parse(utf8(bytes, offset + 1, size - 1))
@@ -220,6 +253,10 @@ export const make = (options: ValueOptions): TypeMap => {
   }
 
   const build = (type: PgType): TypeReader => {
+    const codec = ownCodec?.(type)
+    if (codec !== undefined) {
+      return { binary: undefined, text: (text) => readOwn(codec, type, text), isText: false }
+    }
     switch (type.kind) {
       case "domain":
         return reader(type.of)
@@ -275,6 +312,8 @@ export const make = (options: ValueOptions): TypeMap => {
 
   const types: TypeMap = {
     options,
+    codecOf,
+    hasCodecs: ownCodec !== undefined,
     version: () => version,
     typeOf,
     baseOf,

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import { root } from "./process.ts"
 
 /** Declared, and not implemented yet: they come into the docs with what they do. */
-const upcoming: ReadonlyArray<string> = ["types", "onConnect"]
+const upcoming: ReadonlyArray<string> = ["onConnect"]
 
 /** The fields of a struct, and what their docstrings say. */
 export const documented = (
