@@ -143,7 +143,7 @@ export { PoolError, PoolRegistry } from "effect-global-pool"
 const url = process.env.DATABASE_URL
 export const PG = {
   ...Package,
-  make: (settings) => Package.make(settings.port === undefined ? { url } : { url, port: settings.port })
+  make: ({ key, names, port, types }) => Package.make({ url, key, names, port, types })
 }
 `
 
