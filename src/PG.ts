@@ -25,7 +25,7 @@ export type { Database } from "./api/Database.ts"
  *
  * The counterpart of asyncpg's `create_pool` and pymongo's `MongoClient`.
  */
-export { make } from "./api/Database.ts"
+export { make, typed } from "./api/Database.ts"
 export type { Description, TypeName } from "./api/Describe.ts"
 export type { ListenOptions } from "./api/Listen.ts"
 export type { RowsAsArray } from "./api/Operations.ts"

@@ -8,9 +8,17 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { SqlClient } from "effect/sql/SqlClient"
+import type {
+  AnyTables,
+  ChangesOf,
+  InsertOf,
+  RowOf,
+  RowSchema,
+  SchemaChanges,
+  SchemaInsert
+} from "../collection/Types.ts"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Notification } from "../protocol/Session.ts"
@@ -33,12 +41,29 @@ import { operations, outcomeOf, type QuerySource, runBound } from "./Query.ts"
 import { type ScriptOptions, script } from "./Script.ts"
 import * as Table from "./Table.ts"
 
+/** `table` where nothing is known of the tables. */
+interface AnyTable {
+  <A = Row>(name: string): Table.Table<A>
+  <S extends RowSchema>(name: string, schema: S): SchemaTable<S>
+}
+
+/** `table` where the tables are known. */
+interface KnownTable<Tables> {
+  <N extends keyof Tables & string>(
+    name: N
+  ): Table.Table<RowOf<Tables[N]>, InsertOf<Tables[N]>, ChangesOf<Tables[N]>>
+  <S extends RowSchema>(name: keyof Tables & string, schema: S): SchemaTable<S>
+}
+
+type SchemaTable<S extends RowSchema> = Table.DecodedTable<S["Type"], SchemaInsert<S>, SchemaChanges<S>>
+
 /**
- * A handle to a database, made by `PG.make`. An immutable value; nothing connects until an operation runs.
+ * A handle to a database, made by `PG.make`. An immutable value; nothing connects until an operation runs. `Tables` is what is known of
+ * its tables: `npx effect-global-pool types` writes it.
  *
  * The counterpart of asyncpg's `Pool` and of pymongo's `Database`.
  */
-export interface Database extends Operations, RowOperations<Row> {
+export interface Database<Tables = AnyTables> extends Operations, RowOperations<Row> {
   /**
    * A handle to a table: `"users"`, or `"audit.events"` for schema and table. Each call returns a new, immutable handle.
    *
@@ -60,10 +85,7 @@ export interface Database extends Operations, RowOperations<Row> {
    * const checked = pgdb.table("users", Schema.Struct({ id: Schema.Number, name: Schema.String }))
    * ```
    */
-  readonly table: {
-    <A = Row>(name: string): Table.Table<A>
-    <A, I>(name: string, schema: Schema.Codec<A, I>): Table.DecodedTable<A>
-  }
+  readonly table: string extends keyof Tables ? AnyTable : KnownTable<Tables>
 
   /**
    * Runs the statements of an SQL file, without parameters: in one transaction, all or none, unless the text begins and ends its
@@ -106,7 +128,7 @@ export interface Database extends Operations, RowOperations<Row> {
 
   /** `PG.run` of `f` with this handle: when it returns, every connection is closed. */
   readonly run: <A, E, R>(
-    f: (self: Database) => Effect.Effect<A, E, R>
+    f: (self: Database<Tables>) => Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E, Exclude<R, PoolRegistry>>
 
   /**
@@ -213,10 +235,10 @@ const makers: Makers<DatabaseSource, Database> = {
   ...operations<Row, never, DatabaseSource>(),
   table: ({ settings }) => {
     function table<A = Row>(name: string): Table.Table<A>
-    function table<A, I>(name: string, schema: Schema.Codec<A, I>): Table.DecodedTable<A>
-    function table<A, I>(name: string, schema?: Schema.Codec<A, I>): Table.Table<A> | Table.DecodedTable<A> {
+    function table<S extends RowSchema>(name: string, schema: S): SchemaTable<S>
+    function table(name: string, schema?: RowSchema): unknown {
       return schema === undefined
-        ? Table.vouchedTable<A>(settings, name)
+        ? Table.vouchedTable(settings, name)
         : Table.decodedTable(settings, name, schema)
     }
     return table
@@ -267,9 +289,34 @@ const terminateWithin = (
 }
 
 /** A handle from settings over words of libpq's that count where the settings say nothing. */
-export const makeOver = (words: Words, settings: Settings): Database =>
-  handleOf({ settings: check(settings, words), label: undefined, decode: undefined })
+export const makeOver = <Tables = AnyTables>(words: Words, settings: Settings): Database<Tables> =>
+  makeHandle<Database<Tables>, DatabaseSource>(prototype, {
+    settings: check(settings, words),
+    label: undefined,
+    decode: undefined
+  })
 
 /** A handle from settings, or from a connection string of libpq's. */
-export const make = (settings: Settings | string): Database =>
-  makeOver({}, typeof settings === "string" ? { url: settings } : settings)
+export const make = <Tables = AnyTables>(settings: Settings | string): Database<Tables> =>
+  makeOver<Tables>({}, typeof settings === "string" ? { url: settings } : settings)
+
+/**
+ * The same handle, of whose tables `Tables` says what is known: for handles that `PG.fromEnv` or an embedded server gave.
+ *
+ * **Example** (From the environment)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { PG } from "effect-global-pool"
+ *
+ * interface Tables {
+ *   readonly users: { readonly row: { readonly id: number; readonly name: string }; readonly insert: { readonly name: string } }
+ * }
+ * const pgdb = Effect.map(PG.fromEnv, PG.typed<Tables>)
+ * ```
+ */
+export const typed = <Tables>(pgdb: Database): Database<Tables> => {
+  // The tables are the compiler's alone.
+  const handle: object = pgdb
+  return handle as Database<Tables>
+}

@@ -8,6 +8,7 @@ import * as BulkParams from "../collection/BulkParams.ts"
 import * as Collections from "../collection/Collection.ts"
 import * as Schemas from "../collection/Schemas.ts"
 import type { TableBackend } from "../collection/TableBackend.ts"
+import type { Changes, NewRow } from "../collection/Types.ts"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
@@ -40,22 +41,23 @@ interface Named<Self> extends Identifier {
 }
 
 /**
- * A handle to a table, made by `pgdb.table(name)`. In a template it stands for the table's quoted name. An immutable value.
+ * A handle to a table, made by `pgdb.table(name)`: `A` is a row of it, `New` a row to be stored, `Change` what `update` changes. In a
+ * template it stands for the table's quoted name. An immutable value.
  *
  * The counterpart of pymongo's `Collection`.
  */
-export interface Table<A = Row>
-  extends Named<Table<A>>,
+export interface Table<A = Row, New = NewRow<A>, Change = Changes<A>>
+  extends Named<Table<A, New, Change>>,
     Operations,
     RowOperations<A>,
-    Collections.Collection<A, OperationError, PoolRegistry> {}
+    Collections.Collection<A, OperationError, PoolRegistry, New, Change> {}
 
 /** A handle to a table whose rows a `Schema` decodes and encodes, made by `pgdb.table(name, schema)`. */
-export interface DecodedTable<A>
-  extends Named<DecodedTable<A>>,
+export interface DecodedTable<A, New = NewRow<A>, Change = Changes<A>>
+  extends Named<DecodedTable<A, New, Change>>,
     Operations,
     DecodedOperations<A, Schema.SchemaError, never>,
-    Collections.Collection<A, Schema.SchemaError | OperationError, PoolRegistry> {}
+    Collections.Collection<A, Schema.SchemaError | OperationError, PoolRegistry, New, Change> {}
 
 /** What a table's handle is made of. */
 interface TableSource<A, E> extends QuerySource<E> {

@@ -106,7 +106,9 @@ type Increment<T> =
   Present<T> extends number | bigint
     ? { readonly $inc: number | bigint }
     : string extends Present<T>
-      ? { readonly $inc: string }
+      ? [Extract<Present<T>, Date>] extends [never]
+        ? { readonly $inc: string | Extract<Present<T>, number | bigint> }
+        : never
       : Present<T> extends `${number}`
         ? { readonly $inc: number | bigint | `${number}` }
         : never
@@ -133,7 +135,7 @@ export type KeyedRow<Row, On extends ColumnOf<Row>, New = NewRow<Row>> =
     ? New
     : Untyped<Row> extends true
       ? New
-      : New & { readonly [K in On]: Written<Exclude<Row[K], undefined>> }
+      : New & { readonly [K in On]: K extends keyof New ? Exclude<New[K], undefined> : never }
 
 /** `{ column: "asc" | "desc" }`, the first column first. */
 export type OrderBy<Row = AnyRow> = { readonly [K in ColumnOf<Row>]?: "asc" | "desc" }
@@ -202,7 +204,10 @@ export interface AnyTables {
 export type RowOf<Table> = Table extends { readonly row: infer Row } ? Row : AnyRow
 
 /** A row to be stored in a table. */
-export type InsertOf<Table> = Table extends { readonly insert: infer Insert } ? Insert : object
+export type InsertOf<Table> = Table extends { readonly insert: infer Insert } ? Insert : NewRow<RowOf<Table>>
+
+/** What `update` changes in a table: columns that a row to be stored may have. */
+export type ChangesOf<Table> = [InsertOf<Table>] extends [never] ? never : Changes<InsertOf<Table>>
 
 /** A schema that a row may go through: of rows with variants of it for inserts and updates, or of one shape. */
 export type RowSchema = Schema.Codec<unknown, unknown>

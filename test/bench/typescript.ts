@@ -1,0 +1,17 @@
+/**
+ * What 300 tables of twenty columns cost a compiler more than three: `npx tsx test/bench/typescript.ts`. TYPESCRIPT names more compilers.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import { check, compilers, Declarations, nameOf, usingMany } from "../support/typescript.ts"
+
+const measure = Effect.gen(function* () {
+  for (const compiler of compilers) {
+    const few = yield* check(compiler, usingMany(3))
+    const many = yield* check(compiler, usingMany(300))
+    const seconds = [few, many].map(({ millis }) => (millis / 1000).toFixed(1))
+    yield* Console.log(`${nameOf(compiler)}: 3 tables ${seconds[0]} s, 300 tables ${seconds[1]} s`)
+  }
+})
+
+Effect.runPromise(Effect.scoped(Effect.provide(measure, Declarations.layer)))
