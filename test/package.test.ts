@@ -237,6 +237,24 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
     })
   )
 
+  it.effect("has a command, which says what it needs", () =>
+    Effect.gen(function* () {
+      const { project } = yield* Installed
+      const types = ["types", "--help"]
+      const file = Path.join(project, "node_modules", ".bin", "effect-global-pool")
+      const refused = yield* Effect.promise(
+        () =>
+          new Promise<string>((resolve) => {
+            execFile(file, types, { cwd: project }, (error, _, stderr) => resolve(`${error?.code} ${stderr}`))
+          })
+      )
+      assert.match(refused, /^1 .*need @effect\/platform-node, which is not installed here. Run: npm install/)
+      const peer = Path.join("node_modules", "@effect", "platform-node")
+      yield* Effect.promise(() => Fs.symlink(Path.join(root, peer), Path.join(project, peer)))
+      assert.include(yield* command(file, types, project), "--effect-schema")
+    })
+  )
+
   it.effect("gives a bundle what it uses, and no more", () =>
     Effect.gen(function* () {
       const error = yield* bundled('export { PoolError } from "effect-global-pool"')

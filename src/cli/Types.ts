@@ -1,0 +1,158 @@
+/**
+ * `effect-global-pool types`: writes what a program may know of its database, keeps it up while migrating, or checks in CI that it is.
+ */
+import * as Console from "effect/Console"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import * as Runtime from "effect/Runtime"
+import * as Schedule from "effect/Schedule"
+import type { Database } from "../api/Database.ts"
+import type { OperationError } from "../errors/PoolError.ts"
+import * as PG from "../PG.ts"
+import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import * as Catalogue from "./Catalogue.ts"
+import { printSchemas } from "./PrintSchemas.ts"
+import { printTypes } from "./PrintTypes.ts"
+import { type ShapeOptions, shapesOf } from "./Shape.ts"
+
+export interface WriteOptions extends Catalogue.Asked, ShapeOptions {
+  readonly effectSchema: boolean
+}
+
+/** The text of the file for a database. */
+export const textOf = (
+  pgdb: Database,
+  options: WriteOptions
+): Effect.Effect<string, OperationError, PoolRegistry> =>
+  Effect.map(Catalogue.read(pgdb, options), (catalogue) => {
+    const shapes = shapesOf(catalogue, options)
+    return options.effectSchema ? printSchemas(shapes) : printTypes(shapes)
+  })
+
+/** What ends the command with exit code 1: its message is all that is printed. */
+class Refused extends Data.TaggedError("Refused")<{ readonly message: string }> {
+  override readonly [CliError.userMessage] = this.message
+  override readonly [Runtime.errorReported] = false
+}
+
+const flags = {
+  url: Flag.Redacted("url").pipe(
+    Flag.withDescription("the database; else DATABASE_URL, or PGHOST and the other variables of libpq"),
+    Flag.optional
+  ),
+  schema: Flag.String("schema").pipe(
+    Flag.withDescription(
+      "a schema whose tables are written, or several: --schema public --schema audit (public)"
+    ),
+    Flag.atLeast(0)
+  ),
+  out: Flag.String("out").pipe(
+    Flag.withDescription("the file to write; - prints it"),
+    Flag.withDefault("src/db.ts")
+  ),
+  effectSchema: Flag.Boolean("effect-schema").pipe(
+    Flag.withDescription("write Effect schemas, a Model.Class for each table"),
+    Flag.withDefault(false)
+  ),
+  int8: Flag.Literals("int8", ["number", "bigint", "string"]).pipe(
+    Flag.withDescription("as the handle's setting int8"),
+    Flag.withDefault("number")
+  ),
+  timestamp: Flag.Literals("timestamp", ["date", "string"]).pipe(
+    Flag.withDescription("as the handle's setting timestamp"),
+    Flag.withDefault("date")
+  ),
+  names: Flag.Literals("names", ["as-is", "camel"]).pipe(
+    Flag.withDescription("as the handle's setting names"),
+    Flag.withDefault("as-is")
+  ),
+  map: Flag.KeyValuePair("map").pipe(
+    Flag.withDescription(
+      "what a type or a column is in TypeScript: --map 'users.data=import(\"./model.ts\").Profile'; with --effect-schema a schema"
+    ),
+    Flag.withDefault({})
+  ),
+  partitions: Flag.Boolean("partitions").pipe(
+    Flag.withDescription("write the partitions of tables too"),
+    Flag.withDefault(false)
+  ),
+  check: Flag.Boolean("check").pipe(
+    Flag.withDescription("write nothing, and exit with 1 when the file is not what would be written"),
+    Flag.withDefault(false)
+  ),
+  watch: Flag.Boolean("watch").pipe(
+    Flag.withDescription("go on, and write the file whenever the database has changed"),
+    Flag.withDefault(false)
+  )
+}
+
+const counted = (text: string): string => {
+  const count = text.match(/^ {2}readonly .*readonly row: /gm)?.length ?? 0
+  return count === 1 ? "1 table or view" : `${count} tables or views`
+}
+
+/** Writes the file if it is not what it should be; gives whether it was not. */
+const bring = Effect.fnUntraced(function* (out: string, text: string) {
+  const files = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const known = yield* Effect.orElseSucceed(files.readFileString(out), () => undefined)
+  if (known === text) return false
+  yield* files.makeDirectory(path.dirname(out), { recursive: true })
+  yield* files.writeFileString(out, text)
+  return true
+})
+
+const told = (error: { readonly message: string }) => new Refused({ message: error.message })
+
+/** The command. */
+export const types = Command.make(
+  "types",
+  flags,
+  ({ check, effectSchema, out, schema, url, watch, ...rest }) =>
+    Effect.gen(function* () {
+      if (check && (watch || out === "-")) {
+        return yield* new Refused({
+          message: "--check compares a file once: leave out --watch, and name a file."
+        })
+      }
+      const { int8, map, names, partitions, timestamp } = rest
+      const schemas = schema.length === 0 ? ["public"] : schema
+      const options = { schemas, partitions, effectSchema, int8, names, timestamp, replaced: map }
+      const pgdb = Option.isSome(url)
+        ? PG.make({ url: Redacted.value(url.value), key: "effect-global-pool types" })
+        : yield* PG.fromEnv
+      const text = textOf(pgdb, options)
+      const written = Effect.gen(function* () {
+        const now = yield* text
+        if (out === "-") return yield* Console.log(now.trimEnd())
+        const files = yield* FileSystem.FileSystem
+        if (check) {
+          const known = yield* Effect.orElseSucceed(files.readFileString(out), () => undefined)
+          if (known === now) return yield* Console.log(`${out} is up to date.`)
+          const why =
+            known === undefined ? "is not there, or cannot be read" : "is not what the database says"
+          return yield* new Refused({
+            message: `${out} ${why}: run effect-global-pool types without --check.`
+          })
+        }
+        const changed = yield* bring(out, now)
+        if (changed) yield* Console.log(`${out}: ${counted(now)}.`)
+        else if (!watch) yield* Console.log(`${out} is up to date.`)
+      })
+      if (!watch) return yield* written
+      const patient = Effect.catch(written, (error) => Console.error(error.message))
+      yield* Effect.repeat(patient, Schedule.spaced(Duration.seconds(1)))
+    }).pipe(PG.run, Effect.mapError(told))
+).pipe(
+  Command.withDescription(
+    "Write types of the tables of a database, for PG.make<Tables>(…). See docs/types-from-the-database.md."
+  )
+)
