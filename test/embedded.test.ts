@@ -55,6 +55,24 @@ layer(Temporary.layer)("an embedded server", (it) => {
     })
   )
 
+  it.effect("is a layer too, with a handle and a URL, and gone with that", () =>
+    Effect.gen(function* () {
+      const program = Effect.gen(function* () {
+        const { database, pgdb, port, url } = yield* EmbeddedPostgres.EmbeddedServer
+        assert.notInclude(inspect({ url }), "postgres://")
+        const byUrl = PG.make({ url, key: "by URL" })
+        assert.deepStrictEqual(
+          yield* PG.run(byUrl.select`select current_database() as database, inet_server_port() as port`),
+          [{ database, port }]
+        )
+        return yield* PG.run(pgdb.select`select 1 as one`)
+      })
+      const rows = yield* Effect.provide(program, EmbeddedPostgres.layer())
+      assert.deepStrictEqual(rows, [{ one: 1 }])
+      assert.deepStrictEqual(yield* traces, [])
+    })
+  )
+
   const never: Effect.Effect<never> = Effect.never
   it.effect.each(["a failure", "an interruption"])("is gone after %s", (ending) =>
     Effect.gen(function* () {

@@ -9,18 +9,25 @@
  * - When the process is killed (SIGKILL), a small shell stops the server and removes its directory. On Windows there is
  *   no such guard.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Database from "../api/Database.ts"
+import { urlOf } from "../settings/UrlOf.ts"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import type { EmbeddedPostgresOptions } from "./Options.ts"
 import * as Server from "./Server.ts"
 
-/** Where an embedded server is, as settings for `PG.make`. */
-export type ServerSettings = Pick<
-  Server.ServerSettings,
-  "host" | "port" | "username" | "password" | "database"
->
+/** Where an embedded server is, as settings for `PG.make`, and as a libpq URL for other programs and tools. */
+export interface ServerSettings
+  extends Pick<Server.ServerSettings, "host" | "port" | "username" | "password" | "database"> {
+  readonly url: Redacted.Redacted
+}
+
+const handleTo = (server: ServerSettings): Database.Database =>
+  Database.make({ ...server, key: `${server.database}@${server.host}:${server.port}` })
 
 /**
  * Starts a Postgres server on a free port of 127.0.0.1, with a fresh data directory and a random password, and gives a
@@ -51,9 +58,7 @@ export type ServerSettings = Pick<
 export const make = (
   options: EmbeddedPostgresOptions = {}
 ): Effect.Effect<Database.Database, EmbeddedPostgresError, Scope.Scope> =>
-  Effect.map(start(options), (server) =>
-    Database.make({ ...server, key: `${server.database}@${server.host}:${server.port}` })
-  )
+  Effect.map(start(options), handleTo)
 
 /**
  * As `make`, but it gives the settings of the server's address instead of a handle: for handles to several databases on
@@ -77,5 +82,37 @@ export const start = (
     port,
     username,
     password,
-    database
+    database,
+    url: urlOf({ host, port, username, password: Redacted.value(password), database })
   }))
+
+/** An embedded server: where it is, and a handle to its database. */
+export class EmbeddedServer extends Context.Service<
+  EmbeddedServer,
+  ServerSettings & { readonly pgdb: Database.Database }
+>()("effect-global-pool/EmbeddedServer") {}
+
+/**
+ * The same as a Layer: one server for all that is built with it, stopped when the layer's scope closes.
+ *
+ * **Example** (A server for a whole program, and its URL for another one)
+ *
+ * ```ts
+ * import { Effect, Redacted } from "effect"
+ * import { PG } from "effect-global-pool"
+ * import { EmbeddedPostgres } from "effect-global-pool/embedded"
+ *
+ * const program = Effect.gen(function* () {
+ *   const { pgdb, url } = yield* EmbeddedPostgres.EmbeddedServer
+ *   const env = { DATABASE_URL: Redacted.value(url) } // for a child process
+ *   return yield* PG.run(pgdb.selectValue`select ${env.DATABASE_URL.length} > 0`)
+ * }).pipe(Effect.provide(EmbeddedPostgres.layer()))
+ * ```
+ */
+export const layer = (
+  options: EmbeddedPostgresOptions = {}
+): Layer.Layer<EmbeddedServer, EmbeddedPostgresError> =>
+  Layer.effect(
+    EmbeddedServer,
+    Effect.map(start(options), (server) => ({ ...server, pgdb: handleTo(server) }))
+  )
