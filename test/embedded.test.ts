@@ -164,7 +164,7 @@ layer(Temporary.layer)("an embedded server", (it) => {
   it.effect("has handles to several databases, with settings of their own", () =>
     Effect.gen(function* () {
       const server = yield* EmbeddedPostgres.start({ password: "only here" })
-      assert.deepStrictEqual(Object.keys(server), ["host", "port", "username", "password", "database"])
+      assert.deepStrictEqual(Object.keys(server), ["host", "port", "username", "password", "database", "url"])
       assert.notInclude(inspect(server), "only here")
       const admin = PG.make(server)
       const shop = PG.make({ ...server, database: "shop", maxConnections: 1, applicationName: "the shop" })

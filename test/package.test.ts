@@ -8,14 +8,18 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type BuildOptions, build } from "esbuild"
-import { database } from "./support/database.ts"
-import { folder } from "./support/folder.ts"
+import { database, eventually } from "./support/database.ts"
+import { folder, tracesIn } from "./support/folder.ts"
 import { program, root } from "./support/process.ts"
 
 /** Runs a command to its end and gives what it printed; a failing one ends the test with that. */
-const command = (file: string, args: ReadonlyArray<string>, cwd: string): Effect.Effect<string> =>
+const command = (
+  file: string,
+  args: ReadonlyArray<string>,
+  cwd: string,
+  env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" }
+): Effect.Effect<string> =>
   Effect.callback((resume) => {
-    const env = { ...process.env, NO_COLOR: "1" }
     execFile(file, args, { cwd, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
       resume(
         error === null
@@ -113,7 +117,14 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
         assert.match(file, /^(dist|src|docs|examples)\/|^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/)
         if (/^(dist|src)/.test(file)) assert.notMatch(file, /(^|[/.])(tests?|bench|examples?)[/.]/i)
       }
-      const entries = ["dist/index.js", "dist/index.d.ts", "dist/embedded.js", "dist/embedded.d.ts"]
+      const entries = [
+        "dist/index.js",
+        "dist/index.d.ts",
+        "dist/embedded.js",
+        "dist/embedded.d.ts",
+        "dist/testing.js",
+        "dist/testing/Keeper.js"
+      ]
       assert.includeMembers([...files], [...entries, "README.md", "CHANGELOG.md", "LICENSE", "src/index.ts"])
     })
   )
@@ -171,6 +182,54 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
     })
   )
 
+  it.effect("tests the example projects, all on one server, which is gone afterwards", () =>
+    Effect.gen(function* () {
+      const { project } = yield* Installed
+      const place = Path.join(project, "testing")
+      const env = {
+        ...process.env,
+        TMPDIR: yield* folder(),
+        NO_COLOR: "1",
+        DATABASE_URL: "postgres://nowhere/app"
+      }
+      yield* Effect.promise(async () => {
+        await Fs.cp(Path.join(root, "examples/testing"), place, { recursive: true })
+        await Fs.mkdir(Path.join(place, "node_modules/@effect"), { recursive: true })
+        for (const name of ["vitest", "@effect/vitest", "tsx"])
+          await Fs.symlink(Path.join(root, "node_modules", name), Path.join(place, "node_modules", name))
+      })
+      const vitest = ["node_modules/vitest/vitest.mjs", "run"]
+      const tested = yield* Effect.forEach(
+        [
+          { example: "effect-vitest", args: vitest, passed: /Tests +10 passed/ },
+          { example: "vitest", args: vitest, passed: /Tests +4 passed/ },
+          {
+            example: "node-test",
+            args: ["--import", "tsx", "--test", "test/users.test.ts", "test/renames.test.ts"],
+            passed: /^# pass 3$/m
+          }
+        ],
+        ({ args: [first = "", ...args], example, passed }) =>
+          Effect.map(
+            command(
+              process.execPath,
+              [first.replace(/^node_modules/, "../node_modules"), ...args],
+              Path.join(place, example),
+              env
+            ),
+            (printed) => ({ printed, passed })
+          )
+      )
+      for (const { passed, printed } of tested) assert.match(printed, passed)
+      yield* eventually(
+        "the server is gone",
+        tracesIn(env.TMPDIR),
+        (names) => names.length === 0,
+        "20 seconds"
+      )
+    })
+  )
+
   it.effect("compiles in a strict project that checks its libraries too", () =>
     Effect.gen(function* () {
       const { project } = yield* Installed
@@ -222,7 +281,7 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
         })
         await import("effect"); await import("@effect/sql-pg")
         const before = state()
-        await import("effect-global-pool"); await import("effect-global-pool/embedded")
+        await import("effect-global-pool"); await import("effect-global-pool/embedded"); await import("effect-global-pool/testing")
         console.log(before === state(), JSON.parse(before).resources)
       `
       assert.strictEqual(yield* run("imports.mjs", text), "true []\n")
@@ -234,6 +293,7 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
       assert.strictEqual(yield* bundled('import "effect-global-pool"'), "")
       assert.strictEqual(yield* bundled('import { PG, PoolRegistry } from "effect-global-pool"'), "")
       assert.strictEqual(yield* bundled('import { EmbeddedPostgres } from "effect-global-pool/embedded"'), "")
+      assert.strictEqual(yield* bundled('import { TestDatabase } from "effect-global-pool/testing"'), "")
     })
   )
 

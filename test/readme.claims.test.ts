@@ -10,6 +10,7 @@ import { PG, PoolRegistry } from "effect-global-pool"
 import { checked } from "../src/embedded/Options.ts"
 import { check } from "../src/settings/Check.ts"
 import { names, schema } from "../src/settings/Settings.ts"
+import { blocksOf, exampleOf } from "./support/blocks.ts"
 import { root } from "./support/process.ts"
 import { settingsTable } from "./support/settings-table.ts"
 
@@ -133,11 +134,24 @@ it("every file and every heading that the pages name is there", () => {
   }
 })
 
+it("a block that names an example is that file, or a part of it", () => {
+  const copies = pages
+    .flatMap(({ page, text }) => blocksOf(text, page))
+    .flatMap((block) => {
+      const file = exampleOf(block)
+      return file === undefined ? [] : [{ file, place: block.place, text: block.text.replace(/^.*\n/, "") }]
+    })
+  assert.isAbove(copies.length, 5)
+  for (const { file, place, text } of copies) {
+    assert.include(readFileSync(join(root, file), "utf8"), text, `${place} of ${file}`)
+  }
+})
+
 it("every name of the API that the pages mention exists", () => {
   const pgdb = PG.make({ database: "app" })
   const handles: Readonly<Record<string, object>> = { PG, PoolRegistry, pgdb, users: pgdb.table("users") }
   const names = codes(prose).flatMap((code) => [
-    ...code.replaceAll(/\$\{[^}]*\}/g, "").matchAll(/(?<![\w."])(PG|PoolRegistry|pgdb|users)\.(\w+)/g)
+    ...code.replaceAll(/\$\{[^}]*\}/g, "").matchAll(/(?<![\w."/])(PG|PoolRegistry|pgdb|users)\.(\w+)/g)
   ])
   assert.isAbove(names.length, 60)
   for (const [code, handle = "", name = ""] of names) {

@@ -9,6 +9,7 @@ import {
   blocksOf,
   blocksOfSource,
   complaints,
+  exampleOf,
   isProgram,
   printed,
   written
@@ -22,7 +23,8 @@ const pages = readdirSync(join(root, "docs"))
 const blocks = ["README.md", ...pages].flatMap((page) =>
   blocksOf(readFileSync(join(root, page), "utf8"), page)
 )
-const typescript = blocks.filter(({ language }) => language === "ts")
+// A file of an example project runs there: test/package.test.ts.
+const typescript = blocks.filter((block) => block.language === "ts" && exampleOf(block) === undefined)
 const frame = typescript.find(({ text }) => text.includes("// the block"))?.text ?? ""
 const programs = typescript.filter((block) => isProgram(block) && block.text !== frame)
 const pieces = typescript.filter((block) => !isProgram(block))

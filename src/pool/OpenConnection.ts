@@ -24,6 +24,7 @@ import type { TypeMap } from "../types/TypeMap.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Credentials from "./Credentials.ts"
 import * as OwnSpans from "./OwnSpans.ts"
+import { Route } from "./Route.ts"
 import * as Target from "./Target.ts"
 
 export type { Opened } from "./Attempt.ts"
@@ -64,8 +65,19 @@ interface Tried extends ConnectionErrors.Tried {
 const isMissingDatabase = ({ problem }: Tried): boolean =>
   problem instanceof Startup.ServerRefusal && problem.fields.code === "3D000"
 
-/** Opens a connection of these settings. */
-export const make = (
+/** Opens connections of these settings, wherever they lead by now. */
+export const make =
+  (settings: ResolvedSettings, types: TypeMap, keys: Keys, listeners: PoolListeners): Open =>
+  (onEnd) =>
+    Effect.flatMap(Route, ({ follow }) =>
+      Effect.matchEffect(follow(settings), {
+        onFailure: (error) => Effect.fail({ error, gone: Effect.void }),
+        onSuccess: (target) => direct(target, types, keys, listeners)(onEnd)
+      })
+    )
+
+/** Opens connections to the address of these settings. */
+export const direct = (
   settings: ResolvedSettings,
   types: TypeMap,
   keys: Keys,

@@ -10,6 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
+import { Route } from "../pool/Route.ts"
 import { PoolRegistry } from "./PoolRegistry.ts"
 
 interface Shared {
@@ -41,11 +42,16 @@ const shared = (): Shared => {
   return made
 }
 
-/** Every scope that builds this at one time gets the same registry; its pools end with the last of those scopes. */
-export const layer: Layer.Layer<PoolRegistry> = /* @__PURE__ */ Layer.fromBuild((_, scope) => {
-  const { layer, memoMap } = shared()
-  return Layer.buildWithMemoMap(layer, memoMap, scope)
-})
+/**
+ * Every scope that builds this at one time gets the same registry; its pools end with the last of those scopes. A test's route
+ * has a registry of its own.
+ */
+export const layer: Layer.Layer<PoolRegistry> = /* @__PURE__ */ Layer.fromBuild((_, scope) =>
+  Effect.flatMap(Route, (route) => {
+    const { layer, memoMap } = shared()
+    return Layer.buildWithMemoMap(layer, route.memoMap ?? memoMap, scope)
+  })
+)
 
 /** Supplies `layer` and closes its scope: when this returns, failed or was interrupted, every connection is closed. */
 export const run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, PoolRegistry>> =>

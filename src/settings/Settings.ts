@@ -212,6 +212,23 @@ export const isSameDatabase = (left: ResolvedSettings, right: ResolvedSettings):
 export const placeOf = ({ host, path, port }: Address): string =>
   path === undefined ? `${host}:${port}` : path.replace("\0", "@")
 
+/** The first settings with the server, the database and the user of the second. */
+export const moved = (
+  { password: _, ...settings }: ResolvedSettings,
+  { allowed, channelBinding, database, encryption, passfile, password, servers, username }: ResolvedSettings
+): ResolvedSettings => ({
+  ...settings,
+  allowed,
+  channelBinding,
+  database,
+  encryption,
+  passfile,
+  servers,
+  username,
+  targetSessionAttributes: "any",
+  ...(password === undefined ? {} : { password })
+})
+
 /** Where a database is, as a person would say it: never with a password. */
 export const describe = ({ database, servers }: ResolvedSettings): string =>
   `"${database}" on ${servers.map(placeOf).join(", ")}`

@@ -31,6 +31,9 @@ export const blocksOfSource = (source: string, place: string): ReadonlyArray<Blo
 /** Whether a block is a program of its own; others are pieces that stand in a frame. */
 export const isProgram = ({ text }: Block): boolean => /^import /m.test(text)
 
+/** The file of which a block is a copy, by its first line: `// examples/…`. */
+export const exampleOf = ({ text }: Block): string | undefined => /^\/\/ (examples\/\S+)\n/.exec(text)?.[1]
+
 /** What a block says that it prints, by lines that begin with `// prints `. */
 export const printed = ({ text }: Block): string =>
   [...text.matchAll(/^\/\/ prints (.*)$/gm)].map(([, line]) => `${line}\n`).join("")

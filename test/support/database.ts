@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { inject } from "vitest"
 import type { TestServer } from "./server.ts"
+import { urlOf } from "./url.ts"
 
 export type Row = PgConnection.Row
 
@@ -92,6 +93,24 @@ export const eventually = <A, E, R>(
 /** The server of this test run, as a superuser. */
 export const server = (): TestServer => inject("server")
 
+/** The sessions of a database, as a witness sees them. */
+export const sessionsOf = (witness: Witness, name: string): TestDatabase["sessions"] =>
+  Effect.map(
+    witness.query(
+      `select pid, state, query, application_name, wait_event from pg_stat_activity
+         where datname = $1 and backend_type = 'client backend' and application_name <> 'witness' order by backend_start`,
+      [name]
+    ),
+    (rows) =>
+      rows.map((row) => ({
+        pid: Number(row.pid),
+        state: row.state === null ? null : String(row.state),
+        query: String(row.query),
+        applicationName: String(row.application_name),
+        waitEvent: row.wait_event === null ? null : String(row.wait_event)
+      }))
+  )
+
 /** A fresh empty database, dropped with everyone in it when the scope closes. Names in any language may be asked for. */
 export const database: (name?: string) => Effect.Effect<TestDatabase, SqlError, Scope.Scope> =
   Effect.fnUntraced(function* (name: string = `test_${randomBytes(6).toString("hex")}`) {
@@ -102,26 +121,10 @@ export const database: (name?: string) => Effect.Effect<TestDatabase, SqlError, 
     )
     const settings: TestServer = { ...server(), database: name }
     const witness = yield* connect(settings, "witness")
-    const sessions: TestDatabase["sessions"] = Effect.map(
-      maintenance.query(
-        `select pid, state, query, application_name, wait_event from pg_stat_activity
-         where datname = $1 and backend_type = 'client backend' and application_name <> 'witness' order by backend_start`,
-        [name]
-      ),
-      (rows) =>
-        rows.map((row) => ({
-          pid: Number(row.pid),
-          state: row.state === null ? null : String(row.state),
-          query: String(row.query),
-          applicationName: String(row.application_name),
-          waitEvent: row.wait_event === null ? null : String(row.wait_event)
-        }))
-    )
-    const { host, port, username, password } = settings
-    const encode = encodeURIComponent
+    const sessions = sessionsOf(maintenance, name)
     return {
       settings,
-      url: `postgres://${encode(username)}:${encode(password)}@${encode(host)}:${port}/${encode(name)}`,
+      url: urlOf(settings),
       witness,
       connect: (settings) => connect(settings),
       sessions,

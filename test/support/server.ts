@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import type { TestProject } from "vitest/node"
 import { start } from "../../src/embedded/Server.ts"
 import { folderOf } from "./build.ts"
+import { fromUrl } from "./url.ts"
 
 /** How the tests reach the server, as a superuser. */
 export interface TestServer {
@@ -23,18 +24,6 @@ export interface TestServer {
 declare module "vitest" {
   interface ProvidedContext {
     readonly server: TestServer
-  }
-}
-
-const fromUrl = (text: string): TestServer => {
-  const url = new URL(text)
-  const { hostname, port, username, password, pathname } = url
-  return {
-    host: hostname === "" ? "localhost" : hostname,
-    port: port === "" ? 5432 : Number(port),
-    username: decodeURIComponent(username),
-    password: decodeURIComponent(password),
-    database: decodeURIComponent(pathname.slice(1))
   }
 }
 

@@ -1,0 +1,280 @@
+/**
+ * A client's turn on the session that all clients of a sandbox share: from its first message until nothing of it is open.
+ *
+ * Its statements are passed on; those that begin and end transactions are answered here. The session is always inside a
+ * savepoint: what the client commits is checked as a commit would, and a new savepoint follows; what fails or is rolled back
+ * goes back to the savepoint, so that nothing poisons the transaction around it.
+ */
+import { Buffer } from "node:buffer"
+import type * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type { Client } from "./Client.ts"
+import * as Messages from "./Messages.ts"
+import * as Statements from "./Statements.ts"
+import type { Upstream } from "./Upstream.ts"
+
+/** What outlives a turn. */
+export interface Shared {
+  readonly upstream: Upstream
+  /** Whether a constraint may be deferred. */
+  mayDefer: boolean
+  /** The settings that the session has now. */
+  settings: ReadonlyMap<string, string>
+  /** So many turns there were. */
+  turns: number
+  /** When a client had its last message passed on, in milliseconds. */
+  lastActive: number
+  /** Whether other clients wait. */
+  readonly isWanted: () => boolean
+}
+
+/** A client with the statements that it has prepared, all of which begin with its prefix on the session. */
+export interface Named {
+  readonly client: Client
+  prefix: string
+  statements: Map<string, Statements.Meaning | undefined>
+}
+
+/** So many bytes wait for a slow client while others want their turn. */
+export const mostBytes = 64 * 1024 * 1024
+
+/** What the server says of a statement that cannot be a part of a transaction. */
+const cannot = /^(?:25001|2D000)$/
+const aborted = Messages.error(
+  "25P02",
+  "current transaction is aborted, commands ignored until end of transaction block"
+)
+
+const sync = Messages.message("S")
+const answers = {
+  parsed: Messages.message("1"),
+  bound: Messages.message("2"),
+  closed: Messages.message("3"),
+  parameters: Messages.message("t", Buffer.alloc(2)),
+  noRows: Messages.message("n"),
+  nothing: Messages.message("I")
+}
+const none = Buffer.alloc(0)
+
+const isSame = (left: ReadonlyMap<string, string>, right: ReadonlyMap<string, string>): boolean =>
+  left.size === right.size && Array.from(left).every(([name, value]) => right.get(name) === value)
+
+/** Goes back to the savepoint. Where that cannot be, the sandbox is lost. */
+export const rollBack = ({ upstream }: Shared): Effect.Effect<void> =>
+  Effect.map(upstream.run(Statements.undo), (error) => {
+    if (error !== undefined) upstream.session.destroy()
+  })
+
+/** Serves the client from its first message on; ends when nothing of it is open, or it has left. */
+export const turn = Effect.fnUntraced(function* (
+  shared: Shared,
+  named: Named,
+  first: Buffer
+): Effect.fn.Return<void, Cause.Done> {
+  const { client } = named
+  const { upstream } = shared
+  const { socket } = upstream.session
+  const portals = new Map<string, Statements.Meaning | undefined>()
+  const place = `${named.prefix}${++shared.turns}_`
+  const localNames = new Set<string>()
+  let output: Array<Buffer> = []
+  /** The client's transaction is open, and has failed. */
+  let isOpen = false
+  let hasFailed = false
+  /** The same of the statements since the last `Sync`: they have done something, and one of them has failed. */
+  let isDirty = false
+  let isSkipping = false
+  /** The server waits for a `Sync`; and which of its answers to `Close` the client is to see. */
+  let isPassing = false
+  let closes: Array<boolean> = []
+
+  const write = (bytes: Buffer): void => {
+    output.push(bytes)
+  }
+  /** A slow client holds the server back, unless others want their turn. */
+  const give = (): void => {
+    const bytes = Buffer.concat(output)
+    output = []
+    if (bytes.length === 0 || !client.socket.writable || client.socket.write(bytes)) return
+    if (shared.isWanted() && client.socket.writableLength < mostBytes) return
+    socket.pause()
+    client.socket.once("drain", () => socket.resume())
+  }
+  const fail = (error: Buffer): void => {
+    write(Messages.withHint(error, cannot, Statements.advice))
+    isSkipping = true
+  }
+  upstream.receive = (message) => {
+    const type = Messages.typeOf(message)
+    if (type === "E") fail(message)
+    else if (type !== "3" || closes.shift() !== false) write(message)
+  }
+  upstream.onPause = give
+
+  const pass = (type: string, texts: ReadonlyArray<string>, rest: Uint8Array = none): void => {
+    isPassing = true
+    upstream.pass(Messages.message(type, ...texts.map(Messages.cString), rest))
+  }
+  /** Passes on what ends in the server being ready, and waits for that. */
+  const finish = (bytes: Buffer) =>
+    Effect.map(upstream.finish(bytes), (status) => {
+      isPassing = false
+      isDirty = true
+      closes = []
+      if (status === "T") hasFailed = false
+      else if (status !== "E") upstream.session.destroy()
+    })
+  const flush = Effect.suspend(() => (isPassing ? finish(sync) : Effect.void))
+  const run = (...texts: ReadonlyArray<string>) =>
+    Effect.map(upstream.run(...texts), (error) => {
+      if (error !== undefined) fail(error)
+      return error === undefined
+    })
+  const commit = Effect.suspend(() =>
+    run(
+      ...(shared.mayDefer ? [Statements.checkDeferred] : []),
+      ...Array.from(localNames, Statements.bringBack),
+      Statements.release,
+      Statements.enter
+    )
+  )
+
+  const end = Effect.fnUntraced(function* (commits: boolean) {
+    const isCommitted = commits && !hasFailed && (yield* commit)
+    if (!isCommitted) yield* rollBack(shared)
+    localNames.clear()
+    isOpen = false
+    hasFailed = false
+    isDirty = false
+    return isCommitted
+  })
+
+  /** Does what a statement about transactions says. */
+  const perform = Effect.fnUntraced(function* ({ kind, tag, text }: Statements.Local) {
+    if (kind === "commit" || kind === "rollback") {
+      const isCommitted = yield* end(kind === "commit")
+      if (!isSkipping) write(Messages.message("C", Messages.cString(isCommitted ? "COMMIT" : "ROLLBACK")))
+    } else if (hasFailed) fail(aborted)
+    else if (text === "" || (yield* run(text))) {
+      if (kind === "begin") isOpen = true
+      if (kind === "deallocate") {
+        named.prefix = place
+        named.statements = new Map()
+      }
+      write(Messages.message("C", Messages.cString(tag)))
+    }
+  })
+
+  /** Remembers the settings that a statement is about to set for its transaction. */
+  const remember = Effect.fnUntraced(function* (meaning: Statements.Meaning | undefined) {
+    if (meaning?.kind === "reset") shared.settings = new Map()
+    const names = meaning?.kind === "set" ? meaning.names.filter((name) => !localNames.has(name)) : []
+    if (names.length === 0) return
+    yield* flush
+    yield* run(...names.map(Statements.keep))
+    for (const name of names) localNames.add(name)
+  })
+
+  const onQuery = Effect.fnUntraced(function* (texts: ReadonlyArray<string>) {
+    if (texts.length === 0) write(answers.nothing)
+    for (const text of texts) {
+      const meaning = Statements.meaningOf(text)
+      if (isSkipping) return
+      if (Statements.isLocal(meaning)) yield* perform(meaning)
+      else {
+        yield* remember(meaning)
+        yield* finish(Messages.message("Q", Messages.cString(text)))
+      }
+    }
+  })
+
+  const onSync = Effect.gen(function* () {
+    yield* flush
+    if (isOpen) hasFailed ||= isSkipping
+    else if (isSkipping) yield* end(false)
+    else if (isDirty) yield* end(true)
+    isSkipping = false
+    write(Messages.message("Z", Buffer.from(isOpen ? (hasFailed ? "E" : "T") : "I")))
+  })
+
+  const onStatement = Effect.fnUntraced(function* (message: Buffer) {
+    const [[name = "", text = ""], rest] = Messages.texts(message, 2)
+    const meaning = Statements.meaningOf(text)
+    const isLocal = Statements.isLocal(meaning)
+    if (isLocal) yield* flush
+    if (isSkipping) return
+    named.statements.set(name, meaning)
+    if (isLocal) return write(answers.parsed)
+    shared.mayDefer ||= Statements.mayDefer(text)
+    closes.push(false)
+    pass("C", [`S${named.prefix}${name}`])
+    pass("P", [named.prefix + name, text], rest)
+  })
+
+  const portal = (name: string): string => (name === "" ? "" : place + name)
+  const onMessage = Effect.fnUntraced(function* (message: Buffer) {
+    const type = Messages.typeOf(message)
+    if (type === "P") return yield* onStatement(message)
+    const [[one = "", other = ""], rest] = Messages.texts(message, type === "B" ? 2 : 1)
+    const [kind, name] = [one.charAt(0), one.slice(1)]
+    const isStatement = kind === "S"
+    const meaning =
+      type === "B"
+        ? named.statements.get(other)
+        : type === "E"
+          ? portals.get(one)
+          : (isStatement ? named.statements : portals).get(name)
+    const isLocal = "BEDC".includes(type) && Statements.isLocal(meaning)
+    if (isLocal) yield* flush
+    if (isSkipping) return
+    const target = kind + (isStatement ? named.prefix + name : portal(name))
+    switch (type) {
+      case "B":
+        portals.set(one, meaning)
+        if (isLocal) return write(answers.bound)
+        yield* remember(meaning)
+        return pass("B", [portal(one), named.prefix + other], rest)
+      case "E":
+        return isLocal ? yield* perform(meaning) : pass("E", [portal(one)], rest)
+      case "D":
+        if (!isLocal) return pass("D", [target])
+        if (isStatement) write(answers.parameters)
+        return write(answers.noRows)
+      case "C":
+        if (isLocal) return write(answers.closed)
+        closes.push(true)
+        return pass("C", [target])
+      default:
+        return pass(type, [], message.subarray(5))
+    }
+  })
+
+  /** Behind a client that has left in the middle nothing stays. */
+  const abandon = Effect.gen(function* () {
+    socket.resume()
+    // It may have been in a COPY; elsewhere the server takes no notice.
+    if (isPassing) pass("f", ["the client has left"])
+    yield* flush
+    yield* end(false)
+  })
+
+  const serve = Effect.gen(function* () {
+    if (!isSame(shared.settings, client.settings)) {
+      const texts = Statements.adopt(shared.settings, client.settings)
+      shared.settings = new Map()
+      if (yield* run(...texts, Statements.release, Statements.enter)) shared.settings = client.settings
+    }
+    for (let message = first; ; message = yield* Effect.interruptible(Queue.take(client.messages))) {
+      shared.lastActive = Date.now()
+      const type = Messages.typeOf(message)
+      if (type === "Q") yield* onQuery(Statements.split(Messages.texts(message, 1)[0][0] ?? ""))
+      if (type === "Q" || type === "S") yield* onSync
+      else yield* onMessage(message)
+      give()
+      shared.lastActive = Date.now()
+      if (!isOpen && !isPassing && (type === "S" || type === "Q")) return
+    }
+  })
+  yield* Effect.onError(serve, () => abandon)
+})

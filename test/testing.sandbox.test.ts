@@ -1,0 +1,358 @@
+/** `TestDatabase.sandbox`: the code in it cannot tell, and nothing of what it does stays. */
+import { assert, describe, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
+import { isSqlError } from "effect/sql/SqlError"
+import * as TestClock from "effect/testing/TestClock"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { TestDatabase } from "effect-global-pool/testing"
+import { Client } from "pg"
+import { server } from "./support/database.ts"
+import { urlOf } from "./support/url.ts"
+
+const setup = [
+  "create table users (id int primary key generated always as identity, name text not null unique); insert into users (name) values ('Root')",
+  "create table notes (id int primary key, author int references users deferrable initially deferred)"
+]
+
+/** As a program has it in one of its modules. */
+const pgdb = PG.make("postgres://app@db.example/app")
+const users = pgdb.table("users")
+const names = Effect.map(users.find({}, { orderBy: { id: "asc" } }), (all) => all.map(({ name }) => name))
+
+/** The SQLSTATE of a failure of the server. */
+const stateOf = (error: unknown): string | undefined =>
+  /SQLSTATE (\w{5})/.exec(isSqlError(error) ? error.message : "")?.[1]
+
+/** The message of a failure of the server, with its hint. */
+const refusalOf = (effect: Effect.Effect<unknown, unknown, PoolRegistry>) =>
+  Effect.map(Effect.flip(effect), (error) => (isSqlError(error) ? error.message : String(error)))
+
+layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) => {
+  for (const time of ["first", "second"]) {
+    it.effect(`nothing is left of the ${time} test`, () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* names, ["Root"])
+          yield* users.insert({ name: "Ada" })
+          yield* users.insertMany([{ name: "Grace" }, { name: "Alan" }])
+          yield* pgdb.execute("create table made_in_a_test ()")
+          assert.deepStrictEqual(yield* names, ["Root", "Ada", "Grace", "Alan"])
+        })
+      )
+    )
+  }
+
+  it.effect("a failing statement that is caught does no harm to the next", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        yield* users.insert({ name: "Ada" })
+        const error = yield* Effect.flip(users.insert({ name: "Ada" }))
+        assert.strictEqual(stateOf(error), "23505")
+        yield* users.insert({ name: "Grace" })
+        assert.deepStrictEqual(yield* names, ["Root", "Ada", "Grace"])
+      })
+    )
+  )
+
+  it.effect("transactions commit, roll back, nest and tell after the commit", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const told: Array<string> = []
+        const tell = (text: string) => pgdb.afterCommit(Effect.sync(() => void told.push(text)))
+        yield* pgdb.transaction(
+          Effect.gen(function* () {
+            yield* users.insert({ name: "Ada" })
+            yield* Effect.flip(
+              pgdb.transaction(Effect.andThen(users.insert({ name: "Eve" }), Effect.fail("no" as const)))
+            )
+            yield* pgdb.transaction(users.insert({ name: "Grace" }))
+            yield* tell("committed")
+          })
+        )
+        yield* Effect.flip(
+          pgdb.transaction(
+            Effect.andThen(users.insert({ name: "Eve" }), Effect.andThen(tell("never"), Effect.fail("no")))
+          )
+        )
+        yield* Effect.flip(users.trans(["insert into users (name) values ('Eve')", "select 1 / 0"]))
+        yield* users.trans([
+          "insert into users (name) values ('Alan')",
+          "update users set name = name || '!'"
+        ])
+        assert.deepStrictEqual(yield* names, ["Root!", "Ada!", "Grace!", "Alan!"])
+        assert.deepStrictEqual(told, ["committed"])
+      })
+    )
+  )
+
+  it.effect("a transaction has its options, and retries", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const readOnly = pgdb.transaction(users.insert({ name: "Ada" }), { readOnly: true })
+        assert.strictEqual(stateOf(yield* Effect.flip(readOnly)), "25006")
+        let runs = 0
+        const conflict = pgdb.execute("do $$ begin raise 'a conflict' using errcode = '40001'; end $$")
+        const attempt = Effect.suspend(() => (runs++ === 0 ? conflict : Effect.void))
+        yield* TestClock.withLive(
+          pgdb.transaction(Effect.andThen(users.insert({ name: "Ada" }), attempt), {
+            isolation: "serializable",
+            retry: { times: 2 }
+          })
+        )
+        assert.strictEqual(runs, 2)
+        assert.deepStrictEqual(yield* names, ["Root", "Ada"])
+      })
+    )
+  )
+
+  it.effect("a deferred constraint is checked at the commit of the transaction inside", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const note = (author: number) => pgdb.execute`insert into notes values (${author}, ${author})`
+        assert.strictEqual(stateOf(yield* Effect.flip(note(7))), "23503")
+        yield* pgdb.transaction(
+          Effect.andThen(note(7), pgdb.execute("insert into users overriding system value values (7, 'Ada')"))
+        )
+        const late = pgdb.transaction(Effect.andThen(note(8), Effect.succeed("not yet")))
+        assert.strictEqual(stateOf(yield* Effect.flip(late)), "23503")
+        assert.deepStrictEqual(yield* pgdb.select("select id from notes"), [{ id: 7 }])
+      })
+    )
+  )
+
+  it.effect("what a transaction sets for itself ends with it", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const zone = Effect.map(pgdb.selectOne("show timezone"), (row) => JSON.stringify(row))
+        const before = yield* zone
+        yield* pgdb.transaction(
+          Effect.gen(function* () {
+            yield* pgdb.execute("set local timezone = 'Asia/Tokyo'")
+            assert.include(yield* zone, "Asia/Tokyo")
+          })
+        )
+        assert.strictEqual(yield* zone, before)
+      })
+    )
+  )
+
+  it.effect("rows stream, also ended early and beside other statements", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const rows = pgdb.stream("select n from generate_series(1, 10000) n")
+        assert.strictEqual(yield* Stream.runCount(rows), 10_000)
+        const some = yield* rows.pipe(
+          Stream.mapEffect(({ n }) => Effect.as(users.count(), n)),
+          Stream.take(3),
+          Stream.runCollect
+        )
+        assert.deepStrictEqual(some, [1, 2, 3])
+      })
+    )
+  )
+
+  it.effect("the standard client, PG.run and the pools' statistics are those of the sandbox", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const sql = yield* pgdb.client
+        yield* sql.withTransaction(sql`insert into users (name) values ('Ada')`)
+        yield* Effect.flip(sql.withTransaction(Effect.andThen(sql`delete from users`, Effect.fail("no"))))
+        assert.deepStrictEqual(yield* PG.run(names), ["Root", "Ada"])
+        const [pool] = yield* PoolRegistry.stats
+        assert.strictEqual(pool?.key, "app")
+        yield* pgdb.terminate
+        assert.deepStrictEqual(yield* names, ["Root", "Ada"])
+      })
+    )
+  )
+
+  it.effect("a pool that the program has of its own, outside of the test's fiber, leads there too", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        yield* users.insert({ name: "Ada" })
+        const runtime = ManagedRuntime.make(PG.layer)
+        yield* Effect.addFinalizer(() => Effect.promise(() => runtime.dispose()))
+        assert.deepStrictEqual(yield* Effect.promise(() => runtime.runPromise(names)), ["Root", "Ada"])
+      })
+    )
+  )
+
+  it.effect("another program that connects to the sandbox's URL is in it", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        yield* users.insert({ name: "Ada" })
+        const connectionString = Redacted.value(yield* TestDatabase.url)
+        const rows = yield* Effect.promise(async () => {
+          const client = new Client({ connectionString })
+          await client.connect()
+          const wrong = await client
+            .query("begin isolation level nonsense")
+            .catch((error: Error) => error.message)
+          assert.include(wrong, "syntax error")
+          await client.query("start transaction isolation level repeatable read, read write")
+          await client.query("insert into users (name) values ($1)", ["Eve"])
+          await client.query("rollback")
+          await client.query("insert into users (name) values ($1)", ["Grace"])
+          const { rows } = await client.query("select name from users order by id")
+          await client.end()
+          return rows
+        })
+        assert.deepStrictEqual(rows, [{ name: "Root" }, { name: "Ada" }, { name: "Grace" }])
+        const stranger = new Client({ connectionString: connectionString.replace(/:[^:@]+@/, ":guess@") })
+        const refused = yield* Effect.promise(() => stranger.connect().catch((error: Error) => error.message))
+        assert.include(String(refused), "password authentication failed")
+        const elsewhere = new Client({
+          connectionString: connectionString.replace(/effect_test_\w+/, "other")
+        })
+        const missing = yield* Effect.promise(() =>
+          elsewhere.connect().catch((error: Error) => error.message)
+        )
+        assert.include(String(missing), 'database "other" does not exist')
+      })
+    )
+  )
+
+  it.effect("two fibers' transactions run one behind another", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        yield* pgdb.execute("create table tally (n int)")
+        yield* pgdb.execute("insert into tally values (0)")
+        const add = pgdb.transaction(
+          Effect.gen(function* () {
+            const row = yield* pgdb.selectOne<{ readonly n: number }>("select n from tally")
+            if (row._tag === "Some") yield* pgdb.execute`update tally set n = ${row.value.n + 1}`
+          })
+        )
+        yield* Effect.all(
+          Array.from({ length: 8 }, () => add),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(yield* pgdb.select("select n from tally"), [{ n: 8 }])
+      })
+    )
+  )
+
+  it.effect("time stands still until the test moves it", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const done = yield* Deferred.make<void>()
+        const nightly = Effect.andThen(Effect.sleep("1 day"), users.insert({ name: "Ada" }))
+        const job = yield* Effect.forkChild(Effect.ensuring(nightly, Deferred.succeed(done, undefined)))
+        assert.deepStrictEqual(yield* names, ["Root"])
+        yield* TestClock.adjust("1 day")
+        yield* Deferred.await(done)
+        yield* Fiber.join(job)
+        assert.deepStrictEqual(yield* names, ["Root", "Ada"])
+      })
+    )
+  )
+
+  it.effect("a statement that is interrupted is cancelled, and the next one runs", () =>
+    TestDatabase.sandbox(
+      TestClock.withLive(
+        Effect.gen(function* () {
+          const start = Date.now()
+          yield* Effect.timeoutOption(pgdb.select("select pg_sleep(20)"), "200 millis")
+          assert.deepStrictEqual(yield* names, ["Root"])
+          assert.isBelow(Date.now() - start, 10_000)
+        })
+      )
+    )
+  )
+
+  describe("what one transaction cannot be is refused, with what to do:", () => {
+    for (const [what, statement] of [
+      ["LISTEN", "listen news"],
+      ["VACUUM", "vacuum users"],
+      ["CREATE DATABASE", "create database other"],
+      ["CREATE INDEX CONCURRENTLY", "create index concurrently on users (name)"]
+    ] as const) {
+      it.effect(what, () =>
+        TestDatabase.sandbox(
+          Effect.gen(function* () {
+            const connectionString = Redacted.value(yield* TestDatabase.url)
+            const message = yield* Effect.promise(async () => {
+              const client = new Client({ connectionString })
+              await client.connect()
+              const error = await client.query(statement).then(
+                () => "",
+                ({ message, hint }) => `${message} ${hint}`
+              )
+              await client.end()
+              return error
+            })
+            assert.include(message, "Run the test on a database of its own")
+            assert.deepStrictEqual(yield* names, ["Root"])
+          })
+        )
+      )
+    }
+
+    it.effect("a transaction that waits for another one's end", () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const outside = users.insert({ name: "Grace" }).pipe(Effect.provide(PoolRegistry.layer()))
+          const message = yield* refusalOf(
+            pgdb
+              .transaction(
+                Effect.andThen(
+                  users.insert({ name: "Ada" }),
+                  Effect.promise(() => Effect.runPromise(PG.run(outside)))
+                )
+              )
+              .pipe(Effect.catchDefect(Effect.fail))
+          )
+          assert.include(message, "another connection of this sandbox kept it")
+          assert.deepStrictEqual(yield* names, ["Root"])
+        })
+      )
+    )
+
+    it.effect("a sandbox in a sandbox", () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(TestDatabase.sandbox(users.count()))
+          assert.include(error.message, "A sandbox cannot be opened in another one")
+        })
+      )
+    )
+
+    it.effect("a handle to a second database", () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          yield* users.count()
+          const message = yield* refusalOf(PG.make("postgres://app@db.example/billing").select("select 1"))
+          assert.include(message, "stands for")
+        })
+      )
+    )
+  })
+
+  it.effect("fibers with a sandbox each do not see each other", () =>
+    Effect.gen(function* () {
+      const seen = yield* Effect.forEach(
+        ["Ada", "Grace", "Alan"],
+        (name) => TestDatabase.sandbox(Effect.andThen(users.insert({ id: undefined, name }), names)),
+        { concurrency: 1 }
+      )
+      assert.deepStrictEqual(seen, [
+        ["Root", "Ada"],
+        ["Root", "Grace"],
+        ["Root", "Alan"]
+      ])
+    })
+  )
+
+  it.effect("outside of a sandbox what is done stays, and the handle is the database's", () =>
+    Effect.gen(function* () {
+      const own = yield* TestDatabase.pgdb
+      yield* own.table("users").insert({ name: "Stays" })
+      assert.deepStrictEqual(yield* names, ["Root", "Stays"])
+    })
+  )
+})
