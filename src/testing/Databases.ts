@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { Opened } from "../pool/OpenConnection.ts"
-import { quote } from "../statement/Sql.ts"
+import { quote } from "../statement/Names.ts"
 import { query } from "./Server.ts"
 
 const prefix = "effect_test_"

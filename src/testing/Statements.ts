@@ -2,8 +2,9 @@
  * Statements inside a sandbox, where one transaction is open around all of them: what those of clients mean there, by what
  * their text shows, and those that the sandbox adds.
  */
+
+import { quote } from "../statement/Names.ts"
 import { tokenAt, valueOf } from "../statement/Scan.ts"
-import { quote } from "../statement/Sql.ts"
 
 const savepoint = "effect_global_pool_sandbox"
 export const enter = `savepoint ${savepoint}`
