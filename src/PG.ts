@@ -47,6 +47,7 @@ export type {
   WriteOptions
 } from "./collection/Types.ts"
 export type { OperationError } from "./errors/PoolError.ts"
+export { sqlState } from "./errors/SqlState.ts"
 export type { Outcome, Row } from "./execute/Outcome.ts"
 export type { Progress, StreamOptions } from "./execute/Progress.ts"
 export type { Notice } from "./protocol/Notice.ts"

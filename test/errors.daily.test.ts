@@ -536,11 +536,11 @@ it.effect(
         delete from orders"
     `)
       expect((yield* failing("select 1")).message).toMatchInlineSnapshot(`
-      "current transaction is aborted, commands ignored until end of transaction block (SQLSTATE 25P02 in_failed_sql_transaction)
-      An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone.
-      Statement:
-        select 1"
-    `)
+        "current transaction is aborted, commands ignored until end of transaction block (SQLSTATE 25P02 in_failed_sql_transaction)
+        An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone. Put what may fail into a transaction of its own inside, transaction(effect): that is a savepoint, and is undone alone.
+        Statement:
+          select 1"
+      `)
       yield* run("rollback")
     })
 )

@@ -24,6 +24,8 @@ const refused: ReadonlyArray<readonly [text: string, advice: string]> = [
   ["savepoint s", "is a savepoint"],
   ["release s", "is a savepoint"],
   ["prepare transaction 'x'", "two-phase"],
+  ["listen jobs", "pgdb.listen"],
+  ["UNLISTEN *", "pgdb.listen"],
   ["copy t from stdin", "insertMany"],
   ["copy (select 1) to stdout", "stream"],
   ["", "holds no SQL"],
@@ -31,7 +33,7 @@ const refused: ReadonlyArray<readonly [text: string, advice: string]> = [
 ]
 
 withDatabase(
-  "manual control of transactions and COPY are refused, through every operation, and nothing is sent",
+  "manual control of transactions, COPY and LISTEN are refused, through every operation, and nothing is sent",
   [],
   (given) =>
     Effect.gen(function* () {
@@ -90,7 +92,7 @@ const leavings: ReadonlyArray<readonly [leave: string, look: string, clean: unkn
   ["set time zone 'Asia/Tokyo'", "select current_setting('TimeZone') <> 'Asia/Tokyo'", true],
   ["create temporary table left_behind (n int)", "select to_regclass('left_behind')::text", null],
   ["create temp table left_behind as select 1", "select to_regclass('left_behind')::text", null],
-  ["listen something", "select count(*)::int from pg_listening_channels()", 0],
+  ["do $$ begin execute 'listen something'; end $$", "select count(*)::int from pg_listening_channels()", 0],
   ["declare c cursor with hold for select 1", "select count(*)::int from pg_cursors where name = 'c'", 0],
   ["prepare p as select 1", "select count(*)::int from pg_prepared_statements where name = 'p'", 0],
   [

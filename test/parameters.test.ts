@@ -331,7 +331,7 @@ it.effect("what Postgres has no value for is refused by number and rule, and is 
         "an Option: Parameter $1 is an Option, and not what is in it: Option.getOrNull gives that, or NULL. The statement was not sent.",
         "an invalid Date: Parameter $1 is an invalid Date. The statement was not sent.",
         "a bigint beyond int8: Parameter $1 is a bigint past ±2^63, where int8 ends. Cast the placeholder to numeric, or pass a string. The statement was not sent.",
-        "a cyclic object: Parameter $1 cannot be written as json: it refers to itself, or its toJSON fails. The statement was not sent.",
+        "a cyclic object: Parameter $1 cannot be written as json: it refers to itself or nests too deeply, or one of its properties or its toJSON throws. Give a plain copy of it. The statement was not sent.",
         "a bigint in json: Parameter $1 holds a bigint, which json cannot hold: make it a string or a number. The statement was not sent.",
         "a ragged array: Parameter $1 is an array whose inner arrays differ in length, which Postgres has no value for. The statement was not sent.",
         "a function in an array: Parameter $1 is a function, which Postgres has no value for. The statement was not sent.",

@@ -29,6 +29,9 @@ const rejected: ReadonlyArray<readonly [text: string, what: string, instead: str
   ["copy t from stdout", "COPY … FROM STDIN was not sent", "insertMany"],
   ["copy binary t to stdout", "COPY … TO STDOUT was not sent", "stream"],
   ["copy (select a from stdin) to STDOUT", "COPY … TO STDOUT was not sent", "stream"],
+  ["listen a", "LISTEN was not sent", "pgdb.listen"],
+  ['/* listen */ LISTEN "a b"', "LISTEN was not sent", "pgdb.listen"],
+  ["unlisten *", "UNLISTEN was not sent", "pgdb.listen"],
   ["-- begin\n/* /* select */ 1 */ ;; BeGiN /**/ ;", "BEGIN was not sent", "transaction(effect)"],
   ["(begin)", "BEGIN was not sent", "transaction(effect)"],
   ["", "An empty statement was not sent", "select 1"],
@@ -104,9 +107,15 @@ const leaving: ReadonlyArray<readonly [Analysis["sessionEffects"], ReadonlyArray
       "select 1 as a into temp b",
       "select * into temporary table b from c",
       "select * into pg_temp.b from c",
-      "listen a",
-      "unlisten *",
       "load 'auto_explain'",
+      "select U&\"set!005fconfig\" uescape '!' ('a.b', 'c', false)",
+      "select U&\"pg!005fadvisory_lock\" /* ! */ UESCAPE '!' (1)",
+      'create table U&"pg\\005ftemp".a (b int)',
+      "select query_to_xml($1, true, true, '')",
+      "select pg_catalog.query_to_xml_and_xmlschema('select 1', true, true, '')",
+      "select * from ts_stat('select f()')",
+      "select ts_rewrite(a, 'select b, c from d') from e",
+      "select 'it\\'s', set_config('a.b', '\\'', false)",
       "declare a cursor with hold for select 1",
       "declare a binary insensitive scroll cursor with hold for select 1",
       "select pg_advisory_lock(1)",
@@ -117,7 +126,10 @@ const leaving: ReadonlyArray<readonly [Analysis["sessionEffects"], ReadonlyArray
       "insert into a select pg_advisory_lock(id) from b returning *",
       "do $$ begin perform pg_advisory_lock(1); end $$",
       "do $$ begin set x = 1; end $$",
-      "do $$ begin execute 'create temp table a()'; end $$"
+      "do $$ begin execute 'create temp table a()'; end $$",
+      "do U&'begin s\\0065t x = 1; end'",
+      "do e'begin s\\x65t x = 1; end'",
+      "do $$ begin perform U&\"set\\005fconfig\"('a.b', 'c', false); end $$"
     ]
   ],
   [
@@ -293,6 +305,23 @@ const examples = [
 
 const gap = fc.constantFrom(" ", "\n", "\t", "/* begin */", "/* /* commit */ ' */", "-- $$ '\n", "\r\n", "\f")
 
+it.each<readonly [text: string, shows: Partial<Analysis>]>([
+  ["select 'it\\'s' a, $1::text b", { placeholders: 1, isRead: true, isPlainRead: true }],
+  ["select 'it\\'s' a, '$1'", { placeholders: 1 }],
+  ["select '\\', $1, '\\'", { placeholders: 1 }],
+  ["select n'it\\'s' a, $1::text b", { placeholders: 1 }],
+  ["select date'it\\'s' a, $2::text b", { placeholders: 2 }],
+  ["select 'a\\', pg_advisory_lock(1), '\\'", { sessionEffects: "settings", isRead: false }],
+  ["select '\\'', pg_advisory_lock(1), ''", { sessionEffects: "settings", isRead: false }],
+  ["select '\\'' from a for update --'", { isRead: false }],
+  ["select '\\' from a for update --'", { isRead: false }],
+  ["select '\\'' from mine(1) --'", { isRead: true, isPlainRead: false, callsFunctions: true }],
+  ["insert into a values ('\\'') returning b --'", { returnsRows: true }],
+  ["copy (select '\\'') to stdout --'", { rejection: expect.stringContaining("COPY") }]
+])("%j is read with standard_conforming_strings on and off, and shows what either shows", (text, shows) => {
+  expect(analyze(text)).toMatchObject(shows)
+})
+
 it("comments and white space between words, and the case of words, change nothing", () => {
   fc.assert(
     fc.property(
@@ -399,6 +428,12 @@ it.each([
   "values (1), ($1)",
   "table a",
   "show search_path",
+  "select count(*) from a",
+  "select now(), random(), version() from a",
+  "select now ( )",
+  "select now/* ! */()",
+  "select pg_catalog.lower(a), pg_catalog . sum (b) from b",
+  "select row_number() over (partition by (a) order by (b)), rank() over () from c",
   "select 'pg_sleep(1)', $$ lower('a') $$, \"now\" from a -- now()"
 ])("%j is a plain read: running it twice is as good as once", (text) => {
   expect(analyze(text)).toMatchObject({ isRead: true, isPlainRead: true, callsFunctions: false })
@@ -407,14 +442,18 @@ it.each([
 it.each([
   "select mine(1)",
   "select * from mine(1)",
-  "select now()",
+  "select now(1)",
   "select lower(a) from b",
-  "select count(*) from a",
+  "select count(a) from a",
+  "select sum(*) from a",
   "select generate_series(1, 2)",
-  "select pg_catalog.lower(a) from b",
+  "select other.lower(a) from b",
+  "select pg_catalog.mine(a) from b",
   "select other.now()",
-  "select now ( )",
-  "select now/* ! */()",
+  "select other.count(*) from a",
+  "select mine()",
+  "select over()",
+  'select "all"()',
   'select "Coalesce"(1)',
   'select "select"(1)',
   'select "row"(1)',

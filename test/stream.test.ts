@@ -201,8 +201,8 @@ withDatabase(
       const { pgdb, proxy } = link
       const few = pgdb.transaction(Stream.runDrain(pgdb.stream(narrow(10))))
       yield* few
-      // BEGIN and the first piece together, then COMMIT.
-      expect(yield* roundTrips(link, few)).toBe(2)
+      // BEGIN and the first row together, since a slow statement may not have a second one for long; the others; COMMIT.
+      expect(yield* roundTrips(link, few)).toBe(3)
       const before = proxy.bytes().toClient
       const largest = { rows: 0 }
       yield* pgdb.transaction(
@@ -218,8 +218,8 @@ withDatabase(
       expect(largest.rows).toBeLessThanOrEqual(32)
       expect(proxy.bytes().toClient - before).toBeGreaterThan(100 * megabyte)
       const sent = yield* sentBy(link, pgdb.transaction(Stream.runDrain(pgdb.stream(narrow(5000)))))
-      // BEGIN, 32 rows, five pieces of a thousand at the most, COMMIT.
-      expect(lettersOf(sent).match(/E/g)).toHaveLength(8)
+      // BEGIN, one row, 32 rows, five pieces of a thousand at the most, COMMIT.
+      expect(lettersOf(sent).match(/E/g)).toHaveLength(9)
     })
 )
 

@@ -42,43 +42,45 @@ withDatabase("options are what the server sees", [table], ({ pgdb }) =>
   })
 )
 
-withDatabase("what Postgres has no option for is refused by its name, and nothing is sent", [], (given) =>
-  Effect.gen(function* () {
-    const { pgdb, proxy } = yield* linked(given)
-    const refusal = (options: unknown) =>
-      Effect.map(
-        Effect.flip(pgdb.transaction(pgdb.select("select 1"), options as TransactionOptions)),
-        (error) => {
-          expect(reasonOf(error)).toBe("StatementRefused")
-          return String(error)
-        }
-      )
-    expect(yield* refusal({ isolation: "chaos" })).toContain('isolation is one of "read uncommitted"')
-    expect(yield* refusal({ isolation: "serializable; drop table t" })).toContain("isolation is one of")
-    expect(yield* refusal({ readonly: true })).toContain("no option readonly")
-    expect(yield* refusal({ readOnly: "yes" })).toContain("readOnly is true or false")
-    expect(yield* refusal({ deferrable: 1 })).toContain("deferrable is true or false")
-    for (const retry of [null, 3, {}, { times: -1 }, { times: 1.5 }, { times: "2" }]) {
-      expect(yield* refusal({ retry })).toContain("retry is a Schedule, or { times }")
-    }
-    expect(yield* refusal(null)).toContain("options are an object")
-    expect(proxy.opened()).toBe(0)
-    for (const options of [
-      { isolation: "serializable" },
-      { readOnly: true },
-      { retry: { times: 1 } }
-    ] as const) {
-      const sent = yield* sentBy(
-        { pgdb, proxy },
-        Effect.flip(pgdb.transaction(pgdb.transaction(pgdb.select("select 1"), options)))
-      )
-      expect(sent).not.toContain("BEGIN")
-      const error = yield* Effect.flip(pgdb.transaction(pgdb.transaction(pgdb.select("select 1"), options)))
-      expect(error.message).toContain(
-        `${"retry" in options ? "cannot be retried" : `cannot have another ${Object.keys(options)[0]}`}`
-      )
-    }
-  })
+withDatabase(
+  "what Postgres has no option for is refused by its name, and nothing of it is sent",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, proxy } = yield* linked(given)
+      const refusal = (options: unknown) =>
+        Effect.map(
+          Effect.flip(pgdb.transaction(pgdb.select("select 1"), options as TransactionOptions)),
+          (error) => {
+            expect(reasonOf(error)).toBe("StatementRefused")
+            return String(error)
+          }
+        )
+      expect(yield* refusal({ isolation: "chaos" })).toContain('isolation is one of "read uncommitted"')
+      expect(yield* refusal({ isolation: "serializable; drop table t" })).toContain("isolation is one of")
+      expect(yield* refusal({ readonly: true })).toContain("no option readonly")
+      expect(yield* refusal({ readOnly: "yes" })).toContain("readOnly is true or false")
+      expect(yield* refusal({ deferrable: 1 })).toContain("deferrable is true or false")
+      for (const retry of [null, 3, {}, { times: -1 }, { times: 1.5 }, { times: "2" }]) {
+        expect(yield* refusal({ retry })).toContain("retry is a Schedule, or { times }")
+      }
+      expect(yield* refusal(null)).toContain("options are an object")
+      expect(proxy.opened()).toBe(0)
+      for (const options of [
+        { isolation: "serializable" },
+        { readOnly: true },
+        { retry: { times: 1 } }
+      ] as const) {
+        const nested = Effect.flip(pgdb.transaction(pgdb.transaction(pgdb.select("select 1"), options)))
+        const sent = yield* sentBy({ pgdb, proxy }, nested)
+        expect(sent).not.toContain("SAVEPOINT")
+        expect(sent).not.toContain("select 1")
+        const error = yield* nested
+        expect(error.message).toContain(
+          `${"retry" in options ? "cannot be retried" : `cannot have another ${Object.keys(options)[0]}`}`
+        )
+      }
+    })
 )
 
 withDatabase(

@@ -13,13 +13,13 @@ import * as Statement from "effect/sql/Statement"
 import { isPoolError, type PoolError, toSqlError } from "../errors/PoolError.ts"
 import { serverOf } from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
+import { awaitBriefly } from "../pool/Recover.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { afterCommit, transaction } from "../transaction/Transaction.ts"
 import * as State from "../transaction/TransactionState.ts"
 import { driverParameters, driverReaders, typedParameters } from "../types/DriverValues.ts"
-import { spanned } from "./ClientSpans.ts"
 import { onPool, type Source } from "./Handle.ts"
 import { queueOf } from "./Listen.ts"
 import { join, poolConnection, type Values } from "./SqlConnection.ts"
@@ -72,7 +72,7 @@ const reserve = (pool: Pool, values: Values) =>
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         State.end(transaction)
-        return InTransaction.rest(transaction)
+        return awaitBriefly(transaction.connection, InTransaction.rest(transaction))
       })
     )
     return join(transaction, values, true)
@@ -83,7 +83,7 @@ const custom = Statement.custom<Statement.Custom<"PgJson", unknown>>("PgJson")
 
 /**
  * A client over a pool. Its statements are lent a connection each, join the fiber's transaction, and have the errors of a
- * handle's; a pool's own error is the cause of a `ConnectionError`. It outlives the pool that it was made on: `current`
+ * handle's; a pool's own error is the cause of its reason. It outlives the pool that it was made on: `current`
  * gives the pool of the moment.
  */
 const make = (
@@ -128,7 +128,7 @@ const make = (
       notify: (channel: string, payload: string) =>
         Effect.asVoid(connection.executeRaw("SELECT pg_catalog.pg_notify($1, $2)", [channel, payload]))
     })
-    return spanned(own)
+    return own
   })
 }
 

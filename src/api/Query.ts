@@ -12,7 +12,7 @@ import type { StreamOptions } from "../execute/Progress.ts"
 import { withProgress } from "../execute/Progress.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { attempt, isArray, isPlain } from "../statement/PlainObject.ts"
 import type { Sql } from "../statement/Sql.ts"
 import { type Bound, fromArguments, type Statement } from "../statement/Statement.ts"
 import { batch } from "../transaction/Batch.ts"
@@ -72,7 +72,11 @@ interface Options extends StreamOptions {
 const optionNames: ReadonlySet<string> = new Set(["rowsAs", "onProgress"])
 
 const isOptions = (value: unknown): value is Options =>
-  isPlain(value) && Object.keys(value).every((name) => optionNames.has(name))
+  isPlain(value) &&
+  attempt(
+    () => Object.keys(value).every((name) => optionNames.has(name)),
+    () => false
+  )
 
 /** What an operation was given: the statement, and the options that stand behind it. */
 const given = (
@@ -80,7 +84,7 @@ const given = (
   first: First,
   rest: Rest
 ): Result.Result<{ readonly statement: Bound; readonly options: Options }, PoolError> => {
-  const last = Array.isArray(first) || rest.length > 2 ? undefined : rest.at(-1)
+  const last = isArray(first) || rest.length > 2 ? undefined : rest.at(-1)
   if (rest.length === 2 && last !== undefined && !isOptions(last)) {
     return Result.fail(
       refused("The last argument is an object of options: rowsAs and onProgress. Nothing was sent.")

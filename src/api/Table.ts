@@ -13,7 +13,7 @@ import type { OperationError } from "../errors/PoolError.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
-import { type Identifier, IdentifierId, quoteTable } from "../statement/Names.ts"
+import { type Identifier, IdentifierId, nameOf, quoteTable } from "../statement/Names.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import {
   type Makers,
@@ -141,7 +141,7 @@ const prototype = /* @__PURE__ */ makePrototype<Row, never>()
 export const vouchedTable = <A>(settings: Source["settings"], name: string): Table<A> =>
   makeHandle<Table<A>, TableSource<A, never>>(prototype, {
     settings,
-    label: name,
+    label: nameOf(name),
     decode: undefined,
     translation: Schemas.trusting
   })
@@ -166,10 +166,10 @@ export const decodedTable = <A, I>(
   const translation = lazy(() => Schemas.translating(schema))
   return makeHandle<DecodedTable<A>, TableSource<A, Schema.SchemaError>>(prototype, {
     settings,
-    label: name,
+    label: nameOf(name),
     translation,
     decode: (rows, operation) => {
-      const place = `${name}.${operation}`
+      const place = `${nameOf(name)}.${operation}`
       const at = operation === "select" ? { place, before: 0 } : { place }
       return translation().rows(at, rows.filter(isFields))
     }

@@ -8,6 +8,7 @@ import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Progress } from "../execute/Progress.ts"
+import { isArray } from "../statement/PlainObject.ts"
 import * as BulkSql from "./BulkSql.ts"
 import { described, refuse } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
@@ -133,7 +134,7 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   returning: Returning.Returning,
   plan?: Upsert.Plan
 ): Effect.fn.Return<Returning.Stored, E | OperationError, R> {
-  if (!Array.isArray(given)) {
+  if (!isArray(given)) {
     return yield* refuse(
       place,
       `the rows are ${described(given)}, not an array`,

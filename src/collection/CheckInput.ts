@@ -7,8 +7,8 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
-import { IdentifierId } from "../statement/Names.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { isIdentifier } from "../statement/Names.ts"
+import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
 
 export type Fields = Readonly<Record<string, unknown>>
@@ -20,16 +20,31 @@ export const shown = (name: string): string =>
 /** What a value is, for a message; never the value itself. */
 export const described = (value: unknown): string => {
   if (value === null) return "null"
-  if (Array.isArray(value)) return "an array"
   if (typeof value !== "object") return typeof value === "undefined" ? "undefined" : `a ${typeof value}`
   if (isSql(value)) return "a piece of SQL"
-  if (IdentifierId in value) return "a handle"
+  if (isIdentifier(value)) return "a handle"
   if (isPlain(value)) return "an object"
-  const maker: unknown = value.constructor
-  return typeof maker === "function" && maker.name !== "" && maker !== Object
-    ? `a ${maker.name}`
-    : "an object with a prototype of its own"
+  return attempt(
+    () => {
+      if (Array.isArray(value)) return "an array"
+      const maker: unknown = value.constructor
+      return typeof maker === "function" && maker.name !== "" && maker !== Object
+        ? `a ${maker.name}`
+        : "an object with a prototype of its own"
+    },
+    () => "an object that throws when it is looked at"
+  )
 }
+
+/** Reads what a user gave, or says that it cannot be read. */
+export const reading = <A>(
+  place: string,
+  what: string,
+  read: () => Result.Result<A, PoolError>
+): Result.Result<A, PoolError> =>
+  attempt(read, () =>
+    Result.fail(refuse(place, `${what} cannot be read: a property throws`, "Give plain objects."))
+  )
 
 /** The refusal of a call at `place`, for instance `users.delete`. */
 export const refuse = (place: string, what: string, instead: string): PoolError =>
@@ -51,21 +66,23 @@ export const entriesOf = (
       )
     )
   }
-  const entries: Array<readonly [string, unknown]> = []
-  for (const key of Reflect.ownKeys(value)) {
-    if (typeof key === "symbol" || !Object.prototype.propertyIsEnumerable.call(value, key)) {
-      const named = typeof key === "symbol" ? "a symbol" : `${shown(key)}, which is not enumerable`
-      return Result.fail(
-        refuse(
-          place,
-          `${what} has a property that would be overlooked: ${named}`,
-          "Only own enumerable properties are read; leave it out."
+  return reading(place, what, () => {
+    const entries: Array<readonly [string, unknown]> = []
+    for (const key of Reflect.ownKeys(value)) {
+      if (typeof key === "symbol" || !Object.prototype.propertyIsEnumerable.call(value, key)) {
+        const named = typeof key === "symbol" ? "a symbol" : `${shown(key)}, which is not enumerable`
+        return Result.fail(
+          refuse(
+            place,
+            `${what} has a property that would be overlooked: ${named}`,
+            "Only own enumerable properties are read; leave it out."
+          )
         )
-      )
+      }
+      entries.push([key, value[key]])
     }
-    entries.push([key, value[key]])
-  }
-  return Result.succeed(entries)
+    return Result.succeed(entries)
+  })
 }
 
 /** Why a name cannot be a column's, or `undefined` where the server decides. */
@@ -87,10 +104,17 @@ export const valueRefusal = (
   takesInstances: boolean
 ): PoolError | undefined => {
   if (typeof value === "object") {
-    if (value === null || Array.isArray(value) || value instanceof Date || value instanceof Uint8Array)
+    if (
+      value === null ||
+      isJson(value) ||
+      (!isSql(value) && !isIdentifier(value) && (takesInstances || isPlain(value)))
+    )
       return undefined
-    if (isJson(value) || (!isSql(value) && !(IdentifierId in value) && (takesInstances || isPlain(value))))
-      return undefined
+    const isValue = attempt(
+      () => Array.isArray(value) || value instanceof Date || value instanceof Uint8Array,
+      () => false
+    )
+    if (isValue) return undefined
   } else if (typeof value !== "undefined" && typeof value !== "function" && typeof value !== "symbol")
     return undefined
   return refuse(

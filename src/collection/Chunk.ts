@@ -11,7 +11,7 @@
 
 import type { PoolError } from "../errors/PoolError.ts"
 import { sizeOf } from "../execute/Progress.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { attempt, isPlain } from "../statement/PlainObject.ts"
 import type { Fields } from "./CheckInput.ts"
 import { described, refuse } from "./CheckInput.ts"
 import type { Columns } from "./TableColumns.ts"
@@ -111,7 +111,14 @@ const withoutUndefined = (row: Fields): Fields =>
   Object.fromEntries(Object.entries(row).filter(([, value]) => value !== undefined))
 
 /** Takes one row into the piece, or says why it cannot be stored; `number` counts the rows of the whole call from 1. */
-export const take = (piece: Chunk, row: unknown, number: number): PoolError | undefined => {
+export const take = (piece: Chunk, row: unknown, number: number): PoolError | undefined =>
+  attempt(
+    () => takeRow(piece, row, number),
+    () =>
+      refuse(piece.place, `row ${number} cannot be read: one of its properties throws`, "Give plain objects.")
+  )
+
+const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefined => {
   if (!isPlain(row)) {
     return refuse(
       piece.place,

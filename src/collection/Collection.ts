@@ -9,10 +9,11 @@ import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { notReturned, type PoolError } from "../errors/PoolError.ts"
 import type { Outcome } from "../execute/Outcome.ts"
+import { isArray } from "../statement/PlainObject.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Bulk from "./Bulk.ts"
 import * as Change from "./Change.ts"
-import { entriesOf, refuse } from "./CheckInput.ts"
+import { described, entriesOf, refuse } from "./CheckInput.ts"
 import type { Collection } from "./CollectionOperations.ts"
 import * as EncodeConditions from "./EncodeConditions.ts"
 import * as Filter from "./Filter.ts"
@@ -184,10 +185,14 @@ export const operations = <A, E, R>(): {
   insertStream:
     ({ at, table }) =>
     (rows, options = {}) =>
-      Bulk.stream(table, at, rows, options),
+      Stream.isStream(rows)
+        ? Bulk.stream(table, at, rows, options)
+        : Effect.fail(
+            refuse(at, `the rows are ${described(rows)}, not a Stream`, "Give an array to insertMany.")
+          ),
   upsert: (context) => (rows, options) =>
     Effect.flatMap(planOf(context, options), (plan) => {
-      const stored = Array.isArray(rows)
+      const stored = isArray(rows)
         ? Bulk.many(context.table, context.at, rows, plan.returning, plan)
         : upsertOne(context, rows, plan)
       return given(context, plan.returning, "The rows were stored.", stored)

@@ -13,7 +13,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
 import { isPlain } from "../statement/PlainObject.ts"
 import { isSql, type Sql } from "../statement/Sql.ts"
-import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
 
 /** The operators that compare a column with one value. */
 export type Comparison =
@@ -249,4 +249,5 @@ const entry = (key: string, value: unknown, place: string, depth: number): Parse
 /**
  * The condition that a filter stands for; `place` is the call as a message names it, for instance `users.delete`.
  */
-export const parse = (filter: unknown, place: string): Parsed => nested(filter, "the filter", place, 0)
+export const parse = (filter: unknown, place: string): Parsed =>
+  reading(place, "the filter", () => nested(filter, "the filter", place, 0))

@@ -1,9 +1,8 @@
 /**
  * A filter's conditions as SQL text.
  */
-
 import { isJson } from "../statement/Json.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { isArray, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
 import type { Comparison, Condition } from "./Filter.ts"
 import type { SqlBuilder } from "./SqlBuilder.ts"
@@ -26,7 +25,7 @@ const operators: Readonly<Record<Comparison, string>> = {
 
 /** One array parameter serves any number of scalars, and its statement is prepared once; arrays and json are listed. */
 const fitsArray = (values: ReadonlyArray<unknown>): boolean =>
-  !values.some((value) => Array.isArray(value) || isJson(value) || isPlain(value) || isSql(value))
+  !values.some((value) => isArray(value) || isJson(value) || isPlain(value) || isSql(value))
 
 const oneOf = (builder: SqlBuilder, name: string, values: ReadonlyArray<unknown>): string =>
   fitsArray(values)

@@ -4,7 +4,7 @@
 
 import * as Result from "effect/Result"
 import type { Bound } from "../statement/Statement.ts"
-import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
@@ -60,6 +60,12 @@ const parseCount = (name: string, value: unknown, place: string): SqlBuilder.Par
 
 /** The options of a find, of which only those in `known` are taken. An option that is `undefined` is as good as left out. */
 export const parseOptions = (
+  options: unknown,
+  known: ReadonlyArray<string>,
+  place: string
+): SqlBuilder.Parsed<Options> => reading(place, "the options", () => parseAll(options, known, place))
+
+const parseAll = (
   options: unknown,
   known: ReadonlyArray<string>,
   place: string

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { quoteTable } from "../statement/Names.ts"
+import { maxParameters } from "../statement/Placeholders.ts"
 import { nameOf, type Role, type Slot, valueOf } from "../statement/Slot.ts"
 import { isSql, make as makePiece, type Sql } from "../statement/Sql.ts"
 import { type Bound, bind } from "../statement/Statement.ts"
@@ -35,9 +36,6 @@ export interface SqlBuilder extends Site {
 }
 
 export type Parsed<A> = Result.Result<A, PoolError>
-
-/** The protocol counts parameters in 16 bits. */
-const maxParameters = 65_535
 
 /** Marks a gap. No SQL holds it: Postgres ends a text there. */
 const gap = "\0"
@@ -100,7 +98,7 @@ export const changed = (builder: SqlBuilder, given: unknown, column: string): st
 export const params = (builder: SqlBuilder, values: ReadonlyArray<unknown>, column: string): string => {
   for (const value of values)
     builder.problem ??= valueRefusal(value, column, builder.place, builder.takesInstances)
-  return add(builder, valueOf(column, "compared", values))
+  return add(builder, valueOf(column, "any", values))
 }
 
 /** A column's quoted name. */
@@ -125,7 +123,7 @@ export const finish = (builder: SqlBuilder, text: string, isGuarded = false): Pa
   const statement = bind({ parts: text.split(gap), values: slots }, naming, place, isGuarded)
   if (statement.params.length > maxParameters) {
     const what = `the statement has ${statement.params.length} parameters, and Postgres takes ${maxParameters}`
-    return Result.fail(refuse(place, what, "Split the call."))
+    return Result.fail(refuse(place, what, "Split the call, or compare with many values by $in."))
   }
   return Result.succeed(statement)
 }

@@ -4,9 +4,9 @@
  */
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { attempt, isPlain } from "../statement/PlainObject.ts"
 import * as Change from "./Change.ts"
-import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
 import * as Returning from "./Returning.ts"
 import type { Parsed } from "./SqlBuilder.ts"
 import type { Columns } from "./TableColumns.ts"
@@ -30,6 +30,9 @@ const names = (option: string, value: unknown, place: string): Parsed<ReadonlyAr
 }
 
 export const parse = (options: unknown, place: string): Parsed<Plan> =>
+  reading(place, "the options", () => parsePlan(options, place))
+
+const parsePlan = (options: unknown, place: string): Parsed<Plan> =>
   Result.gen(function* () {
     let on: ReadonlyArray<string> = []
     let update: Plan["update"]
@@ -136,7 +139,13 @@ export const repeated = (
   for (const name of plan.on) {
     const value = Object.hasOwn(row, name) ? row[name] : undefined
     if (value === undefined || value === null) return undefined
-    parts.push(partOf(value, columns.get(name)?.oid))
+    const part = attempt<string | undefined>(
+      () => partOf(value, columns.get(name)?.oid),
+      () => undefined
+    )
+    // What cannot be read is refused when it is encoded.
+    if (part === undefined) return undefined
+    parts.push(part)
   }
   const key = parts.length === 1 ? parts[0]! : JSON.stringify(parts)
   const earlier = seen.get(key)

@@ -44,9 +44,15 @@ export const blank = (marked: Marked, hides: (token: Token, before: string) => b
 
 /**
  * A statement without the passwords it sets: the string behind the word `password`, as in `alter role … password '…'` and
- * `options (password '…')`.
+ * `options (password '…')`. Where a backslash may escape a quote only the session knows where that string ends: nothing
+ * behind the word is shown.
  */
-export const withoutPasswords = (marked: Marked): Marked =>
-  /\bpassword\b/i.test(marked.text)
-    ? blank(marked, (token, before) => token.kind === "string" && before === "password")
-    : marked
+export const withoutPasswords = (marked: Marked): Marked => {
+  const { index, text } = marked
+  const first = text.search(/\bpassword\b/i)
+  if (first < 0) return marked
+  if (!text.includes("\\'"))
+    return blank(marked, (token, before) => token.kind === "string" && before === "password")
+  const end = first + "password".length
+  return { text: `${text.slice(0, end)} …`, index: index === undefined ? undefined : Math.min(index, end) }
+}

@@ -9,6 +9,7 @@ import type { LinkProblem } from "../protocol/LinkProblem.ts"
 import type { SessionEnd } from "../protocol/Session.ts"
 import { ServerRefusal, type StartupProblem } from "../protocol/Startup.ts"
 import { fieldsOf, finish } from "./BuildError.ts"
+import { conditionOf } from "./Conditions.ts"
 import { reasonOf, type Tag } from "./Reasons.ts"
 import { type About, serverError, statementPart } from "./ServerErrors.ts"
 
@@ -53,7 +54,11 @@ const build = (
   isRetryable: boolean
 ): SqlError =>
   finish(
-    (message) => reasonOf(tag, { cause: fieldsOf(parts[0] ?? "", { code }), message, operation }, undefined),
+    (message) => {
+      const condition = code === undefined ? undefined : conditionOf(code)
+      const cause = fieldsOf(parts[0] ?? "", { code, condition })
+      return reasonOf(tag, { cause, message, operation }, undefined)
+    },
     parts,
     isRetryable
   )
@@ -169,20 +174,18 @@ export const openError = (tried: ReadonlyArray<Tried>, about: About, database: s
   )
 }
 
-/** The error of a statement that was not sent, since its connection had ended. */
-export const unsentError = ({ server = "the server", ...about }: About): SqlError =>
-  build(
-    "ConnectionError",
-    "query",
-    undefined,
-    [`The connection to ${server} was already closed; the statement was not sent.`, statementPart(about)],
-    true
-  )
+/** The error of a statement that was not sent, since its connection had ended: in the server's words if it had any. */
+export const unsentError = (about: About, end?: SessionEnd): SqlError => {
+  if (end?.farewell !== undefined) return serverError(end.farewell, about)
+  const { server = "the server" } = about
+  const what = `The connection to ${server} was already closed; the statement was not sent.`
+  return build("ConnectionError", "query", undefined, [what, statementPart(about)], true)
+}
 
 /** The error of a statement that was under way when its connection was lost. `isHarmless`: it only reads. */
-export const lostError = ({ cause }: SessionEnd, isHarmless: boolean, about: About): SqlError => {
+export const lostError = ({ cause, farewell }: SessionEnd, isHarmless: boolean, about: About): SqlError => {
   const { server = "the server" } = about
-  const code = stringOf(cause, "code")
+  const code = farewell?.code ?? stringOf(cause, "code")
   const why =
     code ?? (cause === undefined ? "it was closed" : `its messages could not be understood: ${cause.message}`)
   const what = `The connection to ${server} was lost while the statement was under way (${why}).`

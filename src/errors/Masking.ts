@@ -116,7 +116,10 @@ const partsOf = (text: string, at: Circumstances, maySay: (part: Part) => boolea
 const cleaned = (text: string, at: Circumstances, punctuation: boolean): string => {
   const maySay = ({ start, end }: Part): boolean => {
     const content = text.slice(start + 1, end - 1)
-    return mayShow(content, text.slice(0, start), at) || (punctuation && isPunctuation.test(content))
+    return (
+      mayShow(content, text.slice(Math.max(0, start - 64), start), at) ||
+      (punctuation && isPunctuation.test(content))
+    )
   }
   let result = ""
   let kept = 0
@@ -130,11 +133,15 @@ const cleaned = (text: string, at: Circumstances, punctuation: boolean): string 
   return result + unquoted(text.slice(kept), at)
 }
 
+/** Longer texts are not read as a whole. */
+const longestRead = 100_000
+
 /** Both ends of a text that is too long to be read; a value that is quoted in it stays between its quotes. */
 const readable = (text: string): string =>
-  text.length <= 2 * longest ? text : `${text.slice(0, longest)}${ellipsis}${text.slice(-longest)}`
+  text.length <= longestRead ? text : `${text.slice(0, longest)}${ellipsis}${text.slice(-longest)}`
 
-const shortened = (text: string): string =>
+/** A text as far as it is shown. */
+export const shortened = (text: string): string =>
   text.length <= longest ? text : `${text.slice(0, longest).replace(/[\ud800-\udbff]$/, "")}${ellipsis}`
 
 /** Bytes of a broken character are data; the one that a JavaScript string can really hold is NUL. */
@@ -142,10 +149,10 @@ const brokenBytes = /0x(?!00\b)[0-9a-f]{2}(?: 0x[0-9a-f]{2})*/g
 
 /** A message with its quoted parts that may not be shown, and values without quotes, blanked. */
 export const message = (text: string, at: Circumstances, punctuation = false): string => {
-  if (at.early && !isData(at.code)) return shortened(text)
+  if (at.early && !isData(at.code)) return text
   const said = readable(text)
   const clean = cleaned(at.values === undefined ? said : at.values.blankQuoting(said), at, punctuation)
-  return shortened(isData(at.code) ? clean.replace(brokenBytes, ellipsis) : clean)
+  return isData(at.code) ? clean.replace(brokenBytes, ellipsis) : clean
 }
 
 /** A hint. Postgres's own speak of names and settings, also in a data exception. */

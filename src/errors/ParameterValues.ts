@@ -2,6 +2,8 @@
  * The texts under which the values of a statement's parameters could turn up in what the server says.
  */
 
+import { attempt } from "../statement/PlainObject.ts"
+
 /** From this many characters on, a part of a value is blanked as well, not only the whole. */
 const longRun = 16
 /** From this many characters on, a name that holds a value, or that a value holds, counts as made from it. */
@@ -34,27 +36,54 @@ const jsonOf = (value: object): string => {
   }
 }
 
-/** Adds the texts of a value, and of what it holds, in lower case. Returns whether there is a date in it. */
-const collect = (value: unknown, texts: Set<string>, seen: Set<object>): boolean => {
-  if (typeof value === "string") texts.add(value.toLowerCase())
-  else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
-  if (typeof value !== "object" || value === null || seen.has(value)) return false
-  seen.add(value)
+/** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
+const deepestJson = 1
+/** So many values inside one parameter are looked at. */
+const mostCollected = 100_000
+
+/** Adds the texts of an object in lower case, and gives what it holds. */
+const collectOne = (value: object, depth: number, texts: Set<string>): ReadonlyArray<unknown> => {
   if (value instanceof Date) {
     const iso = Number.isNaN(value.getTime()) ? "" : value.toISOString().toLowerCase()
     for (const text of [iso, iso.slice(0, 10), iso.slice(11, 19), iso.slice(0, 19).replace("t", " ")])
       texts.add(text)
-    return true
+    return []
   }
   if (value instanceof Uint8Array) {
     texts.add(hex(value))
     texts.add(`\\x${hex(value)}`)
-    return false
+    return []
   }
-  const json = jsonOf(value)
-  if (json.startsWith('"')) texts.add(json.slice(1, -1).toLowerCase())
-  else texts.add(json.toLowerCase())
-  return Object.values(value).reduce((dated: boolean, inner) => collect(inner, texts, seen) || dated, false)
+  if (depth <= deepestJson) {
+    const json = jsonOf(value).toLowerCase()
+    texts.add(json.startsWith('"') ? json.slice(1, -1) : json)
+  }
+  return Object.values(value)
+}
+
+/** Adds the texts of parameters, and of what they hold, in lower case. Returns whether there is a date among them. */
+const collect = (params: ReadonlyArray<unknown>, texts: Set<string>): boolean => {
+  const seen = new Set<object>()
+  let isDated = false
+  for (const param of params) {
+    const left: Array<readonly [value: unknown, depth: number]> = [[param, 0]]
+    for (let counted = 0; left.length > 0 && counted < mostCollected; counted++) {
+      const [value, depth] = left.pop() ?? [undefined, 0]
+      if (typeof value === "string") texts.add(value.toLowerCase())
+      else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
+      if (typeof value !== "object" || value === null || seen.has(value)) continue
+      seen.add(value)
+      const inner = attempt<ReadonlyArray<unknown>>(
+        () => {
+          isDated ||= value instanceof Date
+          return collectOne(value, depth, texts)
+        },
+        () => []
+      )
+      for (const one of inner) left.push([one, depth + 1])
+    }
+  }
+  return isDated
 }
 
 const isWordCharacter = (character: string): boolean => /[\p{L}\p{N}_$]/u.test(character)
@@ -114,7 +143,7 @@ const quotation = /["«»„“”‘’「」]/
  */
 export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
   const texts = new Set<string>()
-  const dated = params.reduce((any: boolean, param) => collect(param, texts, new Set()) || any, false)
+  const dated = collect(params, texts)
   texts.delete("")
   texts.delete("[]")
   texts.delete("{}")
@@ -148,18 +177,17 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
   }
 }
 
-const kindOf = (value: unknown): string =>
-  value === null || value === undefined
-    ? "NULL"
-    : Array.isArray(value)
-      ? "an array"
-      : typeof value === "object"
-        ? value instanceof Date
-          ? "a Date"
-          : value instanceof Uint8Array
-            ? "bytes"
-            : "an object"
-        : `a ${typeof value}`
+const kindOf = (value: unknown): string => {
+  if (value === null || value === undefined) return "NULL"
+  if (typeof value !== "object") return `a ${typeof value}`
+  return attempt(
+    () => {
+      if (Array.isArray(value)) return "an array"
+      return value instanceof Date ? "a Date" : value instanceof Uint8Array ? "bytes" : "an object"
+    },
+    () => "an object"
+  )
+}
 
 /** A parameter told by its JavaScript type only, for instance `$2, a string`. */
 export const describeParameter = (params: ReadonlyArray<unknown> | undefined, number: number): string =>

@@ -130,15 +130,18 @@ export const conflict = (
 /** Whether it is an error of a pool, made by whichever copy of this module: a registry can outlive a reload. */
 export const isPoolError = (error: unknown): error is PoolError => Predicate.isTagged(error, "PoolError")
 
-/** A pool's error where only a `SqlError` may stand: in Effect's own SQL clients. */
+/** A pool's error where only a `SqlError` may stand: in Effect's own SQL clients. What is refused once is refused again. */
 export const toSqlError = (error: OperationError): SqlError => {
   if (!isPoolError(error)) return error
   const fields = { cause: error, message: error.message }
-  const { _tag } = error.reason
   return new SqlError({
     reason:
-      _tag === "StatementRefused" || _tag === "ResultUnavailable"
-        ? new UnknownError({ ...fields, operation: "query" })
-        : new ConnectionError({ ...fields, operation: "acquire" })
+      error.reason._tag === "AcquireTimeout"
+        ? new ConnectionError({ ...fields, operation: "acquire" })
+        : new UnknownError({ ...fields, operation: "query" })
   })
 }
+
+/** The pool's error again. */
+export const fromSqlError = (error: SqlError): OperationError =>
+  isPoolError(error.reason.cause) ? error.reason.cause : error

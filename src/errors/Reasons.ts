@@ -72,7 +72,7 @@ const again = "Run the whole transaction again; transaction(effect, { retry }) d
 const advice: { readonly [code: string]: string } = {
   "25006": "Writing needs a transaction that is not read-only, on a server that is no standby.",
   "25P02":
-    "An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone.",
+    "An earlier statement of this transaction failed, and its error is the one to look at. All of the transaction is undone. Put what may fail into a transaction of its own inside, transaction(effect): that is a savepoint, and is undone alone.",
   "26000": behindPooler,
   "28000": "Check the settings username, database and ssl, and the server's pg_hba.conf.",
   "28P01": "Check the settings username and password.",
@@ -90,6 +90,10 @@ const advice: { readonly [code: string]: string } = {
   "57P03": "The server takes no connections yet or any more. Try again in a moment."
 }
 
+/** What to do about a statement that was prepared before its table changed. */
+export const stalePlan =
+  "A table changed after the statement was prepared. Run it again, in a transaction all of it."
+
 /** What to do about it, in a sentence or two; `undefined` when the server's own words say all. */
 export const adviceOf = (state: State): string | undefined => {
   if (isMiscount(state)) return "Give as many parameters as the statement has placeholders: $1 is the first."
@@ -97,7 +101,7 @@ export const adviceOf = (state: State): string | undefined => {
     return "Send them one by one, or all or none of them with trans([...])."
   }
   if (state.code === "0A000" && isStalePlan(state)) {
-    return "A table changed after the statement was prepared. Run it again, in a transaction all of it."
+    return stalePlan
   }
   if (state.code === "57014") {
     return isTimeout(state)
@@ -144,3 +148,7 @@ export const reasonOf = (
   tag === "UniqueViolation"
     ? new SqlError.UniqueViolation({ ...fields, constraint: constraint ?? "unknown" })
     : new classes[tag](fields)
+
+/** Whether a reason of this tag says that the work may be repeated. */
+export const isRetryable = (tag: Tag): boolean =>
+  reasonOf(tag, { cause: undefined, message: "", operation: undefined }, undefined).isRetryable

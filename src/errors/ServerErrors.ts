@@ -37,7 +37,7 @@ import { excerpt, indexOf } from "./Excerpt.ts"
 import * as Masking from "./Masking.ts"
 import { nearest } from "./NearestNames.ts"
 import { describeParameter, valuesOf } from "./ParameterValues.ts"
-import { adviceOf, reasonOf, type Tag, tagOf } from "./Reasons.ts"
+import { adviceOf, isRetryable, reasonOf, stalePlan, type Tag, tagOf } from "./Reasons.ts"
 
 /** What the error is about; all of it is optional, and each thing given makes the message clearer. */
 export interface About {
@@ -61,6 +61,10 @@ export interface About {
   readonly operation?: string | undefined
   /** What else there is to say, in lines of its own. */
   readonly note?: string | undefined
+  /** It was prepared before the catalogue changed, and would be prepared anew the next time. */
+  readonly isStale?: boolean | undefined
+  /** What it ran may have committed a part of its work before it failed: repeating it is not safe. */
+  readonly mayHaveCommitted?: boolean | undefined
 }
 
 const heading = ({ file, line, number, of }: About, { index, text }: Marked): string => {
@@ -111,6 +115,8 @@ const neighbours = (code: string, said: string, databases: About["databases"]): 
     : `The server has ${listed(databases.slice(0, 10))}${databases.length > 10 ? " and others" : ""}.`
 }
 
+const partly = "What it may have committed before is not undone: look before you repeat it."
+
 /** The error that the server reported, with the whole story as its message; never with a parameter's value. */
 export const serverError = (fields: ServerFields, about: About = {}): SqlError => {
   // A connection that cannot be had is nobody's statement, and was given no parameter.
@@ -147,7 +153,8 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
 
   const state = { code, message: said, routine, constraint: name("constraint") }
   // The driver's own name for the statement says nothing to anyone.
-  const message = Masking.message(said.replace(/prepared statement "s\d+"/, "the statement"), circumstances)
+  const whole = Masking.message(said.replace(/prepared statement "s\d+"/, "the statement"), circumstances)
+  const message = Masking.shortened(whole)
   const rawDetail = field("detail")
   const detail = rawDetail === undefined ? undefined : Masking.detail(rawDetail, circumstances)
   const rawHint = field("hint")
@@ -167,9 +174,10 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       return `parameter ${about === undefined ? describeParameter(at.params, Number(number)) : `$${number}, ${about}`}`
     })
   )
-  const tag: Tag = tagOf(state)
+  const tag: Tag = at.isStale === true ? "SerializationError" : tagOf(state)
+  const isRepeated = at.mayHaveCommitted !== true || !isRetryable(tag)
   const onServer = tag === "ConnectionError" || tag === "AuthenticationError" ? at.server : undefined
-  const cause = fieldsOf(message, {
+  const cause = fieldsOf(whole, {
     code,
     condition,
     severity: field("severityUnlocalized") ?? field("severity"),
@@ -187,10 +195,11 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
     (message) => reasonOf(tag, { cause, message, operation: at.operation ?? "query" }, state.constraint),
     [
       `${message} (SQLSTATE ${code}${condition === undefined ? "" : ` ${condition}`})`,
-      line("Detail", detail),
-      line("Hint", hint),
+      line("Detail", Masking.shortened(detail ?? "")),
+      line("Hint", Masking.shortened(hint ?? "")),
       neighbours(code, said, at.databases),
-      adviceOf(state),
+      at.isStale === true ? stalePlan : adviceOf(state),
+      isRepeated ? undefined : partly,
       line("Server", onServer),
       at.note,
       line("At", objects(name)),
@@ -198,7 +207,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       inner === undefined ? undefined : `Query in the function:\n${excerpt(inner)}`,
       statement(at, marked)
     ],
-    code !== "3D000"
+    code !== "3D000" && isRepeated
   )
 }
 

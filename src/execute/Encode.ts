@@ -14,11 +14,11 @@ import { ask, askAll } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Description, Memory, Statement } from "../protocol/Statement.ts"
-import { descriptionOf, forget } from "../protocol/Statement.ts"
+import { areSame, descriptionOf, forget } from "../protocol/Statement.ts"
 import type { ColumnValues } from "../statement/Statement.ts"
-import { encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
+import { areSensitive, encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
 import type { Encoded } from "../types/Parameters.ts"
-import { asJson, encodePlain, encodeTyped, typesToDescribe } from "../types/Parameters.ts"
+import { encodePlain, encodeTyped, typesToDescribe, typesToTry } from "../types/Parameters.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import { learn } from "./Learn.ts"
 
@@ -37,6 +37,8 @@ export interface Given {
   readonly keeps: boolean
   /** A parameter that stands for several types is sent as its own, and the server converts it, by the session's zone too. */
   readonly converts: boolean
+  /** What is refused cannot be sent again. */
+  readonly inTransaction: boolean
 }
 
 /** The server did not describe the statement. Nothing of it has run. */
@@ -69,13 +71,17 @@ export const describeAgain = (
 
 const savepoint = "effect_describe"
 
-/** Has the server describe a statement. In a transaction a savepoint keeps a failure from spoiling it. */
+/**
+ * Has the server describe a statement, `isAnew` also where the pool knows it. In a transaction a savepoint keeps a failure
+ * from spoiling it.
+ */
 export const describe = (
   connection: PooledConnection,
   statement: Statement,
-  keep: boolean
+  keep: boolean,
+  isAnew = false
 ): Effect.Effect<Description, DescribeFailure> => {
-  const known = descriptionOf(statement)
+  const known = isAnew ? undefined : descriptionOf(statement)
   if (known !== undefined) return Effect.succeed(known)
   const described = describeOnce(connection, statement, keep)
   const resultOf = (exchange: Exchange): Effect.Effect<Description, DescribeFailure> => {
@@ -97,26 +103,31 @@ export const describe = (
   )
 }
 
-/** Encodes by what the server expects; `expected` is empty where it cannot tell. */
+const nothing: Description = { parameterTypes: [], columns: [] }
+
+/** Encodes by what the server expects, which is nothing where it cannot tell. */
 const encodeExpected = Effect.fnUntraced(function* (
   connection: PooledConnection,
   { keeps, known, memory, params }: Given,
-  expected: ReadonlyArray<number>,
-  isFresh: boolean
+  { columns, parameterTypes: expected }: Description
 ) {
   const { types } = connection.session
-  const unknown = types.unknown(expected)
   // What is known of a composite type's attributes may be stale.
-  const missing = isFresh ? unknown : [...unknown, ...types.composites(expected)]
+  const missing = [...types.unknown(expected), ...types.composites(expected)]
   if (missing.length > 0) yield* learn(connection, missing)
   const encoded = yield* Effect.fromResult(encodeTyped(types, params, expected))
-  // What the server takes for text may be text, or something that it knows nothing of: json is tried first.
-  const jsonTypes = asJson(params, encoded, expected)
-  if (jsonTypes === undefined) return encoded
-  const described = describe(connection, statementOf(memory, known, jsonTypes), keeps)
+  // What the server takes for text may be text, or something that it knows nothing of.
+  const tried = typesToTry(params, encoded, expected)
+  if (tried === undefined) return encoded
+  const described = describe(connection, statementOf(memory, known, tried), keeps)
   return yield* Effect.match(described, {
     onFailure: () => encoded,
-    onSuccess: (): Encoded => ({ types: jsonTypes, values: encoded.values })
+    onSuccess: (description): Encoded => {
+      // As text a Date does not depend on the session's zone: it is one unless that makes another result.
+      const isText = areSame(description.columns, columns)
+      const types = tried.map((type, index) => (isText && params[index] instanceof Date ? 0 : type))
+      return { types, values: encoded.values }
+    }
   })
 })
 
@@ -160,23 +171,25 @@ export const encode: (
 ) {
   const statement = statementToDescribe(connection.session.types, given)
   const remembered = descriptionOf(statement)
-  if (remembered !== undefined) {
-    const encoded = yield* Effect.result(encodeExpected(connection, given, remembered.parameterTypes, false))
+  if (
+    remembered !== undefined &&
+    !areSensitive(connection.session.types, given.params, remembered.parameterTypes)
+  ) {
+    const encoded = yield* Effect.result(encodeExpected(connection, given, remembered))
     if (Result.isSuccess(encoded)) return encoded.success
-    forget(statement)
   }
-  let described = yield* Effect.result(describe(connection, statement, given.keeps))
+  let described = yield* Effect.result(describe(connection, statement, given.keeps, true))
   const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
   const isOpen = Result.isFailure(described) && declared !== statement && !isDead(connection)
-  if (isOpen) described = yield* Effect.result(describe(connection, declared, given.keeps))
+  if (isOpen) described = yield* Effect.result(describe(connection, declared, given.keeps, true))
   if (Result.isSuccess(described)) {
-    return yield* encodeExpected(connection, given, described.success.parameterTypes, true)
+    return yield* encodeExpected(connection, given, described.success)
   }
   const { exchange } = described.failure
   const code = exchange.error?.code
   const isTold = !indeterminate.has(code) && !(given.converts && code === inconsistent)
   if (isDead(connection) || isTold) return yield* Effect.fail(described.failure)
-  return yield* encodeExpected(connection, given, [], true)
+  return yield* encodeExpected(connection, given, nothing)
 })
 
 /**
@@ -189,14 +202,15 @@ export const encodeColumns: (
   columns: ColumnValues
 ) => Effect.Effect<Encoded, SqlError | PoolError | DescribeFailure> = Effect.fnUntraced(function* (
   connection: PooledConnection,
-  { keeps, known, memory, params }: Given,
+  { inTransaction, keeps, known, memory, params }: Given,
   { isGuarded, place, values }: ColumnValues
 ) {
   const { session } = connection
   const { types } = session
   const statement = statementOf(memory, known, undeclared(params, values))
   const prepared = keeps ? Commands.descriptionOn(session, statement) : undefined
-  const isCertain = prepared !== undefined && (isGuarded || !isSensitive(types, prepared.parameterTypes))
+  const isCertain =
+    prepared !== undefined && ((isGuarded && !inTransaction) || !isSensitive(types, prepared.parameterTypes))
   let refusal: PoolError | undefined
   if (isCertain) {
     const missing = [...types.unknown(prepared.parameterTypes), ...types.composites(prepared.parameterTypes)]
@@ -216,7 +230,7 @@ export const encodeColumns: (
     return plain ?? (yield* Effect.fail(described.failure))
   }
   const { parameterTypes } = described.success
-  const missing = types.unknown(parameterTypes)
+  const missing = [...types.unknown(parameterTypes), ...types.composites(parameterTypes)]
   if (missing.length > 0) yield* learn(connection, missing)
   return yield* Effect.fromResult(encodeColumnValues(types, params, parameterTypes, values, place))
 })

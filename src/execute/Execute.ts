@@ -26,7 +26,7 @@ import type { RowShape } from "../types/RowReader.ts"
 import type { OwnReaders, TypeMap } from "../types/TypeMap.ts"
 import * as Encode from "./Encode.ts"
 import { learn, learnFloats, readLate } from "./Learn.ts"
-import { maxAttempts, verdictOf } from "./Resend.ts"
+import { maxAttempts, verdictOf, wasStalePlan } from "./Resend.ts"
 
 /** Which of how many statements, for the error of a batch. */
 export interface Position {
@@ -51,6 +51,8 @@ export interface Job {
   readonly encoded: Encoded | undefined
   /** Where its begin is noted, for the log. */
   readonly timing: Timing | undefined
+  /** Whether it cannot be sent again when it is refused for what is remembered. */
+  readonly inTransaction?: boolean
   /** The portal that stays open when it has given so many rows, where not all are read at once. */
   readonly portal?: { readonly name: string; readonly maxRows: number }
 }
@@ -91,6 +93,16 @@ export const prepare = (
   }
 }
 
+/** A statement as it is in a transaction on this connection. */
+export const jobIn = (pool: Pool, { searchPath }: PooledConnection, job: Job): Job =>
+  searchPath === "" && job.bound.columns?.isGuarded !== true
+    ? job
+    : { ...job, inTransaction: true, known: pool.statements.get(job.bound.text, searchPath) }
+
+/** The `search_path` behind a statement that may set it. */
+export const searchPathOf = ({ params, text }: Bound): string =>
+  [text, ...params.filter((value) => typeof value === "string")].join("\0")
+
 export const isJob = (value: Job | PoolError): value is Job => "known" in value
 
 /** What an error of this statement is about. */
@@ -103,14 +115,23 @@ export const aboutOf = ({ settings, types }: Pool, { bound, position }: Job): Ab
   ...position
 })
 
+/** Commands that run procedures, which may commit on their way. */
+const committing = new Set(["CALL", "DO"])
+
 /** The error of a statement that did not come to its end. */
 export const errorOf = (pool: Pool, job: Job, exchange: Exchange, connection: PooledConnection): SqlError => {
+  const { command, isPlainRead } = job.known.analysis
   const about = aboutOf(pool, job)
-  if (exchange.error !== undefined) return serverError(exchange.error, about)
+  if (exchange.error !== undefined) {
+    const mayHaveCommitted = committing.has(command) && exchange.isBound && !isInTransaction(connection)
+    const isStale = isInTransaction(connection) && wasStalePlan(exchange)
+    return serverError(exchange.error, { ...about, mayHaveCommitted, isStale })
+  }
   const end = connection.session.end()
-  if (exchange.state === "unsent" || end === undefined) return ConnectionErrors.unsentError(about)
-  if (end.farewell !== undefined) return serverError(end.farewell, about)
-  return ConnectionErrors.lostError(end, job.known.analysis.isPlainRead, about)
+  if (exchange.state === "lost" && end !== undefined) {
+    return ConnectionErrors.lostError(end, isPlainRead, about)
+  }
+  return ConnectionErrors.unsentError(about, end)
 }
 
 /**
@@ -144,6 +165,38 @@ const begins = ({ clock }: Pool, { timing }: Job): void => {
   if (timing !== undefined) timing.sentAt ??= clock.monotonicTimeNanosUnsafe()
 }
 
+/**
+ * Whether a statement is bound by the name under which it is prepared. One that returns every column of its table is refused
+ * when one of them has changed, and sent again where that can be; others only with values that stay what they are.
+ */
+const keepsPrepared = (
+  pool: Pool,
+  { bound, inTransaction, keeps }: Job,
+  statement: Statement,
+  { types, values }: Encoded
+): boolean => {
+  const description = descriptionOf(statement)
+  return (
+    keeps &&
+    (description === undefined ||
+      (bound.columns?.isGuarded === true && inTransaction !== true) ||
+      surviveRetyping(pool.types, values, types, description.parameterTypes))
+  )
+}
+
+/** Whether this session has prepared the statement and would refuse to bind it when that is stale. */
+const isCertain = (pool: Pool, { session }: PooledConnection, job: Job, encoded: Encoded): boolean => {
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  return (
+    keepsPrepared(pool, job, statement, encoded) && Commands.descriptionOn(session, statement) !== undefined
+  )
+}
+
+/** Whether rows can be read whatever has changed. Readers of one's own read the types that they were chosen for alone. */
+const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
+  isTypical(connection) &&
+  (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
+
 /** Writes a statement with these parameters. */
 export const send = (
   pool: Pool,
@@ -155,13 +208,11 @@ export const send = (
 ): { readonly exchange: Exchange; readonly usedMemory: boolean; readonly statement: Statement } => {
   begins(pool, job)
   const { session } = connection
+  if (job.known.analysis.setsSearchPath) connection.searchPath = searchPathOf(job.bound)
   const statement = statementOf(pool.statements, job.known, encoded.types)
-  const description = descriptionOf(statement)
-  const keep =
-    job.keeps &&
-    (description === undefined ||
-      surviveRetyping(pool.types, encoded.values, encoded.types, description.parameterTypes))
-  const usedMemory = description !== undefined || (keep && Commands.isPrepared(session, statement))
+  const keep = keepsPrepared(pool, job, statement, encoded)
+  const usedMemory =
+    descriptionOf(statement) !== undefined || (keep && Commands.isPrepared(session, statement))
   const mayTrust = job.types !== undefined || (job.known.analysis.isPlainRead && !isInTransaction(connection))
   const exchange = Commands.run(session, statement, encoded.values, onSettled, {
     trusted: mayTrust ? "all" : isTypical(connection) ? "records" : "session",
@@ -223,11 +274,11 @@ const hasUncertainFloats = (
   { types }: Pool,
   { session }: PooledConnection,
   { known }: Job,
-  { formats, prepared, rows }: Exchange
+  { formats, late, prepared, rows }: Exchange
 ): boolean =>
   session.floats === "unknown" &&
   known.analysis.isRead &&
-  rows.length > 0 &&
+  (rows.length > 0 || late !== undefined) &&
   formats !== undefined &&
   prepared?.description !== undefined &&
   hasFloatTexts(types, formats, prepared.description)
@@ -272,9 +323,10 @@ export const encode = (
   begins(pool, job)
   const plain = plainParameters(pool, job)
   if (plain !== undefined) return Effect.succeed(plain)
-  const { bound, keeps, known, types } = job
+  const { bound, inTransaction = false, keeps, known, types } = job
   const { columns, params } = bound
-  const given = { memory: pool.statements, known, params, keeps, converts: types !== undefined }
+  const converts = types !== undefined
+  const given = { memory: pool.statements, known, params, keeps, inTransaction, converts }
   return columns === undefined
     ? Encode.encode(connection, given)
     : Encode.encodeColumns(connection, given, columns)
@@ -289,7 +341,10 @@ export const forgetRefused = ({ session }: PooledConnection, { known }: Job, { i
   }
 }
 
-/** What has to be known before a statement is sent: how its parameters are encoded, and of which types its rows are. */
+/**
+ * What has to be known before a statement is sent: how its parameters are encoded, and of which types its rows are. For a
+ * stream the server is asked, unless it would refuse what is prepared on this connection when that is stale.
+ */
 export const ready = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
@@ -298,13 +353,12 @@ export const ready = Effect.fnUntraced(function* (
 ) {
   const encoded = yield* encode(pool, connection, job)
   const statement = statementOf(pool.statements, job.known, encoded.types)
-  const needs =
-    needsDescription(statement, job) ||
-    (isStream && descriptionOf(statement) === undefined) ||
-    (!isTypical(connection) &&
-      job.known.analysis.returnsRows &&
-      Commands.descriptionOn(connection.session, statement) === undefined)
-  if (needs) yield* Encode.describe(connection, statement, job.keeps)
+  const keep = keepsPrepared(pool, job, statement, encoded)
+  const isOwn = job.types !== undefined
+  const asks = isStream || (job.known.analysis.returnsRows && (isOwn || !isTypical(connection)))
+  if (needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))) {
+    yield* Encode.describe(connection, statement, keep, isStream || isOwn)
+  }
   const description = isStream ? descriptionOf(statement) : undefined
   if (description !== undefined) {
     const unknown = pool.types.unknown(
@@ -315,10 +369,6 @@ export const ready = Effect.fnUntraced(function* (
   }
   return { encoded, composites: compositesOf(pool, statement) }
 })
-
-/** Asks for the attributes of composite types, which anybody may have renamed. */
-export const learnComposites = (connection: PooledConnection, composites: ReadonlyArray<number>) =>
-  learn(connection, composites)
 
 /** Runs just before a statement is written, in the same step; gives why it is not. */
 export type BeforeSend = () => SqlError | PoolError | undefined
@@ -386,14 +436,11 @@ export const runOn: (
   return yield* errorOf(pool, job, exchange, connection)
 })
 
-/** The error of a statement that could not be sent. */
-export const unsentError = (pool: Pool, job: Job): SqlError =>
-  ConnectionErrors.unsentError(aboutOf(pool, job))
-
 /** The parameters of a statement that can be sent at once, with nothing to ask first; else `undefined`. */
 export const plainOf = (pool: Pool, job: Job, connection?: PooledConnection): Encoded | undefined => {
   const encoded = plainParameters(pool, job)
-  if (encoded === undefined || (connection !== undefined && !isTypical(connection))) return undefined
+  if (encoded === undefined) return undefined
+  if (connection !== undefined && !isReadyOn(pool, connection, job, encoded)) return undefined
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const isPlain = !needsDescription(statement, job) && compositesOf(pool, statement).length === 0
   return isPlain ? encoded : undefined
@@ -409,7 +456,9 @@ export const runHere = (
   before: BeforeSend = nothing
 ): Effect.Effect<Exchange, SqlError | PoolError> =>
   Effect.flatMap(runOn(pool, connection, job, before), (result) =>
-    result === elsewhere ? Effect.fail(unsentError(pool, job)) : Effect.succeed(result)
+    result === elsewhere
+      ? Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job), connection.session.end()))
+      : Effect.succeed(result)
   )
 
 /** Gives the rows of a statement that was sent with nothing to ask first. */
@@ -460,9 +509,8 @@ export const single = (
       pool.use((connection) => runOn(pool, connection, job, pool.cutOff)),
       (result) => {
         if (result !== elsewhere) return Effect.succeed(result)
-        return attempts < maxAttempts
-          ? single(pool, fiber, job, attempts + 1)
-          : Effect.fail(unsentError(pool, job))
+        if (attempts < maxAttempts) return single(pool, fiber, job, attempts + 1)
+        return Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
       }
     )
   }
@@ -474,7 +522,9 @@ export const single = (
     (connection, done) => {
       const refusal = pool.cutOff()
       if (refusal !== undefined) return done(Effect.fail(refusal))
-      if (!isTypical(connection)) return done(runHere(pool, connection, job, pool.cutOff), true)
+      if (!isReadyOn(pool, connection, job, encoded)) {
+        return done(runHere(pool, connection, job, pool.cutOff), true)
+      }
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {

@@ -48,6 +48,18 @@ type Answer = Pick<Exchange, "state" | "isBound" | "error">
 export const wasStale = (exchange: Answer): boolean =>
   wasRefused(exchange) && !unrelated.has(exchange.error?.code?.slice(0, 2) ?? "")
 
+/** What the server says of a prepared statement when a table, a type or a function of it has changed. */
+const staleCodes: ReadonlySet<string | undefined> = new Set(
+  "0A000 42601 42703 42704 42804 42809 42846 42883 42P01 42P18 XX000".split(" ")
+)
+
+/** Whether a statement that was bound by its prepared name was refused since the catalogue is not what it was. */
+export const wasStalePlan = (exchange: Answer & Pick<Exchange, "parses" | "prepared">): boolean =>
+  !exchange.parses &&
+  exchange.prepared !== undefined &&
+  wasRefused(exchange) &&
+  staleCodes.has(exchange.error?.code)
+
 /** A plain read on a network that breaks all the time fails in the end. */
 export const maxAttempts = 3
 

@@ -15,12 +15,12 @@ import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { PoolError } from "../errors/PoolError.ts"
-import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
 import * as Execute from "./Execute.ts"
+import { learn } from "./Learn.ts"
 import type { Row } from "./Outcome.ts"
 import { wasStale } from "./Resend.ts"
 
@@ -60,7 +60,8 @@ const makeReader = (connection: PooledConnection) => {
       if (connection.isCancelled) return
       if (isFilled(rows)) pieces.push(rows)
       give()
-      if (pieces.length >= mostPieces) session.setReading(false)
+      // What is being cancelled is read to its end.
+      if (pieces.length >= mostPieces && !connection.isCancelled) session.setReading(false)
     },
     finish: (result: Pull): void => {
       end ??= result
@@ -139,9 +140,10 @@ export const start: (
   }
   markDirty(connection, job.known.analysis)
   const { composites, encoded } = prepared.success
-  if (composites.length > 0) yield* Execute.learnComposites(connection, composites)
+  const answers = pool.types.answers()
+  if (composites.length > 0) yield* learn(connection, composites)
   const first = job.known.analysis.returnsRows
-    ? { maxRows: 1, syncs: false, flushes: true, onProgress }
+    ? { answers, maxRows: 1, syncs: false, flushes: true, onProgress }
     : { onProgress }
   const sent = Execute.send(
     pool,
@@ -170,7 +172,7 @@ export const rowsOnPool = (pool: Pool, job: Execute.Job): Rows =>
       Effect.flatMap(pool.reserve, (connection) => start(pool, connection, job, pool.cutOff)),
       (pull) => asRows(Stream.fromPull(Effect.succeed(pull)))
     )
-  ).pipe(Stream.updateService(AcquireErrors.Held, (keys) => [...keys, pool.settings.key]))
+  )
 
 const isRow = (_row: unknown): _row is Row => true
 

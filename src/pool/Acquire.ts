@@ -53,6 +53,8 @@ export interface Acquire {
   /** Opens what `minConnections` asks for. */
   readonly start: () => void
   readonly toCome: () => number
+  /** Whether a connection is being opened. */
+  readonly isOpening: () => boolean
   readonly isClosing: () => boolean
   /** Whether the grace of the pool's end is over: nothing more is sent. */
   readonly isCutOff: () => boolean
@@ -65,6 +67,10 @@ export interface Acquire {
   readonly lastFailure: () => SqlError | undefined
   readonly close: (grace: number) => Effect.Effect<void>
 }
+
+/** How long the end of a connection may take when the pool ends; when it is to end at once. */
+const endMillis = 2_000
+const endAtOnceMillis = 500
 
 export const make = (options: Options): Acquire => {
   const { budget, clock, counts, ended, load, onIdle, open, run, runTimer, settings } = options
@@ -200,10 +206,14 @@ export const make = (options: Options): Acquire => {
     return Effect.sync(() => onQuiet.delete(done))
   })
 
-  const end = (connection: PooledConnection): Effect.Effect<void> =>
+  /** Cancels what runs, and closes; cuts off a link on which that takes too long, since it may be silent. */
+  const end = (connection: PooledConnection, patience: number): Effect.Effect<void> =>
     Effect.andThen(
-      connection.users > 0 ? recover(connection, settings.answerTimeout) : Effect.void,
-      evict.close(connection, "ended")
+      connection.users > 0 ? recover(connection, patience) : Effect.void,
+      Effect.andThen(
+        evict.close(connection, "ended", patience),
+        Effect.sync(() => connection.session.destroy())
+      )
     )
 
   return {
@@ -242,9 +252,9 @@ export const make = (options: Options): Acquire => {
       }
       PoolState.takeBack(connection, waiter)
       if (abandoned) connection.isAbandoned = true
-      if (connection.users === 0) return onFree(connection)
-      if (!abandoned) connection.busySince = now()
-      if (hasHadItsTurn(connection)) connection.isDraining = true
+      else connection.busySince = now()
+      if (connection.users === 0) onFree(connection)
+      else if (hasHadItsTurn(connection)) connection.isDraining = true
       else if (state.sharedQueue.size > 0) serveShared(connection)
     },
     closeIdle: (connection) => {
@@ -255,6 +265,7 @@ export const make = (options: Options): Acquire => {
     },
     start: connect.demand,
     toCome: connect.toCome,
+    isOpening: () => !connect.isQuiet(),
     isClosing: () => isClosing,
     isCutOff: () => isCutOff,
     neverConnected: () =>
@@ -275,7 +286,8 @@ export const make = (options: Options): Acquire => {
         isCutOff = true
         failWaiting(Effect.fail(ended()))
         yield* connect.abandon
-        yield* Effect.forEach(Array.from(state.connections), end, {
+        const patience = grace > 0 ? endMillis : endAtOnceMillis
+        yield* Effect.forEach(state.connections, (connection) => end(connection, patience), {
           concurrency: "unbounded",
           discard: true
         })

@@ -45,6 +45,13 @@ const situation = (stats: PoolStats, budget: ConnectionBudget): string =>
     ? ""
     : `, and all pools together have ${budget.used()} of ${budget.max}`)
 
+/** A caller waited for the whole of `acquireTimeout` while the first connection was being opened. */
+export const unanswered = (stats: PoolStats, server: string, millis: number): PoolError =>
+  fail(
+    stats,
+    `No connection of the pool "${stats.key}" was open within acquireTimeout, ${millis} ms: ${server} has not answered so far. Check the settings host and port and what filters traffic on the way, or raise acquireTimeout.`
+  )
+
 /** A caller waited for the whole of `acquireTimeout`. */
 export const timedOut = (
   stats: PoolStats,

@@ -26,7 +26,11 @@ export interface Evict {
   /** Takes a connection that the server has ended out of the count. */
   readonly remove: (connection: PooledConnection, reason: Metrics.CloseReason) => void
   /** Takes a connection out of use at once, closes it, and takes it out of the count. Waits two seconds at the most. */
-  readonly close: (connection: PooledConnection, reason: Metrics.CloseReason) => Effect.Effect<void>
+  readonly close: (
+    connection: PooledConnection,
+    reason: Metrics.CloseReason,
+    patience?: number
+  ) => Effect.Effect<void>
   readonly isExpired: (connection: PooledConnection) => boolean
   /** A connection is new: its lifetime is watched. */
   readonly watch: () => void
@@ -60,7 +64,7 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
     onGone()
   }
 
-  const close = (connection: PooledConnection, reason: Metrics.CloseReason): Effect.Effect<void> =>
+  const close: Evict["close"] = (connection, reason, patience = goodbyeMillis) =>
     Effect.suspend(() => {
       const { session } = connection
       // Its slot is released once, however often it is closed.
@@ -75,7 +79,7 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
         untilClosed(connection),
         Effect.sync(() => remove(connection, reason))
       )
-      return Effect.flatMap(Effect.timeoutOption(Link.closed(session.socket), goodbyeMillis), (closed) => {
+      return Effect.flatMap(Effect.timeoutOption(Link.closed(session.socket), patience), (closed) => {
         if (closed._tag === "Some") return gone
         // Nobody waits for it any longer, but its slot is not free before the server says so.
         run(gone)
@@ -91,8 +95,7 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
     return next
   }
 
-  const isExpired = ({ expiresAt }: PooledConnection) =>
-    expiresAt !== Number.POSITIVE_INFINITY && clock.currentTimeMillisUnsafe() >= expiresAt
+  const isExpired = ({ expiresAt }: PooledConnection) => clock.currentTimeMillisUnsafe() >= expiresAt
 
   const watch = DeadlineTimer.make(clock, runTimer, nextExpiry, () => {
     for (const connection of state.connections) {

@@ -17,7 +17,7 @@ import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Keys } from "../protocol/Scram.ts"
 import type { Notification, Session } from "../protocol/Session.ts"
-import type { ResolvedSettings } from "../settings/Settings.ts"
+import { describe, type ResolvedSettings } from "../settings/Settings.ts"
 import * as TypeMap from "../types/TypeMap.ts"
 import * as Acquire from "./Acquire.ts"
 import * as AcquireErrors from "./AcquireErrors.ts"
@@ -32,7 +32,7 @@ import * as Notices from "./Notices.ts"
 import * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as PoolState from "./PoolState.ts"
-import { untilRecovered } from "./Recover.ts"
+import { awaitBriefly } from "./Recover.ts"
 import { reset } from "./Reset.ts"
 import * as Sharing from "./Sharing.ts"
 import * as StatementCache from "./StatementCache.ts"
@@ -187,6 +187,7 @@ export const make = Effect.fnUntraced(function* (
 
   const giveBack = (waiter: PoolState.Waiter, abandoned: boolean): void => {
     const { connection } = waiter
+    if (connection !== undefined) connection.searchPath = ""
     if (connection?.hasCatalogueChanges === true) {
       connection.hasCatalogueChanges = false
       onCatalogueChange()
@@ -226,13 +227,12 @@ export const make = Effect.fnUntraced(function* (
     () => {
       const waiter = PoolState.longestWaiting(state)
       if (waiter === undefined) return
-      const error = AcquireErrors.timedOut(
-        stats(),
-        budget,
-        settings.acquireTimeout,
-        waiter.holds,
-        acquire.lastFailure()
-      )
+      const { acquireTimeout } = settings
+      const lastFailure = acquire.lastFailure()
+      const isUnanswered = state.connections.size === 0 && lastFailure === undefined && acquire.isOpening()
+      const error = isUnanswered
+        ? AcquireErrors.unanswered(stats(), describe(settings), acquireTimeout)
+        : AcquireErrors.timedOut(stats(), budget, acquireTimeout, waiter.holds, lastFailure)
       counts.timeouts++
       giveBack(waiter, false)
       waiter.onFailure(Effect.fail(error))
@@ -269,13 +269,13 @@ export const make = Effect.fnUntraced(function* (
         return Effect.void
       }
       connection.isAbandoned = true
-      const recovery = run(
+      return awaitBriefly(
+        connection,
         Effect.andThen(
           reset(connection, settings),
           Effect.sync(() => giveBack(waiter, false))
         )
       )
-      return untilRecovered(connection, recovery)
     })
 
   const runOn: Pool["run"] = (fiber, latency, begin) =>
@@ -284,8 +284,7 @@ export const make = Effect.fnUntraced(function* (
       const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined)
       let began = 0
       const start = (connection: PooledConnection): void => {
-        // One that has the connection alone was lent it this moment.
-        began = connection.users === 1 ? connection.busySince : now()
+        began = now()
         begin(connection, (result, keeps = false) => {
           if (waiter.isAbandoned) return
           if (keeps) {

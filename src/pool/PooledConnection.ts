@@ -35,6 +35,8 @@ export interface PooledConnection extends IdleConnection {
   sessionEffects: SessionEffects
   /** The catalogue was changed in a transaction that has not ended. */
   hasCatalogueChanges: boolean
+  /** What its transaction has set `search_path` to, in the words of the statement that did; empty where it did not. */
+  searchPath: string
   /** When the statement that runs now began. */
   busySince: number
   /** When it began to serve without a pause. */
@@ -67,6 +69,7 @@ export const make = (
   isCancelPassedOn: false,
   sessionEffects: "none",
   hasCatalogueChanges: false,
+  searchPath: "",
   busySince: now,
   servingSince: now,
   idleSince: now,

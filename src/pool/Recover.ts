@@ -85,15 +85,17 @@ const signMillis = 100
 const endMillis = 400
 
 /**
- * What an interruption waits for: that the statement is over, if the server is there to end it. Over a link that went silent it
- * does not wait, and the connection is brought to rest or given up behind the caller's back.
+ * Runs what follows an interruption to its end, and waits until its statement is over if the server is there to end it. Over a
+ * link that went silent it does not wait: the connection is brought to rest or given up behind the caller's back.
  */
-export const untilRecovered = (
+export const awaitBriefly = (
   connection: PooledConnection,
-  recovery: Fiber.Fiber<unknown, unknown>
+  effect: Effect.Effect<unknown>
 ): Effect.Effect<void> =>
-  Effect.flatMap(Effect.timeoutOption(Fiber.await(recovery), signMillis), (ended) =>
-    Option.isSome(ended) || !connection.isCancelPassedOn
-      ? Effect.void
-      : Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), endMillis))
+  Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), (recovery) =>
+    Effect.flatMap(Effect.timeoutOption(Fiber.await(recovery), signMillis), (ended) =>
+      Option.isSome(ended) || !connection.isCancelPassedOn
+        ? Effect.void
+        : Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), endMillis))
+    )
   )

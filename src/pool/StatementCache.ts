@@ -4,7 +4,7 @@
  * | what | remembered | stale when | the statement that finds out |
  * | --- | --- | --- | --- |
  * | a text: what it shows, how long it takes | by text | never | – |
- * | a statement: types of its parameters, columns of its rows | by text and declared types, for the pool | this program ran a statement that may change the catalogue; the server refused to bind it; a new description differs | was refused before it ran, and is sent again with what the server says now; inside a transaction it fails, retryable |
+ * | a statement: types of its parameters, columns of its rows | by text and declared types, for the pool; apart for each `search_path` that a transaction sets by a statement that shows it | this program ran a statement that may change the catalogue; the server refused to bind it; a new description differs | was refused before it ran, and is sent again with what the server says now; inside a transaction it fails with `SerializationError`, so that `retry` repeats all of it |
  * | a prepared statement | by session | the same, for all sessions of the pool at once | the same |
  * | the types that the server fixed for its parameters | with it | somebody retyped a column, which nobody tells: so it is bound only with values that come out the same for every type (`Retyping.ts`), and parsed anew with others | – |
  * | a type of users: kind, elements | by OID, for the pool | this program may have changed the catalogue; an OID that is not known is asked for | is refused before it ran |
@@ -61,7 +61,8 @@ export interface KnownText {
 }
 
 export interface StatementCache extends Memory {
-  readonly get: (text: string) => KnownText
+  /** `searchPath` where a transaction has set one: then the same text may be about other tables. */
+  readonly get: (text: string, searchPath?: string) => KnownText
   /** All texts that are remembered. */
   readonly texts: () => Iterable<KnownText>
 }
@@ -76,10 +77,11 @@ export const make = (): StatementCache => {
   let older = new Map<string, KnownText>()
   return {
     generation: 0,
-    get: (text) => {
-      const known = recent.get(text)
+    get: (text, searchPath = "") => {
+      const key = searchPath === "" ? text : `${searchPath}\0${text}`
+      const known = recent.get(key)
       if (known !== undefined) return known
-      const found = older.get(text) ?? {
+      const found = older.get(key) ?? {
         text,
         analysis: analyze(text),
         latency: Sharing.makeLatency(),
@@ -87,12 +89,12 @@ export const make = (): StatementCache => {
         usage: { runs: 0, failures: 0, millis: 0, longest: 0 },
         shown: undefined
       }
-      if (text.length > longestKept) return found
+      if (key.length > longestKept) return found
       if (recent.size >= perGeneration) {
         older = recent
         recent = new Map()
       }
-      recent.set(text, found)
+      recent.set(key, found)
       return found
     },
     texts: () => new Map([...older, ...recent]).values()

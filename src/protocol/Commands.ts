@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly flushes?: boolean
   readonly onProgress?: ((exchange: Exchange) => void) | undefined
   readonly copy?: CopyHandler | undefined
+  /** Composite types that were learnt behind so many answers count: by now unless said. */
+  readonly answers?: number
 }
 
 /** Whether the statement would be bound by a name that this session has prepared before. */
@@ -46,6 +48,7 @@ export const run = (
   values: ReadonlyArray<WireValue>,
   onSettled: (exchange: Exchange) => void,
   {
+    answers = session.types.answers(),
     copy,
     flushes = false,
     keep,
@@ -76,6 +79,7 @@ export const run = (
     onProgress,
     copy
   })
+  exchange.answers = answers
   session.enqueue(exchange)
   return exchange
 }
@@ -83,7 +87,7 @@ export const run = (
 /** Reads on from a portal that `run` has opened. */
 export const fetch = (
   session: Session,
-  { formats, prepared, shape }: Exchange,
+  { answers, formats, prepared, shape }: Exchange,
   portal: string,
   maxRows: number,
   onSettled: (exchange: Exchange) => void,
@@ -93,6 +97,7 @@ export const fetch = (
   Writer.sync(session.writer)
   const exchange = Exchanges.make(onSettled, { prepared, formats, shape, onProgress })
   exchange.isBound = true
+  exchange.answers = answers
   session.enqueue(exchange)
   return exchange
 }

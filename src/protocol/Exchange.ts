@@ -19,9 +19,9 @@ export type State =
   | "failed"
   /** The server never looked at it, since something before it under the same `Sync` failed. */
   | "skipped"
-  /** The session ended before it was written. */
+  /** The session ended before it was written, or the server before it came to it. */
   | "unsent"
-  /** The session ended when it was written and not answered in full. */
+  /** The session ended when it was written and neither answered in full nor refused. */
   | "lost"
 
 export interface Exchange {
@@ -47,6 +47,8 @@ export interface Exchange {
   state: State
   /** Counts what the session was asked, so that it knows what it has written. */
   order: number
+  /** How many answers about types had come when it was sent: composite types of its rows have to be from a later one. */
+  answers: number
   rows: Array<unknown>
   readRow: ReadRow | undefined
   /** `ParseComplete` came: the statement exists. */
@@ -114,6 +116,7 @@ export const make = (
   copy,
   state: "open",
   order: 0,
+  answers: 0,
   rows: [],
   readRow: undefined,
   isParsed: false,
@@ -132,6 +135,12 @@ export const make = (
  */
 export const wasRefused = ({ isBound, state }: Pick<Exchange, "isBound" | "state">): boolean =>
   state === "failed" && !isBound
+
+/**
+ * Whether what was answered stands although the `ReadyForQuery` of its `Sync` did not come: outside of a transaction a
+ * statement is committed by its `Sync`, behind its answer.
+ */
+export const stands = ({ syncs, tag }: Exchange): boolean => !syncs || tag === "COMMIT"
 
 /** The first word of the server's command tag. */
 export const commandOf = ({ tag }: Exchange): string => {

@@ -9,7 +9,7 @@
  */
 import { Buffer } from "node:buffer"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
-import { int32, utf8 } from "../types/Bytes.ts"
+import { int32, uint16, uint32, utf8 } from "../types/Bytes.ts"
 
 /** A message: its type, and where its content begins and ends. */
 export type OnMessage = (type: number, bytes: Buffer, start: number, end: number) => void
@@ -99,6 +99,13 @@ const cString = (bytes: Buffer, start: number, end: number): string => {
 
 /** The tag of a `CommandComplete`, for instance `INSERT 0 1`. */
 export const commandTag = cString
+
+/** The types in a `ParameterDescription`, which counts them without a sign; `PgProtocol` takes 32 767 at the most. */
+export const parameterTypes = (bytes: Buffer, start: number, end: number): ReadonlyArray<number> => {
+  const count = uint16(bytes, start)
+  if (end - start !== 2 + count * 4) throw new ProtocolViolation("a description of parameters cut short")
+  return Array.from({ length: count }, (_, index) => uint32(bytes, start + 2 + index * 4))
+}
 
 /** An error or a notice of the server: the protocol's fields, by names. */
 export type ServerFields = PgProtocol.ErrorFields

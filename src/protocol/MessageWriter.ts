@@ -18,9 +18,6 @@ export interface MessageWriter {
   at: number
 }
 
-/** The most parameters that the protocol can count. */
-export const maxParameters = 65_535
-
 const firstSize = 2_048
 /** A larger buffer is let go once its content was taken, so that one long statement does not cost memory for ever. */
 const keptSize = 65_536

@@ -52,7 +52,13 @@ export interface Prepared {
   /** Used since the last search for one to close. */
   isUsed: boolean
   /** Types of its columns that the catalogue has to be asked for, by the knowledge of types of this version. */
-  openTypes: { readonly version: number; readonly unknown: ReadonlyArray<number> } | undefined
+  openTypes:
+    | {
+        readonly version: number
+        readonly unknown: ReadonlyArray<number>
+        readonly composites: ReadonlyArray<number>
+      }
+    | undefined
   /** The reader that served last. */
   reader:
     | {
@@ -203,15 +209,25 @@ export const onDescribed = (prepared: Prepared, description: Description): void 
 
 const noTypes: ReadonlyArray<number> = []
 
-/** The types of a statement's columns, and inside of them, that are not known. */
-export const unknownTypes = (types: TypeMap, prepared: Prepared): ReadonlyArray<number> => {
-  const { description, openTypes } = prepared
+/**
+ * The types of a statement's columns, and inside of them, that have to be asked for: those that are not known, and composite
+ * types that were learnt before the statement was sent, since anybody may have renamed an attribute.
+ */
+export const typesToAsk = (types: TypeMap, prepared: Prepared, answers: number): ReadonlyArray<number> => {
+  const { description } = prepared
   if (description === undefined) return noTypes
   const version = types.version()
-  if (openTypes !== undefined && openTypes.version === version) return openTypes.unknown
-  const unknown = types.unknown(description.columns.map(({ type }) => type))
-  prepared.openTypes = { version, unknown }
-  return unknown
+  if (prepared.openTypes?.version !== version) {
+    const columns = description.columns.map(({ type }) => type)
+    prepared.openTypes = {
+      version,
+      unknown: types.unknown(columns),
+      composites: types.composites(columns)
+    }
+  }
+  const { composites, unknown } = prepared.openTypes
+  const stale = composites.filter((oid) => !types.isNewer(oid, answers))
+  return stale.length === 0 ? unknown : [...unknown, ...stale]
 }
 
 /** Whether floats came as text. */

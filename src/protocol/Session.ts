@@ -16,9 +16,9 @@ import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import type { Locale } from "../types/PgType.ts"
 import { UnreadableValue } from "../types/PgType.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
-import type { Exchange } from "./Exchange.ts"
+import { type Exchange, stands } from "./Exchange.ts"
 import type { MessageReader, ServerFields } from "./MessageReader.ts"
-import { commandTag, decode, ProtocolViolation } from "./MessageReader.ts"
+import { commandTag, decode, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as Writer from "./MessageWriter.ts"
 import * as PreparedStatements from "./PreparedStatements.ts"
@@ -99,6 +99,8 @@ const mostParameters = 1_000
 
 const statuses: Readonly<Record<number, TransactionStatus>> = { 73: "idle", 84: "open", 69: "failed" }
 
+const changedJustNow = "The statement returns a type that was made or changed a moment ago. Run it again."
+
 const isFatal = ({ severity, severityUnlocalized }: ServerFields): boolean => {
   // A pooler's own errors lack the second.
   const level = severityUnlocalized ?? severity
@@ -135,7 +137,7 @@ export const make = (
   let isTerminating = false
   let isReading = false
   let watcher: (() => void) | undefined
-  let parameterTypes: ReadonlyArray<number> = []
+  let described: ReadonlyArray<number> = []
 
   const onParameter = (name: string, value: string): void => {
     parameters.set(name, value)
@@ -158,8 +160,11 @@ export const make = (
     end = { farewell, cause }
     const left = queue
     queue = []
-    for (const exchange of left) {
-      if (exchange.state === "open") exchange.state = exchange.order < written ? "lost" : "unsent"
+    for (const [index, exchange] of left.entries()) {
+      // A server that has said goodbye comes to nothing that stands behind what it answered last.
+      const wasReached = exchange.order < written && (farewell === undefined || index <= answered)
+      if (exchange.state === "open") exchange.state = wasReached ? "lost" : "unsent"
+      else if (exchange.state === "done" && !stands(exchange)) exchange.state = "lost"
     }
     socket.destroy()
     for (const exchange of left) exchange.onSettled(exchange)
@@ -242,9 +247,13 @@ export const make = (
       if (prepared === undefined || formats === undefined || prepared.description === undefined) {
         throw new ProtocolViolation("a row without a description")
       }
-      exchange.missing = PreparedStatements.unknownTypes(types, prepared)
+      exchange.missing = PreparedStatements.typesToAsk(types, prepared, exchange.answers)
       if (exchange.missing.length === 0) {
         exchange.readRow = PreparedStatements.readerOf(prepared, formats, shape)
+      } else if (exchange.onProgress !== undefined) {
+        // A stream gives its rows at once, so that nothing can be asked for them any more.
+        exchange.unreadable = new UnreadableValue(changedJustNow)
+        return
       }
     }
     try {
@@ -252,7 +261,6 @@ export const make = (
       else exchange.late = [Buffer.from(bytes.subarray(start, stop))]
     } catch (error) {
       if (!(error instanceof UnreadableValue)) throw error
-      // A stream gives its rows at once, so that nothing can be asked for them any more.
       if (error.type === undefined || exchange.onProgress !== undefined) exchange.unreadable = error
       else {
         exchange.missing = [error.type]
@@ -264,7 +272,7 @@ export const make = (
   const onDescription = (columns: ReadonlyArray<{ readonly name: string; readonly type: number }>): void => {
     const exchange = current()
     if (exchange.prepared === undefined) throw new ProtocolViolation("a description that was not asked for")
-    PreparedStatements.onDescribed(exchange.prepared, { parameterTypes, columns })
+    PreparedStatements.onDescribed(exchange.prepared, { parameterTypes: described, columns })
     if (exchange.describes) advance(exchange)
   }
 
@@ -272,9 +280,6 @@ export const make = (
     switch (message._tag) {
       case "RowDescription":
         return onDescription(message.fields.map(({ dataTypeOid, name }) => ({ name, type: dataTypeOid })))
-      case "ParameterDescription":
-        parameterTypes = message.parameterTypes
-        return
       case "ErrorResponse":
         return onError(message.fields)
       case "NoticeResponse":
@@ -313,6 +318,9 @@ export const make = (
         return advance(current())
       case 0x5a: // ReadyForQuery
         return onReady(bytes[start]!)
+      case 0x74: // ParameterDescription
+        described = parameterTypes(bytes, start, stop)
+        return
       case 0x31: // ParseComplete
         current().isParsed = true
         return

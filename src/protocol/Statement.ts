@@ -53,14 +53,18 @@ export const generationOf = ({ forgotten, memory }: Statement): number => forgot
 export const descriptionOf = (statement: Statement): Description | undefined =>
   statement.describedIn === generationOf(statement) ? statement.description : undefined
 
-const isSame = (left: Description, right: Description): boolean =>
-  left.parameterTypes.length === right.parameterTypes.length &&
-  left.columns.length === right.columns.length &&
-  left.parameterTypes.every((type, index) => type === right.parameterTypes[index]) &&
-  left.columns.every(({ name, type }, index) => {
-    const other = right.columns[index]
+/** Whether two lists of columns have the same names and types. */
+export const areSame = (left: ReadonlyArray<Column>, right: ReadonlyArray<Column>): boolean =>
+  left.length === right.length &&
+  left.every(({ name, type }, index) => {
+    const other = right[index]
     return other?.name === name && other.type === type
   })
+
+const isSame = (left: Description, right: Description): boolean =>
+  left.parameterTypes.length === right.parameterTypes.length &&
+  left.parameterTypes.every((type, index) => type === right.parameterTypes[index]) &&
+  areSame(left.columns, right.columns)
 
 /** Takes what the server says now. Where it says another thing than before, what was prepared by that is stale. */
 export const describeAs = (statement: Statement, description: Description): void => {

@@ -5,15 +5,16 @@
  * **Gotchas**
  *
  * Only the text is seen. A function that writes, sets or locks looks like any other; what it leaves in the session is
- * caught by `reset: "always"`. `nextval` counts as leaving nothing, although `currval` and `lastval` remember it: every
+ * caught by `reset: "always"`. What a text may hide from its reader counts as if it did: a name with an escape character of
+ * its own, a function that runs a text, a backslash in a `DO` block. `nextval` counts as leaving nothing, although `currval` and `lastval` remember it: every
  * insert into a table with a serial column does the same unseen, asyncpg's reset keeps it too, and neither is of use outside
  * a transaction.
  */
-import { hasEffect, isGrammar, isHarmless, takesSessionLock } from "./Functions.ts"
+import { hasEffect, isGrammar, isHarmless, runsText, takesNothing, takesSessionLock } from "./Functions.ts"
 import { placeholdersOf } from "./Placeholders.ts"
 import { mayReturnRecord } from "./RecordResults.ts"
 import { empty, nul, rejectionOf } from "./Reject.ts"
-import { type Token, tokenAt, valueOf } from "./Scan.ts"
+import { asConforming, type Token, tokenAt, valueOf } from "./Scan.ts"
 
 /** What the text of a statement shows that it leaves behind in its session; `"prepared statements"` are those of SQL's `PREPARE`. */
 export type SessionEffects = "none" | "settings" | "prepared statements"
@@ -30,13 +31,16 @@ export interface Analysis {
   /** It calls a function that may do anything. */
   readonly callsFunctions: boolean
   /**
-   * It only reads and calls nothing but what the grammar itself defines: no view apart, running it twice is as good as once.
-   * A function of Postgres's own name does not count, since anybody may define another one of that name.
+   * It only reads, and calls nothing but what the grammar defines and functions that are Postgres's own for certain: views
+   * apart, running it twice is as good as once. Anybody may define another function of the same name for other arguments, so
+   * one counts that takes none, which is found in `pg_catalog` first, or that is called by that name.
    */
   readonly isPlainRead: boolean
   readonly sessionEffects: SessionEffects
   /** It may set how many digits of a float the session shows. */
   readonly setsFloatDigits: boolean
+  /** It may change which tables and types a name means. */
+  readonly setsSearchPath: boolean
   /** It may create, change or drop a type, and every table and view is one. */
   readonly changesCatalogue: boolean
   /** How many parameters it takes. */
@@ -56,6 +60,7 @@ const nothing: Analysis = {
   isPlainRead: false,
   sessionEffects: "none",
   setsFloatDigits: false,
+  setsSearchPath: false,
   changesCatalogue: false,
   placeholders: 0,
   returnsRows: false,
@@ -71,7 +76,7 @@ const readers = new Set(["select", "values", "table", "with", "show"])
 const writers = new Set(["insert", "update", "delete", "merge", "into"])
 const lockStrengths = new Set(["update", "no", "share", "key"])
 const preparing = new Set(["prepare", "deallocate", "discard"])
-const sessionCommands = new Set(["reset", "listen", "unlisten", "load"])
+const sessionCommands = new Set(["reset", "load"])
 const definers = new Set(["create", "alter", "drop", "import"])
 /** What a definition may be about without any type or table being touched. */
 const typeless = new Set(["index", "unique", "role", "user", "group", "database", "tablespace", "system"])
@@ -141,6 +146,9 @@ const blockLeaves =
   /\b(?:set|reset|set_config|temp|temporary|pg_temp\w*|listen|unlisten|load|hold|discard|prepare|deallocate|execute|pg_(?:try_)?advisory_lock(?:_shared)?)\b/i
 const blockDefines = /\b(?:create|alter|drop|import|into|execute)\b/i
 
+/** Whether a block may hold one of these words: a backslash may stand for any. */
+const mayHold = (text: string, words: RegExp): boolean => words.test(text) || text.includes("\\")
+
 /** What the rest of the statement shows, whatever its first word is. */
 interface Traits {
   changes: boolean
@@ -149,6 +157,13 @@ interface Traits {
   calls: boolean
   session: boolean
   table: boolean
+}
+
+/** Whether a function is Postgres's own and only reads, whatever else is defined; `open` is the parenthesis of its call. */
+const isPostgresOwn = (text: string, name: string, open: Token, schema: string | undefined): boolean => {
+  if (schema !== undefined) return schema === "pg_catalog" && isHarmless(name)
+  const first = tokenAt(text, open.end)
+  return isSymbol(text, first, ")") ? takesNothing(name) : name === "count" && isSymbol(text, first, "*")
 }
 
 const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
@@ -173,15 +188,19 @@ const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
     if (token.kind === "word" || token.kind === "name") {
       const called = isSymbol(text, next, "(")
       if (called) {
-        if (takesSessionLock(value)) traits.session = true
+        if (takesSessionLock(value) || runsText(value)) traits.session = true
         else if (value === "set_config" && !traits.session && !isLocal(text, next)) traits.session = true
         if (!traits.changes && hasEffect(value)) traits.changes = true
-        if (token.kind === "name" || !isGrammar(value, last)) traits.plain = false
-        if (!traits.calls && (last === "." || !isHarmless(value))) traits.calls = true
+        const schema = last === "." ? before : undefined
+        if (token.kind === "name" || !isGrammar(value, last)) {
+          traits.plain &&= isPostgresOwn(text, value, next, schema)
+        }
+        traits.calls ||= !isHarmless(value) || (schema ?? "pg_catalog") !== "pg_catalog"
       }
       if (creates && isSymbol(text, next, ".") && ownSchema.test(value)) traits.session = true
     }
     if (token.kind === "word" && last !== ".") {
+      if (value === "uescape") traits.session = true
       if (writers.has(value)) traits.changes = true
       else if (value === "returning") traits.returning = true
       else if (value === "for" && lockStrengths.has(wordOf(text, next))) traits.changes = true
@@ -219,21 +238,21 @@ const effectsOf = (command: string, text: string, from: number, traits: Traits):
   if (traits.session || sessionCommands.has(command)) return "settings"
   if (command === "declare") return holds(text, from) ? "settings" : "none"
   if (command === "set") return setEffects(text, from)
-  if (command === "do") return blockLeaves.test(text) ? "settings" : "none"
+  if (command === "do") return mayHold(text, blockLeaves) ? "settings" : "none"
   return "none"
 }
 
 const changesCatalogueOf = (command: string, text: string, from: number, traits: Traits): boolean => {
   if (definers.has(command)) return !typeless.has(definedKind(text, from))
-  return command === "do" ? blockDefines.test(text) : readers.has(command) && traits.table
+  return command === "do" ? mayHold(text, blockDefines) : readers.has(command) && traits.table
 }
 
 const floatDigits = /extra_float_digits/i
+const searchPath = /search_path|^\s*set\b.*\bschema\b/is
 const writesRows = new Set(["insert", "update", "delete", "merge"])
 const readsRows = new Set([...readers, "explain", "call", "fetch", "execute"])
 
-/** What the text of a statement shows. Pure; `StatementCache` keeps what it gives. */
-export const analyze = (text: string): Analysis => {
+const analyzeConforming = (text: string): Analysis => {
   let first = tokenAt(text, 0)
   while (isSymbol(text, first, ";") || isSymbol(text, first, "(")) first = tokenAt(text, first.end)
   if (first.kind === "end") return { ...nothing, rejection: empty }
@@ -263,10 +282,40 @@ export const analyze = (text: string): Analysis => {
     isPlainRead: isRead && traits.plain && command !== "explain",
     sessionEffects,
     setsFloatDigits: floatDigits.test(text),
+    setsSearchPath: searchPath.test(text),
     changesCatalogue: changesCatalogueOf(executed, text, inner.end, traits),
     placeholders,
     returnsRows,
     mayReturnRecord:
       returnsRows && command !== "explain" && command !== "show" && (traits.calls || mayReturnRecord(text))
   }
+}
+
+const weight: Readonly<Record<SessionEffects, number>> = { none: 0, settings: 1, "prepared statements": 2 }
+
+/** What two readings of one text show together: the worse of each. */
+const worse = (left: Analysis, right: Analysis): Analysis => ({
+  rejection: left.rejection ?? right.rejection,
+  command: left.command,
+  isTransactionControl: left.isTransactionControl,
+  isRead: left.isRead && right.isRead,
+  callsFunctions: left.callsFunctions || right.callsFunctions,
+  isPlainRead: left.isPlainRead && right.isPlainRead,
+  sessionEffects:
+    weight[left.sessionEffects] < weight[right.sessionEffects] ? right.sessionEffects : left.sessionEffects,
+  setsFloatDigits: left.setsFloatDigits || right.setsFloatDigits,
+  setsSearchPath: left.setsSearchPath || right.setsSearchPath,
+  changesCatalogue: left.changesCatalogue || right.changesCatalogue,
+  placeholders: Math.max(left.placeholders, right.placeholders),
+  returnsRows: left.returnsRows || right.returnsRows,
+  mayReturnRecord: left.mayReturnRecord || right.mayReturnRecord
+})
+
+/**
+ * What the text of a statement shows. Pure; `StatementCache` keeps what it gives. Whether a backslash before a quote escapes
+ * it is for the session to say, by `standard_conforming_strings`: such a text is read both ways.
+ */
+export const analyze = (text: string): Analysis => {
+  const conforming = analyzeConforming(text)
+  return text.includes("\\'") ? worse(conforming, analyzeConforming(asConforming(text))) : conforming
 }

@@ -8,6 +8,10 @@ const advisoryLock = /^pg_(?:try_)?advisory_lock(?:_shared)?$/
 /** Whether a call takes an advisory lock that outlives the transaction. */
 export const takesSessionLock = (name: string): boolean => name.startsWith("pg_") && advisoryLock.test(name)
 
+/** Whether a call runs a text that it is given as a query. */
+export const runsText = (name: string): boolean =>
+  /^(?:query_to_xml|ts_stat$|ts_rewrite$|crosstab|connectby$|xpath_table$)/.test(name)
+
 const effects = new Set([
   "currval",
   "cursor_to_xml",
@@ -30,9 +34,6 @@ const effects = new Set([
   "pg_terminate_backend",
   "pg_wal_replay_pause",
   "pg_wal_replay_resume",
-  "query_to_xml",
-  "query_to_xml_and_xmlschema",
-  "query_to_xmlschema",
   "schema_to_xml",
   "set_config",
   "setseed",
@@ -100,6 +101,16 @@ const harmless = new Set(
 
 /** Whether a word before a parenthesis is known to have no effect. */
 export const isHarmless = (name: string): boolean => harmless.has(name)
+
+const withoutArguments = new Set(
+  (
+    "clock_timestamp cume_dist current_database current_schema dense_rank gen_random_uuid now percent_rank pi random rank " +
+    "row_number statement_timestamp transaction_timestamp version"
+  ).split(" ")
+)
+
+/** Whether a function of Postgres takes no arguments and has no effect: no other one of that name comes before it. */
+export const takesNothing = (name: string): boolean => withoutArguments.has(name)
 
 /** Words before a parenthesis that the grammar reserves, so that nobody can define a function in their place. */
 const reserved = new Set(

@@ -3,6 +3,7 @@
  *
  * Recognised by a registered symbol, as pieces of SQL are: data from outside can carry any string key but no symbol.
  */
+import { hasSymbol } from "./PlainObject.ts"
 
 /** The key of `PG.json`. */
 export const JsonId: unique symbol = Symbol.for("effect-global-pool/Json")
@@ -18,5 +19,4 @@ export interface Json {
  */
 export const json = (value: unknown): Json => ({ [JsonId]: true, value })
 
-export const isJson = (value: unknown): value is Json =>
-  typeof value === "object" && value !== null && JsonId in value
+export const isJson = (value: unknown): value is Json => hasSymbol(value, JsonId)

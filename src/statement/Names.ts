@@ -1,6 +1,7 @@
 /**
  * Names of tables, columns and schemas as Postgres quotes them.
  */
+import { attempt, hasSymbol } from "./PlainObject.ts"
 
 /** What a template quotes as an identifier instead of binding as a value: a table handle. */
 export const IdentifierId: unique symbol = Symbol.for("effect-global-pool/Identifier")
@@ -8,11 +9,19 @@ export interface Identifier {
   readonly [IdentifierId]: string
 }
 
-export const isIdentifier = (value: unknown): value is Identifier =>
-  typeof value === "object" && value !== null && IdentifierId in value
+export const isIdentifier = (value: unknown): value is Identifier => hasSymbol(value, IdentifierId)
+
+/** A name as text, whatever it is: what names nothing is for the server to refuse. */
+export const nameOf = (name: unknown): string =>
+  typeof name === "string"
+    ? name
+    : attempt(
+        () => String(name),
+        () => ""
+      )
 
 /** A name as Postgres quotes it: `we"ird` becomes `"we""ird"`. */
-export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+export const quote = (name: string): string => `"${nameOf(name).replaceAll('"', '""')}"`
 
 const quoted = '"(?:[^"]|"")+"'
 const plain = '[^".]+'

@@ -1,6 +1,6 @@
 /**
- * More parameters than a statement has placeholders. The server takes them without a word when their types are known, and
- * does not know what to make of them otherwise, so it is said here.
+ * More parameters than a statement has placeholders, or than a statement can have. The server takes the former without a word
+ * when their types are known, and does not know what to make of them otherwise, so it is said here.
  */
 import { tokenAt } from "./Scan.ts"
 
@@ -14,8 +14,14 @@ export const placeholdersOf = (text: string): number => {
   return most
 }
 
+/** The most parameters that the protocol can count. */
+export const maxParameters = 65_535
+
 /** Why a statement that takes so many parameters is not sent with more of them. */
 export const surplus = (text: string, most: number, given: number): string | undefined => {
+  if (given > maxParameters) {
+    return `The statement was given ${given} parameters, and Postgres takes ${maxParameters} at the most. Give many values as one array, as in = any($1) or from unnest($1::int[]), and store many rows by insertMany(rows). Nothing was sent.`
+  }
   if (most >= given) return undefined
   const takes = most === 0 ? "no parameter" : most === 1 ? "1 parameter" : `${most} parameters`
   const instead = text.includes(`$${given}`)

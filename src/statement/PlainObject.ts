@@ -1,12 +1,34 @@
-/** Which objects are read as data: those that a literal makes. */
+/** What can be told of an object from outside, whatever it does when it is looked at: a proxy may throw at each question. */
+
+const no = (): boolean => false
+
+/** What a question gives, or what stands for it where the object throws. */
+export const attempt = <A>(ask: () => A, otherwise: () => A): A => {
+  try {
+    return ask()
+  } catch {
+    return otherwise()
+  }
+}
+
+/** Whether a value is an object that has this symbol. */
+export const hasSymbol = (value: unknown, key: symbol): boolean =>
+  typeof value === "object" && value !== null && attempt(() => key in value, no)
+
+/** `Array.isArray`, which throws for a proxy that was revoked. */
+export const isArray = (value: unknown): value is ReadonlyArray<unknown> =>
+  attempt(() => Array.isArray(value), no)
 
 const isObjectPrototype = (value: object): boolean =>
   value === Object.prototype ||
   (Object.getPrototypeOf(value) === null && Object.hasOwn(value, "isPrototypeOf"))
 
-/** Whether a value is an object literal (of any realm) or one without a prototype. */
-export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false
-  const prototype: object | null = Object.getPrototypeOf(value)
-  return prototype === null || isObjectPrototype(prototype)
-}
+/** Whether a value is an object literal (of any realm) or one without a prototype: those are read as data. */
+export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" &&
+  value !== null &&
+  attempt(() => {
+    if (Array.isArray(value)) return false
+    const prototype: object | null = Object.getPrototypeOf(value)
+    return prototype === null || isObjectPrototype(prototype)
+  }, no)

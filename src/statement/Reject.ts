@@ -28,6 +28,10 @@ const copyOut =
   "COPY … TO STDOUT was not sent: a pooled connection carries no COPY data. " +
   "Use select, or stream for a result of any size."
 
+const listening = (what: string): string =>
+  `${what} was not sent: a notification comes over the connection that listens, and a pooled one is somebody else's by then. ` +
+  "Use pgdb.listen(channel), a stream of notifications."
+
 /** For a text without a statement: nothing, or only comments, white space and semicolons. */
 export const empty =
   "An empty statement was not sent: the text holds no SQL. Pass one statement, for instance select 1."
@@ -89,6 +93,10 @@ export const rejectionOf = (command: string, text: string, from: number): string
       const named = second() === "transaction" && tokenAt(text, token.end).kind === "string"
       return named ? twoPhase("PREPARE TRANSACTION") : undefined
     }
+    case "listen":
+      return listening("LISTEN")
+    case "unlisten":
+      return listening("UNLISTEN")
     case "copy":
       return copyRejection(text, from)
     default:

@@ -4,7 +4,8 @@
  *
  * A token says where it stands in the text; nothing is copied until `valueOf` asks. Every text has tokens, also one that
  * Postgres would refuse, and each character is looked at a bounded number of times. Strings are read as with
- * `standard_conforming_strings = on`, the default.
+ * `standard_conforming_strings = on`, the default; `asConforming` gives a text that means so what the given one means with
+ * `off`.
  */
 
 /** `word` is a bare identifier or key word, `name` a quoted one; `symbol` is one character of anything else. */
@@ -194,4 +195,21 @@ export const valueOf = (text: string, { kind, start, end }: Token): string => {
   const open = raw.indexOf("'")
   const content = raw.slice(open + 1, -1).replaceAll("''", "'")
   return raw.charCodeAt(1) === 38 ? unescape(content) : content
+}
+
+/** The text with each string in which backslashes would escape, if strings were not conforming, as an `E'…'` string. */
+export const asConforming = (text: string): string => {
+  let result = ""
+  let from = 0
+  for (let token = tokenAt(text, 0); token.kind !== "end"; ) {
+    let { end } = token
+    if (token.kind === "string" && /^[nN]?'/.test(text.slice(token.start, token.start + 2))) {
+      const mark = text.indexOf("'", token.start)
+      end = escapedEnd(text, mark + 1)
+      result += `${text.slice(from, token.start)} E${text.slice(mark, end)}`
+      from = end
+    }
+    token = tokenAt(text, end)
+  }
+  return result + text.slice(from)
 }

@@ -2,9 +2,13 @@
  * What can stand in a gap of a piece of SQL beside a parameter of the caller's own: a column's name, which is only quoted when
  * the statement is built, and a value that is put into a column or compared with one.
  */
+import { hasSymbol } from "./PlainObject.ts"
 
-/** What a value is: put into a column, compared with one, or a parameter of a statement of the caller's own. */
-export type Role = "stored" | "compared" | "given"
+/**
+ * What a value is: put into a column, compared with one, an array each element of which is compared with one, or a parameter of a
+ * statement of the caller's own.
+ */
+export type Role = "stored" | "compared" | "any" | "given"
 
 const SlotId: unique symbol = Symbol.for("effect-global-pool/Slot")
 
@@ -33,8 +37,7 @@ export const valueOf = (column: string, role: Role, value: unknown): ColumnValue
   value
 })
 
-const isSlot = (value: unknown): value is Slot =>
-  typeof value === "object" && value !== null && SlotId in value
+const isSlot = (value: unknown): value is Slot => hasSymbol(value, SlotId)
 
 export const isName = (value: unknown): value is ColumnName => isSlot(value) && value[SlotId] === "name"
 export const isValue = (value: unknown): value is ColumnValue => isSlot(value) && value[SlotId] === "value"

@@ -10,7 +10,7 @@ import type { Statement } from "effect/sql/Statement"
 import type { PoolError } from "../errors/PoolError.ts"
 import { columnOf, type Naming } from "./CamelCase.ts"
 import { IdentifierId, isIdentifier, quote, quoteTable } from "./Names.ts"
-import { isPlain } from "./PlainObject.ts"
+import { attempt, hasSymbol, isPlain } from "./PlainObject.ts"
 import { tokenAt } from "./Scan.ts"
 import { isName } from "./Slot.ts"
 
@@ -70,8 +70,7 @@ export const make = ({ parts, problem, values }: Draft): Sql =>
   Object.freeze(Object.assign(Object.create(prototype), { parts, values, problem }))
 
 /** Whether a value is a piece of SQL. */
-export const isSql = (value: unknown): value is Sql =>
-  typeof value === "object" && value !== null && SqlTypeId in value
+export const isSql = (value: unknown): value is Sql => hasSymbol(value, SqlTypeId)
 
 export const draft = (text = ""): Draft => ({ parts: [text], values: [], problem: undefined })
 
@@ -100,10 +99,14 @@ const addPiece = (into: Draft, piece: Draft | Sql): void => {
 const isStatement = (value: unknown): value is Statement<unknown> =>
   typeof value === "object" &&
   value !== null &&
-  !isPlain(value) &&
-  "~effect/sql/Statement/Fragment" in value &&
-  "compile" in value &&
-  typeof value.compile === "function"
+  attempt(
+    () =>
+      !isPlain(value) &&
+      "~effect/sql/Statement/Fragment" in value &&
+      "compile" in value &&
+      typeof value.compile === "function",
+    () => false
+  )
 
 /** What a client of `effect/sql` makes of its statement, taken apart at its placeholders. */
 const fromStatement = (statement: Statement<unknown>): Draft => {

@@ -5,6 +5,8 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import type { Naming } from "./CamelCase.ts"
+import { maxParameters } from "./Placeholders.ts"
+import { attempt } from "./PlainObject.ts"
 import { isValue, type Role } from "./Slot.ts"
 import { type Draft, fromTemplate, isSql, type Sql, textOf } from "./Sql.ts"
 
@@ -66,22 +68,41 @@ const bound = (piece: Sql | Draft, naming: Naming): Result.Result<Bound, PoolErr
 const noStatement = (): PoolError =>
   refused("Expected SQL text, [text, parameters] or PG.sql`…`. Nothing was sent.")
 
+/** Parameters as they are now, or `undefined` where they are no array. */
+const paramsOf = (given: unknown): ReadonlyArray<unknown> | undefined =>
+  given === undefined
+    ? noParams
+    : attempt(
+        () => {
+          if (!Array.isArray(given)) return undefined
+          return given.length > maxParameters ? given : Array.from(given)
+        },
+        () => undefined
+      )
+
 /** One statement of `trans`, in any of its forms. */
-export const fromStatement = (statement: Statement, naming: Naming): Result.Result<Bound, PoolError> => {
+export const fromStatement = (
+  statement: Statement | undefined,
+  naming: Naming
+): Result.Result<Bound, PoolError> => {
   if (typeof statement === "string") return Result.succeed({ text: statement, params: noParams })
   if (isSql(statement)) return bound(statement, naming)
-  if (
-    Array.isArray(statement) &&
-    typeof statement[0] === "string" &&
-    (statement[1] === undefined || Array.isArray(statement[1]))
-  ) {
-    return Result.succeed({ text: statement[0], params: statement[1] ?? noParams })
-  }
-  return Result.fail(noStatement())
+  const [text, given] = attempt(
+    (): ReadonlyArray<unknown> => (Array.isArray(statement) ? [statement[0], statement[1]] : []),
+    () => []
+  )
+  const params = paramsOf(given)
+  return typeof text === "string" && params !== undefined
+    ? Result.succeed({ text, params })
+    : Result.fail(noStatement())
 }
 
 /** Whether the first argument of a call is a template's strings. */
-const isTemplate = (value: unknown): value is TemplateStringsArray => Array.isArray(value) && "raw" in value
+const isTemplate = (value: unknown): value is TemplateStringsArray =>
+  attempt(
+    () => Array.isArray(value) && "raw" in value,
+    () => false
+  )
 
 /** The arguments of an operation: a template and its values, or a statement and its parameters. */
 export const fromArguments = (
@@ -90,8 +111,8 @@ export const fromArguments = (
   naming: Naming
 ): Result.Result<Bound, PoolError> => {
   if (typeof first === "string") {
-    const params = rest[0] ?? noParams
-    return Array.isArray(params)
+    const params = paramsOf(rest[0] ?? undefined)
+    return params !== undefined
       ? Result.succeed({ text: first, params })
       : Result.fail(refused("The parameters of a statement are an array: [first, second]. Nothing was sent."))
   }

@@ -12,7 +12,6 @@ import { isPoolError, type PoolError, refused } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Encode from "../execute/Encode.ts"
 import * as Execute from "../execute/Execute.ts"
-import { learn } from "../execute/Learn.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import { wasStale } from "../execute/Resend.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
@@ -21,9 +20,10 @@ import { statementOf, type Timing } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Naming } from "../statement/CamelCase.ts"
+import { isArray } from "../statement/PlainObject.ts"
 import { fromStatement, type Statement } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
-import { ofBatch } from "../telemetry/Shown.ts"
+import * as Shown from "../telemetry/Shown.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
@@ -60,19 +60,25 @@ const entriesOf = (
   statements: ReadonlyArray<Statement>,
   { keeps = true, naming = "as-is", positions }: BatchOptions,
   prepare: boolean,
-  timing: Timing | undefined
+  timing: Timing | undefined,
+  givenPath: string
 ): ReadonlyArray<Entry> | PoolError => {
-  if (!Array.isArray(statements)) return refused("trans takes an array of statements. Nothing was sent.")
+  if (!isArray(statements)) return refused("trans takes an array of statements. Nothing was sent.")
   const of = statements.length
   const shape = naming === "camel" ? "camel" : "object"
   const entries: Array<Entry> = []
+  let searchPath = givenPath
   // A hole in the array is no statement, so the index goes over it.
   for (let index = 0; index < of; index++) {
     const position = positions?.[index] ?? { number: index + 1, of }
     const bound = fromStatement(statements[index], naming)
     if (Result.isFailure(bound)) return numbered(bound.failure, position)
-    const job = Execute.prepare(pool, bound.success, { position, prepare: prepare && keeps, shape }, timing)
-    if (!Execute.isJob(job)) return numbered(job, position)
+    const options: Execute.JobOptions = { position, prepare: prepare && keeps, shape }
+    const prepared = Execute.prepare(pool, bound.success, options, timing)
+    if (!Execute.isJob(prepared)) return numbered(prepared, position)
+    const { text } = bound.success
+    const job = searchPath === "" ? prepared : { ...prepared, known: pool.statements.get(text, searchPath) }
+    if (job.known.analysis.setsSearchPath) searchPath = Execute.searchPathOf(bound.success)
     entries.push({ job, encoded: Execute.plainOf(pool, job) })
   }
   return entries
@@ -84,14 +90,14 @@ const prepareEntry = Effect.fnUntraced(function* (pool: Pool, connection: Pooled
   const encoded = yield* Execute.encode(pool, connection, job)
   const statement = statementOf(pool.statements, job.known, encoded.types)
   if (Execute.needsDescription(statement, job)) yield* Encode.describe(connection, statement, job.keeps)
-  const composites = Execute.compositesOf(pool, statement)
-  if (composites.length > 0) yield* learn(connection, composites)
   entry.encoded = encoded
 })
 
 /** The statements up to the first that may change what the others are about. */
 const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
-  const first = entries.findIndex(({ job }) => job.known.analysis.changesCatalogue)
+  const first = entries.findIndex(
+    ({ job: { known } }) => known.analysis.changesCatalogue || known.analysis.setsSearchPath
+  )
   return first < 0 ? entries : entries.slice(0, first + 1)
 }
 
@@ -199,6 +205,9 @@ const sendAll = Effect.fnUntraced(function* (
     })
     if (commit !== undefined || hasFailed({ begin, sent })) return { begin, sent, commit }
     if (until === entries.length && !isWhole) return { begin, sent, commit }
+    if (entries.slice(from, until).some(({ job }) => job.known.analysis.changesCatalogue)) {
+      pool.onCatalogueChange()
+    }
     from = until
     const waiting = entries[until]
     if (waiting === undefined || waiting.encoded !== undefined) continue
@@ -394,9 +403,10 @@ export const batch = (
 ): Effect.Effect<ReadonlyArray<Exchange>, Failure> => {
   const membership = State.currentOf(pool, fiber.context)
   const timing = Operation.timingOf(pool)
-  const first = entriesOf(pool, statements, options, true, timing)
+  const path = membership?.[0].transaction.connection.searchPath ?? ""
+  const first = entriesOf(pool, statements, options, true, timing, path)
   const known = isPoolError(first) ? [] : first.map(({ job }) => job.known)
-  const subject = { shown: ofBatch(pool, known, options.table), timing }
+  const subject = { shown: Shown.ofBatch(pool, known, options.table), timing }
   const once = (entries: typeof first): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
     if (isPoolError(entries)) return Effect.fail(entries)
     if (entries.length === 0) return Effect.succeed([])
@@ -411,7 +421,7 @@ export const batch = (
     )
   }
   // Parsed anew, whatever else has changed.
-  const anew = () => once(entriesOf(pool, statements, options, false, timing))
+  const anew = () => once(entriesOf(pool, statements, options, false, timing, path))
   const again = () => Effect.catchIf(anew(), isSendAgain, ({ error }) => Effect.fail(error))
   return Operation.around(pool, fiber, subject, Effect.catchIf(once(first), isSendAgain, again), rowsOf)
 }

@@ -34,12 +34,10 @@ export const commitError = (
     }
     case "lost":
       return TransactionErrors.unknown(
-        end?.farewell === undefined
-          ? ConnectionErrors.lostError(end ?? { farewell: undefined, cause: undefined }, false, about)
-          : serverError(end.farewell, about)
+        ConnectionErrors.lostError(end ?? { farewell: undefined, cause: undefined }, false, about)
       )
     default:
-      return TransactionErrors.undone(ConnectionErrors.unsentError(about))
+      return TransactionErrors.undone(ConnectionErrors.unsentError(about, end))
   }
 }
 

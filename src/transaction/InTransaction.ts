@@ -12,7 +12,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Execute from "../execute/Execute.ts"
 import { isDead } from "../pool/PooledConnection.ts"
-import { recover, untilRecovered } from "../pool/Recover.ts"
+import { awaitBriefly, recover } from "../pool/Recover.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
@@ -105,6 +105,7 @@ const setRunning = (transaction: Transaction, isRunning: boolean): void => {
 
 const inTransactionError = (transaction: Transaction, error: SqlError | PoolError): SqlError | PoolError =>
   isSqlError(error) &&
+  error !== transaction.failure &&
   !TransactionErrors.isAnswer(error) &&
   isDead(transaction.connection) &&
   transaction.hasBegun
@@ -113,18 +114,15 @@ const inTransactionError = (transaction: Transaction, error: SqlError | PoolErro
 
 /** Cancels what runs, then does `after`; waits a moment for it. */
 const cancelThen = (transaction: Transaction, after: () => void): Effect.Effect<void> =>
-  Effect.flatMap(
-    Effect.forkDetach(
-      Effect.andThen(
-        recover(transaction.connection, transaction.pool.settings.answerTimeout),
-        Effect.sync(() => {
-          checkOpen(transaction)
-          after()
-        })
-      ),
-      { startImmediately: true }
-    ),
-    (recovery) => untilRecovered(transaction.connection, recovery)
+  awaitBriefly(
+    transaction.connection,
+    Effect.andThen(
+      recover(transaction.connection, transaction.pool.settings.answerTimeout),
+      Effect.sync(() => {
+        checkOpen(transaction)
+        after()
+      })
+    )
   )
 
 /**
@@ -173,10 +171,11 @@ export const inTurn = <A, E>(
 /** Runs a statement in its fiber's transaction: at once, or in its turn where another fiber has the connection. */
 export const run = (
   membership: Membership,
-  job: Execute.Job
+  given: Execute.Job
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const [{ transaction }] = membership
   const { connection, pool } = transaction
+  const job = Execute.jobIn(pool, connection, given)
   const slowly = () =>
     Effect.mapError(
       inTurn(transaction, membership, (before) => Execute.runHere(pool, connection, job, before)),

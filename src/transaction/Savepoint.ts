@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import { isDead } from "../pool/PooledConnection.ts"
+import { awaitBriefly } from "../pool/Recover.ts"
 import * as InTransaction from "./InTransaction.ts"
 import * as Mutex from "./Mutex.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
@@ -62,6 +63,8 @@ const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effe
       Effect.andThen(
         Effect.sync(() => {
           if (connection.hasCatalogueChanges) pool.onCatalogueChange()
+          // It is what it was before, which nobody noted.
+          if (connection.searchPath !== "") connection.searchPath = `before ${level.savepoint}`
           State.sendLater(transaction, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
         })
       )
@@ -79,26 +82,28 @@ export const nested = <A, E, R>(
     outer.mutex,
     State.patienceOf(transaction),
     (done) =>
-      Effect.onExitPrimitive(
-        Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
-          const refusal = State.closedError(transaction, outer)
-          if (refusal !== undefined) return Effect.fail(refusal)
-          const level = State.openLevel(transaction, outer)
-          const inside = Effect.tap(
-            Effect.suspend(() => enter(State.membershipOf(joined, depth + 1, level))),
-            Effect.andThen(close(transaction, level), checkFailed(transaction, level))
-          )
-          return Effect.onExit(inside, (exit) =>
-            Exit.isSuccess(exit)
-              ? Effect.sync(() => release(transaction, outer, level))
-              : undo(transaction, outer, level)
-          )
-        }),
-        () => {
+      Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
+        const refusal = State.closedError(transaction, outer)
+        if (refusal !== undefined) {
           done()
-          return undefined
+          return Effect.fail(refusal)
         }
-      ),
+        const level = State.openLevel(transaction, outer)
+        const inside = Effect.tap(
+          Effect.suspend(() => enter(State.membershipOf(joined, depth + 1, level))),
+          Effect.andThen(close(transaction, level), checkFailed(transaction, level))
+        )
+        return Effect.onExitPrimitive(inside, (exit) => {
+          if (Exit.isSuccess(exit)) {
+            release(transaction, outer, level)
+            done()
+            return undefined
+          }
+          // The outer level goes on when all is undone; a fiber that was interrupted does not wait for that.
+          const undone = Effect.andThen(undo(transaction, outer, level), Effect.sync(done))
+          return Exit.hasInterrupts(exit) ? awaitBriefly(transaction.connection, undone) : undone
+        })
+      }),
     true
   )
 }

@@ -19,8 +19,8 @@ import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Level, Membership, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
 
-/** How many rows the first piece has, and the most that any has. */
-const firstRows = 32
+/** The first row is fetched by itself, so that it arrives at once. So many the second piece has, and any at the most. */
+const secondRows = 32
 const mostRows = 1_000
 /** About how many bytes a piece has once it is known how long rows are. */
 const pieceBytes = 512 * 1024
@@ -29,7 +29,8 @@ const pieceBytes = 512 * 1024
 const nextCount = (rows: ReadonlyArray<unknown>): number => {
   let size = 0
   for (const row of rows) size += sizeOf(row)
-  return Math.max(1, Math.min(mostRows, Math.floor((pieceBytes * rows.length) / Math.max(size, 1))))
+  const most = rows.length === 1 ? secondRows : mostRows
+  return Math.max(1, Math.min(most, Math.floor((pieceBytes * rows.length) / Math.max(size, 1))))
 }
 
 type Piece = readonly [rows: ReadonlyArray<unknown>, next: Option.Option<number>]
@@ -62,7 +63,11 @@ const pieces = (membership: Membership, given: Execute.Job): Stream.Stream<unkno
     Effect.gen(function* () {
       const portal = `p${++transaction.portals}`
       // Parsed anew: a statement that was prepared before a table changed could not be sent again in here.
-      const job: Execute.Job = { ...given, keeps: false, portal: { name: portal, maxRows: firstRows } }
+      const job: Execute.Job = {
+        ...Execute.jobIn(pool, connection, given),
+        keeps: false,
+        portal: { name: portal, maxRows: 1 }
+      }
       let opened: { readonly exchange: Exchange; readonly level: Level } | undefined
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
@@ -76,7 +81,7 @@ const pieces = (membership: Membership, given: Execute.Job): Stream.Stream<unkno
           return pieceOf(exchange)
         })
       )
-      return Stream.paginate(firstRows, (count): Effect.Effect<Piece, SqlError | PoolError> => {
+      return Stream.paginate(1, (count): Effect.Effect<Piece, SqlError | PoolError> => {
         if (opened === undefined) return open
         const { exchange, level } = opened
         if (!State.isAlive(level)) return Effect.fail(TransactionErrors.cursorGone())
@@ -117,7 +122,7 @@ const held = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, 
       yield* Effect.addFinalizer(() =>
         transaction.hasEnded ? Effect.void : Effect.ignore(InTransaction.run(membership, close))
       )
-      return Stream.paginate(firstRows, (count) =>
+      return Stream.paginate(1, (count) =>
         Effect.map(
           InTransaction.run(membership, oneTime(job, `FETCH FORWARD ${count} FROM ${name}`)),
           ({ rows }): Piece => [rows, rows.length < count ? Option.none() : Option.some(nextCount(rows))]

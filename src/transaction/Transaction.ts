@@ -13,11 +13,11 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
-import type { PoolError } from "../errors/PoolError.ts"
+import { fromSqlError, type PoolError } from "../errors/PoolError.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import { isSeen, transactionOptions } from "../pool/OwnSpans.ts"
 import type { AnyFiber, Pool, Restore } from "../pool/Pool.ts"
-import { untilRecovered } from "../pool/Recover.ts"
+import { awaitBriefly } from "../pool/Recover.ts"
 import type { TransactionKey } from "../pool/TransactionKey.ts"
 import { commit, rollback } from "./Commit.ts"
 import { nested } from "./Savepoint.ts"
@@ -118,11 +118,18 @@ const undone = (transaction: Transaction, wasInterrupted: boolean): Effect.Effec
     State.end(transaction)
     return undefined
   }
-  if (!wasInterrupted) return rollback(transaction)
-  return Effect.flatMap(Effect.forkDetach(rollback(transaction), { startImmediately: true }), (rolledBack) =>
-    untilRecovered(transaction.connection, rolledBack)
-  )
+  return wasInterrupted ? awaitBriefly(transaction.connection, rollback(transaction)) : rollback(transaction)
 }
+
+/** Asks the server whether the transaction has what one inside of it asks for. */
+const checkModes = (membership: Membership, options: TransactionOptions) =>
+  Effect.flatMap(
+    Effect.mapError(membership[0].execute(Options.modesQuery, [], undefined), fromSqlError),
+    ([actual]): Effect.Effect<void, PoolError> => {
+      const refusal = Options.modeRefusal(options, actual)
+      return refusal === undefined ? Effect.void : Effect.fail(refusal)
+    }
+  )
 
 /** Commits. Interrupted on the way, it is committed or not, and nobody waits longer to know. */
 const committed = (transaction: Transaction, restore: Restore): Effect.Effect<void, SqlError | PoolError> =>
@@ -185,13 +192,16 @@ export const transaction = <A, E, R>(
     )
   }
   const [{ transaction }] = membership
-  const refusal = Options.nestedRefusal(options, transaction.options)
-  if (refusal !== undefined) return Effect.fail(refusal)
+  if (options.retry !== undefined) return Effect.fail(Options.retryRefusal())
   const outer = State.levelOf(transaction, membership)
-  const inside = (span: Tracer.Span | undefined) =>
+  const nest = (span: Tracer.Span | undefined) =>
     nested(membership, outer, (inner) =>
       Effect.updateContext(effect, (outer: Context.Context<R>) => contextOf(pool, inner, outer, span))
     )
+  const inside = (span: Tracer.Span | undefined) =>
+    Options.asksForMore(options, transaction.options)
+      ? Effect.andThen(checkModes(membership, options), nest(span))
+      : nest(span)
   if (!isSeen(fiber)) return inside(undefined)
   return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>
     Effect.tap(inside(span), () =>

@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { type PoolError, refused } from "../errors/PoolError.ts"
+import { attempt } from "../statement/PlainObject.ts"
 
 export type Isolation = "read uncommitted" | "read committed" | "repeatable read" | "serializable"
 
@@ -48,34 +49,46 @@ const refusal = (problem: string): PoolError => refused(`${problem} Nothing was 
 
 /** The options as they are now, or what is wrong with them. */
 export const check = (asked: TransactionOptions): Result.Result<TransactionOptions, PoolError> => {
-  const problem = problemOf(asked)
-  if (problem !== undefined) return Result.fail(refusal(problem))
-  const { deferrable, isolation, readOnly, retry } = asked
-  return Result.succeed({ deferrable, isolation, readOnly, retry })
+  return attempt(
+    () => {
+      const problem = problemOf(asked)
+      if (problem !== undefined) return Result.fail(refusal(problem))
+      const { deferrable, isolation, readOnly, retry } = asked
+      return Result.succeed({ deferrable, isolation, readOnly, retry })
+    },
+    () => Result.fail(refusal("A transaction's options cannot be read: one of them throws."))
+  )
 }
 
-/**
- * Why a transaction inside another cannot have these options. It is a savepoint of the outer one and has what that has, so
- * asking for the same is no reason.
- */
-export const nestedRefusal = (
-  options: TransactionOptions,
-  outer: TransactionOptions
-): PoolError | undefined => {
-  if (options.retry !== undefined) {
-    return refusal(
-      "A transaction inside another cannot be retried, since only the whole of the outer one can be repeated: give retry to that."
-    )
-  }
-  const other = (["isolation", "readOnly", "deferrable"] as const).find(
-    (name) => options[name] !== undefined && options[name] !== outer[name]
+/** A transaction inside another cannot be retried alone. */
+export const retryRefusal = (): PoolError =>
+  refusal(
+    "A transaction inside another cannot be retried, since only the whole of the outer one can be repeated: give retry to that."
   )
+
+const modes = ["isolation", "readOnly", "deferrable"] as const
+
+/** Whether options ask for something that the outer transaction was not begun with: only the server knows whether it has it. */
+export const asksForMore = (options: TransactionOptions, outer: TransactionOptions): boolean =>
+  modes.some((name) => options[name] !== undefined && options[name] !== outer[name])
+
+/** Asks what the transaction has; its answer for `modeRefusal`. */
+export const modesQuery =
+  `select pg_catalog.current_setting('transaction_isolation') as "isolation", ` +
+  `pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool as "readOnly", ` +
+  `pg_catalog.current_setting('transaction_deferrable')::pg_catalog.bool as "deferrable"`
+
+/**
+ * Why a transaction inside another cannot have these options: it is a savepoint of the outer one and has what that has, so
+ * asking for the same is no reason. `actual` is the answer of `modesQuery`.
+ */
+export const modeRefusal = (options: TransactionOptions, actual: unknown): PoolError | undefined => {
+  const has = (name: string): unknown => (Predicate.hasProperty(actual, name) ? actual[name] : undefined)
+  const other = modes.find((name) => options[name] !== undefined && options[name] !== has(name))
   return other === undefined
     ? undefined
-    : refusal(
-        `A transaction inside another is a savepoint of it and cannot have another ${other}: the outer one has ${
-          outer[other] === undefined ? "the server's default" : JSON.stringify(outer[other])
-        }. Give ${other} to the outer transaction.`
+    : refused(
+        `A transaction inside another is a savepoint of it and cannot have another ${other}: the outer one has ${JSON.stringify(has(other))}. Give ${other} to the outer transaction. The inner one did not run.`
       )
 }
 

@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import type { Writing } from "./Literal.ts"
-import { arrayLiteral } from "./Literal.ts"
+import { arrayLiteral, unreadable } from "./Literal.ts"
 import type { WireValue } from "./PgType.ts"
 import type { TypeMap } from "./TypeMap.ts"
 
@@ -184,8 +184,7 @@ export const encodeColumn = (
   try {
     encoded = binaryColumn(types, values, oid) ?? arrayLiteral(writing, values, oid)
   } catch {
-    writing.problem =
-      "holds a value that cannot be read: one of its properties throws, or it refers to itself"
+    writing.problem = unreadable
   }
   return writing.problem === undefined
     ? Result.succeed(encoded)

@@ -10,13 +10,14 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
+import { isPlain } from "../statement/PlainObject.ts"
 import type { Role } from "../statement/Slot.ts"
 import type { ColumnRole } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import type { Writing } from "./Literal.ts"
-import { arrayLiteral, bytesOf, fail, literal } from "./Literal.ts"
+import { arrayLiteral, bytesOf, fail, hasOwnForm, isJsonType, literal, unreadable } from "./Literal.ts"
 import { type Encoded, encodeOne as encodeGiven, type One, refusal, typesToDescribe } from "./Parameters.ts"
-import type { WireValue } from "./PgType.ts"
+import type { PgType, WireValue } from "./PgType.ts"
 import type { TypeMap } from "./TypeMap.ts"
 
 const integerRanges: ReadonlyMap<number, readonly [least: bigint, most: bigint]> = new Map([
@@ -26,17 +27,33 @@ const integerRanges: ReadonlyMap<number, readonly [least: bigint, most: bigint]>
   [oids.oid, [0n, 4_294_967_295n]]
 ])
 
-/** Types whose values are encoded otherwise than those of the types that they may be changed to. */
-const sensitive: ReadonlySet<number> = new Set([oids.json, oids.jsonb, oids.float4])
+/** The type, or that of an array's elements. */
+const innermost = (types: TypeMap, type: number): PgType | undefined => {
+  const base = types.baseOf(type)
+  return base?.kind === "array" ? types.baseOf(base.of) : base
+}
 
 /**
  * Whether what is encoded for these types would be wrong, and not refused, after a column got another type: then the server
  * is asked anew each time.
  */
 export const isSensitive = (types: TypeMap, expected: ReadonlyArray<number>): boolean =>
-  expected.some((type) => {
-    const base = types.baseOf(type)
-    return sensitive.has(base?.oid ?? 0) || (base?.kind === "array" && sensitive.has(base.of))
+  expected.some((oid) => {
+    const type = innermost(types, oid)
+    return type?.oid === oids.float4 || hasOwnForm(type)
+  })
+
+/** The same for parameters of a user's statement, where an object is the same json for json and for text. */
+export const areSensitive = (
+  types: TypeMap,
+  params: ReadonlyArray<unknown>,
+  expected: ReadonlyArray<number>
+): boolean =>
+  expected.some((oid, index) => {
+    const value = params[index]
+    if (typeof value !== "object" || value === null) return false
+    const type = innermost(types, oid)
+    return hasOwnForm(type) && (!isJsonType(type) || !isPlain(value))
   })
 
 type Wide = typeof oids.int8 | typeof oids.numeric | typeof oids.float8
@@ -66,19 +83,22 @@ const widened = (value: unknown, type: number): unknown => {
   return Number.isFinite(single) || !Number.isFinite(value) ? single : value
 }
 
+/** The elements of an array, each of which is compared with the column. */
+const comparedEach = (writing: Writing, values: ReadonlyArray<unknown>, expected: number): One => {
+  const { types } = writing
+  const of = types.baseOf(expected)?.of ?? 0
+  const element = types.codecOf(of) === undefined ? (types.baseOf(of)?.oid ?? 0) : 0
+  const wide = values.reduce(
+    (found: Wide | undefined, one) => widest(found, widerType(one, element)),
+    undefined
+  )
+  if (wide === undefined) return { type: 0, value: literal(writing, values, expected) }
+  const wider = values.map((one) => widened(one, element))
+  return { type: builtins.get(wide)?.array ?? 0, value: arrayLiteral(writing, wider, wide) }
+}
+
 const compared = (writing: Writing, value: unknown, expected: number): One => {
   const base = writing.types.baseOf(expected)
-  if (base?.kind === "array" && Array.isArray(value)) {
-    const isOwn = writing.types.codecOf(base.of) !== undefined
-    const element = isOwn ? 0 : (writing.types.baseOf(base.of)?.oid ?? 0)
-    const wide = value.reduce(
-      (found: Wide | undefined, one: unknown) => widest(found, widerType(one, element)),
-      undefined
-    )
-    if (wide === undefined) return { type: 0, value: literal(writing, value, expected) }
-    const values = value.map((one: unknown) => widened(one, element))
-    return { type: builtins.get(wide)?.array ?? 0, value: arrayLiteral(writing, values, wide) }
-  }
   const wide = widerType(value, base?.oid ?? 0)
   if (wide === undefined) return { type: 0, value: literal(writing, value, expected) }
   return { type: wide, value: literal(writing, widened(value, base?.oid ?? 0), wide) }
@@ -102,7 +122,8 @@ const encodeOne = (writing: Writing, value: unknown, expected: number, role: Rol
   const isBytea = writing.types.baseOf(expected)?.oid === oids.bytea
   const bytes = isBytea && typeof value === "object" ? bytesOf(value) : undefined
   if (bytes !== undefined) return { type: 0, value: bytes }
-  return role === "compared" ? compared(writing, value, expected) : stored(writing, value, expected)
+  if (role === "any" && Array.isArray(value)) return comparedEach(writing, value, expected)
+  return role === "stored" ? stored(writing, value, expected) : compared(writing, value, expected)
 }
 
 /** The types with which the server is asked: it infers those of columns' values from the columns. */
@@ -130,7 +151,7 @@ export const encodeColumnValues = (
     try {
       one = encodeOne(writing, params[index], expected[index] ?? 0, role)
     } catch {
-      fail(writing, "cannot be read: one of its properties throws, or it refers to itself")
+      fail(writing, unreadable)
     }
     if (writing.problem !== undefined) {
       if (role === "given") return Result.fail(refusal(writing.problem, index + 1))

@@ -10,7 +10,9 @@
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
 import { type PoolError, refused } from "../errors/PoolError.ts"
+import { attempt } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
+import { unreadable } from "./Literal.ts"
 import { encodedAs } from "./Parameters.ts"
 import type { ReadBinary, WireValue } from "./PgType.ts"
 import type { OwnReaders } from "./TypeMap.ts"
@@ -48,14 +50,22 @@ const isFloats = (value: unknown): value is ReadonlyArray<number | null> =>
   value.every((element) => element === null || typeof element === "number")
 
 const encodeTyped = (value: unknown): Result.Result<unknown, string> => {
-  if (!PgTypes.isParameter(value)) return Result.succeed(value)
-  const { oid, value: given } = value
+  const parameter = attempt(
+    () => (PgTypes.isParameter(value) ? value : undefined),
+    () => undefined
+  )
+  if (parameter === undefined) return Result.succeed(value)
+  const { oid, value: given } = parameter
   if (given === null || given === undefined) return Result.succeed(encodedAs(oid, null, null))
   if (oid === 0) return Result.succeed(encodedAs(0, String(given), given))
-  return Result.mapBoth(PgTypes.encodeParameter(value), {
-    onFailure: ({ message }) => message,
-    onSuccess: (bytes: WireValue) => encodedAs(oid, bytes, given)
-  })
+  return attempt(
+    () =>
+      Result.mapBoth(PgTypes.encodeParameter(parameter), {
+        onFailure: ({ message }) => message,
+        onSuccess: (bytes: WireValue) => encodedAs(oid, bytes, given)
+      }),
+    () => Result.fail(unreadable)
+  )
 }
 
 /** A parameter as the driver would bind it; what it cannot bind is left to this package. */

@@ -28,6 +28,10 @@ export const fail = (writing: Problem, problem: string): null => {
   return null
 }
 
+/** Why a value is refused that throws when it is looked at. */
+export const unreadable =
+  "cannot be read: one of its properties throws, it refers to itself or nests too deeply, or its buffer is detached. Give a plain copy of it"
+
 /** What a value is called in a message. */
 export const nameOf = (value: unknown): string => {
   if (Array.isArray(value)) return "an array"
@@ -55,7 +59,7 @@ const stringify = (value: unknown): string | Error => {
     return new Error(
       isBigInt
         ? "holds a bigint, which json cannot hold: make it a string or a number"
-        : "cannot be written as json: it refers to itself, or its toJSON fails"
+        : "cannot be written as json: it refers to itself or nests too deeply, or one of its properties or its toJSON throws. Give a plain copy of it"
     )
   }
 }
@@ -90,7 +94,8 @@ export const dateLiteral = (writing: Problem, date: Date): string | null => {
   return `${day} ${date.toISOString().slice(-13, -1)}+00${year > 0 ? "" : " BC"}`
 }
 
-const isJsonType = (type: PgType | undefined): boolean => type?.name === "json" || type?.name === "jsonb"
+export const isJsonType = (type: PgType | undefined): boolean =>
+  type?.name === "json" || type?.name === "jsonb"
 
 /** A field of a composite, quoted so that it is read as it is. */
 const field = (text: string | null): string =>
@@ -128,6 +133,12 @@ const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>
 
 const vectorTypes = new Set(["vector", "halfvec"])
 
+const textTypes = new Set(["text", "varchar", "bpchar", "citext", "unknown"])
+
+/** Whether a type takes any text: that of a Date, and of an object as json. */
+export const isTextual = (type: PgType | undefined): boolean =>
+  type?.kind === "base" && textTypes.has(type.name)
+
 const isBaseNamed = (type: PgType, name: string): boolean => type.kind === "base" && type.name === name
 
 /** Whether an array is one value of the type, and not an array of values. */
@@ -135,7 +146,16 @@ export const takesArray = (type: PgType | undefined): boolean =>
   type !== undefined &&
   (isJsonType(type) || type.kind === "vector" || (type.kind === "base" && vectorTypes.has(type.name)))
 
+/** Whether an array or an object has a form of its own in the type, which text would take without a word. */
+export const hasOwnForm = (type: PgType | undefined): boolean =>
+  takesArray(type) || type?.kind === "composite" || (type !== undefined && isBaseNamed(type, "hstore"))
+
+/** The key of a fragment of `effect/sql`. Data can carry it too, so that it decides about nothing but a message. */
+const fragmentKey = "~effect/sql/Statement/Fragment"
+const fragment = "is a fragment of effect/sql, which a template does not take in: write it with PG.sql`…`"
+
 const notPlain = (value: object): string => {
+  if (fragmentKey in value) return fragment
   if (Effect.isEffect(value)) return "is an Effect, and not what comes of it: yield* it first"
   if (Option.isOption(value))
     return "is an Option, and not what is in it: Option.getOrNull gives that, or NULL"
@@ -167,9 +187,9 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
   if (!isPlain(value)) {
     return fail(writing, notPlain(value))
   }
-  if (type === undefined || isBaseNamed(type, "text")) return jsonLiteral(writing, value)
+  if (type === undefined || isTextual(type)) return jsonLiteral(writing, value)
   if (isBaseNamed(type, "hstore")) return hstoreLiteral(writing, value)
-  const hint = "~effect/sql/Statement/Fragment" in value ? fragmentHint : ""
+  const hint = fragmentKey in value ? fragmentHint : ""
   return fail(writing, `is an object, and the server expects ${type.name}${hint}`)
 }
 

@@ -6,10 +6,21 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
+import { attempt } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { inferArray } from "./InferArrayType.ts"
 import type { Writing } from "./Literal.ts"
-import { bytesOf, dateLiteral, dateTypes, fail, jsonLiteral, literal, nameOf } from "./Literal.ts"
+import {
+  bytesOf,
+  dateLiteral,
+  dateTypes,
+  fail,
+  isTextual,
+  jsonLiteral,
+  literal,
+  nameOf,
+  unreadable
+} from "./Literal.ts"
 import type { WireValue } from "./PgType.ts"
 import type { TypeMap } from "./TypeMap.ts"
 
@@ -52,10 +63,14 @@ const numberText = (value: number, type: number): string =>
 
 /** Views that hold bytes and nothing else; an `Int32Array` may be meant as an array of numbers. */
 const isBytes = (value: object): boolean =>
-  value instanceof Uint8Array ||
-  value instanceof ArrayBuffer ||
-  value instanceof DataView ||
-  value instanceof Int8Array
+  attempt(
+    () =>
+      value instanceof Uint8Array ||
+      value instanceof ArrayBuffer ||
+      value instanceof DataView ||
+      value instanceof Int8Array,
+    () => false
+  )
 
 /** The declared type of a value that needs no knowledge of the statement, else -1. */
 const plainType = (value: unknown): number => {
@@ -97,7 +112,14 @@ export const encodePlain = (params: ReadonlyArray<unknown>): Encoded | undefined
     const type = plainType(value)
     if (type < 0) return undefined
     types[index] = type
-    values[index] = plainValue(value, type)
+    if (type === oids.bytea) {
+      const bytes = attempt(
+        () => bytesOf(value),
+        () => undefined
+      )
+      if (bytes === undefined) return undefined
+      values[index] = bytes
+    } else values[index] = plainValue(value, type)
   }
   return { types, values }
 }
@@ -140,7 +162,8 @@ export const encodeOne = (writing: Writing, value: unknown, expected: number): O
   }
   if (value instanceof Date) {
     if (isJsonType(base)) return { type: 0, value: literal(writing, value, base) }
-    return { type: dateTypes.has(base) ? 0 : oids.timestamptz, value: dateLiteral(writing, value) }
+    const isUndeclared = dateTypes.has(base) || isTextual(writing.types.typeOf(base))
+    return { type: isUndeclared ? 0 : oids.timestamptz, value: dateLiteral(writing, value) }
   }
   if (Array.isArray(value) && isUnknown(base)) return inferArray(writing, value)
   if (isJson(value)) return { type: 0, value: jsonLiteral(writing, value.value) }
@@ -151,18 +174,12 @@ export const encodeOne = (writing: Writing, value: unknown, expected: number): O
 export const refusal = (problem: string | undefined, number: number): PoolError =>
   refused(`Parameter $${number} ${problem}. The statement was not sent.`)
 
-const unreadable =
-  "cannot be read: one of its properties throws, it refers to itself or nests too deeply, or its buffer is detached"
-
 /** Encodes with whatever a hostile object does held off. */
-const attempt = <A>(writing: Writing, otherwise: A, encode: () => A): A => {
-  try {
-    return encode()
-  } catch {
+const guarded = <A>(writing: Writing, otherwise: A, encode: () => A): A =>
+  attempt(encode, () => {
     fail(writing, unreadable)
     return otherwise
-  }
-}
+  })
 
 const nothing: One = { type: 0, value: null }
 
@@ -175,7 +192,7 @@ export const encodeTyped = (
   const encoded = { types: [] as number[], values: [] as WireValue[] }
   for (let index = 0; index < params.length; index++) {
     const writing: Writing = { types, problem: undefined }
-    const one = attempt(writing, nothing, () => encodeOne(writing, params[index], expected[index] ?? 0))
+    const one = guarded(writing, nothing, () => encodeOne(writing, params[index], expected[index] ?? 0))
     if (writing.problem !== undefined) return Result.fail(refusal(writing.problem, index + 1))
     encoded.types.push(one.type)
     encoded.values.push(one.value)
@@ -184,10 +201,10 @@ export const encodeTyped = (
 }
 
 /**
- * Parameters that the server takes for text, as it does where it knows nothing of them: json in place of an object or
- * `PG.json(…)`. `undefined` where there are none.
+ * The types to try where the server takes parameters for text, as it does where it knows nothing of them: json for an object or
+ * `PG.json(…)`, timestamptz for a Date. `undefined` where there are none.
  */
-export const asJson = (
+export const typesToTry = (
   params: ReadonlyArray<unknown>,
   { types }: Encoded,
   expected: ReadonlyArray<number>
@@ -198,9 +215,11 @@ export const asJson = (
     !Array.isArray(value) &&
     types[index] === 0 &&
     isUnknown(expected[index] ?? 0)
-  return params.some(isBare)
-    ? types.map((type, index) => (isBare(params[index], index) ? oids.json : type))
-    : undefined
+  if (!params.some(isBare)) return undefined
+  return types.map((type, index) => {
+    if (!isBare(params[index], index)) return type
+    return params[index] instanceof Date ? oids.timestamptz : oids.json
+  })
 }
 
 /**
@@ -215,7 +234,7 @@ export const encodeValue = (
 ): Result.Result<WireValue, PoolError> => {
   if (value === null || value === undefined) return Result.succeed(null)
   const writing: Writing = { types, problem: undefined }
-  const encoded = attempt<WireValue>(writing, null, () => {
+  const encoded = guarded<WireValue>(writing, null, () => {
     const isBytea = types.baseOf(type)?.oid === oids.bytea && types.codecOf(type) === undefined
     const bytes = isBytea ? bytesOf(value) : undefined
     return bytes ?? literal(writing, value, type)

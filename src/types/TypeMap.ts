@@ -58,14 +58,18 @@ export interface TypeMap {
   /** The type itself, or what a domain stands for. */
   readonly baseOf: (oid: number) => PgType | undefined
   /**
-   * The types among these, and inside of them, that are not known. For a stream, `record` is among them while not all types of
-   * users are known, since nothing can be asked while its rows are on the way.
+   * The types among these, and inside of them, that are not known. For a stream, `record` is among them: anybody may have
+   * made a type, and nothing can be asked while its rows are on the way.
    */
   readonly unknown: (oids: ReadonlyArray<number>, isStream?: boolean) => ReadonlyArray<number>
   /** Whether one of these types, or of those inside of them, is among `others`. */
   readonly contain: (oids: ReadonlyArray<number>, others: ReadonlySet<number>) => boolean
   /** The composite types among these, and inside of them; with a record those that records were seen to hold. */
   readonly composites: (oids: ReadonlyArray<number>) => ReadonlyArray<number>
+  /** How often the catalogue's answers were taken. */
+  readonly answers: () => number
+  /** Whether a type was learnt from an answer that came after so many. */
+  readonly isNewer: (oid: number, answers: number) => boolean
   readonly reader: (oid: number) => TypeReader
   /** How a value is read that comes in binary although text is the format to ask for. */
   readonly binaryReader: (oid: number) => ReadBinary
@@ -168,6 +172,9 @@ const lostTypes: ReadText = () => {
 
 export const make = (options: ValueOptions): TypeMap => {
   const learnt = new Map<number, PgType>()
+  /** The number of the answer from which each type was learnt. */
+  const learntFrom = new Map<number, number>()
+  let answers = 0
   const ownCodec = codecsOf(options.codecs)
   const plainReaders = builtinReaders(options)
   const fixed = Array.from(plainReaders).filter(([oid]) => codecOf(oid) === undefined)
@@ -175,7 +182,6 @@ export const make = (options: ValueOptions): TypeMap => {
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
   let version = 0
-  let knowsAll = false
 
   function typeOf(oid: number): PgType | undefined {
     return builtins.get(oid) ?? learnt.get(oid)
@@ -225,8 +231,6 @@ export const make = (options: ValueOptions): TypeMap => {
     if (oid === oids.jsonb) return (bytes, offset, size) => JSON.parse(utf8(bytes, offset + 1, size - 1))
     const type = typeOf(oid)
     if (type === undefined) {
-      // Another program has made it since all types were asked for.
-      knowsAll = false
       throw new UnreadableValue(
         "has a field of a type that was made a moment ago. Run the statement again",
         oid
@@ -320,7 +324,7 @@ export const make = (options: ValueOptions): TypeMap => {
     unknown: (from, isStream = false) => {
       const missing: Array<number> = []
       visit(from, (oid, type) => {
-        if (type === undefined || (isStream && type.kind === "record" && !knowsAll)) missing.push(oid)
+        if (type === undefined || (isStream && type.kind === "record")) missing.push(oid)
       })
       return missing
     },
@@ -339,6 +343,8 @@ export const make = (options: ValueOptions): TypeMap => {
       })
       return found
     },
+    answers: () => answers,
+    isNewer: (oid, before) => (learntFrom.get(oid) ?? 0) > before,
     reader,
     binaryReader: fieldReader,
     withReaders: (own) => {
@@ -357,16 +363,17 @@ export const make = (options: ValueOptions): TypeMap => {
       return variant
     },
     learn: (types, isAll = false) => {
-      if (isAll) knowsAll = true
+      answers++
       for (const type of types) {
         learnt.set(type.oid, type)
+        learntFrom.set(type.oid, answers)
         if (isAll && type.kind === "composite") inRecords.add(type.oid)
       }
       reset()
     },
     forget: () => {
-      knowsAll = false
       learnt.clear()
+      learntFrom.clear()
       inRecords.clear()
       reset()
     }
