@@ -4,7 +4,6 @@ import { cold } from "./cold.ts"
 import { cost } from "./cost.ts"
 import { firstThousand } from "./firstThousand.ts"
 import { idle } from "./idle.ts"
-import { listen } from "./listen.ts"
 import { opening } from "./opening.ts"
 import type { Suite } from "./Suite.ts"
 import { seen } from "./seen.ts"
@@ -19,7 +18,6 @@ export const suites: ReadonlyArray<Suite> = [
   bulk,
   cost,
   seen,
-  listen,
   values,
   tenants
 ]
