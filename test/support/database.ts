@@ -55,6 +55,8 @@ export interface TestDatabase {
   readonly connect: (settings: TestServer) => Effect.Effect<Witness, SqlError, Scope.Scope>
   /** Sessions of this database, the witness's own left out. */
   readonly sessions: Effect.Effect<ReadonlyArray<Session>, SqlError>
+  /** All connections are one session on the server, as in a sandbox. */
+  readonly sharesSession?: boolean
   /** Waits until the sessions are as they should be; fails with those of the last look after ten seconds. */
   readonly until: (
     what: string,

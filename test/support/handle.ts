@@ -29,12 +29,14 @@ export const together = (
     )
   })
 
-/** A test on a fresh database in which these statements ran. */
-export const withDatabase = <E>(
+/** Registers a test. */
+export type Tester = <E>(
   name: string,
   statements: ReadonlyArray<string>,
   body: (given: Given) => Effect.Effect<void, E, PoolRegistry | Scope.Scope>
-): void =>
+) => void
+
+const onDatabase: Tester = (name, statements, body) =>
   it.live(name, () =>
     Effect.gen(function* () {
       const given = yield* database()
@@ -42,3 +44,13 @@ export const withDatabase = <E>(
       yield* body({ ...given, pgdb: PG.make(given.settings) })
     }).pipe(Effect.provide(PoolRegistry.layer()))
   )
+
+const tester = { current: onDatabase }
+
+/** Has tests that are registered from now on run elsewhere. */
+export const setTester = (other: Tester): void => {
+  tester.current = other
+}
+
+/** A test on a fresh database in which these statements ran. */
+export const withDatabase: Tester = (name, statements, body) => tester.current(name, statements, body)
