@@ -1,9 +1,12 @@
 /**
- * Loads a CSV file into a table, with a progress bar, and writes the table back as JSON lines: both in constant memory.
+ * Loads a CSV file into a table, with a progress bar, and writes the table back: both in constant memory.
  *
  *     npx tsx examples/import.ts people.csv          a file of yours: a table of texts, named by the file's first line
  *     npx tsx examples/import.ts                     a million rows made up for the occasion
  *     npx tsx examples/import.ts 1000                or a thousand
+ *
+ * The file goes as it stands, by COPY, and comes back as CSV. With `--rows` its rows are read here, where a program could check
+ * and change them, stored through `insertStream`, and come back as JSON lines.
  */
 import { createReadStream, createWriteStream, statSync } from "node:fs"
 import { basename, join } from "node:path"
@@ -38,7 +41,13 @@ const readCsv = (file: string) => {
   return { rows, readBytes: () => readBytes() }
 }
 
-const writeLines = (file: string) =>
+const readBytes = (file: string) =>
+  NodeStream.fromReadable<Uint8Array, FileError>({
+    evaluate: () => createReadStream(file),
+    onError: fileError
+  })
+
+const writeTo = (file: string) =>
   NodeSink.fromWritable({ evaluate: () => createWriteStream(file), onError: fileError })
 
 const generate = (file: string, count: number) =>
@@ -48,7 +57,7 @@ const generate = (file: string, count: number) =>
       return `${id},"Number ${id}, of many",${id % 10 === 0 ? "" : `${id}@example.org`},${born},${id / 4}\n`
     }),
     (lines) => Stream.concat(Stream.make("id,name,email,born,score\n"), lines),
-    Stream.run(writeLines(file))
+    Stream.run(writeTo(file))
   )
 
 /** Which columns the file has. */
@@ -65,8 +74,28 @@ const typesOfGenerated: Readonly<Record<string, PG.Sql>> = {
   score: PG.sql`float8`
 }
 
+const modes = {
+  copy: {
+    load: (table: PG.Table, file: string, show: (bytes: number) => void) =>
+      table.copyFrom(readBytes(file), { header: true, onProgress: ({ bytes }) => show(bytes) }),
+    save: (table: PG.Table, file: string) => Stream.run(table.copyTo({ header: true }), writeTo(file))
+  },
+  rows: {
+    load: (table: PG.Table, file: string, show: (bytes: number) => void) => {
+      const { rows, readBytes } = readCsv(file)
+      return table.insertStream(rows, { onProgress: () => show(readBytes()) })
+    },
+    save: (table: PG.Table, file: string) =>
+      table.findStream().pipe(
+        Stream.map((row) => `${JSON.stringify(row)}\n`),
+        Stream.run(writeTo(file))
+      )
+  }
+}
+
 const program = Effect.gen(function* () {
-  const argument = process.argv[2] ?? "1000000"
+  const isByRows = process.argv.includes("--rows")
+  const [argument = "1000000"] = process.argv.slice(2).filter((word) => word !== "--rows")
   const fs = yield* FileSystem.FileSystem
   const folder = yield* fs.makeTempDirectory({ prefix: "import-" })
   const isCount = /^\d+$/.test(argument)
@@ -83,23 +112,19 @@ const program = Effect.gen(function* () {
   const work = Effect.gen(function* () {
     yield* table.trans([PG.sql`drop table if exists ${table}`, PG.sql`create table ${table} (${definition})`])
 
-    const size = statSync(file).size
     const bar = new SingleBar({
-      format: `${basename(file)} [{bar}] {percentage}% | {rows} rows | {eta} s left`
+      format: `${basename(file)} [{bar}] {percentage}% | {bytes} bytes | {eta} s left`
     })
-    bar.start(size, 0, { rows: 0 })
-    const { readBytes, rows } = readCsv(file)
-    const stored = yield* table
-      .insertStream(rows, { onProgress: (progress) => bar.update(readBytes(), { rows: progress.rows }) })
-      .pipe(Effect.ensuring(Effect.sync(() => bar.stop())))
-
-    const lines = join(folder, "people.jsonl")
-    let written = 0
-    yield* table.findStream({}, { onProgress: (progress) => (written = progress.rows) }).pipe(
-      Stream.map((row) => `${JSON.stringify(row)}\n`),
-      Stream.run(writeLines(lines))
+    bar.start(statSync(file).size, 0, { bytes: 0 })
+    const show = (bytes: number) => bar.update(bytes, { bytes })
+    const { load, save } = modes[isByRows ? "rows" : "copy"]
+    const stored = yield* Effect.ensuring(
+      load(table, file, show),
+      Effect.sync(() => bar.stop())
     )
-    yield* Console.log(`${stored} rows stored, ${written} written to ${lines}`)
+    const written = join(folder, `people.${isByRows ? "jsonl" : "copy.csv"}`)
+    yield* save(table, written)
+    yield* Console.log(`${stored} rows stored, written to ${written}`)
   })
   yield* PG.run(work)
 })

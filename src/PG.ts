@@ -34,6 +34,8 @@ export type { DecodedTable, Table } from "./api/Table.ts"
 export { set, values, where } from "./collection/Pieces.ts"
 export type {
   Changes,
+  CopyFromOptions,
+  CopyToOptions,
   Filter,
   FindOneOptions,
   FindOptions,
@@ -48,6 +50,7 @@ export type {
 } from "./collection/Types.ts"
 export type { OperationError } from "./errors/PoolError.ts"
 export { sqlState } from "./errors/SqlState.ts"
+export type { CopyProgress } from "./execute/CopyIn.ts"
 export type { Outcome, Row } from "./execute/Outcome.ts"
 export type { Progress, StreamOptions } from "./execute/Progress.ts"
 export type { Notice } from "./protocol/Notice.ts"

@@ -28,11 +28,12 @@ import { check } from "../settings/Check.ts"
 import type { Settings } from "../settings/Settings.ts"
 import type { Words } from "../settings/Words.ts"
 import type { Sql } from "../statement/Sql.ts"
-import { type Bound, fromArguments } from "../statement/Statement.ts"
+import { type Bound, fromArguments, fromStatement } from "../statement/Statement.ts"
 import { afterCommit } from "../transaction/Transaction.ts"
 import * as AdvisoryLock from "./AdvisoryLock.ts"
 import type { ClientOptions } from "./Client.ts"
 import { clientOf, layerOf } from "./ClientLoader.ts"
+import * as Copy from "./Copy.ts"
 import { type Description, describe } from "./Describe.ts"
 import { type Makers, makeHandle, namingOf, onPool, prototypeOf, whereOf } from "./Handle.ts"
 import { type ListenOptions, listen } from "./Listen.ts"
@@ -206,6 +207,33 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
   readonly notify: (channel: string, payload?: string) => Effect.Effect<void, OperationError, PoolRegistry>
 
   /**
+   * Runs any `COPY … FROM STDIN` with a stream of bytes or texts as its data, and gives the number of rows. As `copyFrom` of a
+   * table's handle, for options that it does not have.
+   *
+   * asyncpg's `copy_to_table`.
+   */
+  readonly copyFrom: <E, R>(
+    statement: string | Sql,
+    data: Stream.Stream<Uint8Array | string, E, R>
+  ) => Effect.Effect<number, E | OperationError, R | PoolRegistry>
+
+  /**
+   * The data of any `COPY … TO STDOUT`, of a query too, as a stream of bytes. Values in a template's query are bound.
+   *
+   * asyncpg's `copy_from_table` and `copy_from_query`.
+   *
+   * **Example** (A query as CSV)
+   *
+   * ```ts
+   * import { PG } from "effect-global-pool"
+   *
+   * const pgdb = PG.make("postgres://localhost/app")
+   * const adults = pgdb.copyTo(PG.sql`copy (select name from users where age >= ${18}) to stdout (format csv)`)
+   * ```
+   */
+  readonly copyTo: (statement: string | Sql) => Stream.Stream<Uint8Array, OperationError, PoolRegistry>
+
+  /**
    * Waits for the advisory lock of this key and runs the effect in the transaction that holds it. A text, a whole number or
    * a bigint; the same text is the same lock in every program.
    */
@@ -268,6 +296,16 @@ const makers: Makers<DatabaseSource, Database> = {
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),
   notify: (source) => (channel, payload) => Effect.asVoid(runBound(source, notification(channel, payload))),
+  copyFrom: (source) => (statement, data) =>
+    Effect.flatMap(Effect.fromResult(fromStatement(statement, namingOf(source))), (bound) =>
+      Copy.copyFrom(source, bound, data, { place: "copyFrom", takesText: true, onProgress: undefined })
+    ),
+  copyTo: (source) => (statement) =>
+    Stream.unwrap(
+      Effect.map(Effect.fromResult(fromStatement(statement, namingOf(source))), (bound) =>
+        Copy.copyTo(source, bound)
+      )
+    ),
   withLock: (source) => (key, effect) =>
     onPool(source, (pool, fiber) => AdvisoryLock.withLock(pool, fiber, key, effect)),
   tryLock: (source) => (key, effect) =>

@@ -15,6 +15,7 @@ import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { type Identifier, IdentifierId, nameOf, quoteTable } from "../statement/Names.ts"
 import { transaction } from "../transaction/Transaction.ts"
+import * as Copy from "./Copy.ts"
 import {
   type Makers,
   makeHandle,
@@ -85,6 +86,8 @@ const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegi
         })
       )
     ),
+  copyIn: (statement, data, options) => Copy.copyFrom(source, statement, data, options),
+  copyOut: (statement) => Copy.copyTo(source, statement),
   stream: (statement, options) => streamBound(source, statement, options),
   transaction: (effect) => onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect))
 })
@@ -107,6 +110,8 @@ const collection = <A, E>(): Makers<
     insert: onSource("insert", make.insert),
     insertMany: onSource("insertMany", make.insertMany),
     insertStream: onSource("insertStream", make.insertStream),
+    copyFrom: onSource("copyFrom", make.copyFrom),
+    copyTo: onSource("copyTo", make.copyTo),
     upsert: onSource("upsert", make.upsert),
     update: onSource("update", make.update),
     delete: onSource("delete", make.delete),

@@ -15,7 +15,9 @@ import * as Bulk from "./Bulk.ts"
 import * as Change from "./Change.ts"
 import { described, entriesOf, refuse } from "./CheckInput.ts"
 import type { Collection } from "./CollectionOperations.ts"
+import * as Copy from "./Copy.ts"
 import * as EncodeConditions from "./EncodeConditions.ts"
+import type { Condition } from "./Filter.ts"
 import * as Filter from "./Filter.ts"
 import * as Find from "./Find.ts"
 import * as Returning from "./Returning.ts"
@@ -190,6 +192,19 @@ export const operations = <A, E, R>(): {
         : Effect.fail(
             refuse(at, `the rows are ${described(rows)}, not a Stream`, "Give an array to insertMany.")
           ),
+  copyFrom:
+    ({ at, table }) =>
+    (data, options = {}) =>
+      Copy.copyFrom(table, at, data, options),
+  copyTo:
+    (context) =>
+    (options = {}) => {
+      const copy = (condition: Condition | undefined) =>
+        Copy.copyTo(context.table, context.at, options, condition)
+      return options.filter === undefined
+        ? copy(undefined)
+        : Stream.unwrap(Effect.map(conditionOf(context, options.filter), copy))
+    },
   upsert: (context) => (rows, options) =>
     Effect.flatMap(planOf(context, options), (plan) => {
       const stored = isArray(rows)

@@ -7,6 +7,8 @@ import type * as Stream from "effect/Stream"
 import type {
   Changes,
   ColumnOf,
+  CopyFromOptions,
+  CopyToOptions,
   Filter,
   FindOneOptions,
   FindOptions,
@@ -85,6 +87,50 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
     rows: Stream.Stream<New, E2, R2>,
     options?: ProgressOptions
   ) => Effect.Effect<number, E | E2, R | R2>
+
+  /**
+   * Loads data as they stand in a file, a stream of bytes or texts, by `COPY … FROM STDIN`: all or none. Gives the number of rows.
+   *
+   * **Details**
+   *
+   * The stream begins when the server is ready for it, and is read as fast as the server stores it. When it fails or is
+   * interrupted, nothing is stored. A line that does not fit is told by its number and column. Inside `transaction` it is a
+   * savepoint.
+   *
+   * **Gotchas**
+   *
+   * The connection is the stream's own until its end: inside a transaction, the stream cannot read from the same database;
+   * `insertStream` can. Data are not encoded by the table's schema.
+   *
+   * asyncpg's `copy_to_table`.
+   *
+   * **Example** (Two lines of CSV)
+   *
+   * ```ts
+   * import { Stream } from "effect"
+   * import { PG } from "effect-global-pool"
+   *
+   * const users = PG.make("postgres://localhost/app").table("users")
+   * const loaded = users.copyFrom(Stream.make("name,age\n", "Ada,36\n"), { header: true, columns: ["name", "age"] })
+   * ```
+   */
+  readonly copyFrom: <E2, R2>(
+    data: Stream.Stream<Uint8Array | string, E2, R2>,
+    options?: CopyFromOptions<Row>
+  ) => Effect.Effect<number, E | E2, R | R2>
+
+  /**
+   * The table's data by `COPY … TO STDOUT`, as they would stand in a file, with those rows alone that `filter` keeps. Generated
+   * columns are left out unless named: `copyFrom` takes what this gives.
+   *
+   * **Details**
+   *
+   * A reader that is slower than the server holds it back; one that stops ends the statement. Inside `transaction` the
+   * connection is the stream's own until its end.
+   *
+   * asyncpg's `copy_from_table`.
+   */
+  readonly copyTo: (options?: CopyToOptions<Row>) => Stream.Stream<Uint8Array, E, R>
 
   /**
    * Stores rows, or changes those that are there already, and gives the number of rows stored or changed. pymongo's

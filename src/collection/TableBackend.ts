@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
+import type { CopyInOptions } from "../execute/CopyIn.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import type { Naming } from "../statement/CamelCase.ts"
@@ -33,6 +34,14 @@ export interface TableBackend<A, E, R> {
     params: ReadonlyArray<ColumnParam>,
     place: string
   ) => Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R>
+  /** Runs a `COPY … FROM STDIN` with these data, and gives the number of rows. */
+  readonly copyIn: <E2, R2>(
+    statement: Bound,
+    data: Stream.Stream<Uint8Array | string, E2, R2>,
+    options: CopyInOptions
+  ) => Effect.Effect<number, E2 | OperationError, R | R2>
+  /** The data of a `COPY … TO STDOUT`. */
+  readonly copyOut: (statement: Bound) => Stream.Stream<Uint8Array, OperationError, R>
   /** As the handle's `stream`; rows are as they come. */
   readonly stream: (statement: Bound, options: StreamOptions) => Stream.Stream<Row, OperationError, R>
   /** As the handle's `transaction`. */

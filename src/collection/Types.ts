@@ -3,6 +3,7 @@
  * and any value.
  */
 import type * as Schema from "effect/Schema"
+import type { CopyProgress } from "../execute/CopyIn.ts"
 import type { Progress } from "../execute/Progress.ts"
 import type { Json } from "../statement/Json.ts"
 import type { Sql } from "../statement/Sql.ts"
@@ -225,3 +226,33 @@ export type SchemaChanges<S extends RowSchema> = S extends {
 }
   ? Changes<Update>
   : Changes<S["Type"]>
+
+/** What `copyFrom` and `copyTo` take: the options of `COPY`. */
+export interface CopyOptions<Row = AnyRow> {
+  /** `"csv"` unless said. */
+  readonly format?: "csv" | "text" | "binary"
+  /** The columns of the data, in their order; all but generated ones unless named. */
+  readonly columns?: ReadonlyArray<ColumnOf<Row>>
+  /** What separates values: a comma in `"csv"`, a tab in `"text"` unless said. */
+  readonly delimiter?: string
+  /** What stands around values in `"csv"`: a double quote unless said. */
+  readonly quote?: string
+  /** What stands for NULL: nothing at all in `"csv"`, `\N` in `"text"` unless said. */
+  readonly null?: string
+  /** How the data are encoded, by Postgres's names: UTF-8 unless said. */
+  readonly encoding?: string
+  /** Called after each piece of the data. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined
+}
+
+export interface CopyFromOptions<Row = AnyRow> extends CopyOptions<Row> {
+  /** Whether the first line holds the columns' names: `true` passes over it, `"match"` compares it with the columns. */
+  readonly header?: boolean | "match"
+}
+
+export interface CopyToOptions<Row = AnyRow> extends CopyOptions<Row> {
+  /** Whether the first line holds the columns' names. */
+  readonly header?: boolean
+  /** Which rows; all unless said. */
+  readonly filter?: Filter<Row>
+}

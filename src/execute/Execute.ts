@@ -18,6 +18,7 @@ import type { Exchange } from "../protocol/Exchange.ts"
 import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
 import { descriptionOf, forget, type Statement } from "../protocol/Statement.ts"
 import { describe } from "../settings/Settings.ts"
+import type { Direction } from "../statement/CopyStatement.ts"
 import { surplus } from "../statement/Placeholders.ts"
 import type { Bound } from "../statement/Statement.ts"
 import { type Encoded, encodePlain } from "../types/Parameters.ts"
@@ -58,6 +59,8 @@ export interface Job {
 }
 
 export interface JobOptions {
+  /** For a `COPY`: which way its data go. */
+  readonly copies?: Direction
   readonly shape?: RowShape | undefined
   /** Readers of values other than the pool's. */
   readonly readers?: OwnReaders | undefined
@@ -72,14 +75,16 @@ export interface JobOptions {
 export const prepare = (
   { settings, statements, types }: Pool,
   bound: Bound,
-  { controls = false, encoded, position, prepare = true, readers, shape = "object" }: JobOptions = {},
+  { controls = false, copies, encoded, position, prepare = true, readers, shape = "object" }: JobOptions = {},
   timing?: Timing
 ): Job | PoolError => {
   const known = statements.get(bound.text)
-  const { isTransactionControl, placeholders } = known.analysis
-  const rejection = controls && isTransactionControl ? undefined : known.analysis.rejection
+  const { analysis } = known
+  const isAllowed =
+    (controls && analysis.isTransactionControl) || (copies !== undefined && copies === analysis.copies)
   const given = encoded?.values ?? bound.params
-  const problem = rejection ?? surplus(bound.text, placeholders, given.length)
+  const problem =
+    (isAllowed ? undefined : analysis.rejection) ?? surplus(bound.text, analysis.placeholders, given.length)
   if (problem !== undefined) return refused(problem)
   return {
     bound,
@@ -106,10 +111,13 @@ export const searchPathOf = ({ params, text }: Bound): string =>
 export const isJob = (value: Job | PoolError): value is Job => "known" in value
 
 /** What an error of this statement is about. */
-export const aboutOf = ({ settings, types }: Pool, { bound, position }: Job): About => ({
+export const aboutOf = ({ settings, types }: Pool, { bound, known, position }: Job): About => ({
   text: bound.text,
-  // What a codec makes of a value is not known here.
-  params: types.hasCodecs && bound.params.length > 0 ? undefined : bound.params,
+  // What a codec makes of a value, or what the data of a COPY are, is not known here.
+  params:
+    known.analysis.copies !== undefined || (types.hasCodecs && bound.params.length > 0)
+      ? undefined
+      : bound.params,
   parameterNames: bound.about,
   server: describe(settings),
   ...position
@@ -118,9 +126,15 @@ export const aboutOf = ({ settings, types }: Pool, { bound, position }: Job): Ab
 /** Commands that run procedures, which may commit on their way. */
 const committing = new Set(["CALL", "DO"])
 
-/** The error of a statement that did not come to its end. */
-export const errorOf = (pool: Pool, job: Job, exchange: Exchange, connection: PooledConnection): SqlError => {
-  const { command, isPlainRead } = job.known.analysis
+/** The error of a statement that did not come to its end. `isHarmless`: if it was lost, nothing took effect. */
+export const errorOf = (
+  pool: Pool,
+  job: Job,
+  exchange: Exchange,
+  connection: PooledConnection,
+  isHarmless = job.known.analysis.isPlainRead
+): SqlError => {
+  const { command } = job.known.analysis
   const about = aboutOf(pool, job)
   if (exchange.error !== undefined) {
     const mayHaveCommitted = committing.has(command) && exchange.isBound && !isInTransaction(connection)
@@ -129,7 +143,7 @@ export const errorOf = (pool: Pool, job: Job, exchange: Exchange, connection: Po
   }
   const end = connection.session.end()
   if (exchange.state === "lost" && end !== undefined) {
-    return ConnectionErrors.lostError(end, isPlainRead, about)
+    return ConnectionErrors.lostError(end, isHarmless, about)
   }
   return ConnectionErrors.unsentError(about, end)
 }
@@ -161,7 +175,7 @@ export const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArr
 const none: ReadonlyArray<number> = []
 
 /** The statement has its connection: what it waits for from here on is the server. */
-const begins = ({ clock }: Pool, { timing }: Job): void => {
+export const begins = ({ clock }: Pool, { timing }: Pick<Job, "timing">): void => {
   if (timing !== undefined) timing.sentAt ??= clock.monotonicTimeNanosUnsafe()
 }
 

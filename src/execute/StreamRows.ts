@@ -19,6 +19,7 @@ import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
+import * as CopyOut from "./CopyOut.ts"
 import * as Execute from "./Execute.ts"
 import { learn } from "./Learn.ts"
 import type { Row } from "./Outcome.ts"
@@ -28,7 +29,7 @@ import { wasStale } from "./Resend.ts"
 export type Rows = Stream.Stream<Row, SqlError | PoolError>
 
 type Failure = SqlError | PoolError
-type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>
+export type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>
 
 /** Pieces that wait for the reader before the socket is paused. A piece is what one read of the socket brought. */
 const mostPieces = 2
@@ -42,6 +43,7 @@ const makeReader = (connection: PooledConnection) => {
   const pieces: Array<readonly [unknown, ...Array<unknown>]> = []
   let end: Pull | undefined
   let waiting: ((piece: Pull) => void) | undefined
+  let isClosed = false
 
   const give = (): void => {
     if (waiting === undefined) return
@@ -56,8 +58,8 @@ const makeReader = (connection: PooledConnection) => {
     take: (exchange: Exchange): void => {
       const { rows } = exchange
       exchange.rows = []
-      // Cancelled with its pool, it has to come to its end, whatever its reader does.
-      if (connection.isCancelled) return
+      // Cancelled with its pool, or read by nobody, it has to come to its end.
+      if (isClosed || connection.isCancelled) return
       if (isFilled(rows)) pieces.push(rows)
       give()
       // What is being cancelled is read to its end.
@@ -66,6 +68,11 @@ const makeReader = (connection: PooledConnection) => {
     finish: (result: Pull): void => {
       end ??= result
       give()
+    },
+    /** Nobody reads any more: what still arrives must not hold the socket. */
+    close: (): void => {
+      isClosed = true
+      session.setReading(true)
     },
     pull: Effect.callback<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>((resume) => {
       waiting = resume
@@ -109,7 +116,7 @@ export const start: (
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       exchanges.forEach(discardRows)
-      session.setReading(true)
+      reader.close()
     })
   )
   const scope = yield* Effect.scope
@@ -122,7 +129,9 @@ export const start: (
     }
     reader.finish(Effect.fail(Execute.errorOf(pool, job, exchange, connection)))
   }
+  const copy = job.known.analysis.copies === "out" ? CopyOut.make() : undefined
   const onProgress = (exchange: Exchange) => {
+    copy?.gather(exchange)
     reader.take(exchange)
     if (exchange.state === "failed") return fail(exchange)
     if (exchange.unreadable === undefined) return
@@ -144,7 +153,7 @@ export const start: (
   if (composites.length > 0) yield* learn(connection, composites)
   const first = job.known.analysis.returnsRows
     ? { answers, maxRows: 1, syncs: false, flushes: true, onProgress }
-    : { onProgress }
+    : { onProgress, copy }
   const sent = Execute.send(
     pool,
     connection,
@@ -165,14 +174,18 @@ export const start: (
   return Effect.suspend(() => current)
 })
 
+/** What a statement gives on a connection of the pool that is lent for it. */
+export const onPool = <E>(
+  pool: Pool,
+  begin: (connection: PooledConnection) => Effect.Effect<Pull, E, Scope.Scope>
+): Stream.Stream<unknown, E | Failure> =>
+  Stream.unwrap(
+    Effect.map(Effect.flatMap(pool.reserve, begin), (pull) => Stream.fromPull(Effect.succeed(pull)))
+  )
+
 /** Rows of a statement on a connection of the pool that is lent for it. */
 export const rowsOnPool = (pool: Pool, job: Execute.Job): Rows =>
-  Stream.unwrap(
-    Effect.map(
-      Effect.flatMap(pool.reserve, (connection) => start(pool, connection, job, pool.cutOff)),
-      (pull) => asRows(Stream.fromPull(Effect.succeed(pull)))
-    )
-  )
+  asRows(onPool(pool, (connection) => start(pool, connection, job, pool.cutOff)))
 
 const isRow = (_row: unknown): _row is Row => true
 

@@ -56,6 +56,7 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
     const { session } = connection
     if (isDead(connection)) return Effect.void
     session.setReading(true)
+    session.giveUp?.()
     if (session.pending() === 0 && !connection.isCancelled) return Effect.void
     const done = Deferred.makeUnsafe<void>()
     connection.isCancelled = true

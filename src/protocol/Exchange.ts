@@ -40,7 +40,7 @@ export interface Exchange {
   readonly syncs: boolean
   /** Called once, when the server is ready for the next or the session has ended. */
   readonly onSettled: (exchange: Exchange) => void
-  /** Called after each chunk that brought rows, which it may take, and when it is answered before its `Sync`. */
+  /** Called after each chunk that brought rows, which it may take, or data of a `COPY`, and when it is answered before its `Sync`. */
   readonly onProgress: ((exchange: Exchange) => void) | undefined
   /** For a `COPY`. */
   readonly copy: CopyHandler | undefined
@@ -72,8 +72,8 @@ export interface Exchange {
 export interface CopyHandler {
   /** The server takes data (`CopyInResponse`). */
   readonly onIn: () => void
-  /** Data that the server sends. The bytes are only valid during the call. */
-  readonly onData: (bytes: Uint8Array) => void
+  /** Data that the server sends, from `start` to `end`. The bytes are only valid during the call. */
+  readonly onData: (bytes: Buffer, start: number, end: number) => void
 }
 
 export interface Options {

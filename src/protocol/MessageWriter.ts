@@ -11,66 +11,16 @@
 
 import { Buffer } from "node:buffer"
 import type { WireValue } from "../types/PgType.ts"
+import { make as makeSink, putInt16, putInt32, putText, reserve, type Sink, setInt32 } from "../types/Sink.ts"
 
-/** Written so far are the bytes before `at`. */
-export interface MessageWriter {
-  bytes: Buffer
-  at: number
-}
+/** The messages written so far. */
+export type MessageWriter = Sink
 
 const firstSize = 2_048
 /** A larger buffer is let go once its content was taken, so that one long statement does not cost memory for ever. */
 const keptSize = 65_536
 
-export const make = (): MessageWriter => ({ bytes: Buffer.allocUnsafeSlow(firstSize), at: 0 })
-
-const reserve = (writer: MessageWriter, size: number): void => {
-  if (writer.at + size <= writer.bytes.length) return
-  const larger = Buffer.allocUnsafeSlow(Math.max(writer.bytes.length * 2, writer.at + size))
-  larger.set(writer.bytes.subarray(0, writer.at))
-  writer.bytes = larger
-}
-
-const putInt16 = (writer: MessageWriter, value: number): void => {
-  const { at, bytes } = writer
-  bytes[at] = value >>> 8
-  bytes[at + 1] = value
-  writer.at = at + 2
-}
-
-const setInt32 = (bytes: Buffer, at: number, value: number): void => {
-  bytes[at] = value >>> 24
-  bytes[at + 1] = value >>> 16
-  bytes[at + 2] = value >>> 8
-  bytes[at + 3] = value
-}
-
-const putInt32 = (writer: MessageWriter, value: number): void => {
-  setInt32(writer.bytes, writer.at, value)
-  writer.at += 4
-}
-
-/** Up to this length a loop over the characters is faster than a call out of JavaScript. */
-const longestLoop = 32
-
-/** Writes a text for which there is room: three bytes for each of its units. */
-const putText = (writer: MessageWriter, text: string): void => {
-  const { at, bytes } = writer
-  const { length } = text
-  if (length <= longestLoop) {
-    let index = 0
-    for (; index < length; index++) {
-      const code = text.charCodeAt(index)
-      if (code > 127) break
-      bytes[at + index] = code
-    }
-    if (index === length) {
-      writer.at = at + length
-      return
-    }
-  }
-  writer.at = at + bytes.write(text, at)
-}
+export const make = (): MessageWriter => makeSink(firstSize)
 
 const putCString = (writer: MessageWriter, text: string): void => {
   putText(writer, text)
@@ -200,13 +150,19 @@ export const sync = (writer: MessageWriter): void => empty(writer, 0x53)
 export const flush = (writer: MessageWriter): void => empty(writer, 0x48)
 export const copyDone = (writer: MessageWriter): void => empty(writer, 0x63)
 
+/** The beginning of a `CopyData` whose `size` bytes of data come next. */
+export const copyHeader = (writer: MessageWriter, size: number): void => {
+  reserve(writer, 5)
+  writer.bytes[writer.at++] = 0x64
+  putInt32(writer, size + 4)
+}
+
 /** `CopyData` with these bytes. */
 export const copyData = (writer: MessageWriter, data: Uint8Array): void => {
   reserve(writer, 5 + data.length)
-  const lengthAt = begin(writer, 0x64)
+  copyHeader(writer, data.length)
   writer.bytes.set(data, writer.at)
   writer.at += data.length
-  end(writer, lengthAt)
 }
 
 /** `CopyFail`: the server ends the `COPY` with this message as its error. */

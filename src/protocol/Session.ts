@@ -66,6 +66,8 @@ export interface Session {
   readonly parameters: ReadonlyMap<string, string>
   /** How it prints dates, as it reported last. */
   readonly locale: Locale
+  /** Ends a `COPY` into which data go: without that the server does not hear of a cancel. */
+  giveUp: (() => void) | undefined
   /** Whether it prints all digits of a float, which it does not report by itself. */
   floats: "unknown" | "exact" | "short"
   readonly status: () => TransactionStatus
@@ -329,8 +331,12 @@ export const make = (
       case 0x33: // CloseComplete
       case 0x63: // CopyDone
         return
-      case 0x64: // CopyData
-        return current().copy?.onData(bytes.subarray(start, stop))
+      case 0x64: {
+        // CopyData
+        const { copy, unreadable } = current()
+        if (unreadable === undefined) copy?.onData(bytes, start, stop)
+        return
+      }
       case 0x49: // EmptyQueryResponse
         return advance(current())
       case 0x73: // PortalSuspended
@@ -347,7 +353,9 @@ export const make = (
     try {
       reader.push(chunk)
       const exchange = queue[answered]
-      if (exchange?.onProgress !== undefined && exchange.rows.length > 0) exchange.onProgress(exchange)
+      if (exchange !== undefined && (exchange.rows.length > 0 || exchange.copy !== undefined)) {
+        exchange.onProgress?.(exchange)
+      }
     } catch (error) {
       finish(error instanceof Error ? error : new Error(String(error)))
     }
@@ -362,6 +370,7 @@ export const make = (
     key,
     parameters,
     locale,
+    giveUp: undefined,
     floats: "unknown",
     status: () => status,
     enqueue: (exchange) => {

@@ -10,6 +10,7 @@
  * insert into a table with a serial column does the same unseen, asyncpg's reset keeps it too, and neither is of use outside
  * a transaction.
  */
+import { type Direction, directionOf } from "./CopyStatement.ts"
 import { hasEffect, isGrammar, isHarmless, runsText, takesNothing, takesSessionLock } from "./Functions.ts"
 import { placeholdersOf } from "./Placeholders.ts"
 import { mayReturnRecord } from "./RecordResults.ts"
@@ -45,6 +46,8 @@ export interface Analysis {
   readonly changesCatalogue: boolean
   /** How many parameters it takes. */
   readonly placeholders: number
+  /** A `COPY` whose data go over the connection: it is sent by `copyFrom` and `copyTo` alone. */
+  readonly copies: Direction | undefined
   /** It may return rows. */
   readonly returnsRows: boolean
   /** It may return an anonymous record, whose types only its description or its binary format tells. */
@@ -63,6 +66,7 @@ const nothing: Analysis = {
   setsSearchPath: false,
   changesCatalogue: false,
   placeholders: 0,
+  copies: undefined,
   returnsRows: false,
   mayReturnRecord: false
 }
@@ -260,7 +264,8 @@ const analyzeConforming = (text: string): Analysis => {
   const placeholders = placeholdersOf(text)
   if (command === "") return { ...nothing, rejection: text.includes("\0") ? nul : undefined, placeholders }
   const rejection = text.includes("\0") ? nul : rejectionOf(command, text, first.end)
-  if (rejection !== undefined) {
+  const copies = command === "copy" && rejection !== nul ? directionOf(text, first.end) : undefined
+  if (rejection !== undefined && copies === undefined) {
     const isTransactionControl =
       controls.has(command) && wordOf(text, tokenAt(text, first.end)) !== "prepared" && rejection !== nul
     return { ...nothing, rejection, isTransactionControl, command: command.toUpperCase() }
@@ -274,7 +279,7 @@ const analyzeConforming = (text: string): Analysis => {
   const isRead = readers.has(executed) && !traits.changes && sessionEffects === "none"
   const returnsRows = readsRows.has(command) || (writesRows.has(command) && traits.returning)
   return {
-    rejection: undefined,
+    rejection,
     isTransactionControl: false,
     command: command.toUpperCase(),
     isRead,
@@ -285,6 +290,7 @@ const analyzeConforming = (text: string): Analysis => {
     setsSearchPath: searchPath.test(text),
     changesCatalogue: changesCatalogueOf(executed, text, inner.end, traits),
     placeholders,
+    copies,
     returnsRows,
     mayReturnRecord:
       returnsRows && command !== "explain" && command !== "show" && (traits.calls || mayReturnRecord(text))
@@ -298,6 +304,7 @@ const worse = (left: Analysis, right: Analysis): Analysis => ({
   rejection: left.rejection ?? right.rejection,
   command: left.command,
   isTransactionControl: left.isTransactionControl,
+  copies: left.copies === right.copies ? left.copies : undefined,
   isRead: left.isRead && right.isRead,
   callsFunctions: left.callsFunctions || right.callsFunctions,
   isPlainRead: left.isPlainRead && right.isPlainRead,

@@ -2,6 +2,7 @@
  * Statements that are never sent, since they would leave a pooled connection in a state that its next borrower
  * has to suffer: each with what was refused, why, and what to use instead.
  */
+import { type Direction, directionOf } from "./CopyStatement.ts"
 import { tokenAt, valueOf } from "./Scan.ts"
 
 const opening = (what: string): string =>
@@ -20,13 +21,14 @@ const twoPhase = (what: string): string =>
   `${what} was not sent: a pool does not carry two-phase commit. ` +
   "Use trans([...]) or transaction(effect), or a connection of its own for prepared transactions."
 
-const copyIn =
-  "COPY … FROM STDIN was not sent: a pooled connection carries no COPY data. " +
-  "Use insertMany(rows) or insertStream(stream) of a table handle, or insert … select from unnest($1, …) with arrays."
-
-const copyOut =
-  "COPY … TO STDOUT was not sent: a pooled connection carries no COPY data. " +
-  "Use select, or stream for a result of any size."
+const copies: Readonly<Record<Direction, string>> = {
+  in:
+    "COPY … FROM STDIN was not sent: its data come from a stream. " +
+    "Use copyFrom of a database's or table's handle, or insertMany(rows) and insertStream(stream) of a table's.",
+  out:
+    "COPY … TO STDOUT was not sent: it gives data and no rows. " +
+    "Use copyTo of a database's or table's handle, or stream for rows."
+}
 
 const listening = (what: string): string =>
   `${what} was not sent: a notification comes over the connection that listens, and a pooled one is somebody else's by then. ` +
@@ -39,23 +41,6 @@ export const empty =
 /** For a text that the protocol would cut off in its middle. */
 export const nul =
   "The statement was not sent: its text holds a NUL character (\\u0000), which Postgres cannot read. Remove it; a parameter of type bytea may hold it."
-
-/** Whether `COPY` moves data over the connection. Its first FROM or TO outside parentheses says so. */
-const copyRejection = (text: string, from: number): string | undefined => {
-  let depth = 0
-  for (let token = tokenAt(text, from); token.kind !== "end"; token = tokenAt(text, token.end)) {
-    const value = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
-    if (value === "(") depth++
-    else if (value === ")") depth--
-    else if (depth === 0 && token.kind === "word" && (value === "from" || value === "to")) {
-      const target = tokenAt(text, token.end)
-      const stream = target.kind === "word" ? valueOf(text, target) : ""
-      if (stream !== "stdin" && stream !== "stdout") return undefined
-      return value === "from" ? copyIn : copyOut
-    }
-  }
-  return undefined
-}
 
 /**
  * Why the statement whose first word is `command` (lower case, ending at `from`) is not sent.
@@ -97,8 +82,10 @@ export const rejectionOf = (command: string, text: string, from: number): string
       return listening("LISTEN")
     case "unlisten":
       return listening("UNLISTEN")
-    case "copy":
-      return copyRejection(text, from)
+    case "copy": {
+      const direction = directionOf(text, from)
+      return direction === undefined ? undefined : copies[direction]
+    }
     default:
       return undefined
   }

@@ -54,7 +54,7 @@ const watch = <A>(
   { clock, settings }: Pool,
   fiber: AnyFiber,
   { shown, timing }: Subject,
-  rowsOf: (value: A) => number
+  rowsOf: (value: A) => number | undefined
 ): ((exit: Exit.Exit<A, unknown>) => Effect.Effect<void> | undefined) => {
   if (timing === undefined) {
     const began = clock.currentTimeMillisUnsafe()
@@ -98,18 +98,19 @@ export const around = <A, E, R>(
   })
 }
 
-/** Gives the rows of an operation, which lasts until the last one. */
+/** Gives the rows of an operation, which lasts until the last one; `rowsOf` makes their number of that of the stream's values. */
 export const aroundRows = <A, E, R>(
   pool: Pool,
   fiber: AnyFiber,
   subject: Subject,
-  rows: Stream.Stream<A, E, R>
+  rows: Stream.Stream<A, E, R>,
+  rowsOf = (given: number): number | undefined => given
 ): Stream.Stream<A, E, R> => {
   const { attributes, name } = subject.shown
   const watched = (noteOn: (exit: Exit.Exit<unknown, unknown>) => void) =>
     Stream.suspend(() => {
       let given = 0
-      const end = watch(pool, fiber, subject, () => given)
+      const end = watch(pool, fiber, subject, () => rowsOf(given))
       const counted =
         subject.timing === undefined
           ? rows

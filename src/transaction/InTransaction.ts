@@ -59,10 +59,10 @@ export const writePending = (
   })
 }
 
-/** Where connections do not pipeline, what waits is answered before the statement is sent. */
-const sendPending = (transaction: Transaction): Effect.Effect<void, SqlError> =>
+/** Sends what waits, and waits for its answer. */
+export const sendPending = (transaction: Transaction): Effect.Effect<void, SqlError> =>
   Effect.suspend(() => {
-    if (transaction.pool.settings.pipelining || transaction.pending.length === 0) return Effect.void
+    if (transaction.pending.length === 0) return Effect.void
     return Effect.flatMap(
       Effect.callback<ReadonlyArray<Ahead>>((resume) => {
         const ahead = writePending(transaction, () => resume(Effect.succeed(ahead)))
@@ -103,7 +103,8 @@ const setRunning = (transaction: Transaction, isRunning: boolean): void => {
   transaction.onRest.clear()
 }
 
-const inTransactionError = (transaction: Transaction, error: SqlError | PoolError): SqlError | PoolError =>
+/** What an error means in a transaction. */
+export const inTransactionError = <E>(transaction: Transaction, error: E): E | SqlError =>
   isSqlError(error) &&
   error !== transaction.failure &&
   !TransactionErrors.isAnswer(error) &&
@@ -125,46 +126,58 @@ const cancelThen = (transaction: Transaction, after: () => void): Effect.Effect<
     )
   )
 
+export interface TurnOptions {
+  /** It runs a program of the user's, for which others do not wait longer than `acquireTimeout`. */
+  readonly isProgram?: boolean
+  /** Whether what waits is written with the first statement; else it is answered before. */
+  readonly pipelines?: boolean
+}
+
 /**
  * Runs something on the transaction's connection in turn. `run` is given what has to happen just before it writes: that
  * writes what waits, or says why nothing is sent.
  */
-export const inTurn = <A, E>(
+export const inTurn = <A, E, R = never>(
   transaction: Transaction,
   membership: Membership | undefined,
-  run: (before: Execute.BeforeSend, level: Level) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SqlError | PoolError> => {
+  run: (before: Execute.BeforeSend, level: Level) => Effect.Effect<A, E, R>,
+  { isProgram = false, pipelines = transaction.pool.settings.pipelining }: TurnOptions = {}
+): Effect.Effect<A, E | SqlError | PoolError, R> => {
   const level = State.levelOf(transaction, membership)
-  return Mutex.withTurn(level.mutex, State.patienceOf(transaction), (release) =>
-    Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError> => {
-      const refusal = State.closedError(transaction, level)
-      if (refusal !== undefined) {
-        release()
-        return Effect.fail(refusal)
-      }
-      let ahead = noneAhead
-      const before: Execute.BeforeSend = () => {
-        const closed = State.closedError(transaction, level)
-        if (closed === undefined) ahead = writePending(transaction)
-        return closed
-      }
-      setRunning(transaction, true)
-      const rest = () => {
-        setRunning(transaction, false)
-        release()
-      }
-      const program = Effect.andThen(
-        sendPending(transaction),
-        Effect.suspend(() => run(before, level))
-      )
-      return Effect.onExitPrimitive(program, (exit): Effect.Effect<A, E | SqlError> | undefined => {
-        if (Exit.hasInterrupts(exit)) return Effect.andThen(cancelThen(transaction, rest), exit)
-        checkOpen(transaction)
-        const error = aheadError(transaction, ahead)
-        rest()
-        return error === undefined ? undefined : Effect.fail(error)
-      })
-    })
+  return Mutex.withTurn(
+    level.mutex,
+    State.patienceOf(transaction),
+    (release) =>
+      Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
+        const refusal = State.closedError(transaction, level)
+        if (refusal !== undefined) {
+          release()
+          return Effect.fail(refusal)
+        }
+        let ahead = noneAhead
+        const before: Execute.BeforeSend = () => {
+          const closed = State.closedError(transaction, level)
+          if (closed === undefined) ahead = writePending(transaction)
+          return closed
+        }
+        setRunning(transaction, true)
+        const rest = () => {
+          setRunning(transaction, false)
+          release()
+        }
+        const program = Effect.andThen(
+          pipelines ? Effect.void : sendPending(transaction),
+          Effect.suspend(() => run(before, level))
+        )
+        return Effect.onExitPrimitive(program, (exit): Effect.Effect<A, E | SqlError> | undefined => {
+          if (Exit.hasInterrupts(exit)) return Effect.andThen(cancelThen(transaction, rest), exit)
+          checkOpen(transaction)
+          const error = aheadError(transaction, ahead)
+          rest()
+          return error === undefined ? undefined : Effect.fail(error)
+        })
+      }),
+    isProgram
   )
 }
 

@@ -92,5 +92,8 @@ export const withTurn = <A, E, R, E2>(
   })
 
 /** Holds the mutex until the function that this gives is called. Interruption while waiting leaves the line. */
-export const hold = <E>(mutex: Mutex, patience: Patience<E>): Effect.Effect<() => void, E> =>
-  withTurn(mutex, patience, (release) => Effect.succeed(release))
+export const hold = <E>(
+  mutex: Mutex,
+  patience: Patience<E>,
+  isProgram = false
+): Effect.Effect<() => void, E> => withTurn(mutex, patience, (release) => Effect.succeed(release), isProgram)

@@ -106,6 +106,12 @@ export const cursorGone = (): PoolError =>
     "The rest of the rows was not read: the nested transaction that the stream was opened in was rolled back, and its cursor with it. Read the stream to its end inside, or open it outside."
   )
 
+/** A stream that a `COPY` of a transaction reads has asked for that transaction's connection. */
+export const copying = (): PoolError =>
+  refused(
+    "The statement was not sent: the stream that it belongs to is being copied into a table, and the COPY has the connection of the transaction to itself. Read the rows before, outside of the transaction, or store them by insertStream."
+  )
+
 /** A fiber waited for the connection of its transaction while another fiber's nested transaction had it. */
 export const waited = (millis: number): PoolError =>
   refused(

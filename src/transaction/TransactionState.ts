@@ -55,7 +55,7 @@ export interface Transaction {
   /** It was committed or rolled back, and the connection may be somebody else's by now. */
   hasEnded: boolean
   /** Why nothing more is sent although it has not ended: `BEGIN` failed. */
-  failure: SqlError | undefined
+  failure: SqlError | PoolError | undefined
   /** Whether a statement is under way, and who waits until there is none. */
   isRunning: boolean
   readonly onRest: Set<() => void>
@@ -179,6 +179,15 @@ const membershipOn = (pool: Pool, context: Context.Context<never>): Membership |
   const found = Context.getOrUndefined(context, pool.transactionKey)
   return found !== undefined && isMembership(found) ? found : undefined
 }
+
+/** A membership whose statements all fail with this error. */
+export const refusing = ([joined, depth]: Membership, failure: PoolError): Membership => [
+  {
+    ...joined,
+    transaction: { ...joined.transaction, failure, root: makeLevel(undefined, "") }
+  },
+  depth
+]
 
 /**
  * The transaction of this pool that a fiber is in. One on another pool of the same key is joined if its settings are the

@@ -1,6 +1,7 @@
 /** The suites. */
 import { bulk } from "./bulk.ts"
 import { cold } from "./cold.ts"
+import { copy } from "./copy.ts"
 import { cost } from "./cost.ts"
 import { firstThousand } from "./firstThousand.ts"
 import { idle } from "./idle.ts"
@@ -16,6 +17,7 @@ export const suites: ReadonlyArray<Suite> = [
   opening,
   idle,
   bulk,
+  copy,
   cost,
   seen,
   values,

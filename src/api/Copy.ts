@@ -1,0 +1,125 @@
+/**
+ * `COPY` of a handle: data in from a stream of bytes, and out as one.
+ */
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
+import { refused } from "../errors/PoolError.ts"
+import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
+import * as CopyParams from "../execute/CopyParams.ts"
+import * as Execute from "../execute/Execute.ts"
+import { maxAttempts } from "../execute/Resend.ts"
+import { onPool as pullOnPool, start } from "../execute/StreamRows.ts"
+import * as AcquireErrors from "../pool/AcquireErrors.ts"
+import type { Pool } from "../pool/Pool.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
+import type { Timing } from "../pool/StatementCache.ts"
+import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import type { Direction } from "../statement/CopyStatement.ts"
+import type { Bound } from "../statement/Statement.ts"
+import * as Operation from "../telemetry/Operation.ts"
+import { copyInInside, copyOutInside } from "../transaction/CopyInTransaction.ts"
+import { transaction } from "../transaction/Transaction.ts"
+import { currentOf } from "../transaction/TransactionState.ts"
+import { onPool } from "./Handle.ts"
+import type { QuerySource } from "./Query.ts"
+import { join } from "./SqlConnection.ts"
+
+const forms: Readonly<Record<Direction, string>> = {
+  in: "copyFrom takes a COPY … FROM STDIN",
+  out: "copyTo takes a COPY … TO STDOUT"
+}
+
+/** The job of a `COPY` whose data go this way, or why it is not sent. */
+const jobOf = (
+  pool: Pool,
+  bound: Bound,
+  copies: Direction,
+  timing: Timing | undefined
+): Execute.Job | PoolError => {
+  const job = Execute.prepare(pool, bound, { copies, prepare: false }, timing)
+  return Execute.isJob(job) && job.known.analysis.copies !== copies
+    ? refused(`${forms[copies]}. Nothing was sent.`)
+    : job
+}
+
+const copyInOnPool = <E, R>(
+  pool: Pool,
+  job: Execute.Job,
+  data: Stream.Stream<Uint8Array | string, E, R>,
+  options: CopyInOptions,
+  attempts = 0
+): Effect.Effect<number, E | SqlError | PoolError, R> => {
+  const holding = Stream.updateService(data, AcquireErrors.Held, (keys) => [...keys, pool.settings.key])
+  return Effect.flatMap(
+    pool.use((connection) => copyIn(pool, connection, job, holding, options, pool.cutOff)),
+    (result) => {
+      if (result !== Execute.elsewhere) return Effect.succeed(result)
+      return attempts < maxAttempts
+        ? copyInOnPool(pool, job, data, options, attempts + 1)
+        : Effect.fail(ConnectionErrors.unsentError(Execute.aboutOf(pool, job)))
+    }
+  )
+}
+
+/** Runs a `COPY … FROM STDIN` with these data, in the fiber's transaction if there is one. */
+export const copyFrom = <E, R>(
+  source: QuerySource<unknown>,
+  statement: Bound,
+  data: Stream.Stream<Uint8Array | string, E, R>,
+  options: CopyInOptions
+): Effect.Effect<number, E | OperationError, R | PoolRegistry> =>
+  onPool(source, (pool, fiber) => {
+    const subject = Operation.subjectOf(pool, statement.text, { table: source.label })
+    const job = jobOf(pool, statement, "in", subject.timing)
+    if (!Execute.isJob(job)) return Effect.fail(job)
+    const isInside = currentOf(pool, fiber.context) !== undefined
+    // A failure is undone by itself, so that the transaction goes on if it is caught.
+    const inside = transaction(
+      pool,
+      fiber,
+      join,
+      Effect.withFiber<number, E | SqlError | PoolError, R>((inner) => {
+        const membership = currentOf(pool, inner.context)
+        return membership === undefined
+          ? copyInOnPool(pool, job, data, options)
+          : copyInInside(membership, job, data, options)
+      })
+    )
+    const copied = isInside ? inside : copyInOnPool(pool, job, data, options)
+    return Operation.around(pool, fiber, subject, copied, (rows) => rows)
+  })
+
+const isBytes = (piece: unknown): piece is Uint8Array => piece instanceof Uint8Array
+
+/** The data of a `COPY … TO STDOUT`, from the fiber's transaction if there is one. */
+export const copyTo = (
+  source: QuerySource<unknown>,
+  statement: Bound
+): Stream.Stream<Uint8Array, OperationError, PoolRegistry> =>
+  Stream.unwrap(
+    onPool(source, (pool, fiber) => {
+      const subject = Operation.subjectOf(pool, statement.text, { table: source.label })
+      const begin = (connection: PooledConnection, before: Execute.BeforeSend) =>
+        Effect.flatMap(CopyParams.bind(pool, connection, statement), ({ text, write }) => {
+          const job = jobOf(pool, { text, params: [] }, "out", subject.timing)
+          if (!Execute.isJob(job)) return Effect.fail(job)
+          return start(pool, connection, job, () => {
+            const refusal = before()
+            if (refusal === undefined) write()
+            return refusal
+          })
+        })
+      const problem = jobOf(pool, statement, "out", undefined)
+      if (!Execute.isJob(problem)) return Effect.fail(problem)
+      const membership = currentOf(pool, fiber.context)
+      const data =
+        membership === undefined
+          ? pullOnPool(pool, (connection) => begin(connection, pool.cutOff))
+          : copyOutInside(membership, begin)
+      const bytes = Stream.filter(data, isBytes)
+      return Effect.succeed(Operation.aroundRows(pool, fiber, subject, bytes, () => undefined))
+    })
+  )

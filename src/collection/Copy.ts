@@ -1,0 +1,165 @@
+/**
+ * `COPY` of a table: its options, checked and written.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
+import type { OperationError } from "../errors/PoolError.ts"
+import { quote } from "../statement/Names.ts"
+import type { Bound } from "../statement/Statement.ts"
+import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import type { Condition } from "./Filter.ts"
+import { where } from "./FilterSql.ts"
+import * as SqlBuilder from "./SqlBuilder.ts"
+import type { TableBackend } from "./TableBackend.ts"
+import type { CopyFromOptions, CopyToOptions } from "./Types.ts"
+
+const formats: ReadonlySet<unknown> = new Set(["csv", "text", "binary"])
+const headers: ReadonlySet<unknown> = new Set([true, false, "match"])
+
+/** A text as SQL has it, whatever the session says of backslashes. */
+const literal = (text: string): string => `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+
+/** One of `COPY`'s own options as it is written, or what it has to be. */
+const written = (name: string, value: unknown): Result.Result<string, string> => {
+  if (name === "format") {
+    return formats.has(value) ? Result.succeed(`format ${value}`) : Result.fail('"csv", "text" or "binary"')
+  }
+  if (name === "header") {
+    return headers.has(value) ? Result.succeed(`header ${value}`) : Result.fail('true, false or "match"')
+  }
+  return typeof value === "string" && !value.includes("\0")
+    ? Result.succeed(`${name} ${literal(value)}`)
+    : Result.fail("a text")
+}
+
+const own: ReadonlyArray<string> = ["format", "header", "delimiter", "quote", "null", "encoding"]
+
+/** The options of a call, written as `COPY` takes them. */
+const optionsOf = (
+  options: object,
+  others: ReadonlyArray<string>,
+  place: string
+): SqlBuilder.Parsed<string> =>
+  Result.gen(function* () {
+    const texts = new Map([["format", "format csv"]])
+    for (const [name, value] of yield* entriesOf(options, "the options", place, "{ format, header, … }")) {
+      if (![...own, ...others].includes(name)) {
+        const instead = `The options are ${[...own, ...others].join(", ")}.`
+        return yield* Result.fail(refuse(place, `${shown(name)} is no option`, instead))
+      }
+      if (value === undefined || others.includes(name)) continue
+      const text = written(name, value)
+      if (Result.isFailure(text)) {
+        const what = `the option ${name} is ${typeof value === "string" ? "another text" : described(value)}`
+        return yield* Result.fail(refuse(place, what, `It is ${text.failure}.`))
+      }
+      texts.set(name, text.success)
+    }
+    return [...texts.values()].join(", ")
+  })
+
+const columnsOf = (builder: SqlBuilder.SqlBuilder, columns: unknown): string | undefined => {
+  if (columns === undefined) return undefined
+  const names: ReadonlyArray<unknown> = Array.isArray(columns) ? Array.from(columns) : []
+  if (names.length === 0 || !names.every((name) => typeof name === "string")) {
+    const what = Array.isArray(columns) ? "an array that holds no names" : described(columns)
+    builder.problem ??= refuse(builder.place, `columns is ${what}`, 'Name the columns: ["id", "name"].')
+    return undefined
+  }
+  return SqlBuilder.columns(builder, names)
+}
+
+const isUtf8 = (encoding: string | undefined): boolean =>
+  encoding === undefined || /^utf-?8$|^unicode$/i.test(encoding)
+
+/** Loads a stream of bytes or texts into a table. */
+export const copyFrom = <A, E, R, E2, R2>(
+  table: TableBackend<A, E, R>,
+  place: string,
+  data: Stream.Stream<Uint8Array | string, E2, R2>,
+  options: CopyFromOptions<A>
+): Effect.Effect<number, E2 | OperationError, R | R2> => {
+  const builder = SqlBuilder.make({ ...table, place, table: table.name })
+  const texts = optionsOf(options, ["columns", "onProgress"], place)
+  if (Result.isFailure(texts)) return Effect.fail(texts.failure)
+  const columns = columnsOf(builder, options.columns)
+  const into = columns === undefined ? table.name : `${table.name} (${columns})`
+  if (builder.problem !== undefined) return Effect.fail(builder.problem)
+  const statement = SqlBuilder.finish(builder, `copy ${into} from stdin (${texts.success})`)
+  if (Result.isFailure(statement)) return Effect.fail(statement.failure)
+  return table.copyIn(statement.success, data, {
+    place,
+    takesText: isUtf8(options.encoding),
+    onProgress: options.onProgress
+  })
+}
+
+/** What the catalogue says of a table: whether all of its rows are its own, and the columns that are stored. */
+const lookQuery = `
+select c.relkind = 'r' and not c.relhassubclass as plain, (
+  select pg_catalog.json_agg(a.attname order by a.attnum)::pg_catalog.text from pg_catalog.pg_attribute a
+  where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+) as names from pg_catalog.pg_class c where c.oid = pg_catalog.to_regclass($1)`
+
+interface Stored {
+  readonly isPlain: boolean
+  readonly names: ReadonlyArray<string>
+}
+
+/** Where there is no such table, the server says so itself. */
+const noTable: Stored = { isPlain: true, names: [] }
+
+const look = <A, E, R>({ execute, name }: TableBackend<A, E, R>): Effect.Effect<Stored, OperationError, R> =>
+  Effect.map(execute({ text: lookQuery, params: [name] }), ({ rows: [row] }) => {
+    const [plain, names] = Array.isArray(row) ? row : [row?.plain, row?.names]
+    const parsed: unknown = typeof names === "string" ? JSON.parse(names) : []
+    return row === undefined
+      ? noTable
+      : { isPlain: plain === true, names: Array.isArray(parsed) ? parsed.map(String) : [] }
+  })
+
+/**
+ * The statement that gives a table's data. A plain table is read without a query, which is faster; what Postgres does not copy
+ * so, or would copy only in part, goes through one.
+ */
+const outOf = (
+  builder: SqlBuilder.SqlBuilder,
+  { isPlain, names: stored }: Stored,
+  condition: Condition | undefined,
+  named: string | undefined,
+  texts: string
+): SqlBuilder.Parsed<Bound> => {
+  const names = named ?? stored.map(quote).join(", ")
+  const list = names === "" ? "" : ` (${names})`
+  const text =
+    condition === undefined && isPlain
+      ? `copy ${builder.table}${list} to stdout (${texts})`
+      : `copy (select ${names} from ${builder.table}${condition === undefined ? "" : where(builder, condition)}) to stdout (${texts})`
+  return SqlBuilder.finish(builder, text)
+}
+
+/** A table's data as a stream of bytes. */
+export const copyTo = <A, E, R>(
+  table: TableBackend<A, E, R>,
+  place: string,
+  { columns, filter: _filter, onProgress, ...options }: CopyToOptions<A>,
+  condition: Condition | undefined
+): Stream.Stream<Uint8Array, OperationError, R> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const texts = yield* Effect.fromResult(optionsOf(options, [], place))
+      const builder = SqlBuilder.make({ ...table, place, table: table.name })
+      const named = columnsOf(builder, columns)
+      const shape = yield* look(table)
+      const data = table.copyOut(yield* Effect.fromResult(outOf(builder, shape, condition, named, texts)))
+      if (onProgress === undefined) return data
+      let bytes = 0
+      return Stream.tap(data, (piece) =>
+        Effect.sync(() => {
+          bytes += piece.length
+          onProgress({ bytes })
+        })
+      )
+    })
+  )

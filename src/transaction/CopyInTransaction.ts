@@ -1,0 +1,70 @@
+/**
+ * `COPY` in a transaction: its data have the connection to themselves until the last of them.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import type { PoolError } from "../errors/PoolError.ts"
+import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
+import { aboutOf, type BeforeSend, elsewhere, type Job } from "../execute/Execute.ts"
+import type { Pull } from "../execute/StreamRows.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
+import * as InTransaction from "./InTransaction.ts"
+import * as Mutex from "./Mutex.ts"
+import * as TransactionErrors from "./TransactionErrors.ts"
+import type { Membership } from "./TransactionState.ts"
+import * as State from "./TransactionState.ts"
+
+/** As `copyIn`. A statement of the same transaction that the stream runs fails at once: it would wait for itself. */
+export const copyInInside = <E, R>(
+  membership: Membership,
+  job: Job,
+  data: Stream.Stream<Uint8Array | string, E, R>,
+  options: CopyInOptions
+): Effect.Effect<number, E | SqlError | PoolError, R> => {
+  const [{ transaction }] = membership
+  const { connection, pool } = transaction
+  const apart = Stream.provideService(
+    data,
+    pool.transactionKey,
+    State.refusing(membership, TransactionErrors.copying())
+  )
+  const copied = InTransaction.inTurn(
+    transaction,
+    membership,
+    (before) => copyIn(pool, connection, job, apart, options, before),
+    { isProgram: true, pipelines: false }
+  )
+  return Effect.mapError(
+    Effect.flatMap(copied, (result) =>
+      result === elsewhere
+        ? Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
+        : Effect.succeed(result)
+    ),
+    (error) => InTransaction.inTransactionError(transaction, error)
+  )
+}
+
+/** The data of a `COPY … TO STDOUT` that `begin` starts. */
+export const copyOutInside = <E>(
+  membership: Membership,
+  begin: (connection: PooledConnection, before: BeforeSend) => Effect.Effect<Pull, E, Scope.Scope>
+): Stream.Stream<unknown, E | SqlError | PoolError> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const [{ transaction }] = membership
+      const level = State.levelOf(transaction, membership)
+      const release = yield* Mutex.hold(level.mutex, State.patienceOf(transaction), true)
+      yield* Effect.addFinalizer(() =>
+        Effect.andThen(InTransaction.settle(transaction), Effect.sync(release))
+      )
+      const before = () => State.closedError(transaction, level)
+      const refusal = before()
+      if (refusal !== undefined) return yield* refusal
+      yield* InTransaction.sendPending(transaction)
+      const pull = yield* begin(transaction.connection, before)
+      return Stream.fromPull(Effect.succeed(pull))
+    })
+  )
