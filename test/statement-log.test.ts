@@ -104,6 +104,9 @@ withDatabase('"slow" logs those that take slowStatement or longer, as warnings',
     const lines = yield* linesOf(
       Effect.all([pgdb.select("select 2"), pgdb.select("select pg_sleep(0.25)"), pgdb.select("select 3")])
     )
+    for (const { annotations } of lines) {
+      assert.isAtLeast(Number(annotations.waitMillis) + Number(annotations.runMillis), 200)
+    }
     const slow = lines.filter(({ annotations }) => Number(annotations.runMillis) >= 250)
     assert.deepStrictEqual(
       slow.map(({ level, message }) => [level, message]),
