@@ -42,14 +42,22 @@ export const condition = <Row, E>(
   }
 }
 
-/** Changes with their values encoded. */
+/** Changes with their values encoded, and those that the schema fills in. */
 export const changes = <Row, E>(
   translation: Translation<Row, E>,
   at: At,
   given: ReadonlyArray<Change>
 ): Effect.Effect<ReadonlyArray<Change>, E> =>
-  Effect.forEach(given, (change) =>
-    change._tag === "Add" || isSql(change.value)
-      ? Effect.succeed(change)
-      : Effect.map(translation.value(at, change.column, change.value), (value) => ({ ...change, value }))
+  Effect.zipWith(
+    Effect.forEach(given, (change) =>
+      change._tag === "Add" || isSql(change.value)
+        ? Effect.succeed(change)
+        : Effect.map(translation.value(at, change.column, change.value), (value) => ({ ...change, value }))
+    ),
+    translation.filled,
+    (encoded, filled): ReadonlyArray<Change> => {
+      const named = new Set(encoded.map(({ column }) => column))
+      const others = filled.filter(([column]) => !named.has(column))
+      return [...encoded, ...others.map(([column, value]): Change => ({ _tag: "Set", column, value }))]
+    }
   )

@@ -5,6 +5,7 @@
  *
  * A schema with `fields` (a struct, a class) serves rows that have only some of the columns, and the values in filters
  * and changes. Of any other schema only whole rows can be encoded, and values in filters and changes are bound as given.
+ * A model's variants serve what goes in: rows are made by `insert`, and changes have what `update` fills in.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -37,6 +38,8 @@ export interface Translation<Row, E> {
     column: K,
     values: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Row[K]>, E>
+  /** Columns that any change fills in, unless it names them, with their values. */
+  readonly filled: Effect.Effect<ReadonlyArray<readonly [column: string, value: unknown]>, E>
   /** Whether some of the columns can be read without the others. */
   readonly partial: boolean
 }
@@ -48,6 +51,7 @@ export const trusting = <Row>(): Translation<Row, never> => ({
   value: (_, _column, value) => Effect.succeed(value),
   values: <K extends ColumnOf<Row>>(_: At, _column: K, values: ReadonlyArray<unknown>) =>
     Effect.succeed(values as ReadonlyArray<Row[K]>),
+  filled: Effect.succeed([]),
   partial: true
 })
 
@@ -59,6 +63,25 @@ const fieldsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined
   for (const [name, field] of Object.entries(schema.fields))
     if (isColumnSchema(field)) fields.set(name, field)
   return fields
+}
+
+/** A model's schema for rows that are stored, or for changes. */
+const variantOf = (schema: object, name: "insert" | "update"): ColumnSchema | undefined => {
+  const variant: unknown = Reflect.get(schema, name)
+  return isColumnSchema(variant) && fieldsOf(variant) !== undefined ? variant : undefined
+}
+
+/** Makes values by a schema, with its defaults, and encodes them. */
+const making = <A, I>(schema: Schema.Codec<A, I>) => {
+  const encode = Schema.encodeUnknownEffect(schema)
+  return (given: (typeof schema)["~type.make.in"]): Effect.Effect<I, Schema.SchemaError> =>
+    Effect.flatMap(
+      Effect.mapError(
+        schema.makeEffect(given, { parseOptions: { onExcessProperty: "error" } }),
+        (issue) => new Schema.SchemaError(issue)
+      ),
+      encode
+    )
 }
 
 /** Makes a thing when it is first used, and once. */
@@ -115,12 +138,16 @@ const some = (
 export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schema.SchemaError> => {
   const fields = fieldsOf(schema)
   const decodeRows = lazy(() => Schema.decodeUnknownEffect(Schema.Array(schema)))
+  const insert = variantOf(schema, "insert")
+  const update = variantOf(schema, "update")
   const encodeRows = lazy(() =>
-    fields === undefined
-      ? Schema.encodeUnknownEffect(Schema.Array(schema))
-      : Schema.encodeUnknownEffect(Schema.Array(some(fields, fields.keys(), true)), {
-          onExcessProperty: "error"
-        })
+    insert !== undefined
+      ? making(Schema.Array(insert))
+      : fields === undefined
+        ? Schema.encodeUnknownEffect(Schema.Array(schema))
+        : Schema.encodeUnknownEffect(Schema.Array(some(fields, fields.keys(), true)), {
+            onExcessProperty: "error"
+          })
   )
   // No name of a column has a NUL in it: such a statement was refused.
   const decodeSome = perKey(
@@ -128,6 +155,14 @@ export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schem
       Schema.decodeUnknownEffect(Schema.Array(some(fields ?? new Map(), columns.split("\0"), false))),
     mostChoices
   )
+  const fill = lazy(() => {
+    const filling = Array.from(fieldsOf(update ?? {}) ?? []).filter(
+      ([, field]) => field.ast.context?.constructorDefault !== undefined
+    )
+    return filling.length === 0
+      ? Effect.succeed([])
+      : Effect.map(making(Schema.Struct(Object.fromEntries(filling)))({}), Object.entries<unknown>)
+  })
   const encoders = perColumn(fields, (field) => Schema.encodeUnknownEffect(field))
   const decoders = perColumn(fields, (field) => Schema.decodeUnknownEffect(Schema.Array(field)))
   return {
@@ -149,6 +184,7 @@ export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schem
         ),
         (decoded) => decoded as ReadonlyArray<Row[K]>
       ),
+    filled: Effect.suspend(() => fill()),
     partial: fields !== undefined
   }
 }
