@@ -335,6 +335,53 @@ withDatabase(
     })
 )
 
+const usingSchemas = `import assert from "node:assert"
+import { Effect } from "effect"
+import { PG } from "effect-global-pool"
+import { Mood, type Tables, Users } from "./db.ts"
+
+const pgdb = PG.make<Tables>({ url: process.env.DATABASE_URL })
+const users = pgdb.table("users", Users)
+const plain = pgdb.table("users")
+const mood: typeof Mood.Type = "happy"
+
+const program = Effect.gen(function* () {
+  const home = { street: "Main", zips: [1, null], mood }
+  const ada = yield* users.insert({ name: "Ada", email: "a@b", big: 1, data: { a: 1 }, home })
+  assert(ada instanceof Users && ada.at instanceof Date && ada.upper_name === "ADA" && ada.points === 0)
+  assert.deepStrictEqual(ada.home, home)
+  const [changed] = yield* users.update({ id: ada.id }, { owed: "1.50", moods: ["sad"] }, { returning: ["owed", "moods"] })
+  assert.deepStrictEqual({ ...changed }, { owed: "1.50", moods: ["sad"] })
+  yield* plain.insertMany([{ name: "Grace", email: "g@b", big: 2, data: "text" }])
+  assert.strictEqual(yield* users.count({ name: { $startsWith: "G" } }), 1)
+  // @ts-expect-error The database computes it.
+  users.insert({ name: "Ada", email: "a@b", big: 1, data: 1, upper_name: "ADA" })
+  // @ts-expect-error A required column is missing.
+  users.insert({ name: "Ada" })
+  // @ts-expect-error A required column is missing in the tables' types too.
+  plain.insert({ name: "Ada" })
+  // @ts-expect-error No value of the enum.
+  users.find({ home: { $eq: { street: "", zips: [], mood: "angry" } } })
+  // @ts-expect-error A view that takes no rows.
+  pgdb.table("counts").insert({ n: 1 })
+})
+await Effect.runPromise(PG.run(program))
+console.log("done")
+`
+
+withDatabase("schemas that are written compile, and read and write rows", everything, ({ pgdb, url }) =>
+  Effect.gen(function* () {
+    const text = yield* textOf(pgdb, { ...options, effectSchema: true })
+    assert.include(text, "export class Users extends Model.Class<Users>")
+    assert.include(text, "  upper_name: Model.GeneratedByDb(Schema.NullOr(Schema.String))")
+    const place = yield* written({ "db.ts": text, "program.ts": usingSchemas })
+    expect(yield* complaints(place)).toBe("")
+    const running = yield* program(Path.join(place, "program.ts"), { env: { DATABASE_URL: url } })
+    const { code } = yield* running.exit
+    assert.deepStrictEqual({ code, out: running.stdout() + running.stderr() }, { code: 0, out: "done\n" })
+  })
+)
+
 const run = Effect.fnUntraced(function* (url: string, cwd: string, ...args: ReadonlyArray<string>) {
   const running = yield* program(Path.join(root, "src", "bin.ts"), {
     args: ["types", ...args],

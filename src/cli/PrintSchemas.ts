@@ -69,6 +69,7 @@ export const printSchemas = ({ composites, enums, tables }: Shapes): string => {
     ...enums.flatMap(({ comment: text, labels, name }) => [
       ...comment(text),
       `export const ${name} = Schema.Literals([${labels.map(literalOf).join(", ")}])`,
+      `export type ${name} = typeof ${name}.Type`,
       ""
     ]),
     ...composites.flatMap(({ comment: text, fields, name }) => [
