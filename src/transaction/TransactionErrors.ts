@@ -118,10 +118,5 @@ export const waited = (millis: number): PoolError =>
     `The statement was not sent: another fiber of the same transaction kept the connection busy for longer than acquireTimeout, ${millis} ms. A nested transaction keeps it until it ends, so it must not wait for a fiber of the outer one.`
   )
 
-const codeOf = ({ reason: { cause } }: SqlError): string => stringOf(cause, "code") ?? ""
-
-/** Whether it only says that an earlier statement failed. */
-export const isAborted = (error: SqlError): boolean => codeOf(error) === "25P02"
-
 /** Whether the error is the server's answer. Without one, nothing is known but that something was sent. */
 export const isAnswer = ({ reason: { cause } }: SqlError): boolean => stringOf(cause, "severity") === "ERROR"

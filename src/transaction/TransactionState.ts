@@ -109,11 +109,6 @@ export const openLevel = (transaction: Transaction, outer: Level): Level => {
   return level
 }
 
-/** Has a connection that a caller has for itself begin a transaction with its next statement. */
-export const beginWith = (transaction: Transaction, text: string): void => {
-  transaction.pending = [{ text, level: transaction.root, opens: true }]
-}
-
 /** Whether it is a transaction, and not a connection that a caller has for itself. */
 export const isTransaction = ({ hasBegun, pending, root }: Transaction): boolean =>
   hasBegun || pending.some(({ level, opens }) => opens && level === root)

@@ -37,20 +37,11 @@ export const bigInt64 = (bytes: Uint8Array, offset: number): bigint => {
   return scratch.getBigInt64(0)
 }
 
-export const bigUint64 = (bytes: Uint8Array, offset: number): bigint =>
-  BigInt.asUintN(64, bigInt64(bytes, offset))
-
 /** An int64 as a number, or `NaN` where a number cannot hold it exactly. */
 export const exactInt64 = (bytes: Uint8Array, offset: number): number => {
   const high = int32(bytes, offset)
   const value = high * 4294967296 + uint32(bytes, offset + 4)
   return high >= -0x200000 && high < 0x200000 && value !== -9007199254740992 ? value : Number.NaN
-}
-
-/** An int64 in decimal digits. */
-export const int64Text: Read<string> = (bytes, offset) => {
-  const value = exactInt64(bytes, offset)
-  return Number.isNaN(value) ? String(bigInt64(bytes, offset)) : String(value)
 }
 
 const strict = new TextDecoder("utf-8", { fatal: true })
@@ -84,19 +75,9 @@ const hexPairs: ReadonlyArray<string> = /* @__PURE__ */ Array.from({ length: 256
   value.toString(16).padStart(2, "0")
 )
 
-/** Two hexadecimal digits of one byte. */
-export const hexByte = (byte: number): string => hexPairs[byte]!
-
 /** Lower-case hexadecimal digits. */
 export const hex: Read<string> = (bytes, offset, size) => {
   let text = ""
   for (let index = 0; index < size; index++) text += hexPairs[bytes[offset + index]!]
   return text
-}
-
-/** The length of the C string at `offset`, its end not counted. */
-export const cStringSize = (bytes: Uint8Array, offset: number): number => {
-  let end = offset
-  while (end < bytes.length && bytes[end] !== 0) end++
-  return end - offset
 }

@@ -7,7 +7,7 @@
 /** Seconds east of UTC at an instant given in milliseconds since 1970. */
 export type Zone = (milliseconds: number) => number
 
-export const utc: Zone = () => 0
+const utc: Zone = () => 0
 
 const utcNames = new Set([
   "UTC",
