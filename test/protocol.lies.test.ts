@@ -246,3 +246,21 @@ describe("a statement has a typed error or its rows, and the session is given up
     )
   }
 })
+
+it.live("a write is not sent again when a pooler says that its server's connection broke", () =>
+  Effect.gen(function* () {
+    let statements = 0
+    const server = yield* liar((turn) => {
+      if (turn === 0) return welcome
+      statements++
+      // What the server did before is not known to the pooler, which names no routine of Postgres.
+      return message("E", "SFATAL", "C08P01", "Mserver conn crashed?", "")
+    })
+    const error = yield* handle(server.address)
+      .execute("insert into t values (1)")
+      .pipe(Effect.flip, Effect.timeout("5 seconds"), Effect.provide(PoolRegistry.layer()))
+    assert.strictEqual(statements, 1)
+    assert.isTrue(isSqlError(error) && !error.isRetryable, String(error))
+    assert.include(String(error), "Whether the statement took effect is not known")
+  })
+)

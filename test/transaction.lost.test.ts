@@ -173,6 +173,26 @@ withDatabase(
 )
 
 withDatabase(
+  "a single write whose backend is ended while it commits is not reported as done",
+  slowCommit,
+  (given) =>
+    Effect.gen(function* () {
+      yield* given.witness.query("select pg_advisory_lock(1)")
+      const fiber = yield* Effect.forkChild(Effect.flip(given.pgdb.execute(insert)))
+      yield* blocked(given)
+      yield* given.witness.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+      )
+      const error = yield* Fiber.join(fiber)
+      expect(isSqlError(error) && error.isRetryable).toBe(false)
+      expect(error.message).toContain("Whether the statement took effect is not known")
+      expect(yield* given.witness.query(count)).toEqual([{ n: 0 }])
+      yield* given.witness.query("select pg_advisory_unlock(1)")
+      yield* atRest(given)
+    })
+)
+
+withDatabase(
   "a network that holds COMMIT back does not hold an interrupted fiber for long",
   [table],
   (given) =>

@@ -186,8 +186,10 @@ export const unsentError = (about: About, end?: SessionEnd): SqlError => {
 export const lostError = ({ cause, farewell }: SessionEnd, isHarmless: boolean, about: About): SqlError => {
   const { server = "the server" } = about
   const code = farewell?.code ?? stringOf(cause, "code")
+  const closed = farewell?.message ?? "it was closed"
   const why =
-    code ?? (cause === undefined ? "it was closed" : `its messages could not be understood: ${cause.message}`)
+    stringOf(cause, "code") ??
+    (cause === undefined ? closed : `its messages could not be understood: ${cause.message}`)
   const what = `The connection to ${server} was lost while the statement was under way (${why}).`
   const advice = isHarmless ? undefined : unknownOutcome
   return build("ConnectionError", "query", code, [what, advice, statementPart(about)], isHarmless)

@@ -12,7 +12,7 @@ import { type About, serverError } from "../errors/ServerErrors.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
-import { type KnownText, statementOf, type Timing } from "../pool/StatementCache.ts"
+import { type KnownText, longestKept, statementOf, type Timing } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
@@ -27,7 +27,7 @@ import type { RowShape } from "../types/RowReader.ts"
 import type { OwnReaders, TypeMap } from "../types/TypeMap.ts"
 import * as Encode from "./Encode.ts"
 import { learn, learnFloats, readLate } from "./Learn.ts"
-import { maxAttempts, verdictOf, wasStalePlan } from "./Resend.ts"
+import { maxAttempts, mayCommit, verdictOf, wasStalePlan } from "./Resend.ts"
 
 /** Which of how many statements, for the error of a batch. */
 export interface Position {
@@ -91,7 +91,7 @@ export const prepare = (
     known,
     shape,
     types: readers === undefined ? undefined : types.withReaders(readers),
-    keeps: prepare && settings.prepare === true,
+    keeps: prepare && settings.prepare === true && bound.text.length <= longestKept,
     position,
     encoded,
     timing
@@ -123,9 +123,6 @@ export const aboutOf = ({ settings, types }: Pool, { bound, known, position }: J
   ...position
 })
 
-/** Commands that run procedures, which may commit on their way. */
-const committing = new Set(["CALL", "DO"])
-
 /** The error of a statement that did not come to its end. `isHarmless`: if it was lost, nothing took effect. */
 export const errorOf = (
   pool: Pool,
@@ -134,10 +131,10 @@ export const errorOf = (
   connection: PooledConnection,
   isHarmless = job.known.analysis.isPlainRead
 ): SqlError => {
-  const { command } = job.known.analysis
+  const { analysis } = job.known
   const about = aboutOf(pool, job)
   if (exchange.error !== undefined) {
-    const mayHaveCommitted = committing.has(command) && exchange.isBound && !isInTransaction(connection)
+    const mayHaveCommitted = mayCommit(analysis) && exchange.isBound && !isInTransaction(connection)
     const isStale = isInTransaction(connection) && wasStalePlan(exchange)
     return serverError(exchange.error, { ...about, mayHaveCommitted, isStale })
   }
@@ -154,7 +151,7 @@ export const errorOf = (
  */
 export const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
   analysis.returnsRows &&
-  (analysis.mayReturnRecord || !analysis.isRead || types !== undefined) &&
+  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined) &&
   descriptionOf(statement) === undefined
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
@@ -227,9 +224,12 @@ export const send = (
   const keep = keepsPrepared(pool, job, statement, encoded)
   const usedMemory =
     descriptionOf(statement) !== undefined || (keep && Commands.isPrepared(session, statement))
-  const mayTrust = job.types !== undefined || (job.known.analysis.isPlainRead && !isInTransaction(connection))
+  const { isPlainRead } = job.known.analysis
+  const mayTrust = job.types !== undefined || (isPlainRead && !isInTransaction(connection))
+  // What is not a plain read cannot be run again to get its floats in binary, so it asks for them at once.
+  const isSure = isTypical(connection) && (isPlainRead || session.floats !== "unknown")
   const exchange = Commands.run(session, statement, encoded.values, onSettled, {
-    trusted: mayTrust ? "all" : isTypical(connection) ? "records" : "session",
+    trusted: mayTrust ? "all" : isSure ? "records" : "session",
     shape: job.shape,
     types: job.types,
     portal: job.portal?.name ?? "",
@@ -291,7 +291,7 @@ const hasUncertainFloats = (
   { formats, late, prepared, rows }: Exchange
 ): boolean =>
   session.floats === "unknown" &&
-  known.analysis.isRead &&
+  known.analysis.isPlainRead &&
   (rows.length > 0 || late !== undefined) &&
   formats !== undefined &&
   prepared?.description !== undefined &&

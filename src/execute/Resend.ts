@@ -39,6 +39,15 @@ export interface Situation {
   readonly attempts: number
 }
 
+const committing: ReadonlySet<string> = new Set(["CALL", "DO", "EXECUTE"])
+
+/** Whether a statement may have committed a part of its work when it fails: a procedure may, and so may `COMMIT` itself. */
+export const mayCommit = ({
+  command,
+  isTransactionControl
+}: Pick<Analysis, "command" | "isTransactionControl">): boolean =>
+  isTransactionControl || committing.has(command)
+
 /** Deadlocks, resources, locks, cancels and time limits, the system: nothing that was remembered is why. */
 const unrelated: ReadonlySet<string> = new Set(["40", "53", "55", "57", "58"])
 

@@ -17,8 +17,10 @@ import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
+import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
+import { descriptionOf } from "../protocol/Statement.ts"
 import * as CopyOut from "./CopyOut.ts"
 import * as Execute from "./Execute.ts"
 import { learn } from "./Learn.ts"
@@ -55,15 +57,17 @@ const makeReader = (connection: PooledConnection) => {
   }
 
   return {
-    take: (exchange: Exchange): void => {
+    /** Takes the rows that came; `false` when some were thrown away. */
+    take: (exchange: Exchange): boolean => {
       const { rows } = exchange
       exchange.rows = []
       // Cancelled with its pool, or read by nobody, it has to come to its end.
-      if (isClosed || connection.isCancelled) return
+      if (isClosed || connection.isCancelled) return rows.length === 0
       if (isFilled(rows)) pieces.push(rows)
       give()
       // What is being cancelled is read to its end.
       if (pieces.length >= mostPieces && !connection.isCancelled) session.setReading(false)
+      return true
     },
     finish: (result: Pull): void => {
       end ??= result
@@ -132,8 +136,9 @@ export const start: (
   const copy = job.known.analysis.copies === "out" ? CopyOut.make() : undefined
   const onProgress = (exchange: Exchange) => {
     copy?.gather(exchange)
-    reader.take(exchange)
+    const isWhole = reader.take(exchange)
     if (exchange.state === "failed") return fail(exchange)
+    if (!isWhole) exchange.unreadable ??= new Error("The stream was cut off before its last row.")
     if (exchange.unreadable === undefined) return
     const about = Execute.aboutOf(pool, job)
     reader.finish(
@@ -151,7 +156,9 @@ export const start: (
   const { composites, encoded } = prepared.success
   const answers = pool.types.answers()
   if (composites.length > 0) yield* learn(connection, composites)
-  const first = job.known.analysis.returnsRows
+  const { columns } = descriptionOf(statementOf(pool.statements, job.known, encoded.types)) ?? {}
+  const returnsRows = columns === undefined ? job.known.analysis.returnsRows : columns.length > 0
+  const first = returnsRows
     ? { answers, maxRows: 1, syncs: false, flushes: true, onProgress }
     : { onProgress, copy }
   const sent = Execute.send(

@@ -70,7 +70,7 @@ export interface StatementCache extends Memory {
 /** So many texts are kept, and as many used before them. */
 const perGeneration = 1_024
 /** Longer texts are looked at anew each time. */
-const longestKept = 16_384
+export const longestKept = 16_384
 
 export const make = (): StatementCache => {
   let recent = new Map<string, KnownText>()

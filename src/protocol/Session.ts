@@ -109,6 +109,9 @@ const isFatal = ({ severity, severityUnlocalized }: ServerFields): boolean => {
   return level === "FATAL" || level === "PANIC"
 }
 
+/** Whether the server itself said goodbye: it names its routine, and has sent all that it answered before. */
+const isServers = (farewell: ServerFields | undefined): boolean => farewell?.routine !== undefined
+
 /** What the start-up has found out. */
 export interface Given {
   readonly socket: Socket
@@ -163,8 +166,8 @@ export const make = (
     const left = queue
     queue = []
     for (const [index, exchange] of left.entries()) {
-      // A server that has said goodbye comes to nothing that stands behind what it answered last.
-      const wasReached = exchange.order < written && (farewell === undefined || index <= answered)
+      // A server that has said goodbye comes to nothing that stands behind what it answered last; a pooler does not know.
+      const wasReached = exchange.order < written && (!isServers(farewell) || index <= answered)
       if (exchange.state === "open") exchange.state = wasReached ? "lost" : "unsent"
       else if (exchange.state === "done" && !stands(exchange)) exchange.state = "lost"
     }
@@ -209,7 +212,7 @@ export const make = (
     if (isFatal(fields)) {
       farewell = fields
       const exchange = queue[answered]
-      if (exchange?.state === "open") {
+      if (exchange?.state === "open" && isServers(fields)) {
         exchange.error = fields
         exchange.state = "failed"
       }

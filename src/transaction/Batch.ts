@@ -13,7 +13,7 @@ import { serverError } from "../errors/ServerErrors.ts"
 import * as Encode from "../execute/Encode.ts"
 import * as Execute from "../execute/Execute.ts"
 import { sizeOf } from "../execute/Progress.ts"
-import { wasStale } from "../execute/Resend.ts"
+import { mayCommit, wasStale } from "../execute/Resend.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import { isDead, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf, type Timing } from "../pool/StatementCache.ts"
@@ -238,8 +238,6 @@ const sendWhole = (
   })
 }
 
-const calling = new Set(["CALL", "DO", "EXECUTE"])
-
 /**
  * Whether a batch may be sent again although a part of it has run: the failing statement was refused for something
  * remembered, all was rolled back, and those before it call no function, so that nothing of them is left.
@@ -255,8 +253,8 @@ const mayRepeat = (
   usedMemory &&
   wasStale(exchange) &&
   entries.slice(0, entries.indexOf(entry)).every(({ job }) => {
-    const { callsFunctions, command } = job.known.analysis
-    return !callsFunctions && !calling.has(command)
+    const { analysis } = job.known
+    return !analysis.callsFunctions && !mayCommit(analysis)
   })
 
 /** The first statement that did not come to its end. */
@@ -340,7 +338,7 @@ const explain = Effect.fnUntraced(function* (
     }
     // What was not written, or what a server that said goodbye had not begun, did not run.
     const error = failure?.error ?? ConnectionErrors.unsentError({ text: "BEGIN" })
-    const wasRun = begin.state === "lost" && connection.session.end()?.farewell === undefined
+    const wasRun = begin.state === "lost" && connection.session.end()?.farewell?.routine === undefined
     if (!wasRun) return yield* Effect.fail(new SendAgain(TransactionErrors.undone(error)))
     const unknown = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
     return yield* unknown ?? TransactionErrors.undone(error)
