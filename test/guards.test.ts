@@ -160,3 +160,14 @@ withDatabase(
       expect(yield* pgdb.selectValue("select current_setting('work_mem')")).toEqual(Option.some("4MB"))
     })
 )
+
+withDatabase("a reset gives the session the role back that it began with", [], (given) =>
+  Effect.gen(function* () {
+    const startupParameters = { role: "pg_monitor" }
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1, startupParameters })
+    const role = pgdb.selectValue("select current_user::text")
+    expect(yield* role).toEqual(Option.some("pg_monitor"))
+    yield* pgdb.execute("set statement_timeout = 0")
+    expect(yield* role).toEqual(Option.some("pg_monitor"))
+  })
+)

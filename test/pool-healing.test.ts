@@ -150,3 +150,32 @@ withDatabase("a connection older than connectionTTL is replaced as soon as it co
     assert.notDeepEqual(first, second)
   })
 )
+
+withDatabase("thousands of callers that wait and then send nothing are all served", [], (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    const invalid = pgdb.transaction(Effect.fail("invalid" as const))
+    const exits = yield* Effect.forEach(Array.from({ length: 3_000 }), () => Effect.flip(invalid), {
+      concurrency: "unbounded"
+    })
+    assert.isTrue(exits.every((error) => error === "invalid"))
+    yield* isWhole(pgdb)
+  })
+)
+
+withDatabase(
+  "a stream whose pool is ended while its reader sleeps does not end as if it were whole",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const total = 20_000
+      let read = 0
+      const exit = yield* given.pgdb
+        .stream(`select n, repeat('x', 20) as x from generate_series(1, ${total}) n`)
+        .pipe(
+          Stream.runForEach(() => (++read === 1 ? given.pgdb.terminateWithin(0) : Effect.void)),
+          Effect.exit
+        )
+      if (Exit.isSuccess(exit)) assert.strictEqual(read, total)
+    })
+)

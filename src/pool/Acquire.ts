@@ -131,7 +131,13 @@ export const make = (options: Options): Acquire => {
     const at = now()
     PoolState.lend(connection, waiter, at)
     Metrics.recordWait(counts, at - waiter.waitingSince)
-    waiter.onConnection(connection)
+    if (waiter.expectedMillis !== undefined) waiter.onConnection(connection)
+    else {
+      // In a microtask: callers that send nothing would otherwise be served on one stack. It may have left by then.
+      queueMicrotask(() => {
+        if (waiter.connection === connection) waiter.onConnection(connection)
+      })
+    }
   }
 
   const serveShared = (connection: PooledConnection): void => {

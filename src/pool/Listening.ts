@@ -286,7 +286,7 @@ export const make = (options: Options): Listening => {
   const start = () => {
     const next: Period = { fiber: undefined, session: undefined }
     period = next
-    const before = leaving === undefined ? Effect.void : Fiber.await(leaving)
+    const before = leaving === undefined ? Effect.void : Effect.uninterruptible(Fiber.await(leaving))
     next.fiber = run(
       Effect.catchCause(Effect.andThen(before, loop(next)), (cause) =>
         // A defect is the caller's own, of the Effect that gives the password.

@@ -21,13 +21,38 @@ const log = ({ code, detail, hint, message, severity }: Notice, key: string): Ef
   })
 }
 
-/** Takes notices, in the order in which they come. */
-export const make =
-  (
-    { key, onNotice = (notice) => log(notice, key) }: ResolvedSettings,
-    run: (effect: Effect.Effect<void>) => unknown
-  ): ((fields: ServerFields) => void) =>
-  (fields) => {
-    const handled = Effect.suspend(() => onNotice(fromFields(fields)))
-    run(Effect.ignoreCause(handled, { log: "Warn", message: "onNotice failed" }))
+/** How many notices may wait to be handled; more are dropped, and counted. */
+const mostWaiting = 1_024
+
+/** Takes notices and has them handled one after the other, in the order in which they come, for as long as the pool lives. */
+export const make = (
+  { key, onNotice = (notice) => log(notice, key) }: ResolvedSettings,
+  runInPool: (effect: Effect.Effect<void>) => void
+): ((fields: ServerFields) => void) => {
+  const waiting: Array<Notice> = []
+  let isHandling = false
+  let dropped = 0
+
+  const handleAll = Effect.gen(function* () {
+    for (let notice = waiting.shift(); notice !== undefined; notice = waiting.shift()) {
+      const next = notice
+      const handled = Effect.suspend(() => onNotice(next))
+      yield* Effect.ignoreCause(handled, { log: "Warn", message: "onNotice failed" })
+    }
+    isHandling = false
+    if (dropped === 0) return
+    yield* Effect.logWarning(`${dropped} notices were dropped, since onNotice was slower than the server.`)
+    dropped = 0
+  })
+
+  return (fields) => {
+    if (waiting.length >= mostWaiting) {
+      dropped++
+      return
+    }
+    waiting.push(fromFields(fields))
+    if (isHandling) return
+    isHandling = true
+    runInPool(handleAll)
   }
+}

@@ -65,6 +65,8 @@ interface Tried extends ConnectionErrors.Tried {
 const isMissingDatabase = ({ problem }: Tried): boolean =>
   problem instanceof Startup.ServerRefusal && problem.fields.code === "3D000"
 
+const nothing = () => undefined
+
 /** Opens connections of these settings, wherever they lead by now. */
 export const make =
   (settings: ResolvedSettings, types: TypeMap, keys: Keys, listeners: PoolListeners): Open =>
@@ -121,7 +123,7 @@ export const direct = (
   const openOnce: Open = (onEnd) =>
     Effect.suspend(() => {
       const links: Array<Link.Link> = []
-      const options = { settings, types, keys, listeners: { ...listeners, onEnd }, links }
+      const options = { settings, types, keys, listeners: { ...listeners, onEnd: nothing }, links }
       const hangUp = (patience: number, but?: Attempt.Opened) =>
         Effect.forEach(
           links.filter(({ socket }) => socket !== but?.session.socket),
@@ -147,9 +149,17 @@ export const direct = (
           }
           for (const address of found.success) {
             const { note, password } = yield* secrets(address)
-            const opening = Effect.flatMap(Attempt.open(options, address, password), fitting(wanted))
-            const opened = yield* Effect.result(inTime(opening))
+            let isRejected = false
+            const own = {
+              ...listeners,
+              onEnd: () => {
+                if (!isRejected) onEnd()
+              }
+            }
+            const attempt = Attempt.open({ ...options, listeners: own }, address, password)
+            const opened = yield* Effect.result(inTime(Effect.flatMap(attempt, fitting(wanted))))
             if (Result.isSuccess(opened)) return opened.success
+            isRejected = true
             if (!failed(address, opened.failure, note)) return yield* Effect.fail(tried)
           }
         }
@@ -177,11 +187,7 @@ export const direct = (
           database !== Attempt.maintenanceDatabase
         ) {
           const { password } = yield* secrets(last.address)
-          names = yield* Attempt.databases(
-            { ...options, listeners: { ...listeners, onEnd: () => undefined } },
-            last.address,
-            password
-          )
+          names = yield* Attempt.databases(options, last.address, password)
         }
         return ConnectionErrors.openError(tried, { server: describe(settings), databases: names }, database)
       })

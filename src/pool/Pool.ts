@@ -151,7 +151,7 @@ export const make = Effect.fnUntraced(function* (
   const isSharing = settings.pipelining && settings.reset !== "always"
   const now = () => clock.currentTimeMillisUnsafe()
 
-  const onNotice = Notices.make(settings, run)
+  const onNotice = Notices.make(settings, runTimer)
   const openWith = (onNotification: (notification: Notification) => void) =>
     OpenConnection.make(settings, types, keys, { onNotice, onNotification, onParameter: nothing })
 

@@ -14,6 +14,8 @@ import { recover } from "./Recover.ts"
 const resetAll = [
   "SET SESSION AUTHORIZATION DEFAULT",
   "RESET ALL",
+  // Not among them, and the line before it took away the role that the session began with.
+  "RESET ROLE",
   "CLOSE ALL",
   "UNLISTEN *",
   "SELECT pg_catalog.pg_advisory_unlock_all()",

@@ -74,6 +74,7 @@ export const make = (credentials: Credentials): Authentication => {
   const { allowed, binding, channelBinding, isPrivate, keys, password, username } = credentials
   let scram: Scram | undefined
   let isProven = false
+  let hasAnswered = false
   let asked = 0
 
   const isAllowed = (method: Method): boolean => allowed === undefined || allowed.methods.includes(method)
@@ -138,6 +139,9 @@ export const make = (credentials: Credentials): Authentication => {
       if (scram !== undefined && !isProven) {
         switch (message._tag) {
           case "AuthenticationSASLContinue":
+            // Each answer costs thousands of hashes, so a server gets one.
+            if (hasAnswered) return next(refuse("the server asked twice for the same step of SCRAM"))
+            hasAnswered = true
             return scram.answer(text(message.data), (answer) =>
               next(
                 answer instanceof Scrams.ScramError
@@ -153,6 +157,9 @@ export const make = (credentials: Credentials): Authentication => {
           default:
             return next(refuse("the server asked for something else in the middle of SCRAM"))
         }
+      }
+      if (isProven && message._tag !== "AuthenticationOk") {
+        return next(refuse("the server asked for authentication again"))
       }
       switch (message._tag) {
         case "AuthenticationOk":

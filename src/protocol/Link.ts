@@ -91,6 +91,8 @@ const connect = (
             ...(probes ? { keepAliveInitialDelay: keepAlive } : {})
           })
         : Net.connect({ path })
+    // An error closes the socket, and whoever waits for it hears of that. Without a listener it would end the process.
+    socket.on("error", () => undefined)
     return Effect.as(until(socket, "connect", "The server cannot be reached"), socket)
   })
 
@@ -127,6 +129,7 @@ const encrypt = (
 ): Effect.Effect<Link, LinkProblem> =>
   Effect.flatMap(Encryptions.optionsOf(encryption, address), (options) => {
     const encrypted = Tls.connect({ ...options, socket })
+    encrypted.on("error", () => undefined)
     return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {
       if (encryption.negotiation === "direct" && encrypted.alpnProtocol !== Encryptions.protocol) {
         discard(encrypted)
