@@ -425,7 +425,8 @@ export const runOn: (
   markDirty(connection, job.known.analysis)
   const [, { exchange, usedMemory }] = yield* Effect.all(
     [
-      composites.length === 0 ? Effect.void : learn(connection, composites),
+      // What became of the statement counts; its rows ask again.
+      composites.length === 0 ? Effect.void : Effect.ignore(learn(connection, composites)),
       sendOnce(pool, connection, job, encoded)
     ],
     { concurrency: "unbounded" }
