@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { notReturned, type PoolError } from "../errors/PoolError.ts"
 import type { Outcome } from "../execute/Outcome.ts"
-import { isArray } from "../statement/PlainObject.ts"
+import { attempt, isArray } from "../statement/PlainObject.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Bulk from "./Bulk.ts"
 import * as Change from "./Change.ts"
@@ -187,7 +187,10 @@ export const operations = <A, E, R>(): {
   insertStream:
     ({ at, table }) =>
     (rows, options = {}) =>
-      Stream.isStream(rows)
+      attempt(
+        () => Stream.isStream(rows),
+        () => false
+      )
         ? Bulk.stream(table, at, rows, options)
         : Effect.fail(
             refuse(at, `the rows are ${described(rows)}, not a Stream`, "Give an array to insertMany.")

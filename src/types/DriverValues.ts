@@ -10,7 +10,7 @@
 import * as PgTypes from "@effect/sql-pg/PgTypes"
 import * as Result from "effect/Result"
 import { type PoolError, refused } from "../errors/PoolError.ts"
-import { attempt } from "../statement/PlainObject.ts"
+import { attempt, isArray } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { unreadable } from "./Literal.ts"
 import { encodedAs } from "./Parameters.ts"
@@ -45,7 +45,7 @@ const float8Array = 1022
 const isFloat = (value: unknown): value is number => typeof value === "number" && !Number.isSafeInteger(value)
 
 const isFloats = (value: unknown): value is ReadonlyArray<number | null> =>
-  Array.isArray(value) &&
+  isArray(value) &&
   value.some(isFloat) &&
   value.every((element) => element === null || typeof element === "number")
 

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
-import { attempt } from "../statement/PlainObject.ts"
+import { attempt, hasSymbol } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { inferArray } from "./InferArrayType.ts"
 import type { Writing } from "./Literal.ts"
@@ -44,7 +44,7 @@ export const encodedAs = (type: number, value: WireValue, given: unknown): Encod
   given
 })
 
-const isEncoded = (value: object): value is EncodedParameter => EncodedId in value
+const isEncoded = (value: object): value is EncodedParameter => hasSymbol(value, EncodedId)
 
 const int8Limit = 2n ** 63n
 
