@@ -237,3 +237,45 @@ withDatabase("every failure has its type, an interruption and a defect too", [ta
     ])
   })
 )
+
+withDatabase("failures of pgdb.client are on the spans of its statements", [table], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const sql = yield* pgdb.client
+    const spans = yield* spansOf(
+      Effect.all(
+        [
+          sql`select 1 / 0`,
+          sql.unsafe("select 'Secret' from nowhere"),
+          sql`insert into people values (1, ${"Secret"}), (1, 'b')`.raw,
+          sql`select 1 / 0`.values,
+          Stream.runDrain(sql`select 1 / (3 - n) from generate_series(1, 5) n`.stream),
+          sql.withTransaction(sql`select 2 / 0`),
+          sql`begin`,
+          sql`select ${1}::int as fine`
+        ],
+        { mode: "result" }
+      )
+    )
+    const statements = spans.filter(({ attributes }) => attributes.has("effect.sql.method"))
+    assert.deepStrictEqual(
+      statements.map(({ attributes }) => [
+        attributes.get("error.type"),
+        attributes.get("db.response.status_code")
+      ]),
+      [
+        ["22012", "22012"],
+        ["42P01", "42P01"],
+        ["23505", "23505"],
+        ["22012", "22012"],
+        ["22012", "22012"],
+        ["22012", "22012"],
+        ["StatementRefused", undefined],
+        [undefined, undefined]
+      ]
+    )
+    // A statement makes one span, and no literal is on it.
+    assert.lengthOf(operationsOf(spans), statements.length)
+    assert.strictEqual(statements[1]?.attributes.get("db.query.text"), "select '…' from nowhere")
+    assert.notInclude(JSON.stringify(spans.map(show)), "Secret")
+  })
+)

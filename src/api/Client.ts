@@ -20,6 +20,7 @@ import * as InTransaction from "../transaction/InTransaction.ts"
 import { afterCommit, transaction } from "../transaction/Transaction.ts"
 import * as State from "../transaction/TransactionState.ts"
 import { driverParameters, driverReaders, typedParameters } from "../types/DriverValues.ts"
+import { spanned } from "./ClientSpans.ts"
 import { onPool, type Source } from "./Handle.ts"
 import { queueOf } from "./Listen.ts"
 import { join, poolConnection, type Values } from "./SqlConnection.ts"
@@ -128,7 +129,7 @@ const make = (
       notify: (channel: string, payload: string) =>
         Effect.asVoid(connection.executeRaw("SELECT pg_catalog.pg_notify($1, $2)", [channel, payload]))
     })
-    return own
+    return spanned(own)
   })
 }
 

@@ -12,15 +12,14 @@ import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
+import { ofStatement } from "../telemetry/Shown.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
 
-export interface RunOptions extends Omit<Execute.JobOptions, "timing"> {
+export interface RunOptions extends Execute.JobOptions, Operation.Options {
   /** The table of the handle. */
   readonly table?: string | undefined
-  /** Its caller has made a span of it already. */
-  readonly hasSpan?: boolean
 }
 
 /** Runs a statement that may be sent: here, in the fiber's transaction if there is one. */
@@ -31,6 +30,9 @@ const joining: RunJob = (pool, fiber, job) => {
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
 
+const shownOf = (pool: Pool, { text }: Bound, job: Execute.Job | PoolError, { table }: RunOptions) =>
+  ofStatement(pool, Execute.isJob(job) ? job.known : pool.statements.get(text), table)
+
 /** Looks at a statement and runs it, as one operation. */
 export const runStatement = (
   pool: Pool,
@@ -39,9 +41,10 @@ export const runStatement = (
   options: RunOptions = {},
   run = joining
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
-  const subject = Operation.subjectOf(pool, statement.text, options)
-  const job = Execute.prepare(pool, statement, options, subject.timing)
+  const timing = Operation.timingOf(pool)
+  const job = Execute.prepare(pool, statement, options, timing)
   const running = Execute.isJob(job) ? run(pool, fiber, job) : Effect.fail(job)
+  const subject = { shown: shownOf(pool, statement, job, options), timing, hasSpan: options.hasSpan }
   return Operation.around(pool, fiber, subject, running, rowCountOf)
 }
 
@@ -62,9 +65,10 @@ export const streamStatement = (
 ): Rows =>
   Stream.unwrap(
     Effect.withFiber((fiber) => {
-      const subject = Operation.subjectOf(pool, statement.text, options)
-      const job = Execute.prepare(pool, statement, options, subject.timing)
+      const timing = Operation.timingOf(pool)
+      const job = Execute.prepare(pool, statement, options, timing)
       const rows = Execute.isJob(job) ? stream(pool, fiber, job) : Stream.fail(job)
+      const subject = { shown: shownOf(pool, statement, job, options), timing, hasSpan: options.hasSpan }
       return Effect.succeed(Operation.aroundRows(pool, fiber, subject, rows))
     })
   )

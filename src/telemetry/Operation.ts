@@ -2,9 +2,11 @@
  * An operation as it is seen from outside: counted in the metric of durations, in a span where a tracer is installed, in the log
  * where the settings ask for it.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import { errorTypeOf } from "../errors/ErrorType.ts"
 import * as Durations from "../pool/Durations.ts"
 import { isSeen, note } from "../pool/OwnSpans.ts"
@@ -17,24 +19,43 @@ import { lineOf } from "./StatementLog.ts"
 export const timingOf = ({ settings }: Pool): Timing | undefined =>
   settings.logStatements === "none" ? undefined : { sentAt: undefined }
 
+/** The span that an operation's caller has made of it, once it is there. */
+export const StatementSpan = Context.Reference<{ readonly span: Tracer.Span | undefined } | undefined>(
+  "effect-global-pool/StatementSpan",
+  { defaultValue: () => undefined }
+)
+
+/** Notes on its caller's span what went wrong, and how its text is shown. */
+const noteOnCallers =
+  (fiber: AnyFiber, { text }: Shown) =>
+  (exit: Exit.Exit<unknown, unknown>): void => {
+    const span = fiber.getRef(StatementSpan)?.span
+    if (span === undefined) return
+    note(span, exit)
+    if (span.attributes.get("db.query.text") !== text) span.attribute("db.query.text", text)
+  }
+
+export interface Options {
+  /** Its caller has made a span of it already. */
+  readonly hasSpan?: boolean | undefined
+}
+
+/** An operation: what is shown of it, and when it was sent. */
+export interface Subject extends Options {
+  readonly shown: Shown
+  readonly timing: Timing | undefined
+}
+
 /** An operation that is one statement. */
 export const subjectOf = (
   pool: Pool,
   text: string,
-  { hasSpan, table }: { readonly hasSpan?: boolean; readonly table?: string | undefined }
+  { hasSpan, table }: Options & { readonly table?: string | undefined }
 ): Subject => ({
   shown: ofStatement(pool, pool.statements.get(text), table),
   timing: timingOf(pool),
-  hasSpan: hasSpan === true
+  hasSpan
 })
-
-/** An operation: what is shown of it, and when it was sent. */
-export interface Subject {
-  readonly shown: Shown
-  readonly timing: Timing | undefined
-  /** Its caller has made a span of it already. */
-  readonly hasSpan?: boolean
-}
 
 const count = ({ failed, series, usage }: Shown, millis: number, exit: Exit.Exit<unknown, unknown>): void => {
   if (usage !== undefined) {
@@ -85,10 +106,17 @@ export const around = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   rowsOf: (value: A) => number
 ): Effect.Effect<A, E, R> => {
-  if (subject.hasSpan === true || !isSeen(fiber)) {
-    return Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf))
+  const { hasSpan = false, shown } = subject
+  if (!isSeen(fiber)) return Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf))
+  if (hasSpan) {
+    const end = watch(pool, fiber, subject, rowsOf)
+    const noteOn = noteOnCallers(fiber, shown)
+    return Effect.onExitPrimitive(effect, (exit) => {
+      noteOn(exit)
+      return end(exit)
+    })
   }
-  const { attributes, name } = subject.shown
+  const { attributes, name } = shown
   return Effect.useSpan(name, { kind: "client", attributes }, (span) => {
     const end = watch(pool, fiber, subject, rowsOf)
     return Effect.onExitPrimitive(effect, (exit) => {
@@ -106,13 +134,14 @@ export const aroundRows = <A, E, R>(
   rows: Stream.Stream<A, E, R>,
   rowsOf = (given: number): number | undefined => given
 ): Stream.Stream<A, E, R> => {
-  const { attributes, name } = subject.shown
+  const { hasSpan = false, shown, timing } = subject
+  const { attributes, name } = shown
   const watched = (noteOn: (exit: Exit.Exit<unknown, unknown>) => void) =>
     Stream.suspend(() => {
       let given = 0
       const end = watch(pool, fiber, subject, () => rowsOf(given))
       const counted =
-        subject.timing === undefined
+        timing === undefined
           ? rows
           : Stream.mapArray(rows, (piece) => {
               given += piece.length
@@ -123,7 +152,8 @@ export const aroundRows = <A, E, R>(
         return end(exit) ?? Effect.void
       })
     })
-  if (subject.hasSpan === true || !isSeen(fiber)) return watched(() => undefined)
+  if (!isSeen(fiber)) return watched(() => undefined)
+  if (hasSpan) return watched(noteOnCallers(fiber, shown))
   return Stream.unwrap(
     Effect.map(Effect.makeSpanScoped(name, { kind: "client", attributes }), (span) =>
       watched((exit) => note(span, exit))

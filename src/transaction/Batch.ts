@@ -23,7 +23,7 @@ import type { Naming } from "../statement/CamelCase.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import { fromStatement, type Statement } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
-import * as Shown from "../telemetry/Shown.ts"
+import { ofBatch } from "../telemetry/Shown.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
@@ -404,7 +404,7 @@ export const batch = (
   const path = membership?.[0].transaction.connection.searchPath ?? ""
   const first = entriesOf(pool, statements, options, true, timing, path)
   const known = isPoolError(first) ? [] : first.map(({ job }) => job.known)
-  const subject = { shown: Shown.ofBatch(pool, known, options.table), timing }
+  const subject = { shown: ofBatch(pool, known, options.table), timing }
   const once = (entries: typeof first): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
     if (isPoolError(entries)) return Effect.fail(entries)
     if (entries.length === 0) return Effect.succeed([])
