@@ -5,6 +5,7 @@ import { copy } from "./copy.ts"
 import { cost } from "./cost.ts"
 import { firstThousand } from "./firstThousand.ts"
 import { idle } from "./idle.ts"
+import { listen } from "./listen.ts"
 import { opening } from "./opening.ts"
 import type { Suite } from "./Suite.ts"
 import { seen } from "./seen.ts"
@@ -20,6 +21,7 @@ export const suites: ReadonlyArray<Suite> = [
   copy,
   cost,
   seen,
+  listen,
   values,
   tenants
 ]
