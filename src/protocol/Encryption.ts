@@ -99,11 +99,14 @@ const own = (name: string): string => join(homedir(), ".postgresql", name)
 
 const given = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
-/** The authorities of the system, where Node can tell them; else those that Node brings along. */
-const systemAuthorities = (): Tls.ConnectionOptions =>
-  "getCACertificates" in Tls && typeof Tls.getCACertificates === "function"
-    ? { ca: [...Tls.getCACertificates("default"), ...Tls.getCACertificates("system")] }
-    : {}
+/**
+ * The authorities of the system, where Node can tell them; else those that Node brings along. Looked up by name, since a
+ * bundler would make an import of it, which fails on a Node that does not have it.
+ */
+const systemAuthorities = (): Tls.ConnectionOptions => {
+  const list: typeof Tls.getCACertificates | undefined = Reflect.get(Tls, "getCACertificates")
+  return typeof list === "function" ? { ca: [...list("default"), ...list("system")] } : {}
+}
 
 /** As Node checks it; an address may stand in place of a name where a certificate has no list of names, as in libpq. */
 const checkIdentity: NonNullable<Tls.ConnectionOptions["checkServerIdentity"]> = (name, certificate) => {
