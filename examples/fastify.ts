@@ -1,11 +1,11 @@
 /**
- * The same pool outside Effect: a runtime made from `PG.layer` runs the programs, and ends the pool with the server.
+ * The same pool outside Effect: handles with promises on a runtime of `PG.layer`, which ends the pool with the server.
  *
  *     npx tsx examples/fastify.ts
  */
-import { Effect, ManagedRuntime, Option } from "effect"
+import { ManagedRuntime, Option } from "effect"
 import { SqlError } from "effect/sql"
-import { PG, PoolError, type PoolRegistry } from "effect-global-pool"
+import { PG, PoolError } from "effect-global-pool"
 import Fastify, { type FastifyReply } from "fastify"
 import { openDatabase } from "./support/database.ts"
 
@@ -19,21 +19,19 @@ const users = pgdb.table<User>("users")
 const runtime = ManagedRuntime.make(PG.layer)
 const app = Fastify({ forceCloseConnections: "idle" })
 
-await runtime.runPromise(
-  users.execute`create table if not exists ${users} (
-    id int primary key generated always as identity,
-    email text not null unique
-  )`
-)
+await PG.promise(runtime)(users).execute`create table if not exists ${users} (
+  id int primary key generated always as identity,
+  email text not null unique
+)`
 
-/** Runs a program for a request; when the client has gone, its statement is ended on the server. */
-const run = <A, E>(reply: FastifyReply, program: Effect.Effect<A, E, PoolRegistry>) => {
+/** The table for a request; when the client has gone, its statement is ended on the server. */
+const forClient = (reply: FastifyReply) => {
   const gone = new AbortController()
   reply.raw.once("close", () => gone.abort())
-  return runtime.runPromise(program, { signal: gone.signal })
+  return PG.promise(runtime, { signal: gone.signal })(users)
 }
 
-app.get("/users", (_request, reply) => run(reply, users.find({}, { orderBy: { id: "asc" } })))
+app.get("/users", (_request, reply) => forClient(reply).find({}, { orderBy: { id: "asc" } }))
 
 app.get<{ Params: { id: number } }>(
   "/users/:id",
@@ -43,7 +41,7 @@ app.get<{ Params: { id: number } }>(
     }
   },
   async ({ params }, reply) => {
-    const user = await run(reply, users.findOne({ id: params.id }))
+    const user = await forClient(reply).findOne({ id: params.id })
     return Option.getOrElse(user, () => reply.code(404).send({ error: "There is no such user." }))
   }
 )
@@ -60,20 +58,20 @@ app.post<{ Body: { email: string } }>(
     }
   },
   async ({ body }, reply) => {
-    const stored = users.insert({ email: body.email }).pipe(
-      Effect.map((user) => ({ status: 201, body: user })),
-      Effect.catchReason("SqlError", "UniqueViolation", () =>
-        Effect.succeed({ status: 409, body: { error: "This address is taken." } })
-      )
-    )
-    const { status, body: answer } = await run(reply, stored)
-    return reply.code(status).send(answer)
+    try {
+      return reply.code(201).send(await forClient(reply).insert({ email: body.email }))
+    } catch (error) {
+      if (SqlError.isSqlError(error) && error.reason._tag === "UniqueViolation") {
+        return reply.code(409).send({ error: "This address is taken." })
+      }
+      throw error
+    }
   }
 )
 
 let stopping = false
 
-// A failed program is a rejected promise, with the error that it failed with.
+// A promise rejects with the error of the operation.
 app.setErrorHandler((error, _request, reply) => {
   if (stopping) return reply.code(503).send({ error: "The server is being stopped." })
   if (error instanceof SqlError.SqlError || error instanceof PoolError) {

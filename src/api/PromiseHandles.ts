@@ -1,0 +1,229 @@
+/**
+ * The types of handles outside Effect: a promise where a handle's operation is an effect, an async iterable where it is a
+ * stream, and an async function where it takes an effect.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type * as Stream from "effect/Stream"
+import type { SqlError } from "effect/sql/SqlError"
+import type { Collection } from "../collection/CollectionOperations.ts"
+import type {
+  AnyTables,
+  Changes,
+  ChangesOf,
+  ColumnOf,
+  Filter,
+  FindOneOptions,
+  FindOptions,
+  InsertOf,
+  KeyedRow,
+  NewRow,
+  ProgressOptions,
+  Returned,
+  Returning,
+  RowOf,
+  RowSchema,
+  SchemaChanges,
+  SchemaInsert,
+  UpsertOptions,
+  WriteOptions
+} from "../collection/Types.ts"
+import type { Outcome, Row } from "../execute/Outcome.ts"
+import type { StreamOptions } from "../execute/Progress.ts"
+import type { Notification } from "../protocol/Session.ts"
+import type { Settings } from "../settings/Settings.ts"
+import type { Identifier } from "../statement/Names.ts"
+import type { Sql } from "../statement/Sql.ts"
+import type { Statement } from "../statement/Statement.ts"
+import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
+import type { LockKey } from "./AdvisoryLock.ts"
+import type { Database } from "./Database.ts"
+import type { Description } from "./Describe.ts"
+import type { RowsAsArray } from "./Operations.ts"
+import type { DecodedTable, Table } from "./Table.ts"
+
+/** An operation of a handle, with a promise or an async iterable as its result. */
+type Operation<T> =
+  T extends Effect.Effect<infer A, infer _E, infer _R>
+    ? () => Promise<A>
+    : T extends (...args: infer P) => Effect.Effect<infer A, infer _E, infer _R>
+      ? (...args: P) => Promise<A>
+      : T extends (...args: infer P) => Stream.Stream<infer A, infer _E, infer _R>
+        ? (...args: P) => AsyncIterable<A>
+        : T
+
+/** The operations of a handle but for these. */
+type Others<H, K extends string> = { readonly [N in Exclude<keyof H & string, K>]: Operation<H[N]> }
+
+/** A template, a text with parameters, or `PG.sql`. */
+export interface PromiseRun<A> {
+  (sql: string | Sql, params?: ReadonlyArray<unknown>): Promise<A>
+  (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Promise<A>
+}
+
+/** What runs on a handle, whatever its rows are. */
+export interface PromiseOperations<Self> {
+  readonly execute: PromiseRun<Outcome>
+  readonly selectValue: {
+    <B = unknown>(sql: string | Sql, params?: ReadonlyArray<unknown>): Promise<Option.Option<B>>
+    <B = unknown>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Promise<Option.Option<B>>
+  }
+  readonly trans: (statements: ReadonlyArray<Statement>) => Promise<ReadonlyArray<Outcome>>
+  /**
+   * Runs an async function in a transaction, which rolls back when the function rejects. Every operation of the same database
+   * that the function begins joins, whichever handle of `PG.promise` it is of, over each `await`.
+   */
+  readonly transaction: <A>(f: (self: Self) => PromiseLike<A> | A, options?: TransactionOptions) => Promise<A>
+}
+
+type Values = ReadonlyArray<unknown>
+
+/** The operations that give rows of type `A`. */
+export interface PromiseRows<A> {
+  readonly select: {
+    <B = A>(sql: string | Sql, params?: Values): Promise<ReadonlyArray<B>>
+    <B extends Values = Values>(
+      sql: string | Sql,
+      params: Values | undefined,
+      options: RowsAsArray
+    ): Promise<ReadonlyArray<B>>
+    <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): Promise<ReadonlyArray<B>>
+    <B = A>(strings: TemplateStringsArray, ...values: Values): Promise<ReadonlyArray<B>>
+  }
+  readonly selectOne: {
+    <B = A>(sql: string | Sql, params?: Values): Promise<Option.Option<B>>
+    <B = A>(strings: TemplateStringsArray, ...values: Values): Promise<Option.Option<B>>
+  }
+  readonly stream: {
+    <B extends Values = Values>(
+      sql: string | Sql,
+      params: Values | undefined,
+      options: RowsAsArray & StreamOptions
+    ): AsyncIterable<B>
+    <B extends Values = Values>(sql: string | Sql, options: RowsAsArray & StreamOptions): AsyncIterable<B>
+    <B = A>(sql: string | Sql, params?: Values, options?: StreamOptions): AsyncIterable<B>
+    <B = A>(strings: TemplateStringsArray, ...values: Values): AsyncIterable<B>
+  }
+}
+
+/** The operations that give rows which a `Schema` decodes. */
+export interface PromiseDecodedRows<A> {
+  readonly select: PromiseRun<ReadonlyArray<A>>
+  readonly selectOne: PromiseRun<Option.Option<A>>
+  readonly stream: {
+    (sql: string | Sql, params?: ReadonlyArray<unknown>, options?: StreamOptions): AsyncIterable<A>
+    (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): AsyncIterable<A>
+  }
+}
+
+/** A table without SQL. */
+export interface PromiseCollection<Row, New = NewRow<Row>, Change = Changes<Row>> {
+  readonly find: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+    filter?: Filter<Row>,
+    options?: FindOptions<Row, K>
+  ) => Promise<ReadonlyArray<Pick<Row, K>>>
+  readonly findOne: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+    filter?: Filter<Row>,
+    options?: FindOneOptions<Row, K>
+  ) => Promise<Option.Option<Pick<Row, K>>>
+  readonly findStream: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+    filter?: Filter<Row>,
+    options?: FindOptions<Row, K> & ProgressOptions
+  ) => AsyncIterable<Pick<Row, K>>
+  readonly insertMany: <const Ret extends Returning<Row> = undefined>(
+    rows: ReadonlyArray<New>,
+    options?: WriteOptions<Row, Ret>
+  ) => Promise<Returned<Row, Ret>>
+  readonly insertStream: (
+    rows: AsyncIterable<New> | Iterable<New>,
+    options?: ProgressOptions
+  ) => Promise<number>
+  readonly upsert: <On extends ColumnOf<Row>, const Ret extends Returning<Row> = undefined>(
+    rows: KeyedRow<Row, NoInfer<On>, New> | ReadonlyArray<KeyedRow<Row, NoInfer<On>, New>>,
+    options: UpsertOptions<Row, On, Ret, Change>
+  ) => Promise<Returned<Row, Ret>>
+  readonly update: <const Ret extends Returning<Row> = undefined>(
+    filter: Filter<Row>,
+    changes: Change,
+    options?: WriteOptions<Row, Ret>
+  ) => Promise<Returned<Row, Ret>>
+  readonly delete: <const Ret extends Returning<Row> = undefined>(
+    filter: Filter<Row>,
+    options?: WriteOptions<Row, Ret>
+  ) => Promise<Returned<Row, Ret>>
+  readonly distinct: <K extends ColumnOf<Row>>(
+    column: K,
+    filter?: Filter<Row>
+  ) => Promise<ReadonlyArray<Row[K]>>
+}
+
+type OfTables<A, New, Change> = Identifier &
+  PromiseCollection<A, New, Change> &
+  Others<Collection<A, never, never, New, Change>, keyof PromiseCollection<A>> & {
+    /** The name as it was given. */
+    readonly name: string
+  }
+
+/** `PG.Table` outside Effect. In a template it stands for the table's quoted name. */
+export type PromiseTable<A = Row, New = NewRow<A>, Change = Changes<A>> = OfTables<A, New, Change> &
+  PromiseRows<A> &
+  PromiseOperations<PromiseTable<A, New, Change>>
+
+/** `PG.DecodedTable` outside Effect. */
+export type PromiseDecodedTable<A, New = NewRow<A>, Change = Changes<A>> = OfTables<A, New, Change> &
+  PromiseDecodedRows<A> &
+  PromiseOperations<PromiseDecodedTable<A, New, Change>>
+
+/** What is Effect's alone, and left out. */
+export type EffectOnly = "run" | "client" | "clientWith" | "layer" | "layerWith"
+
+/** `table` where nothing is known of the tables. */
+export interface AnyPromiseTable {
+  <A = Row>(name: string): PromiseTable<A>
+  <S extends RowSchema>(name: string, schema: S): PromiseSchemaTable<S>
+}
+
+/** `table` where the tables are known. */
+export interface KnownPromiseTable<Tables> {
+  <N extends keyof Tables & string>(
+    name: N
+  ): PromiseTable<RowOf<Tables[N]>, InsertOf<Tables[N]>, ChangesOf<Tables[N]>>
+  <S extends RowSchema>(name: keyof Tables & string, schema: S): PromiseSchemaTable<S>
+}
+
+export type PromiseSchemaTable<S extends RowSchema> = PromiseDecodedTable<
+  S["Type"],
+  SchemaInsert<S>,
+  SchemaChanges<S>
+>
+
+interface OfDatabases<Tables> extends PromiseRows<Row>, PromiseOperations<PromiseDatabase<Tables>> {
+  readonly table: string extends keyof Tables ? AnyPromiseTable : KnownPromiseTable<Tables>
+  readonly describe: PromiseRun<Description>
+  readonly afterCommit: (f: () => PromiseLike<void> | void) => Promise<void>
+  readonly listen: (
+    channels: string | ReadonlyArray<string>,
+    options?: {
+      readonly onListen?: (() => PromiseLike<unknown> | unknown) | undefined
+      readonly retry?: Schedule.Schedule<unknown, SqlError> | undefined
+      readonly bufferSize?: number | undefined
+    }
+  ) => AsyncIterable<Notification>
+  readonly withLock: <A>(key: LockKey, f: () => PromiseLike<A> | A) => Promise<A>
+  readonly tryLock: <A>(key: LockKey, f: () => PromiseLike<A> | A) => Promise<Option.Option<A>>
+}
+
+/** `PG.Database` outside Effect. */
+export interface PromiseDatabase<Tables = AnyTables>
+  extends OfDatabases<Tables>,
+    Others<Database, keyof OfDatabases<AnyTables> | EffectOnly> {}
+
+/** What `PG.promise` gives: it makes handles, and turns those of Effect into its own. */
+export interface Promises {
+  <A, New, Change>(handle: Table<A, New, Change>): PromiseTable<A, New, Change>
+  <A, New, Change>(handle: DecodedTable<A, New, Change>): PromiseDecodedTable<A, New, Change>
+  <Tables>(handle: Database<Tables>): PromiseDatabase<Tables>
+  /** `PG.make`: nothing connects until an operation runs. */
+  readonly make: <Tables = AnyTables>(settings: Settings | string) => PromiseDatabase<Tables>
+}

@@ -1,0 +1,189 @@
+/**
+ * Handles for people outside Effect: their methods return promises and async iterables, which run on a runtime.
+ *
+ * A method is the handle's own operation, run: types, values and errors are those of the operation.
+ */
+import * as Effect from "effect/Effect"
+import type * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Predicate from "effect/Predicate"
+import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { ProgressOptions } from "../collection/Types.ts"
+import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import type { Settings } from "../settings/Settings.ts"
+import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
+import type { LockKey } from "./AdvisoryLock.ts"
+import { call, inherited } from "./AsyncContext.ts"
+import { type Database, make } from "./Database.ts"
+import type { ListenOptions } from "./Listen.ts"
+import type { EffectOnly, PromiseDatabase, Promises } from "./PromiseHandles.ts"
+import type { DecodedTable, Table } from "./Table.ts"
+
+/** Options of `PG.promise`. */
+export interface PromiseOptions {
+  /** Interrupts what runs when it aborts; a statement under way is cancelled on the server. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** How a handle's programs run. */
+interface Runner {
+  readonly run: <A, E>(effect: Effect.Effect<A, E, PoolRegistry>) => Promise<A>
+  readonly iterate: <A, E>(stream: Stream.Stream<A, E, PoolRegistry>) => AsyncIterable<A>
+}
+
+const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
+  Effect.callback((resume) => {
+    const abort = () => resume(Effect.fail(signal.reason))
+    if (signal.aborted) abort()
+    signal.addEventListener("abort", abort)
+    return Effect.sync(() => signal.removeEventListener("abort", abort))
+  })
+
+const runnerOf = <E>(
+  runtime: ManagedRuntime.ManagedRuntime<PoolRegistry, E>,
+  { signal }: PromiseOptions
+): Runner => {
+  const signalOf = () => {
+    const signals = [signal, inherited()?.signal].filter((one) => one !== undefined)
+    return signals.length > 1 ? AbortSignal.any(signals) : signals[0]
+  }
+  return {
+    run: (effect) => {
+      const inside = inherited()
+      const program = inside === undefined ? effect : Effect.provideContext(effect, inside.context)
+      return runtime.runPromise(program, { signal: signalOf() })
+    },
+    iterate: (stream) => {
+      const inside = inherited()
+      const signal = signalOf()
+      const context = inside === undefined ? runtime.contextEffect : Effect.succeed(inside.context)
+      const rows = Stream.unwrap(Effect.map(context, (context) => Stream.provideContext(stream, context)))
+      return Stream.toAsyncIterable(signal === undefined ? rows : Stream.interruptWhen(rows, aborted(signal)))
+    }
+  }
+}
+
+type Operation = (...args: ReadonlyArray<unknown>) => unknown
+type Handle = Database | Table | DecodedTable<unknown>
+type Callback = (self?: unknown) => PromiseLike<unknown> | unknown
+
+const isOperation = (value: unknown): value is Operation => typeof value === "function"
+const isProgram = (value: unknown): value is Effect.Effect<unknown, unknown, PoolRegistry> =>
+  Effect.isEffect(value)
+const isRows = (value: unknown): value is Stream.Stream<unknown, unknown, PoolRegistry> =>
+  Stream.isStream(value)
+
+const isDatabase = (handle: object): handle is Database => "table" in handle
+const isTable = (handle: object): handle is Table => "find" in handle
+
+const settle = ({ iterate, run }: Runner, result: unknown): unknown =>
+  isRows(result) ? iterate(result) : isProgram(result) ? run(result) : result
+
+/** A handle's operation, or another of its properties. */
+const settled = (runner: Runner, value: unknown): unknown => {
+  if (isProgram(value)) return () => runner.run(value)
+  return isOperation(value) ? (...args: ReadonlyArray<unknown>) => settle(runner, value(...args)) : value
+}
+
+const streamOf = <A>(rows: AsyncIterable<A> | Iterable<A>): Stream.Stream<A, unknown> =>
+  Predicate.hasProperty(rows, Symbol.asyncIterator)
+    ? Stream.fromAsyncIterable(rows, (error) => error)
+    : Stream.fromIterable(rows)
+
+/** A handle with promises; `own` are the properties that are otherwise than the handle's. */
+const facade = <H>(runner: Runner, handle: Handle, own: Readonly<Record<string, unknown>>): H => {
+  const properties: PropertyDescriptorMap = {}
+  for (const name in handle) {
+    properties[name] = { get: () => settled(runner, Reflect.get(handle, name)), enumerable: true }
+  }
+  for (const [name, value] of Object.entries(own))
+    properties[name] = { value, enumerable: value !== undefined }
+  return Object.freeze(Object.create(handle, properties))
+}
+
+const transactionOf =
+  (runner: Runner, handle: Handle, self: () => unknown) => (f: Callback, options?: TransactionOptions) =>
+    runner.run(
+      handle.transaction(
+        call(() => f(self())),
+        options
+      )
+    )
+
+const tableOf = <H>(runner: Runner, handle: Table | DecodedTable<unknown>): H => {
+  const self: H = facade(runner, handle, {
+    run: undefined,
+    transaction: transactionOf(runner, handle, () => self),
+    insertStream: (rows: AsyncIterable<object> | Iterable<object>, options?: ProgressOptions) =>
+      runner.run(handle.insertStream(streamOf(rows), options))
+  })
+  return self
+}
+
+const effectOnly: Readonly<Record<EffectOnly, undefined>> = {
+  run: undefined,
+  client: undefined,
+  clientWith: undefined,
+  layer: undefined,
+  layerWith: undefined
+}
+
+interface PromiseListenOptions extends Omit<ListenOptions, "onListen"> {
+  readonly onListen?: (() => PromiseLike<unknown> | unknown) | undefined
+}
+
+const databaseOf = <H>(runner: Runner, handle: Database): H => {
+  const { iterate, run } = runner
+  const self: H = facade(runner, handle, {
+    ...effectOnly,
+    table: (name: string, schema?: Schema.Codec<unknown, unknown>) =>
+      tableOf(runner, schema === undefined ? handle.table(name) : handle.table(name, schema)),
+    transaction: transactionOf(runner, handle, () => self),
+    afterCommit: (f: Callback) => run(handle.afterCommit(Effect.orDie(Effect.asVoid(call(f))))),
+    listen: (channels: string | ReadonlyArray<string>, { onListen, ...options }: PromiseListenOptions = {}) =>
+      iterate(
+        handle.listen(channels, { ...options, onListen: onListen === undefined ? undefined : call(onListen) })
+      ),
+    withLock: (key: LockKey, f: Callback) => run(handle.withLock(key, call(f))),
+    tryLock: (key: LockKey, f: Callback) => run(handle.tryLock(key, call(f)))
+  })
+  return self
+}
+
+/**
+ * Handles whose methods return promises and async iterators, for Express, Fastify, Hono, Next and all code that does not use
+ * Effect. The runtime has the pools; its `dispose` ends them.
+ *
+ * **Details**
+ *
+ * Values are those of the operations, an `Option` too; errors are what the promise rejects with, as they are. `transaction`,
+ * `withLock` and `tryLock` take async functions: what they begin joins, over each `await`. Ending a loop over rows early ends
+ * the statement on the server, and so does `signal`.
+ *
+ * **Example** (A count)
+ *
+ * ```ts
+ * import { ManagedRuntime } from "effect"
+ * import { PG } from "effect-global-pool"
+ *
+ * const runtime = ManagedRuntime.make(PG.layer)
+ * const users = PG.promise(runtime)(PG.make("postgres://localhost/app").table("users"))
+ *
+ * await users.count()
+ * await runtime.dispose()
+ * ```
+ */
+export const promise = <E>(
+  runtime: ManagedRuntime.ManagedRuntime<PoolRegistry, E>,
+  options: PromiseOptions = {}
+): Promises => {
+  const runner = runnerOf(runtime, options)
+  function of(handle: object): unknown {
+    if (isDatabase(handle)) return databaseOf(runner, handle)
+    return isTable(handle) ? tableOf(runner, handle) : handle
+  }
+  const promises: Promises = Object.assign(of as Promises, {
+    make: <Tables>(settings: Settings | string) => databaseOf<PromiseDatabase<Tables>>(runner, make(settings))
+  })
+  return promises
+}
