@@ -9,20 +9,17 @@ import { PG, PoolRegistry } from "effect-global-pool"
 import { EmbeddedPostgres } from "effect-global-pool/embedded"
 import { certificateFor } from "../../support/certificate.ts"
 import { type Given, until } from "./promise.ts"
+import { promises } from "./promises.ts"
 import { servers } from "./servers.ts"
 import { statements } from "./statements.ts"
 import { interruptions, notifications, pools, transactions } from "./transactions.ts"
 import { values } from "./values.ts"
 
-const all = [
-  ...values,
-  ...statements,
-  ...transactions,
-  ...interruptions,
-  ...pools,
-  ...notifications,
-  ...servers
-]
+/** The promises by feature; those of the features that are named, or of all. */
+const features = { values, statements, transactions, interruptions, pools, notifications, servers, promises }
+const asked = Object.entries(features).filter(
+  ([name]) => process.argv.length < 3 || process.argv.includes(name)
+)
 
 const schema = [
   "create type pair as (id int, label text)",
@@ -70,14 +67,20 @@ const suite = Effect.gen(function* () {
       registry
     )
   }
-  let kept = 0
-  for (const { name, run } of all) {
-    const exit = yield* Effect.exit(Effect.timeout(Effect.scoped(run(given)), "20 seconds"))
-    if (Exit.isSuccess(exit)) kept++
-    else console.log(`broken: ${name}\n${Cause.pretty(exit.cause)}\n`)
+  let [kept, count] = [0, 0]
+  for (const [feature, all] of asked) {
+    let good = 0
+    for (const { name, run } of all) {
+      const exit = yield* Effect.exit(Effect.timeout(Effect.scoped(run(given)), "20 seconds"))
+      if (Exit.isSuccess(exit)) good++
+      else console.log(`broken: ${name}\n${Cause.pretty(exit.cause)}\n`)
+    }
+    console.log(`${feature}: ${good} of ${all.length}`)
+    kept += good
+    count += all.length
   }
-  console.log(`${kept} passed, ${all.length - kept} failed`)
-  return kept === all.length
+  console.log(`${kept} passed, ${count - kept} failed`)
+  return kept === count
 })
 
 Effect.runPromise(Effect.scoped(Effect.provide(suite, PoolRegistry.layer()))).then((isWhole) => {
