@@ -258,9 +258,9 @@ export const make = (options: Options): Acquire => {
       }
       PoolState.takeBack(connection, waiter)
       if (abandoned) connection.isAbandoned = true
-      else connection.busySince = now()
-      if (connection.users === 0) onFree(connection)
-      else if (hasHadItsTurn(connection)) connection.isDraining = true
+      if (connection.users === 0) return onFree(connection)
+      if (!abandoned) connection.busySince = now()
+      if (hasHadItsTurn(connection)) connection.isDraining = true
       else if (state.sharedQueue.size > 0) serveShared(connection)
     },
     closeIdle: (connection) => {

@@ -95,7 +95,8 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
     return next
   }
 
-  const isExpired = ({ expiresAt }: PooledConnection) => clock.currentTimeMillisUnsafe() >= expiresAt
+  const isExpired = ({ expiresAt }: PooledConnection) =>
+    expiresAt !== Number.POSITIVE_INFINITY && clock.currentTimeMillisUnsafe() >= expiresAt
 
   const watch = DeadlineTimer.make(clock, runTimer, nextExpiry, () => {
     for (const connection of state.connections) {

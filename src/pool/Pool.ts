@@ -284,7 +284,8 @@ export const make = Effect.fnUntraced(function* (
       const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined)
       let began = 0
       const start = (connection: PooledConnection): void => {
-        began = now()
+        // One that has the connection alone was lent it this moment.
+        began = connection.users === 1 ? connection.busySince : now()
         begin(connection, (result, keeps = false) => {
           if (waiter.isAbandoned) return
           if (keeps) {
