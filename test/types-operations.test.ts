@@ -77,6 +77,16 @@ const operations: Readonly<Record<string, () => void>> = {
     expectTypeOf(users.exists()).toEqualTypeOf<Program<boolean>>()
     expectTypeOf(decoded.exists({ id: 1 })).toEqualTypeOf<Program<boolean, Undecoded>>()
   },
+  copyFrom: () => {
+    expectTypeOf(users.copyFrom(rowsWith("1,Ada"))).toEqualTypeOf<Program<number, Failure | Boom, Needed>>()
+    expectTypeOf(decoded.copyFrom(Stream.make("1,Ada"))).toExtend<Program<number, Undecoded>>()
+  },
+  copyTo: () => {
+    expectTypeOf(users.copyTo()).toExtend<Rows<Uint8Array>>()
+    expectTypeOf(decoded.copyTo({ format: "csv" })).toExtend<
+      Stream.Stream<Uint8Array, Undecoded, PoolRegistry>
+    >()
+  },
   distinct: () => {
     expectTypeOf(users.distinct("name")).toEqualTypeOf<Program<ReadonlyArray<string>>>()
     expectTypeOf(decoded.distinct("id")).toEqualTypeOf<Program<ReadonlyArray<number>, Undecoded>>()
