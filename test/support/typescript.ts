@@ -121,14 +121,14 @@ const manyTables = (count: number): string => {
   return `${tables.join("")}export interface Tables {\n${known.join("\n")}\n}\n`
 }
 
-/** So many tables, and a program that uses each of them. */
-export const usingMany = (count: number) => ({
+/** So many tables, and a program that uses so many of them. */
+export const usingMany = (count: number, used = count) => ({
   "db.ts": manyTables(count),
   "handles.ts": [
     'import { PG } from "effect-global-pool"',
     'import type { Tables } from "./db.ts"',
     'const pgdb = PG.make<Tables>("postgres://localhost/app")',
-    ...Array.from({ length: count }, (_, index) => {
+    ...Array.from({ length: used }, (_, index) => {
       const table = `pgdb.table("table_${index}")`
       return `export const found${index} = ${table}.find({ column_1: { $startsWith: "a" } }, { columns: ["column_2"] })
 ${table}.insert({ column_3: null })
