@@ -49,7 +49,7 @@ it("docs/settings.md lists the settings as they are declared, with the defaults 
 it("the docstring of each setting ends in the default that the code has", () => {
   const [{ host, port }] = Result.getOrThrow(check({ username: "me" })).servers
   const defaults: Readonly<Record<string, unknown>> = { ...Schema.decodeUnknownSync(schema)({}), host, port }
-  const declared = settingsTable({ all: true })
+  const declared = settingsTable()
   assert.deepStrictEqual(
     declared.map(([name]) => name),
     [...names]

@@ -215,3 +215,11 @@ export const unreadableError = (
   const parts = [problem.message, why?.message, effect, statementPart(about)]
   return build("UnknownError", "query", undefined, parts, false)
 }
+
+/** The error of a connection on which the setting `onConnect` failed. */
+export const hookError = (error: unknown, server: string): SqlError => {
+  const told = Predicate.hasProperty(error, "message") ? String(error.message) : String(error)
+  const isRetryable = Predicate.hasProperty(error, "isRetryable") && error.isRetryable === true
+  const what = `The setting onConnect failed on a new connection to ${server}:`
+  return build("ConnectionError", "connect", undefined, [what, told], isRetryable)
+}

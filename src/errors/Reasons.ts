@@ -57,6 +57,15 @@ const isUnsendable = ({ routine }: State): boolean =>
 /** The number of parameters is wrong: Postgres calls it a violation of the protocol, but the connection is fine. */
 const isMiscount = ({ code, routine }: State): boolean => code === "08P01" && routine === "exec_bind_message"
 
+const isStatementMode = ({ code, message }: State): boolean =>
+  code === "08P01" && message.includes("statement pooling mode")
+
+/** Whether a refusal stays one until the settings change: of a database that is not there, and of poolers. */
+export const isPermanent = (state: State): boolean =>
+  state.code === "3D000" ||
+  isStatementMode(state) ||
+  (state.code === "08P01" && state.message.includes("unsupported startup parameter"))
+
 /** The reason's tag for what the server reported. */
 export const tagOf = (state: State): Tag => {
   if (isMiscount(state)) return "SqlSyntaxError"
@@ -103,6 +112,7 @@ export const adviceOf = (state: State): string | undefined => {
   if (state.code === "0A000" && isStalePlan(state)) {
     return stalePlan
   }
+  if (isStatementMode(state)) return "Transactions need a pooler in transaction or session mode."
   if (state.code === "57014") {
     return isTimeout(state)
       ? "Raise statementTimeout, or give the statement less to do."

@@ -37,7 +37,7 @@ import { excerpt, indexOf } from "./Excerpt.ts"
 import * as Masking from "./Masking.ts"
 import { nearest } from "./NearestNames.ts"
 import { describeParameter, valuesOf } from "./ParameterValues.ts"
-import { adviceOf, isRetryable, reasonOf, stalePlan, type Tag, tagOf } from "./Reasons.ts"
+import { adviceOf, isPermanent, isRetryable, reasonOf, stalePlan, type Tag, tagOf } from "./Reasons.ts"
 
 /** What the error is about; all of it is optional, and each thing given makes the message clearer. */
 export interface About {
@@ -59,6 +59,8 @@ export interface About {
   /** The databases that exist, to name the nearest when the one asked for does not. */
   readonly databases?: ReadonlyArray<string> | undefined
   readonly operation?: string | undefined
+  /** Its server only reads now, and did not when the connection was opened. */
+  readonly isMisplaced?: boolean | undefined
   /** What else there is to say, in lines of its own. */
   readonly note?: string | undefined
   /** It was prepared before the catalogue changed, and would be prepared anew the next time. */
@@ -66,6 +68,9 @@ export interface About {
   /** What it ran may have committed a part of its work before it failed: repeating it is not safe. */
   readonly mayHaveCommitted?: boolean | undefined
 }
+
+const misplaced =
+  "Its server has become one that only reads. Nothing of the statement took effect; the pool looks for the server that takes writes: run it again."
 
 const heading = ({ file, line, number, of }: About, { index, text }: Marked): string => {
   const which = number === undefined ? "" : of === undefined ? ` ${number}` : ` ${number} of ${of}`
@@ -174,7 +179,8 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       return `parameter ${about === undefined ? describeParameter(at.params, Number(number)) : `$${number}, ${about}`}`
     })
   )
-  const tag: Tag = at.isStale === true ? "SerializationError" : tagOf(state)
+  const isMisplaced = at.isMisplaced === true && code === "25006"
+  const tag: Tag = at.isStale === true ? "SerializationError" : isMisplaced ? "ConnectionError" : tagOf(state)
   const isRepeated = at.mayHaveCommitted !== true || !isRetryable(tag)
   const onServer = tag === "ConnectionError" || tag === "AuthenticationError" ? at.server : undefined
   const cause = fieldsOf(whole, {
@@ -198,7 +204,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       line("Detail", Masking.shortened(detail ?? "")),
       line("Hint", Masking.shortened(hint ?? "")),
       neighbours(code, said, at.databases),
-      at.isStale === true ? stalePlan : adviceOf(state),
+      at.isStale === true ? stalePlan : isMisplaced ? misplaced : adviceOf(state),
       isRepeated ? undefined : partly,
       line("Server", onServer),
       at.note,
@@ -207,7 +213,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       inner === undefined ? undefined : `Query in the function:\n${excerpt(inner)}`,
       statement(at, marked)
     ],
-    code !== "3D000" && isRepeated
+    !isPermanent(state) && isRepeated
   )
 }
 

@@ -12,7 +12,9 @@ import { type About, serverError } from "../errors/ServerErrors.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
+import type { Caution } from "../pool/PoolState.ts"
 import { type KnownText, longestKept, statementOf, type Timing } from "../pool/StatementCache.ts"
+import * as Target from "../pool/Target.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
@@ -91,7 +93,7 @@ export const prepare = (
     known,
     shape,
     types: readers === undefined ? undefined : types.withReaders(readers),
-    keeps: prepare && settings.prepare === true && bound.text.length <= longestKept,
+    keeps: prepare && settings.prepare !== false && bound.text.length <= longestKept,
     position,
     encoded,
     timing
@@ -136,7 +138,8 @@ export const errorOf = (
   if (exchange.error !== undefined) {
     const mayHaveCommitted = mayCommit(analysis) && exchange.isBound && !isInTransaction(connection)
     const isStale = isInTransaction(connection) && wasStalePlan(exchange)
-    return serverError(exchange.error, { ...about, mayHaveCommitted, isStale })
+    const isMisplaced = Target.isMisplaced(connection, pool.settings.targetSessionAttributes)
+    return serverError(exchange.error, { ...about, mayHaveCommitted, isStale, isMisplaced })
   }
   const end = connection.session.end()
   if (exchange.state === "lost" && end !== undefined) {
@@ -516,7 +519,8 @@ export const single = (
   pool: Pool,
   fiber: AnyFiber,
   job: Job,
-  attempts = 0
+  attempts = 0,
+  caution: Caution = job.known.analysis.isPlainRead ? "tries" : "asks"
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const encoded = plainOf(pool, job)
   if (encoded === undefined) {
@@ -551,8 +555,10 @@ export const single = (
         if (verdictOf(exchange, isDead(connection), situation) === "fail") {
           return done(Effect.fail(errorOf(pool, job, exchange, connection)))
         }
-        done(Effect.suspend(() => single(pool, fiber, job, attempts + 1)))
+        const next = isDead(connection) ? "asks all" : caution
+        done(Effect.suspend(() => single(pool, fiber, job, attempts + 1, next)))
       })
-    }
+    },
+    caution
   )
 }

@@ -9,6 +9,7 @@ import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
+import * as Alive from "./Alive.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import * as Connect from "./Connect.ts"
 import type { EventLoopLoad } from "./EventLoopLoad.ts"
@@ -21,6 +22,7 @@ import * as PoolState from "./PoolState.ts"
 import { recover } from "./Recover.ts"
 import * as Reset from "./Reset.ts"
 import * as Sharing from "./Sharing.ts"
+import * as Target from "./Target.ts"
 
 export interface Options {
   readonly settings: ResolvedSettings
@@ -98,6 +100,8 @@ export const make = (options: Options): Acquire => {
     if (isClosing && state.connections.size === 0 && connect.isQuiet()) failWaiting(Effect.fail(ended()))
   }
 
+  const watchSilence = Alive.watch(clock, runTimer, settings, state)
+
   const evict = Evict.make({
     state,
     budget,
@@ -120,6 +124,7 @@ export const make = (options: Options): Acquire => {
     evict,
     open,
     run,
+    runTimer,
     ended,
     onOpen: (connection) => makeAvailable(connection),
     onFailure: failWaiting
@@ -131,6 +136,7 @@ export const make = (options: Options): Acquire => {
     const at = now()
     PoolState.lend(connection, waiter, at)
     Metrics.recordWait(counts, at - waiter.waitingSince)
+    watchSilence()
     if (waiter.expectedMillis !== undefined) waiter.onConnection(connection)
     else {
       // In a microtask: callers that send nothing would otherwise be served on one stack. It may have left by then.
@@ -164,6 +170,7 @@ export const make = (options: Options): Acquire => {
     const isUnwanted = PoolState.waiting(state) === 0
     lastUsed = now()
     if (isClosing && isUnwanted) run(evict.close(connection, "ended"))
+    else if (isMisplaced(connection)) run(evict.close(connection, "broken"))
     else if (evict.isExpired(connection)) run(evict.close(connection, "expired"))
     else if (isUnwanted ? budget.isContested() : hasHadItsTurn(connection)) {
       run(evict.close(connection, "evicted"))
@@ -178,6 +185,29 @@ export const make = (options: Options): Acquire => {
       }
     } else serveShared(connection)
     checkQuiet()
+  }
+
+  /** A connection that was asked is alive, and free for a caller; or it has ended. */
+  const onAnswer = (connection: PooledConnection, isAlive: boolean): void => {
+    state.asked.delete(connection)
+    if (isAlive && !connection.isClosing) makeAvailable(connection)
+    else if (!connection.isClosing) run(evict.close(connection, "broken"))
+    // Callers waited for this one.
+    if (!isAlive) connect.demand()
+    checkQuiet()
+  }
+
+  /** Its server does not do what it did when it was opened, and that of others hardly does. */
+  const isMisplaced = (connection: PooledConnection): boolean => {
+    if (!Target.hasTurned(connection, settings.targetSessionAttributes)) return false
+    for (const other of state.connections) {
+      const isThere =
+        other.address.address === connection.address.address && other.address.port === connection.address.port
+      if (other === connection || !isThere) continue
+      other.expiresAt = Number.NEGATIVE_INFINITY
+      if (state.idle.includes(other)) run(evict.close(other, "broken"))
+    }
+    return true
   }
 
   /** The last user has left. */
@@ -238,15 +268,25 @@ export const make = (options: Options): Acquire => {
       if (PoolState.removeIdle(state, connection)) {
         budget.removeIdle(connection)
         connection.servingSince = at
+        if (waiter.caution === "asks all" || Alive.isStale(connection, at)) {
+          const answered = Alive.ask(connection, settings, state)
+          if (waiter.caution !== "tries") {
+            state.asked.add(connection)
+            run(Effect.flatMap(answered, (isAlive) => Effect.sync(() => onAnswer(connection, isAlive))))
+            return undefined
+          }
+          run(Effect.asVoid(answered))
+        }
       }
       counts.immediate++
       PoolState.lend(connection, waiter, at)
+      watchSilence()
       return connection
     },
     wait: (waiter) => {
       wasCalled = true
       PoolState.queueOf(state, waiter).add(waiter)
-      if (waiter.expectedMillis === undefined) PoolState.drainOne(state)
+      if (waiter.expectedMillis === undefined && state.asked.size === 0) PoolState.drainOne(state)
       connect.demand()
     },
     giveBack: (waiter, abandoned) => {

@@ -60,6 +60,10 @@ export const timedOut = (
   held: ReadonlyArray<string>,
   lastFailure: SqlError | undefined
 ): PoolError => {
+  if (stats.open === 0 && lastFailure !== undefined) {
+    const message = `No connection of the pool "${stats.key}" could be opened within acquireTimeout, ${millis} ms. ${lastFailure.message}`
+    return fail(stats, message, lastFailure)
+  }
   const failed =
     lastFailure === undefined ? "" : `Opening one more failed: ${lastFailure.message.split("\n", 1)[0]}. `
   const advice =

@@ -10,12 +10,14 @@ import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { ConnectionBudget, Requester } from "./Budget.ts"
+import * as DeadlineTimer from "./DeadlineTimer.ts"
 import type { Evict } from "./Evict.ts"
 import type * as Metrics from "./Metrics.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as Connections from "./PooledConnection.ts"
 import * as PoolState from "./PoolState.ts"
+import * as Target from "./Target.ts"
 
 export interface Options {
   readonly settings: ResolvedSettings
@@ -26,12 +28,22 @@ export interface Options {
   readonly evict: Evict
   readonly open: OpenConnection.Open
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  /** Runs what ends with the pool. */
+  readonly runTimer: (effect: Effect.Effect<void>) => void
   readonly onOpen: (connection: PooledConnection) => void
   /** Nothing is open and nothing is being opened, and this is why. */
   readonly onFailure: (failure: Effect.Effect<never, SqlError>) => void
   /** The error of an opening that the pool's end has interrupted. */
   readonly ended: () => SqlError
 }
+
+/** The pause after the second failure in a row, doubled each time up to the longest, in milliseconds. */
+const firstPause = 50
+const longestPause = 500
+
+/** How long no opening is tried after so many failures in a row. Half of it is `chance`, from 0 to 1. */
+export const pauseOf = (failures: number, chance: number): number =>
+  failures < 2 ? 0 : Math.min(longestPause, firstPause * 2 ** (failures - 2)) * (0.5 + chance / 2)
 
 export interface Connect {
   /** Opens what is wanted now, or asks the budget for it. */
@@ -55,12 +67,20 @@ export interface Connect {
 }
 
 export const make = (options: Options): Connect => {
-  const { budget, clock, counts, ended, evict, onFailure, onOpen, open, run, settings, state } = options
+  const { budget, clock, counts, ended, evict, onFailure, onOpen, open, run, runTimer, settings, state } =
+    options
   const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
   let hasOpened = false
   let isRequested = false
   let isStopped = false
   let lastFailure: SqlError | undefined
+  let failures = 0
+  /** When the first of them was, */
+  let outageSince = 0
+  /** and when the next opening is tried. */
+  let retryAt = 0
+  /** So long callers of a pool that had connections wait for one again: a failover takes its time, a restart less. */
+  const patience = settings.servers.length > 1 ? settings.acquireTimeout : settings.connectTimeout
 
   const settle = () => {
     if (!isRequested || PoolState.waiting(state) > openings.size) return
@@ -89,6 +109,9 @@ export const make = (options: Options): Connect => {
           }))
           done()
           lastFailure = error
+          const now = clock.currentTimeMillisUnsafe()
+          if (failures++ === 0) outageSince = now
+          retryAt = now + pauseOf(failures, Math.random())
           // Its slot is free when nothing of it is left on the server; its callers do not wait for that.
           run(
             Effect.andThen(
@@ -101,20 +124,25 @@ export const make = (options: Options): Connect => {
           )
           // With another connection, or another one being opened, callers are still served.
           // A defect is the caller's own, of the Effect that gives the password, and stays one.
-          if (state.connections.size === 0 && openings.size === 0) {
+          const isFinal =
+            Cause.hasDies(cause) || !error.isRetryable || !hasOpened || now - outageSince >= patience
+          if (state.connections.size === 0 && openings.size === 0 && isFinal) {
             onFailure(Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.fail(error))
           }
+          demand()
         },
         onSuccess: ({ address, encryption, session }) => {
           done()
           hasOpened = true
           lastFailure = undefined
+          failures = 0
           counts.opened++
           const now = clock.currentTimeMillisUnsafe()
+          const wasReadOnly = Target.reported(session).isReadOnly
           const connection = Connections.make(
             session,
             settings,
-            { address, encryption },
+            { address, encryption, wasReadOnly },
             now,
             expiryOf(now),
             () => run(evict.close(connection, "evicted"))
@@ -152,11 +180,27 @@ export const make = (options: Options): Connect => {
 
   /** Until one connection is open nobody knows whether the settings are right, so the first is opened alone. */
   const mayOpen = () =>
-    (hasOpened || openings.size === 0) && state.connections.size + openings.size < settings.maxConnections
+    (failures === 0 && hasOpened ? true : openings.size === 0) &&
+    state.connections.size + openings.size < settings.maxConnections
+
+  /** Has a demand looked at again when the pause after a failure is over. */
+  const watchPause = DeadlineTimer.make(
+    clock,
+    runTimer,
+    () => (retryAt > 0 && !isStopped ? retryAt : undefined),
+    () => {
+      retryAt = 0
+      demand()
+    }
+  )
 
   const demand = (): void => {
     if (isStopped) return
-    while (!isRequested && openings.size < PoolState.waiting(state) && mayOpen()) {
+    if (retryAt > clock.currentTimeMillisUnsafe()) {
+      watchPause()
+      return
+    }
+    while (!isRequested && openings.size + state.asked.size < PoolState.waiting(state) && mayOpen()) {
       if (budget.request(requester)) openOne()
       else isRequested = true
     }

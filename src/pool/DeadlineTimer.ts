@@ -3,16 +3,19 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { stillMillis } from "./InTime.ts"
 
 /**
  * Makes a function that starts the timer unless it runs. `next` gives the next deadline by the clock, in milliseconds; a
- * deadline set later must not be earlier. `act` acts on the one that has passed.
+ * deadline set later must not be earlier. `act` acts on the one that has passed. `onStill` is told how long the process stood
+ * still when the timer slept, and may put its deadlines off.
  */
 export const make = (
   clock: Clock.Clock,
   run: (effect: Effect.Effect<void>) => void,
   next: () => number | undefined,
-  act: () => void
+  act: () => void,
+  onStill: (millis: number) => void = () => undefined
 ): (() => void) => {
   let isRunning = false
   const deadline = (): number | undefined => {
@@ -22,7 +25,12 @@ export const make = (
   const sleepUntil = (at: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       const left = at - clock.currentTimeMillisUnsafe()
-      return left > 0 ? Effect.andThen(Effect.sleep(left), loop) : loop
+      if (left <= 0) return loop
+      const woken = Effect.sync(() => {
+        const late = clock.currentTimeMillisUnsafe() - at
+        if (late > stillMillis) onStill(late)
+      })
+      return Effect.andThen(Effect.andThen(Effect.sleep(left), woken), loop)
     })
   const loop: Effect.Effect<void> = Effect.suspend(() => {
     const at = deadline()

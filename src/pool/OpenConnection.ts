@@ -23,7 +23,10 @@ import { describe, placeOf, type ResolvedSettings } from "../settings/Settings.t
 import type { TypeMap } from "../types/TypeMap.ts"
 import * as Attempt from "./Attempt.ts"
 import * as Credentials from "./Credentials.ts"
+import * as InTime from "./InTime.ts"
+import * as OnConnect from "./OnConnect.ts"
 import * as OwnSpans from "./OwnSpans.ts"
+import * as Pooler from "./Pooler.ts"
 import { Route } from "./Route.ts"
 import * as Target from "./Target.ts"
 
@@ -94,7 +97,7 @@ export const direct = (
     })
 
   const inTime = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | LinkProblem> =>
-    Effect.timeoutOrElse(effect, { duration: connectTimeout, orElse: () => Effect.fail(timedOut()) })
+    InTime.inTime(effect, connectTimeout, timedOut)
 
   /** The addresses of a host that have to be tried one by one. */
   const addressesOf = (server: Address): Effect.Effect<ReadonlyArray<Address>, LinkProblem> => {
@@ -197,6 +200,22 @@ export const direct = (
           Effect.fail({ error, gone: hangUp(goodbyeMillis) })
         )
 
+      const refuse = (error: SqlError) => Effect.fail({ error, gone: hangUp(goodbyeMillis) })
+
+      /** What a connection goes through before anybody has it. */
+      const prepareFor = (opened: Attempt.Opened): Effect.Effect<Attempt.Opened, OpenFailure> => {
+        const { session } = opened
+        const ready = Effect.andThen(
+          settings.prepare === true ? Effect.void : Pooler.look(session, settings.prepare),
+          OnConnect.run(session, settings)
+        )
+        const late = () => ConnectionErrors.connectError(timedOut(), { server: describe(settings) })
+        return Effect.matchEffect(InTime.inTime(ready, connectTimeout, late), {
+          onFailure: refuse,
+          onSuccess: () => Effect.succeed(opened)
+        })
+      }
+
       const noSecret = (problem: LinkProblem) =>
         fail([{ address: servers[0], server: placeOf(servers[0]), problem, note: undefined }])
 
@@ -205,7 +224,11 @@ export const direct = (
         Effect.yieldNow,
         Effect.matchEffect(inTime(Credentials.secretsOf(settings)), {
           onFailure: noSecret,
-          onSuccess: (secrets) => Effect.catch(search(secrets), (tried) => fail(tried, secrets))
+          onSuccess: (secrets) =>
+            Effect.flatMap(
+              Effect.catch(search(secrets), (tried) => fail(tried, secrets)),
+              prepareFor
+            )
         })
       ).pipe(
         Effect.onInterrupt(() => hangUp(interruptMillis)),

@@ -72,7 +72,8 @@ export interface Pool {
   readonly run: <A, E>(
     fiber: AnyFiber,
     latency: Sharing.Latency | undefined,
-    begin: Begin<A, E>
+    begin: Begin<A, E>,
+    caution?: PoolState.Caution
   ) => Effect.Effect<A, E | PoolFailure>
   /**
    * Lends a connection whole for the time of one effect, which cannot be interrupted but where it says so: whatever becomes of
@@ -236,7 +237,8 @@ export const make = Effect.fnUntraced(function* (
       counts.timeouts++
       giveBack(waiter, false)
       waiter.onFailure(Effect.fail(error))
-    }
+    },
+    (millis) => PoolState.putOff(state, millis)
   )
 
   /** Puts a caller into its queue. */
@@ -278,10 +280,11 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
-  const runOn: Pool["run"] = (fiber, latency, begin) =>
+  const runOn: Pool["run"] = (fiber, latency, begin, caution) =>
     Effect.callback((resume) => {
-      const isShort = isSharing && latency !== undefined && Sharing.isShort(latency)
-      const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined)
+      // After one that was dead, those that are shared may be too.
+      const isShort = isSharing && caution !== "asks all" && latency !== undefined && Sharing.isShort(latency)
+      const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined, caution)
       let began = 0
       const start = (connection: PooledConnection): void => {
         // One that has the connection alone was lent it this moment.

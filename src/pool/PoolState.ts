@@ -9,10 +9,18 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 
+/**
+ * How a caller takes a connection that may be dead: one that was idle for long is asked first (`"asks"`), or by the caller's
+ * own statement, which may be sent again (`"tries"`); after one that was dead every idle one is asked (`"asks all"`).
+ */
+export type Caution = "asks" | "tries" | "asks all"
+
 /** A caller that has a connection or waits for one. */
 export interface Waiter {
   /** The average time of its statement where it may share, else `undefined`. */
   readonly expectedMillis: number | undefined
+  /** How it takes a connection that may be dead. */
+  readonly caution: Caution
   /** The connection it has. */
   connection: PooledConnection | undefined
   /** Called once, with a connection or a failure, when the caller had to wait. */
@@ -28,8 +36,9 @@ export interface Waiter {
 const nothing = () => undefined
 const none: ReadonlyArray<string> = []
 
-export const makeWaiter = (expectedMillis: number | undefined): Waiter => ({
+export const makeWaiter = (expectedMillis: number | undefined, caution: Caution = "asks"): Waiter => ({
   expectedMillis,
+  caution,
   connection: undefined,
   onConnection: nothing,
   onFailure: nothing,
@@ -48,13 +57,16 @@ export interface PoolState {
   /** Callers that want a connection whole, the first come first; and those that may share one. */
   readonly exclusiveQueue: Set<Waiter>
   readonly sharedQueue: Set<Waiter>
+  /** Idle connections that are asked whether their server still answers. */
+  readonly asked: Set<PooledConnection>
 }
 
 export const make = (): PoolState => ({
   connections: new Set(),
   idle: [],
   exclusiveQueue: new Set(),
-  sharedQueue: new Set()
+  sharedQueue: new Set(),
+  asked: new Set()
 })
 
 export const queueOf = (state: PoolState, { expectedMillis }: Waiter): Set<Waiter> =>
@@ -70,6 +82,11 @@ export const longestWaiting = ({ exclusiveQueue, sharedQueue }: PoolState): Wait
   const shared = first(sharedQueue)
   if (exclusive === undefined || shared === undefined) return exclusive ?? shared
   return exclusive.waitingSince <= shared.waitingSince ? exclusive : shared
+}
+
+/** Time in which this process stood still is no time that a caller waited. */
+export const putOff = ({ exclusiveQueue, sharedQueue }: PoolState, millis: number): void => {
+  for (const waiter of [...exclusiveQueue, ...sharedQueue]) waiter.waitingSince += millis
 }
 
 export const failWaiting = (

@@ -17,7 +17,11 @@ export interface PooledConnection extends IdleConnection {
   /** When it was opened, in milliseconds of the pool's clock, as all times here. */
   readonly openedAt: number
   /** When it is old enough to be replaced. */
-  readonly expiresAt: number
+  expiresAt: number
+  /** Whether its session only read when it was opened, as far as the server reports it, */
+  readonly wasReadOnly: boolean | undefined
+  /** and how much the server had reported when that was looked at last. */
+  reports: number
   /** Callers that have it now. */
   users: number
   /** Milliseconds that the statements of its users take on average, in all. */
@@ -50,7 +54,7 @@ export interface PooledConnection extends IdleConnection {
 export const make = (
   session: Session,
   settings: ResolvedSettings,
-  where: Pick<PooledConnection, "address" | "encryption">,
+  where: Pick<PooledConnection, "address" | "encryption" | "wasReadOnly">,
   now: number,
   expiresAt: number,
   evict: () => void
@@ -60,6 +64,8 @@ export const make = (
   ...where,
   openedAt: now,
   expiresAt,
+  wasReadOnly: where.wasReadOnly,
+  reports: session.reports(),
   users: 0,
   load: 0,
   isExclusive: false,

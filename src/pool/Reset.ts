@@ -2,9 +2,11 @@
  * A connection comes back as it was lent: no statement under way, no open transaction, no session state.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { ask, askAll } from "../protocol/Ask.ts"
 import * as PreparedStatements from "../protocol/PreparedStatements.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
+import * as OnConnect from "./OnConnect.ts"
 import * as OwnSpans from "./OwnSpans.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import { isDead, isInTransaction } from "./PooledConnection.ts"
@@ -45,6 +47,7 @@ export const reset = (connection: PooledConnection, settings: ResolvedSettings):
       if (deallocates) PreparedStatements.clear(session.statements)
       const exchanges = yield* askAll(session, texts)
       if (exchanges.some(({ state }) => state !== "done")) return false
+      if (Exit.isFailure(yield* Effect.exit(OnConnect.run(session, settings)))) return false
     }
     connection.isAbandoned = false
     connection.sessionEffects = "none"

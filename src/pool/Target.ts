@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import { ask } from "../protocol/Ask.ts"
 import type { Session } from "../protocol/Session.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
+import type { PooledConnection } from "./PooledConnection.ts"
 
 export type Target = ResolvedSettings["targetSessionAttributes"]
 
@@ -62,3 +63,23 @@ export const mismatch = (session: Session, target: Target): Effect.Effect<string
     if (isKnown) return Effect.succeed(misfit(target, known))
     return Effect.map(answer(session, name), (found) => misfit(target, { ...known, ...found }))
   })
+
+type Placed = Pick<PooledConnection, "session" | "wasReadOnly">
+
+/**
+ * Whether a session is no longer what it was opened for: its server was promoted or demoted, or it only reads since. A server
+ * that reports nothing shows it by refusing to write.
+ */
+export const isMisplaced = ({ session, wasReadOnly }: Placed, target: Target): boolean => {
+  const standing = reported(session)
+  if (standing.isReadOnly === undefined) return session.wasReadOnly()
+  return misfit(target, standing) !== undefined || (standing.isReadOnly && wasReadOnly === false)
+}
+
+/** The same for a connection that comes back, at the cost of a look where the server has said nothing new. */
+export const hasTurned = (connection: Placed & { reports: number }, target: Target): boolean => {
+  const { session } = connection
+  if (connection.reports === session.reports() && !session.wasReadOnly()) return false
+  connection.reports = session.reports()
+  return isMisplaced(connection, target)
+}

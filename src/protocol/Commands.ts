@@ -62,9 +62,10 @@ export const run = (
   }: RunOptions
 ): Exchange => {
   const { statements, writer } = session
-  const known = keep ? PreparedStatements.find(statements, statement) : undefined
+  const keeps = keep && session.keepsStatements
+  const known = keeps ? PreparedStatements.find(statements, statement) : undefined
   const closes = known === undefined ? PreparedStatements.writeCloses(statements, writer) : undefined
-  const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keep)
+  const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keeps)
   const formats = PreparedStatements.run(types, writer, prepared, values, portal, maxRows, trusted)
   if (syncs) Writer.sync(writer)
   else if (flushes) Writer.flush(writer)
@@ -115,7 +116,7 @@ export const describe = (
 ): Exchange => {
   const { statements, writer } = session
   const closes = PreparedStatements.writeCloses(statements, writer)
-  const prepared = PreparedStatements.prepare(statements, writer, statement, keep)
+  const prepared = PreparedStatements.prepare(statements, writer, statement, keep && session.keepsStatements)
   if (syncs) Writer.sync(writer)
   const exchange = Exchanges.make(onSettled, { prepared, parses: true, closes, describes: true, syncs })
   session.enqueue(exchange)

@@ -68,6 +68,8 @@ export interface Session {
   readonly locale: Locale
   /** Ends a `COPY` into which data go: without that the server does not hear of a cancel. */
   giveUp: (() => void) | undefined
+  /** Whether statements may be kept prepared: not behind a pooler that changes servers. */
+  keepsStatements: boolean
   /** Whether it prints all digits of a float, which it does not report by itself. */
   floats: "unknown" | "exact" | "short"
   readonly status: () => TransactionStatus
@@ -84,6 +86,13 @@ export interface Session {
   readonly terminate: () => void
   /** Calls this each time that the server is ready for the next, until it is given `undefined`. */
   readonly watch: (onReady: (() => void) | undefined) => void
+  /** Grows with each sign of the server, and with what is first sent to it after a rest. */
+  readonly heard: () => number
+  /** Grows when the server reports a setting. */
+  readonly reports: () => number
+  /** Whether it refused to write, for a server that does not report whether its sessions may. */
+  readonly wasReadOnly: () => boolean
+  readonly isReading: () => boolean
   /** Stops and resumes reading, for a reader that is slower than the server. */
   readonly setReading: (reading: boolean) => void
 }
@@ -95,6 +104,9 @@ const localeFields: Readonly<Record<string, "dateStyle" | "intervalStyle" | "tim
   IntervalStyle: "intervalStyle",
   TimeZone: "timeZone"
 }
+
+/** A write in a session that only reads. */
+const readOnly = "25006"
 
 /** Postgres reports about twenty settings, and poolers a few more. */
 const mostParameters = 1_000
@@ -141,11 +153,15 @@ export const make = (
   let isSkipping = false
   let isTerminating = false
   let isReading = false
+  let heard = 0
+  let reports = 0
+  let wasReadOnly = false
   let watcher: (() => void) | undefined
   let described: ReadonlyArray<number> = []
 
   const onParameter = (name: string, value: string): void => {
     parameters.set(name, value)
+    reports++
     if (parameters.size > mostParameters) throw new ProtocolViolation("more settings than a server reports")
     const field = localeFields[name]
     if (field !== undefined) locale[field] = value
@@ -218,6 +234,7 @@ export const make = (
       }
       return finish(undefined)
     }
+    if (fields.code === readOnly) wasReadOnly = true
     const exchange = current()
     exchange.error = fields
     exchange.state = "failed"
@@ -351,6 +368,7 @@ export const make = (
   }
 
   const onData = (chunk: Buffer): void => {
+    heard++
     // What the answers lead to is sent in one write behind them.
     isFlushing = true
     try {
@@ -374,6 +392,7 @@ export const make = (
     parameters,
     locale,
     giveUp: undefined,
+    keepsStatements: true,
     floats: "unknown",
     status: () => status,
     enqueue: (exchange) => {
@@ -383,7 +402,7 @@ export const make = (
         return queueMicrotask(() => exchange.onSettled(exchange))
       }
       exchange.order = enqueued++
-      queue.push(exchange)
+      if (queue.push(exchange) === 1) heard++
       if (isSkipping) {
         skip(exchange)
         if (isSkipping) answered++
@@ -405,9 +424,14 @@ export const make = (
     watch: (onReady) => {
       watcher = onReady
     },
+    heard: () => heard,
+    reports: () => reports,
+    wasReadOnly: () => wasReadOnly,
+    isReading: () => isReading,
     setReading: (reading) => {
       if (reading === isReading) return
       isReading = reading
+      heard++
       if (reading) socket.resume()
       else socket.pause()
     }

@@ -32,7 +32,7 @@ export const command = (
 ): Exchange => {
   const statement = statementOf(pool.statements, pool.statements.get(text), none)
   return Commands.run(connection.session, statement, [], onSettled, {
-    keep: pool.settings.prepare === true,
+    keep: pool.settings.prepare !== false,
     syncs
   })
 }
@@ -81,9 +81,10 @@ export const aheadError = (transaction: Transaction, ahead: ReadonlyArray<Ahead>
     if (exchange.state !== "failed") continue
     const error = serverError(exchange.error ?? {}, { text: pending.text })
     if (!pending.opens || pending.level.outer !== undefined) return error
-    transaction.failure = isDead(transaction.connection)
-      ? TransactionErrors.undone(error)
-      : TransactionErrors.notBegun(error)
+    transaction.failure =
+      isDead(transaction.connection) && error.isRetryable
+        ? TransactionErrors.undone(error)
+        : TransactionErrors.notBegun(error)
     return transaction.failure
   }
   return undefined

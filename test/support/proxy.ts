@@ -33,6 +33,8 @@ export interface Proxy {
   /** Lets nothing through in either direction until `resume`; connections stay open, and new ones are accepted. */
   readonly pause: Effect.Effect<void>
   readonly resume: Effect.Effect<void>
+  /** Lets nothing more through on the connections that are open, as a firewall that lost its state; new ones work. */
+  readonly freeze: Effect.Effect<void>
   /** Refuses new connections until `accept`; the open ones stay. */
   readonly refuse: Effect.Effect<void>
   readonly accept: Effect.Effect<void>
@@ -147,6 +149,7 @@ export const proxy: (target: Address, latency?: Duration.Input) => Effect.Effect
         paused = false
         for (const socket of everySocket()) socket.resume()
       }),
+      freeze: Effect.sync(() => halt(...everySocket())),
       refuse,
       accept: Effect.asVoid(listen(server, port))
     }

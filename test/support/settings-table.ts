@@ -3,9 +3,6 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { root } from "./process.ts"
 
-/** Declared, and not implemented yet: they come into the docs with what they do. */
-const upcoming: ReadonlyArray<string> = ["onConnect"]
-
 /** The fields of a struct, and what their docstrings say. */
 export const documented = (
   file: string,
@@ -20,12 +17,8 @@ export const documented = (
 }
 
 /** Rows of a name, what it is, and its default: the last sentence of the docstring. */
-export const settingsTable = ({
-  all = false
-} = {}): ReadonlyArray<readonly [name: string, what: string, otherwise: string]> =>
-  documented("Settings.ts", "schema")
-    .map(([name, doc]) => {
-      const sentences = /^(.*)\. ([^.]*(?:\d\.\d[^.]*)?)\.$/s.exec(doc) ?? []
-      return [name, sentences[1] ?? doc, sentences[2] ?? ""] as const
-    })
-    .filter(([name]) => all || !upcoming.includes(name))
+export const settingsTable = (): ReadonlyArray<readonly [name: string, what: string, otherwise: string]> =>
+  documented("Settings.ts", "schema").map(([name, doc]) => {
+    const sentences = /^(.*)\. ([^.]*(?:\d\.\d[^.]*)?)\.$/s.exec(doc) ?? []
+    return [name, sentences[1] ?? doc, sentences[2] ?? ""] as const
+  })

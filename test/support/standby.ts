@@ -54,7 +54,14 @@ export const pair = (
   Effect.gen(function* () {
     const primary = yield* nodeOf(
       settingsOf(
-        yield* start({ serverSettings: { max_wal_senders: 4, wal_level: "replica", ...serverSettings } })
+        yield* start({
+          serverSettings: {
+            max_wal_senders: 4,
+            wal_level: "replica",
+            ...(synchronous ? { synchronous_commit: "remote_apply" } : {}),
+            ...serverSettings
+          }
+        })
       )
     )
     const { host, password, port, username } = primary.settings
@@ -92,7 +99,6 @@ export const pair = (
     )
     if (synchronous) {
       yield* query("alter system set synchronous_standby_names = 'standby'")
-      yield* query("alter system set synchronous_commit = 'remote_apply'")
       yield* query("select pg_reload_conf()")
       yield* eventually(
         "the standby is synchronous",
