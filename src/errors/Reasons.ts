@@ -57,8 +57,9 @@ const isUnsendable = ({ routine }: State): boolean =>
 /** The number of parameters is wrong: Postgres calls it a violation of the protocol, but the connection is fine. */
 const isMiscount = ({ code, routine }: State): boolean => code === "08P01" && routine === "exec_bind_message"
 
-const isStatementMode = ({ code, message }: State): boolean =>
-  code === "08P01" && message.includes("statement pooling mode")
+/** A pooler in statement mode has ended the connection for a `BEGIN`, in words of its own. */
+export const isStatementMode = ({ message }: Pick<State, "message">): boolean =>
+  message.includes("not allowed in statement pooling mode")
 
 /** Whether a refusal stays one until the settings change: of a database that is not there, and of poolers. */
 export const isPermanent = (state: State): boolean =>

@@ -6,6 +6,7 @@ import { ConnectionError, type SqlError, UnknownError } from "effect/sql/SqlErro
 import { fieldsOf, finish } from "../errors/BuildError.ts"
 import { stringOf, unknownOutcome } from "../errors/ConnectionErrors.ts"
 import { notReturned, type PoolError, refused } from "../errors/PoolError.ts"
+import { isStatementMode } from "../errors/Reasons.ts"
 
 /** The story so far, without its advice on the single statement. */
 const storyOf = (error: SqlError): string =>
@@ -22,7 +23,8 @@ export const undone = (error: SqlError): SqlError =>
     [
       "The connection was lost in a transaction, before COMMIT was sent: nothing of it took effect. Run all of it again.",
       storyOf(error)
-    ]
+    ],
+    !isStatementMode(error)
   )
 
 /** The connection was lost and `COMMIT` was on its way. Not retryable: repeating could do the work twice. */
