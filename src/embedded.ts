@@ -3,7 +3,12 @@
  */
 export * as EmbeddedPostgres from "./embedded/EmbeddedPostgres.ts"
 export {
+  type DataDirUnusable,
   EmbeddedPostgresError,
-  type Reason as EmbeddedPostgresReason
+  type InvalidOption,
+  type PackageMissing,
+  type PortBusy,
+  type Reason as EmbeddedPostgresReason,
+  type StartFailed
 } from "./embedded/EmbeddedPostgresError.ts"
 export type { EmbeddedPostgresOptions } from "./embedded/Options.ts"
