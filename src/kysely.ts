@@ -12,7 +12,7 @@
  * const db = Pooled.make<{ users: { name: string } }>(pgdb)
  * const add = (name: string) => db.insertInto("users").values({ name }).execute()
  *
- * const program = pgdb.transaction(Effect.andThen(Pooled.run(() => add("Ada")), Pooled.run(() => add("Grace"))))
+ * const program = pgdb.transaction(Effect.andThen(Pooled.run(() => add("Barbara")), Pooled.run(() => add("Edsger"))))
  * ```
  */
 import type * as Context from "effect/Context"

@@ -62,7 +62,10 @@ it("its connection and its pool are used nowhere, and its client is loaded when 
       assert.notMatch(text, /import (?!type)[^\n]*sql-pg\/PgClient"/, file)
       assert.notMatch(text, /(?:import|export) (?!type)[^\n]*\/DriverValues\.ts"/, file)
     }
-    assert.notMatch(text, /(?:import|export) (?!type)[^\n]*\/Client\.ts"/, file)
+    const client = file.startsWith("api")
+      ? /(?:import|export) (?!type)[^\n]*"\.\/Client\.ts"/
+      : /(?:import|export) (?!type)[^\n]*api\/Client\.ts"/
+    assert.notMatch(text, client, file)
   }
 })
 
