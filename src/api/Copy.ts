@@ -10,6 +10,7 @@ import { refused } from "../errors/PoolError.ts"
 import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
 import * as CopyParams from "../execute/CopyParams.ts"
 import * as Execute from "../execute/Execute.ts"
+import * as Jobs from "../execute/Job.ts"
 import { maxAttempts } from "../execute/Resend.ts"
 import { onPool as pullOnPool, start } from "../execute/StreamRows.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
@@ -38,16 +39,16 @@ const jobOf = (
   bound: Bound,
   copies: Direction,
   timing: Timing | undefined
-): Execute.Job | PoolError => {
-  const job = Execute.prepare(pool, bound, { copies, prepare: false }, timing)
-  return Execute.isJob(job) && job.known.analysis.copies !== copies
+): Jobs.Job | PoolError => {
+  const job = Jobs.prepare(pool, bound, { copies, prepare: false }, timing)
+  return Jobs.isJob(job) && job.known.analysis.copies !== copies
     ? refused(`${forms[copies]}. Nothing was sent.`)
     : job
 }
 
 const copyInOnPool = <E, R>(
   pool: Pool,
-  job: Execute.Job,
+  job: Jobs.Job,
   data: Stream.Stream<Uint8Array | string, E, R>,
   options: CopyInOptions,
   attempts = 0
@@ -59,7 +60,7 @@ const copyInOnPool = <E, R>(
       if (result !== Execute.elsewhere) return Effect.succeed(result)
       return attempts < maxAttempts
         ? copyInOnPool(pool, job, data, options, attempts + 1)
-        : Effect.fail(ConnectionErrors.unsentError(Execute.aboutOf(pool, job)))
+        : Effect.fail(ConnectionErrors.unsentError(Jobs.aboutOf(pool, job)))
     }
   )
 }
@@ -74,7 +75,7 @@ export const copyFrom = <E, R>(
   onPool(source, (pool, fiber) => {
     const subject = Operation.subjectOf(pool, statement.text, { table: source.label })
     const job = jobOf(pool, statement, "in", subject.timing)
-    if (!Execute.isJob(job)) return Effect.fail(job)
+    if (!Jobs.isJob(job)) return Effect.fail(job)
     const isInside = currentOf(pool, fiber.context) !== undefined
     // A failure is undone by itself, so that the transaction goes on if it is caught.
     const inside = transaction(
@@ -105,7 +106,7 @@ export const copyTo = (
       const begin = (connection: PooledConnection, before: Execute.BeforeSend) =>
         Effect.flatMap(CopyParams.bind(pool, connection, statement), ({ text, write }) => {
           const job = jobOf(pool, { text, params: [] }, "out", subject.timing)
-          if (!Execute.isJob(job)) return Effect.fail(job)
+          if (!Jobs.isJob(job)) return Effect.fail(job)
           return start(pool, connection, job, () => {
             const refusal = before()
             if (refusal === undefined) write()
@@ -113,7 +114,7 @@ export const copyTo = (
           })
         })
       const problem = jobOf(pool, statement, "out", undefined)
-      if (!Execute.isJob(problem)) return Effect.fail(problem)
+      if (!Jobs.isJob(problem)) return Effect.fail(problem)
       const membership = currentOf(pool, fiber.context)
       const data =
         membership === undefined

@@ -4,8 +4,9 @@
 import * as Effect from "effect/Effect"
 import type { OperationError } from "../errors/PoolError.ts"
 import * as Encode from "../execute/Encode.ts"
-import * as Execute from "../execute/Execute.ts"
+import * as Jobs from "../execute/Job.ts"
 import { learn } from "../execute/Learn.ts"
+import * as Settle from "../execute/Settle.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
@@ -37,14 +38,14 @@ const named = (types: TypeMap, oid: number): TypeName => {
 const describeOn = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
-  job: Execute.Job,
+  job: Jobs.Job,
   naming: Naming
 ) {
   const statement = statementOf(pool.statements, job.known, [])
   const { columns, parameterTypes } = yield* Effect.catchTag(
     Encode.describe(connection, statement, job.keeps),
     "DescribeFailure",
-    ({ exchange }) => Effect.fail(Execute.errorOf(pool, job, exchange, connection))
+    ({ exchange }) => Effect.fail(Settle.errorOf(pool, job, exchange, connection))
   )
   const unknown = pool.types.unknown([...parameterTypes, ...columns.map(({ type }) => type)])
   if (unknown.length > 0) yield* learn(connection, unknown)
@@ -61,8 +62,8 @@ export const describe = (
   text: string,
   naming: Naming
 ): Effect.Effect<Description, OperationError> => {
-  const job = Execute.prepare(pool, { text, params: [] })
-  if (!Execute.isJob(job)) return Effect.fail(job)
+  const job = Jobs.prepare(pool, { text, params: [] })
+  if (!Jobs.isJob(job)) return Effect.fail(job)
   const membership = currentOf(pool, fiber.context)
   if (membership === undefined) {
     return pool.use((connection) => describeOn(pool, connection, job, naming))

@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
+import * as Jobs from "../execute/Job.ts"
 import { learn } from "../execute/Learn.ts"
 import { type Rows, rowsOnPool } from "../execute/StreamRows.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
@@ -17,21 +18,21 @@ import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
 
-export interface RunOptions extends Execute.JobOptions, Operation.Options {
+export interface RunOptions extends Jobs.JobOptions, Operation.Options {
   /** The table of the handle. */
   readonly table?: string | undefined
 }
 
 /** Runs a statement that may be sent: here, in the fiber's transaction if there is one. */
-type RunJob = (pool: Pool, fiber: AnyFiber, job: Execute.Job) => Effect.Effect<Exchange, SqlError | PoolError>
+type RunJob = (pool: Pool, fiber: AnyFiber, job: Jobs.Job) => Effect.Effect<Exchange, SqlError | PoolError>
 
 const joining: RunJob = (pool, fiber, job) => {
   const membership = currentOf(pool, fiber.context)
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
 
-const shownOf = (pool: Pool, { text }: Bound, job: Execute.Job | PoolError, { table }: RunOptions) =>
-  ofStatement(pool, Execute.isJob(job) ? job.known : pool.statements.get(text), table)
+const shownOf = (pool: Pool, { text }: Bound, job: Jobs.Job | PoolError, { table }: RunOptions) =>
+  ofStatement(pool, Jobs.isJob(job) ? job.known : pool.statements.get(text), table)
 
 /** Looks at a statement and runs it, as one operation. */
 export const runStatement = (
@@ -42,14 +43,14 @@ export const runStatement = (
   run = joining
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const timing = Operation.timingOf(pool)
-  const job = Execute.prepare(pool, statement, options, timing)
-  const running = Execute.isJob(job) ? run(pool, fiber, job) : Effect.fail(job)
+  const job = Jobs.prepare(pool, statement, options, timing)
+  const running = Jobs.isJob(job) ? run(pool, fiber, job) : Effect.fail(job)
   const subject = { shown: shownOf(pool, statement, job, options), timing, hasSpan: options.hasSpan }
   return Operation.around(pool, fiber, subject, running, rowCountOf)
 }
 
 /** Gives the rows of a statement that may be sent. */
-type StreamJob = (pool: Pool, fiber: AnyFiber, job: Execute.Job) => Rows
+type StreamJob = (pool: Pool, fiber: AnyFiber, job: Jobs.Job) => Rows
 
 const streaming: StreamJob = (pool, fiber, job) => {
   const membership = currentOf(pool, fiber.context)
@@ -66,8 +67,8 @@ export const streamStatement = (
   Stream.unwrap(
     Effect.withFiber((fiber) => {
       const timing = Operation.timingOf(pool)
-      const job = Execute.prepare(pool, statement, options, timing)
-      const rows = Execute.isJob(job) ? stream(pool, fiber, job) : Stream.fail(job)
+      const job = Jobs.prepare(pool, statement, options, timing)
+      const rows = Jobs.isJob(job) ? stream(pool, fiber, job) : Stream.fail(job)
       const subject = { shown: shownOf(pool, statement, job, options), timing, hasSpan: options.hasSpan }
       return Effect.succeed(Operation.aroundRows(pool, fiber, subject, rows))
     })

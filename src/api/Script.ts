@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
+import * as Jobs from "../execute/Job.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Naming } from "../statement/CamelCase.ts"
@@ -71,21 +72,21 @@ const inTurn = (
   pool: Pool,
   fiber: AnyFiber,
   parts: ReadonlyArray<Part>,
-  positions: ReadonlyArray<Execute.Position>,
+  positions: ReadonlyArray<Jobs.Position>,
   naming: Naming
 ): Effect.Effect<ReadonlyArray<Exchange>, OperationError> => {
   const timing = Operation.timingOf(pool)
   const known = parts.map(({ text }) => pool.statements.get(text))
   const running = pool.use((connection) =>
     Effect.forEach(parts, ({ text }, index) => {
-      const options: Execute.JobOptions = {
+      const options: Jobs.JobOptions = {
         controls: true,
         prepare: false,
         shape: naming === "camel" ? "camel" : "object",
         position: positions[index] ?? { number: index + 1, of: parts.length }
       }
-      const job = Execute.prepare(pool, { text, params: [] }, options, timing)
-      return Execute.isJob(job) ? Execute.runHere(pool, connection, job, pool.cutOff) : Effect.fail(job)
+      const job = Jobs.prepare(pool, { text, params: [] }, options, timing)
+      return Jobs.isJob(job) ? Execute.runHere(pool, connection, job, pool.cutOff) : Effect.fail(job)
     })
   )
   return Operation.around(
@@ -110,7 +111,7 @@ export const script = (
   if (!("parts" in found)) return Effect.fail(found)
   const { hasOwn, parts } = found
   const positions = parts.map(
-    ({ line }, index): Execute.Position => ({ number: index + 1, of: parts.length, line, file: name })
+    ({ line }, index): Jobs.Position => ({ number: index + 1, of: parts.length, line, file: name })
   )
   const texts = parts.map((part) => part.text)
   if (hasOwn && currentOf(pool, fiber.context) !== undefined) return Effect.fail(refused(nested))

@@ -17,7 +17,10 @@ import * as Copy from "../protocol/Copy.ts"
 import { rowCountOf } from "../protocol/Exchange.ts"
 import * as Writer from "../protocol/MessageWriter.ts"
 import * as Execute from "./Execute.ts"
+import type * as Jobs from "./Job.ts"
 import { verdictOf } from "./Resend.ts"
+import * as Send from "./Send.ts"
+import * as Settle from "./Settle.ts"
 
 /** How far a `COPY` has come. */
 export interface CopyProgress {
@@ -69,7 +72,7 @@ const makeEncoder = ({ place, takesText }: CopyInOptions) => {
 export const copyIn = <E, R>(
   pool: Pool,
   connection: PooledConnection,
-  job: Execute.Job,
+  job: Jobs.Job,
   data: Stream.Stream<Uint8Array | string, E, R>,
   options: CopyInOptions,
   before: Execute.BeforeSend
@@ -90,7 +93,7 @@ export const copyIn = <E, R>(
     let onAnswer: () => void = nothing
     const answered = () => onAnswer()
     markDirty(connection, job.known.analysis)
-    const { exchange } = Execute.send(pool, connection, job, noParameters, answered, {
+    const { exchange } = Send.send(pool, connection, job, noParameters, answered, {
       syncs: false,
       onProgress: answered,
       copy: {
@@ -150,6 +153,6 @@ export const copyIn = <E, R>(
       yield* settled
       if (exchange.state === "done") return rowCountOf(exchange)
       // Without its end the server has stored nothing.
-      return yield* Execute.errorOf(pool, job, exchange, connection, !isFinished)
+      return yield* Settle.errorOf(pool, job, exchange, connection, !isFinished)
     })
   })

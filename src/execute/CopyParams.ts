@@ -18,7 +18,9 @@ import type { Bound } from "../statement/Statement.ts"
 import { hex } from "../types/Bytes.ts"
 import type { WireValue } from "../types/PgType.ts"
 import * as Encode from "./Encode.ts"
-import * as Execute from "./Execute.ts"
+import * as Jobs from "./Job.ts"
+import * as Send from "./Send.ts"
+import * as Settle from "./Settle.ts"
 
 /** A `COPY` without parameters, and what has to be written in front of it. */
 export interface BoundCopy {
@@ -68,16 +70,16 @@ export const bind: (
     )
   }
   const [start, end] = range
-  const job = Execute.prepare(pool, { ...bound, text: bound.text.slice(start, end) }, { prepare: false })
-  if (!Execute.isJob(job)) return yield* job
+  const job = Jobs.prepare(pool, { ...bound, text: bound.text.slice(start, end) }, { prepare: false })
+  if (!Jobs.isJob(job)) return yield* job
   const encoding = Effect.gen(function* () {
-    const encoded = yield* Execute.encode(pool, connection, job)
+    const encoded = yield* Send.encode(pool, connection, job)
     const statement = statementOf(pool.statements, job.known, encoded.types)
     const { parameterTypes } = yield* Encode.describe(connection, statement, false)
     return { texts: encoded.values.map(textOf), parameterTypes }
   })
   const { parameterTypes, texts } = yield* Effect.catchTag(encoding, "DescribeFailure", ({ exchange }) =>
-    Effect.fail(Execute.errorOf(pool, job, exchange, connection))
+    Effect.fail(Settle.errorOf(pool, job, exchange, connection))
   )
   if (texts.some((text) => text?.includes("\0"))) {
     return yield* refused(
@@ -87,7 +89,7 @@ export const bind: (
   const named = yield* ask(session, typeNames, [`{${parameterTypes.join(",")}}`])
   const [row] = named.rows
   const names: unknown = Predicate.hasProperty(row, "names") ? row.names : undefined
-  if (!Array.isArray(names)) return yield* Execute.errorOf(pool, job, named, connection)
+  if (!Array.isArray(names)) return yield* Settle.errorOf(pool, job, named, connection)
   const query = replaced(job.bound.text, (number) =>
     texts[number - 1] === null
       ? `null::${names[number - 1]}`
@@ -108,5 +110,5 @@ export const bind: (
   const set = yield* ask(session, settings.text, texts)
   return set.state === "done"
     ? { text, write: nothing }
-    : yield* Effect.fail(Execute.errorOf(pool, job, set, connection))
+    : yield* Effect.fail(Settle.errorOf(pool, job, set, connection))
 })

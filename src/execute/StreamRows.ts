@@ -22,10 +22,13 @@ import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
 import { descriptionOf } from "../protocol/Statement.ts"
 import * as CopyOut from "./CopyOut.ts"
-import * as Execute from "./Execute.ts"
+import type * as Execute from "./Execute.ts"
+import * as Jobs from "./Job.ts"
 import { learn } from "./Learn.ts"
 import type { Row } from "./Outcome.ts"
 import { wasStale } from "./Resend.ts"
+import * as Send from "./Send.ts"
+import * as Settle from "./Settle.ts"
 
 /** Rows of whatever shape was asked for. */
 export type Rows = Stream.Stream<Row, SqlError | PoolError>
@@ -96,21 +99,21 @@ const makeReader = (connection: PooledConnection) => {
 export const start: (
   pool: Pool,
   connection: PooledConnection,
-  job: Execute.Job,
+  job: Jobs.Job,
   before: Execute.BeforeSend,
   isAgain?: boolean
 ) => Effect.Effect<Pull, Failure, Scope.Scope> = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
-  job: Execute.Job,
+  job: Jobs.Job,
   before: Execute.BeforeSend,
   isAgain = false
 ) {
-  const prepared = yield* Effect.result(Execute.ready(pool, connection, job, job.known.analysis.returnsRows))
+  const prepared = yield* Effect.result(Send.ready(pool, connection, job, job.known.analysis.returnsRows))
   if (Result.isFailure(prepared)) {
     const { failure } = prepared
     if (failure._tag !== "DescribeFailure") return yield* failure
-    return yield* Execute.errorOf(pool, job, failure.exchange, connection)
+    return yield* Settle.errorOf(pool, job, failure.exchange, connection)
   }
   const refusal = before()
   if (refusal !== undefined) return yield* refusal
@@ -125,13 +128,13 @@ export const start: (
   )
   const scope = yield* Effect.scope
   const fail = (exchange: Exchange) => {
-    Execute.forgetRefused(connection, job, exchange)
+    Settle.forgetRefused(connection, job, exchange)
     const isStale = sent.usedMemory && !isAgain && !isDead(connection) && !isInTransaction(connection)
     if (isStale && wasStale(exchange)) {
       const again = Scope.provide(start(pool, connection, job, before, true), scope)
       return reader.finish(Effect.flatMap(again, redirect))
     }
-    reader.finish(Effect.fail(Execute.errorOf(pool, job, exchange, connection)))
+    reader.finish(Effect.fail(Settle.errorOf(pool, job, exchange, connection)))
   }
   const copy = job.known.analysis.copies === "out" ? CopyOut.make() : undefined
   const onProgress = (exchange: Exchange) => {
@@ -140,7 +143,7 @@ export const start: (
     if (exchange.state === "failed") return fail(exchange)
     if (!isWhole) exchange.unreadable ??= new Error("The stream was cut off before its last row.")
     if (exchange.unreadable === undefined) return
-    const about = Execute.aboutOf(pool, job)
+    const about = Jobs.aboutOf(pool, job)
     reader.finish(
       Effect.fail(ConnectionErrors.unreadableError(exchange.unreadable, !job.known.analysis.isRead, about))
     )
@@ -148,7 +151,7 @@ export const start: (
   const onSettled = (exchange: Exchange): void => {
     onProgress(exchange)
     if (exchange.state === "done") {
-      Execute.onDone(pool, connection, job)
+      Settle.onDone(pool, connection, job)
       reader.finish(Cause.done())
     } else if (exchange.state !== "skipped") fail(exchange)
   }
@@ -161,7 +164,7 @@ export const start: (
   const first = returnsRows
     ? { answers, maxRows: 1, syncs: false, flushes: true, onProgress }
     : { onProgress, copy }
-  const sent = Execute.send(
+  const sent = Send.send(
     pool,
     connection,
     job,
@@ -191,7 +194,7 @@ export const onPool = <E>(
   )
 
 /** Rows of a statement on a connection of the pool that is lent for it. */
-export const rowsOnPool = (pool: Pool, job: Execute.Job): Rows =>
+export const rowsOnPool = (pool: Pool, job: Jobs.Job): Rows =>
   asRows(onPool(pool, (connection) => start(pool, connection, job, pool.cutOff)))
 
 const isRow = (_row: unknown): _row is Row => true

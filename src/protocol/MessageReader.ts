@@ -142,3 +142,13 @@ export const decode = (
     }
   }
 }
+
+/** Whether an error ends its session. */
+export const isFatal = ({ severity, severityUnlocalized }: ServerFields): boolean => {
+  // A pooler's own errors lack the second.
+  const level = severityUnlocalized ?? severity
+  return level === "FATAL" || level === "PANIC"
+}
+
+/** Whether the server itself said goodbye: it names its routine, and has sent all that it answered before. */
+export const isServers = (farewell: ServerFields | undefined): boolean => farewell?.routine !== undefined

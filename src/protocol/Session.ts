@@ -10,18 +10,18 @@
  * Each exchange is settled exactly once. When the session ends, for whatever reason, each says whether it was written
  * (`"lost"`) or not (`"unsent"`). Bytes that the protocol does not allow end the session and nothing else.
  */
-import { Buffer } from "node:buffer"
+import type { Buffer } from "node:buffer"
 import type { Socket } from "node:net"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import type { Locale } from "../types/PgType.ts"
-import { UnreadableValue } from "../types/PgType.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import { type Exchange, stands } from "./Exchange.ts"
 import type { MessageReader, ServerFields } from "./MessageReader.ts"
-import { commandTag, decode, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
+import { commandTag, decode, isFatal, isServers, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as Writer from "./MessageWriter.ts"
 import * as PreparedStatements from "./PreparedStatements.ts"
+import { takeRow } from "./TakeRow.ts"
 
 /** What the server said last about the session's transaction. */
 export type TransactionStatus = "idle" | "open" | "failed"
@@ -107,22 +107,9 @@ const localeFields: Readonly<Record<string, "dateStyle" | "intervalStyle" | "tim
 
 /** A write in a session that only reads. */
 const readOnly = "25006"
-
 /** Postgres reports about twenty settings, and poolers a few more. */
 const mostParameters = 1_000
-
 const statuses: Readonly<Record<number, TransactionStatus>> = { 73: "idle", 84: "open", 69: "failed" }
-
-const changedJustNow = "The statement returns a type that was made or changed a moment ago. Run it again."
-
-const isFatal = ({ severity, severityUnlocalized }: ServerFields): boolean => {
-  // A pooler's own errors lack the second.
-  const level = severityUnlocalized ?? severity
-  return level === "FATAL" || level === "PANIC"
-}
-
-/** Whether the server itself said goodbye: it names its routine, and has sent all that it answered before. */
-const isServers = (farewell: ServerFields | undefined): boolean => farewell?.routine !== undefined
 
 /** What the start-up has found out. */
 export interface Given {
@@ -256,41 +243,6 @@ export const make = (
     isSkipping = !exchange.syncs
   }
 
-  const onRow = (bytes: Buffer, start: number, stop: number): void => {
-    const exchange = current()
-    if (exchange.unreadable !== undefined) return
-    if (exchange.state !== "open") throw new ProtocolViolation("a row out of turn")
-    if (exchange.late !== undefined) {
-      exchange.late.push(Buffer.from(bytes.subarray(start, stop)))
-      return
-    }
-    const { formats, prepared, shape } = exchange
-    if (exchange.readRow === undefined) {
-      if (prepared === undefined || formats === undefined || prepared.description === undefined) {
-        throw new ProtocolViolation("a row without a description")
-      }
-      exchange.missing = PreparedStatements.typesToAsk(types, prepared, exchange.answers)
-      if (exchange.missing.length === 0) {
-        exchange.readRow = PreparedStatements.readerOf(prepared, formats, shape)
-      } else if (exchange.onProgress !== undefined) {
-        // A stream gives its rows at once, so that nothing can be asked for them any more.
-        exchange.unreadable = new UnreadableValue(changedJustNow)
-        return
-      }
-    }
-    try {
-      if (exchange.readRow !== undefined) exchange.rows.push(exchange.readRow(bytes, start, stop, locale))
-      else exchange.late = [Buffer.from(bytes.subarray(start, stop))]
-    } catch (error) {
-      if (!(error instanceof UnreadableValue)) throw error
-      if (error.type === undefined || exchange.onProgress !== undefined) exchange.unreadable = error
-      else {
-        exchange.missing = [error.type]
-        exchange.late = [Buffer.from(bytes.subarray(start, stop))]
-      }
-    }
-  }
-
   const onDescription = (columns: ReadonlyArray<{ readonly name: string; readonly type: number }>): void => {
     const exchange = current()
     if (exchange.prepared === undefined) throw new ProtocolViolation("a description that was not asked for")
@@ -331,7 +283,7 @@ export const make = (
     if (end !== undefined) return
     switch (type) {
       case 0x44: // DataRow
-        return onRow(bytes, start, stop)
+        return takeRow(session, current(), bytes, start, stop)
       case 0x32: // BindComplete
         current().isBound = true
         return

@@ -6,25 +6,30 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import { isPoolError, type PoolError, refused } from "../errors/PoolError.ts"
+import { isPoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
-import * as Encode from "../execute/Encode.ts"
-import * as Execute from "../execute/Execute.ts"
+import type * as Execute from "../execute/Execute.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import { mayCommit, wasStale } from "../execute/Resend.ts"
+import * as Send from "../execute/Send.ts"
+import * as Settle from "../execute/Settle.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
-import { isDead, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
-import { statementOf, type Timing } from "../pool/StatementCache.ts"
+import { isDead, markDirty } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
-import type { Naming } from "../statement/CamelCase.ts"
-import { isArray } from "../statement/PlainObject.ts"
-import { fromStatement, type Statement } from "../statement/Statement.ts"
+import type { Statement } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import { ofBatch } from "../telemetry/Shown.ts"
-import type { Encoded } from "../types/Parameters.ts"
+import {
+  type BatchOptions,
+  type Entry,
+  entriesOf,
+  type Failure,
+  prepareAll,
+  prepareEntry
+} from "./BatchEntries.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
 import type { Join } from "./Transaction.ts"
@@ -32,91 +37,6 @@ import { transaction } from "./Transaction.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Membership, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
-
-type Failure = SqlError | PoolError
-
-/** A statement of the batch; its parameters once they are encoded. */
-interface Entry {
-  readonly job: Execute.Job
-  encoded: Encoded | undefined
-}
-
-const numbered = (error: PoolError, { file, line, number, of }: Execute.Position): PoolError => {
-  const where = line === undefined ? "" : `, line ${line}${file === undefined ? "" : ` of ${file}`}`
-  return refused(`Statement ${number} of ${of}${where}: ${error.message}`)
-}
-
-/** How a batch's rows are named, the table of the handle, and where its statements stand. */
-export interface BatchOptions {
-  readonly naming?: Naming
-  readonly table?: string | undefined
-  readonly positions?: ReadonlyArray<Execute.Position>
-  /** Whether the statements may be kept prepared. */
-  readonly keeps?: boolean
-}
-
-const entriesOf = (
-  pool: Pool,
-  statements: ReadonlyArray<Statement>,
-  { keeps = true, naming = "as-is", positions }: BatchOptions,
-  prepare: boolean,
-  timing: Timing | undefined,
-  givenPath: string
-): ReadonlyArray<Entry> | PoolError => {
-  if (!isArray(statements)) return refused("trans takes an array of statements. Nothing was sent.")
-  const of = statements.length
-  const shape = naming === "camel" ? "camel" : "object"
-  const entries: Array<Entry> = []
-  let searchPath = givenPath
-  // A hole in the array is no statement, so the index goes over it.
-  for (let index = 0; index < of; index++) {
-    const position = positions?.[index] ?? { number: index + 1, of }
-    const bound = fromStatement(statements[index], naming)
-    if (Result.isFailure(bound)) return numbered(bound.failure, position)
-    const options: Execute.JobOptions = { position, prepare: prepare && keeps, shape }
-    const prepared = Execute.prepare(pool, bound.success, options, timing)
-    if (!Execute.isJob(prepared)) return numbered(prepared, position)
-    const { text } = bound.success
-    const job = searchPath === "" ? prepared : { ...prepared, known: pool.statements.get(text, searchPath) }
-    if (job.known.analysis.setsSearchPath) searchPath = Execute.searchPathOf(bound.success)
-    entries.push({ job, encoded: Execute.plainOf(pool, job) })
-  }
-  return entries
-}
-
-/** Has the server describe a statement where that is needed, and encodes its parameters. */
-const prepareEntry = Effect.fnUntraced(function* (pool: Pool, connection: PooledConnection, entry: Entry) {
-  const { job } = entry
-  const encoded = yield* Execute.encode(pool, connection, job)
-  const statement = statementOf(pool.statements, job.known, encoded.types)
-  if (Execute.needsDescription(statement, job)) yield* Encode.describe(connection, statement, job.keeps)
-  entry.encoded = encoded
-})
-
-/** The statements up to the first that may change what the others are about. */
-const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
-  const first = entries.findIndex(
-    ({ job: { known } }) => known.analysis.changesCatalogue || known.analysis.setsSearchPath
-  )
-  return first < 0 ? entries : entries.slice(0, first + 1)
-}
-
-/** Prepares what can be before any is sent: the others wait for the statements before them, which may make their tables. */
-const prepareAll = (
-  pool: Pool,
-  connection: PooledConnection,
-  entries: ReadonlyArray<Entry>
-): Effect.Effect<void, Failure> =>
-  Effect.forEach(
-    beforeDefinitions(entries).filter(({ encoded }) => encoded === undefined),
-    (entry) =>
-      Effect.catch(prepareEntry(pool, connection, entry), (error) => {
-        if (error._tag === "DescribeFailure") return Effect.void
-        const position = entry.job.position ?? { number: 1, of: 1 }
-        return Effect.fail(isSqlError(error) ? error : numbered(error, position))
-      }),
-    { discard: true }
-  )
 
 /** What was sent: the statement's exchange by its entry. */
 type Sent = Map<Entry, { readonly exchange: Exchange; readonly usedMemory: boolean }>
@@ -168,7 +88,7 @@ const writeStage = (
     const job = mayBind ? entry.job : { ...entry.job, keeps: false }
     const syncs = index === stage.length - 1 && onSettled !== nothing
     const settled = syncs ? onSettled : nothing
-    sent.set(entry, Execute.send(pool, connection, job, entry.encoded, settled, { syncs }))
+    sent.set(entry, Send.send(pool, connection, job, entry.encoded, settled, { syncs }))
     if (analysis.changesCatalogue) mayBind = false
   }
   return mayBind
@@ -261,8 +181,8 @@ const mayRepeat = (
 const firstFailure = ({ connection, pool }: Transaction, sent: Sent) => {
   for (const [entry, { exchange, usedMemory }] of sent) {
     if (exchange.state === "done" || exchange.state === "skipped") continue
-    Execute.forgetRefused(connection, entry.job, exchange)
-    return { entry, exchange, usedMemory, error: Execute.errorOf(pool, entry.job, exchange, connection) }
+    Settle.forgetRefused(connection, entry.job, exchange)
+    return { entry, exchange, usedMemory, error: Settle.errorOf(pool, entry.job, exchange, connection) }
   }
   return undefined
 }
@@ -274,12 +194,12 @@ const finishAll = (
   const exchanges: Array<Exchange> = []
   let areReadable = true
   for (const [{ job }, { exchange }] of sent) {
-    Execute.onDone(pool, connection, job)
+    Settle.onDone(pool, connection, job)
     exchanges.push(exchange)
-    areReadable &&= Execute.isReadable(exchange)
+    areReadable &&= Settle.isReadable(exchange)
   }
   if (areReadable) return Effect.succeed(exchanges)
-  return Effect.forEach(sent, ([{ job }, { exchange }]) => Execute.finish(pool, connection, job, exchange))
+  return Effect.forEach(sent, ([{ job }, { exchange }]) => Settle.finish(pool, connection, job, exchange))
 }
 
 /** The batch has to be sent again: nothing of it took effect, and what was remembered is forgotten. */

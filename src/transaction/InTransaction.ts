@@ -11,6 +11,8 @@ import { isSqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Execute from "../execute/Execute.ts"
+import * as Jobs from "../execute/Job.ts"
+import * as Send from "../execute/Send.ts"
 import { isDead } from "../pool/PooledConnection.ts"
 import { awaitBriefly, recover } from "../pool/Recover.ts"
 import { statementOf } from "../pool/StatementCache.ts"
@@ -185,18 +187,18 @@ export const inTurn = <A, E, R = never>(
 /** Runs a statement in its fiber's transaction: at once, or in its turn where another fiber has the connection. */
 export const run = (
   membership: Membership,
-  given: Execute.Job
+  given: Jobs.Job
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const [{ transaction }] = membership
   const { connection, pool } = transaction
-  const job = Execute.jobIn(pool, connection, given)
+  const job = Jobs.jobIn(pool, connection, given)
   const slowly = () =>
     Effect.mapError(
       inTurn(transaction, membership, (before) => Execute.runHere(pool, connection, job, before)),
       (error) => inTransactionError(transaction, error)
     )
   return Effect.callback<Exchange, SqlError | PoolError>((resume) => {
-    const plain = pool.settings.pipelining ? Execute.plainOf(pool, job, connection) : undefined
+    const plain = pool.settings.pipelining ? Send.plainOf(pool, job, connection) : undefined
     const level = State.levelOf(transaction, membership)
     const turn = plain === undefined ? undefined : Mutex.tryAcquire(level.mutex)
     if (plain === undefined || turn === undefined) return resume(slowly())

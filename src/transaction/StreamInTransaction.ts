@@ -8,7 +8,9 @@ import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
+import * as Jobs from "../execute/Job.ts"
 import { sizeOf } from "../execute/Progress.ts"
+import * as Settle from "../execute/Settle.ts"
 import { asRows, type Rows, start } from "../execute/StreamRows.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
@@ -43,7 +45,7 @@ const pieceOf = ({ isSuspended, rows }: Exchange): Piece => [
 /** Fetches the next piece. */
 const fetch = (
   { connection, pool }: Transaction,
-  job: Execute.Job,
+  job: Jobs.Job,
   first: Exchange,
   portal: string,
   count: number
@@ -51,20 +53,20 @@ const fetch = (
   Effect.callback((resume) => {
     Commands.fetch(connection.session, first, portal, count, (exchange) => {
       if (exchange.state !== "done")
-        return resume(Effect.fail(Execute.errorOf(pool, job, exchange, connection)))
-      resume(Effect.map(Execute.finish(pool, connection, job, exchange), pieceOf))
+        return resume(Effect.fail(Settle.errorOf(pool, job, exchange, connection)))
+      resume(Effect.map(Settle.finish(pool, connection, job, exchange), pieceOf))
     })
   })
 
-const pieces = (membership: Membership, given: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
   const [{ transaction }] = membership
   const { connection, pool } = transaction
   return Stream.unwrap(
     Effect.gen(function* () {
       const portal = `p${++transaction.portals}`
       // Parsed anew: a statement that was prepared before a table changed could not be sent again in here.
-      const job: Execute.Job = {
-        ...Execute.jobIn(pool, connection, given),
+      const job: Jobs.Job = {
+        ...Jobs.jobIn(pool, connection, given),
         keeps: false,
         portal: { name: portal, maxRows: 1 }
       }
@@ -99,7 +101,7 @@ const pieces = (membership: Membership, given: Execute.Job): Stream.Stream<unkno
 }
 
 /** A job whose text is used once. */
-const oneTime = (job: Execute.Job, text: string, params: ReadonlyArray<unknown> = []): Execute.Job => ({
+const oneTime = (job: Jobs.Job, text: string, params: ReadonlyArray<unknown> = []): Jobs.Job => ({
   ...job,
   bound: { ...job.bound, text, params },
   known: { ...job.known, text, statements: [] },
@@ -110,7 +112,7 @@ const oneTime = (job: Execute.Job, text: string, params: ReadonlyArray<unknown> 
  * On a connection that a caller has for itself, without a transaction, a portal would not outlive its first piece, but a
  * cursor `WITH HOLD` does.
  */
-const held = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const held = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
   const [{ transaction }] = membership
   const name = `effect_cursor_${++transaction.portals}`
   const declare = `DECLARE ${name} NO SCROLL CURSOR WITH HOLD FOR ${job.bound.text}`
@@ -133,7 +135,7 @@ const held = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, 
 }
 
 /** What has no cursor, since it writes or locks, keeps the connection until all its rows are read. */
-const whole = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
   const [{ transaction }] = membership
   const { connection, pool, root } = transaction
   return Stream.unwrap(
@@ -150,7 +152,7 @@ const whole = (membership: Membership, job: Execute.Job): Stream.Stream<unknown,
 
 const withoutCursor = new Set(["SHOW", "EXPLAIN"])
 
-const outside = (membership: Membership, job: Execute.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const outside = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
   const { command, isRead } = job.known.analysis
   return isRead && !withoutCursor.has(command) ? held(membership, job) : whole(membership, job)
 }
@@ -160,7 +162,7 @@ const isOpen = (transaction: Transaction): boolean =>
   State.isTransaction(transaction) || isInTransaction(transaction.connection)
 
 /** Rows of a statement in its fiber's transaction. */
-export const rowsInTransaction = (membership: Membership, job: Execute.Job): Rows =>
+export const rowsInTransaction = (membership: Membership, job: Jobs.Job): Rows =>
   asRows(
     Stream.suspend(() =>
       isOpen(membership[0].transaction) ? pieces(membership, job) : outside(membership, job)

@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import { runStatement } from "../../src/api/Run.ts"
 import * as Execute from "../../src/execute/Execute.ts"
+import * as Jobs from "../../src/execute/Job.ts"
 import { PG, PoolRegistry } from "../../src/index.ts"
 import { check } from "../../src/settings/Check.ts"
 import { type Target, text } from "./data.ts"
@@ -74,8 +75,8 @@ const program = Effect.gen(function* () {
   const rowsOf = ({ rows }: { readonly rows: ReadonlyArray<unknown> }) => rows
 
   const bare = Effect.withFiber((fiber) => {
-    const job = Execute.prepare(pool, bound)
-    return Execute.isJob(job) ? Effect.map(Execute.single(pool, fiber, job), rowsOf) : Effect.fail(job)
+    const job = Jobs.prepare(pool, bound)
+    return Jobs.isJob(job) ? Effect.map(Execute.single(pool, fiber, job), rowsOf) : Effect.fail(job)
   })
   const counted = Effect.withFiber((fiber) =>
     Effect.map(runStatement(pool, fiber, bound, { table: "people" }), rowsOf)

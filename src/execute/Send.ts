@@ -1,0 +1,197 @@
+/**
+ * Writes one statement: encodes its parameters, describes it first where that is needed, and chooses whether it is bound by
+ * what is remembered. Used by `Execute.ts`, by streams and by transactions; settles nothing.
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
+import type { Pool } from "../pool/Pool.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
+import { isInTransaction } from "../pool/PooledConnection.ts"
+import { statementOf } from "../pool/StatementCache.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import { descriptionOf, type Statement } from "../protocol/Statement.ts"
+import { type Encoded, encodePlain } from "../types/Parameters.ts"
+import { surviveRetyping } from "../types/Retyping.ts"
+import * as Encode from "./Encode.ts"
+import { begins, type Job, searchPathOf } from "./Job.ts"
+import { learn } from "./Learn.ts"
+
+/**
+ * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
+ * Readers of one's own read binary values alone, which can only be asked for once the types are known.
+ */
+export const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
+  analysis.returnsRows &&
+  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined) &&
+  descriptionOf(statement) === undefined
+
+/** Whether the session shows floats and dates so that they can be read from their texts. */
+export const isTypical = ({ session: { floats, locale } }: PooledConnection): boolean =>
+  floats !== "short" && locale.isIso
+
+/** Whether a composite type is among a statement's columns: its attributes are asked for each time. */
+export const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArray<number> => {
+  const columns = descriptionOf(statement)?.columns
+  if (columns === undefined || columns.length === 0) return none
+  const version = types.version()
+  if (statement.composites?.version !== version) {
+    statement.composites = { version, oids: types.composites(columns.map(({ type }) => type)) }
+  }
+  return statement.composites.oids
+}
+
+const none: ReadonlyArray<number> = []
+
+/**
+ * Whether a statement is bound by the name under which it is prepared. One that returns every column of its table is refused
+ * when one of them has changed, and sent again where that can be; others only with values that stay what they are.
+ */
+const keepsPrepared = (
+  pool: Pool,
+  { bound, inTransaction, keeps }: Job,
+  statement: Statement,
+  { types, values }: Encoded
+): boolean => {
+  const description = descriptionOf(statement)
+  return (
+    keeps &&
+    (description === undefined ||
+      (bound.columns?.isGuarded === true && inTransaction !== true) ||
+      surviveRetyping(pool.types, values, types, description.parameterTypes))
+  )
+}
+
+/** Whether this session has prepared the statement and would refuse to bind it when that is stale. */
+const isCertain = (pool: Pool, { session }: PooledConnection, job: Job, encoded: Encoded): boolean => {
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  return (
+    keepsPrepared(pool, job, statement, encoded) && Commands.descriptionOn(session, statement) !== undefined
+  )
+}
+
+/** Whether rows can be read whatever has changed. Readers of one's own read the types that they were chosen for alone. */
+export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
+  isTypical(connection) &&
+  (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
+
+/** Writes a statement with these parameters. */
+export const send = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  encoded: Encoded,
+  onSettled: (exchange: Exchange) => void,
+  options: Omit<Commands.RunOptions, "keep"> = {}
+): { readonly exchange: Exchange; readonly usedMemory: boolean; readonly statement: Statement } => {
+  begins(pool, job)
+  const { session } = connection
+  if (job.known.analysis.setsSearchPath) connection.searchPath = searchPathOf(job.bound)
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  const keep = keepsPrepared(pool, job, statement, encoded)
+  const usedMemory =
+    descriptionOf(statement) !== undefined || (keep && Commands.isPrepared(session, statement))
+  const { isPlainRead } = job.known.analysis
+  const mayTrust = job.types !== undefined || (isPlainRead && !isInTransaction(connection))
+  // What is not a plain read cannot be run again to get its floats in binary, so it asks for them at once.
+  const isSure = isTypical(connection) && (isPlainRead || session.floats !== "unknown")
+  const exchange = Commands.run(session, statement, encoded.values, onSettled, {
+    trusted: mayTrust ? "all" : isSure ? "records" : "session",
+    shape: job.shape,
+    types: job.types,
+    portal: job.portal?.name ?? "",
+    maxRows: job.portal?.maxRows ?? 0,
+    ...options,
+    keep
+  })
+  return { exchange, usedMemory, statement }
+}
+
+interface Sent {
+  readonly exchange: Exchange
+  readonly usedMemory: boolean
+  readonly statement: Statement
+}
+
+/** Sends and waits. After an interruption the owner of the connection handles the answer. */
+export const sendOnce = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  encoded: Encoded
+): Effect.Effect<Sent> =>
+  Effect.callback((resume) => {
+    const sent = send(pool, connection, job, encoded, () => resume(Effect.succeed(sent)))
+  })
+
+/** Whether the parameters are encoded by what the server expects of them. */
+export const isTyped = (pool: Pool, job: Job): boolean => plainParameters(pool, job) === undefined
+
+/** The parameters where their encoding needs no knowledge of the statement. */
+const plainParameters = (pool: Pool, { bound, encoded, known, types }: Job): Encoded | undefined => {
+  const { columns, params } = bound
+  if (encoded !== undefined || (columns !== undefined && params.length > 0)) return encoded
+  const isPlain =
+    !pool.types.hasCodecs ||
+    types !== undefined ||
+    Encode.hasNoCodecs(pool.types, { memory: pool.statements, known, params })
+  return isPlain ? encodePlain(params) : undefined
+}
+
+/** Encodes the parameters, asking the server where that takes its knowledge. */
+export const encode = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job
+): Effect.Effect<Encoded, SqlError | PoolError | Encode.DescribeFailure> => {
+  begins(pool, job)
+  const plain = plainParameters(pool, job)
+  if (plain !== undefined) return Effect.succeed(plain)
+  const { bound, inTransaction = false, keeps, known, types } = job
+  const { columns, params } = bound
+  const converts = types !== undefined
+  const given = { memory: pool.statements, known, params, keeps, inTransaction, converts }
+  return columns === undefined
+    ? Encode.encode(connection, given)
+    : Encode.encodeColumns(connection, given, columns)
+}
+
+/**
+ * What has to be known before a statement is sent: how its parameters are encoded, and of which types its rows are. For a
+ * stream the server is asked, unless it would refuse what is prepared on this connection when that is stale.
+ */
+export const ready = Effect.fnUntraced(function* (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  isStream = false
+) {
+  const encoded = yield* encode(pool, connection, job)
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  const keep = keepsPrepared(pool, job, statement, encoded)
+  const isOwn = job.types !== undefined
+  const asks = isStream || (job.known.analysis.returnsRows && (isOwn || !isTypical(connection)))
+  if (needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))) {
+    yield* Encode.describe(connection, statement, keep, isStream || isOwn)
+  }
+  const description = isStream ? descriptionOf(statement) : undefined
+  if (description !== undefined) {
+    const unknown = pool.types.unknown(
+      description.columns.map(({ type }) => type),
+      true
+    )
+    if (unknown.length > 0) yield* learn(connection, unknown)
+  }
+  return { encoded, composites: compositesOf(pool, statement) }
+})
+
+/** The parameters of a statement that can be sent at once, with nothing to ask first; else `undefined`. */
+export const plainOf = (pool: Pool, job: Job, connection?: PooledConnection): Encoded | undefined => {
+  const encoded = plainParameters(pool, job)
+  if (encoded === undefined) return undefined
+  if (connection !== undefined && !isReadyOn(pool, connection, job, encoded)) return undefined
+  const statement = statementOf(pool.statements, job.known, encoded.types)
+  const isPlain = !needsDescription(statement, job) && compositesOf(pool, statement).length === 0
+  return isPlain ? encoded : undefined
+}

@@ -1,0 +1,107 @@
+/**
+ * What becomes of a statement that was answered: its rows, its error with the whole story, and what the pool learns of it.
+ */
+import * as Effect from "effect/Effect"
+import type { SqlError } from "effect/sql/SqlError"
+import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import { serverError } from "../errors/ServerErrors.ts"
+import type { Pool } from "../pool/Pool.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
+import { isInTransaction } from "../pool/PooledConnection.ts"
+import * as Target from "../pool/Target.ts"
+import * as Commands from "../protocol/Commands.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
+import { forget } from "../protocol/Statement.ts"
+import { aboutOf, type Job } from "./Job.ts"
+import { readLate } from "./Learn.ts"
+import { mayCommit, wasStalePlan } from "./Resend.ts"
+
+/** The error of a statement that did not come to its end. `isHarmless`: if it was lost, nothing took effect. */
+export const errorOf = (
+  pool: Pool,
+  job: Job,
+  exchange: Exchange,
+  connection: PooledConnection,
+  isHarmless = job.known.analysis.isPlainRead
+): SqlError => {
+  const { analysis } = job.known
+  const about = aboutOf(pool, job)
+  if (exchange.error !== undefined) {
+    const mayHaveCommitted = mayCommit(analysis) && exchange.isBound && !isInTransaction(connection)
+    const isStale = isInTransaction(connection) && wasStalePlan(exchange)
+    const isMisplaced = Target.isMisplaced(connection, pool.settings.targetSessionAttributes)
+    return serverError(exchange.error, { ...about, mayHaveCommitted, isStale, isMisplaced })
+  }
+  const end = connection.session.end()
+  if (exchange.state === "lost" && end !== undefined) {
+    return ConnectionErrors.lostError(end, isHarmless, about)
+  }
+  return ConnectionErrors.unsentError(about, end)
+}
+
+/** What a statement's end changes for the pool. */
+export const onDone = (pool: Pool, connection: PooledConnection, { known: { analysis } }: Job): void => {
+  if (!analysis.changesCatalogue) return
+  pool.onCatalogueChange()
+  if (isInTransaction(connection)) connection.hasCatalogueChanges = true
+}
+
+/**
+ * Gives the rows of a statement that has run. Types that nobody of the pool has met are asked for on its own connection.
+ */
+export const finish = (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  exchange: Exchange
+): Effect.Effect<Exchange, SqlError> => {
+  const tookEffect = !job.known.analysis.isRead
+  const settled = (): Effect.Effect<Exchange, SqlError> => {
+    const { unreadable } = exchange
+    if (unreadable === undefined) return Effect.succeed(exchange)
+    return Effect.fail(ConnectionErrors.unreadableError(unreadable, tookEffect, aboutOf(pool, job)))
+  }
+  if (exchange.late === undefined) return settled()
+  const read = Effect.mapError(readLate(connection, exchange), (error) =>
+    ConnectionErrors.unreadableError(
+      new Error(
+        "A value is of a type that the pool has not met, and the server could not be asked about it."
+      ),
+      tookEffect,
+      aboutOf(pool, job),
+      error
+    )
+  )
+  return Effect.flatMap(read, settled)
+}
+
+/** Whether the rows are what they are to be. */
+export const isReadable = ({ late, unreadable }: Exchange): boolean =>
+  unreadable === undefined && late === undefined
+
+/**
+ * Whether rows have floats that came as text from a session of which nobody knows how many digits it shows. Asked about at the
+ * first run of a text alone.
+ */
+export const hasUncertainFloats = (
+  { types }: Pool,
+  { session }: PooledConnection,
+  { known }: Job,
+  { formats, late, prepared, rows }: Exchange
+): boolean =>
+  session.floats === "unknown" &&
+  known.analysis.isPlainRead &&
+  (rows.length > 0 || late !== undefined) &&
+  formats !== undefined &&
+  prepared?.description !== undefined &&
+  hasFloatTexts(types, formats, prepared.description)
+
+/** What was remembered of a statement that the server refused may be why. */
+export const forgetRefused = ({ session }: PooledConnection, { known }: Job, { isBound }: Exchange): void => {
+  if (isBound) return
+  for (const statement of known.statements) {
+    forget(statement)
+    Commands.forget(session, statement)
+  }
+}
