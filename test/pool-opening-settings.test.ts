@@ -176,7 +176,7 @@ it.live("the metrics of a key show the pool that it has", () =>
       const max = (yield* Metric.snapshot).filter(({ id }) => id === "db.client.connection.max")
       assert.deepStrictEqual(
         max.map(({ state }) => state),
-        [{ value: 10 }]
+        [{ count: 10, incremental: false }]
       )
     }).pipe(Effect.provide(PoolRegistry.layer()), Effect.provideService(Metric.MetricRegistry, new Map()))
   })
