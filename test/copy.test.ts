@@ -323,3 +323,22 @@ describe("without pipelining and prepared statements, as behind some poolers", (
     })
   )
 })
+
+withDatabase(
+  "a filter compares with all of a padded text",
+  ["create table t (code char(3), flags bit(4))"],
+  (given) =>
+    Effect.gen(function* () {
+      const t = given.pgdb.table("t")
+      yield* given.witness.query("insert into t values ('abc', '1010'), ('a', '1000')")
+      const rows = (filter: Record<string, unknown>) =>
+        Stream.runFold(
+          t.copyTo({ filter, header: false }),
+          () => "",
+          (text, bytes) => text + Buffer.from(bytes).toString()
+        )
+      assert.strictEqual(yield* rows({ code: "abc" }), "abc,1010\n")
+      assert.strictEqual(yield* rows({ code: { $in: ["abc"] } }), "abc,1010\n")
+      assert.strictEqual(yield* rows({ flags: "1010" }), "abc,1010\n")
+    })
+)

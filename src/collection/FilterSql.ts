@@ -33,8 +33,8 @@ const oneOf = (builder: SqlBuilder, name: string, values: ReadonlyArray<unknown>
     : `${column(builder, name)} in (${values.map((value) => param(builder, value, name)).join(", ")})`
 
 /** What only a predicate has in a path, once strings and the conditions in `?(…)` are out of it. */
-const predicate = /[<>=!]|&&|\|\||\b(?:starts\s+with|like_regex|is\s+unknown)\b|(?<![.\w])exists\b/
-const token = /"(?:[^"\\]|\\.)*"|\/\*.*?\*\/|\?\s*\(|[()]|[^"/?()]+|./gs
+const predicate = /[<>=!]|&&|\|\||\b(?:starts\s+with|like_regex|is\s+unknown)\b|(?<![.\w])exists\b/i
+const token = /"(?:[^"\\]|\\.)*"|\/\*.*?\*\/|\?(?:\s|\/\*.*?\*\/)*\(|[()]|[^"/?()]+|./gs
 
 /** Whether a path says whether something holds (`$.age > 18`) and does not find something (`$.age ? (@ > 18)`). */
 const isPredicate = (path: string): boolean => {

@@ -78,7 +78,7 @@ const mayShow = (content: string, before: string, at: Circumstances): boolean =>
 
 const unquoted = (text: string, at: Circumstances): string => {
   if (!at.raised && wordsOnly.test(at.code)) return text
-  if (at.raised) return at.values === undefined ? text : at.values.blank(text, true)
+  if (at.raised) return at.values === undefined ? "…" : at.values.blank(text, true)
   const colon = text.indexOf(": ")
   const tail = colon < 0 ? "" : text.slice(colon + 2)
   const shown =

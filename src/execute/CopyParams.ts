@@ -31,7 +31,7 @@ export interface BoundCopy {
 const setting = (number: number): string => `effect_global_pool.copy_${number}`
 
 const typeNames = `
-select pg_catalog.json_agg(pg_catalog.format_type(oid, null) order by number) as names
+select pg_catalog.json_agg(pg_catalog.format_type(oid, -1) order by number) as names
 from pg_catalog.unnest($1::pg_catalog.oid[]) with ordinality as types (oid, number)`
 
 const textOf = (value: WireValue): string | null =>
@@ -92,8 +92,8 @@ export const bind: (
   if (!Array.isArray(names)) return yield* Settle.errorOf(pool, job, named, connection)
   const query = replaced(job.bound.text, (number) =>
     texts[number - 1] === null
-      ? `null::${names[number - 1]}`
-      : `pg_catalog.current_setting('${setting(number)}')::${names[number - 1]}`
+      ? `(null::${names[number - 1]})`
+      : `(pg_catalog.current_setting('${setting(number)}')::${names[number - 1]})`
   )
   const text = bound.text.slice(0, start) + query + bound.text.slice(end)
   // Where statements are sent one by one, a transaction may be one statement alone.

@@ -25,7 +25,7 @@ export const make = (
     for (const one of yield* stats) {
       const samples = kept.get(one.key)
       if (samples === undefined) kept.set(one.key, [{ ...one, at }])
-      else samples.push({ ...one, at })
+      else if (at - (samples.at(-1)?.at ?? 0) >= pauseMillis / 2) samples.push({ ...one, at })
     }
     for (const [key, samples] of kept) {
       while ((samples[0]?.at ?? at) < at - keptMillis) samples.shift()

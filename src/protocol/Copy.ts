@@ -9,6 +9,8 @@ import type { Session } from "./Session.ts"
 const gatheredSize = 16_384
 /** So much is gathered at the most. */
 const mostGathered = 65_536
+/** A server takes messages of up to a gigabyte. */
+const mostInMessage = 2 ** 26
 
 /** Sends data. The bytes are the socket's until `room` says that there is room for more. */
 export const send = ({ flush, socket, writer }: Session, data: Uint8Array): void => {
@@ -18,10 +20,13 @@ export const send = ({ flush, socket, writer }: Session, data: Uint8Array): void
     if (writer.at > mostGathered) flush()
     return
   }
-  Writer.copyHeader(writer, data.length)
   socket.cork()
-  flush()
-  socket.write(data)
+  for (let at = 0; at < data.length; at += mostInMessage) {
+    const part = data.subarray(at, at + mostInMessage)
+    Writer.copyHeader(writer, part.length)
+    flush()
+    socket.write(part)
+  }
   socket.uncork()
 }
 

@@ -189,6 +189,8 @@ export const optionsOf = (
       ...(named === undefined ? {} : { host: named }),
       ...(isName ? { servername: sendsName ? named : "" } : {}),
       ALPNProtocols: [protocol],
+      // Whatever the environment says to Node.
+      rejectUnauthorized: true,
       ...(minVersion === undefined ? {} : { minVersion }),
       ...(maxVersion === undefined ? {} : { maxVersion }),
       ...(files === undefined ? {} : yield* authorities(mode, files)),

@@ -100,7 +100,11 @@ const digitsEnd = (text: string, from: number): number => {
   return at
 }
 
+const otherBase = /0[xob][\da-f_]+/iy
+
 const numberEnd = (text: string, from: number): number => {
+  otherBase.lastIndex = from
+  if (text.charCodeAt(from) === 48 && otherBase.test(text)) return otherBase.lastIndex
   let at = digitsEnd(text, from)
   if (text.charCodeAt(at) === 46 && text.charCodeAt(at + 1) !== 46) at = digitsEnd(text, at + 1)
   const exponent = text.charCodeAt(at) | 32

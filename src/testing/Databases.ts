@@ -90,21 +90,24 @@ export const copy = Effect.fnUntraced(function* (
   return name
 })
 
-/** Drops what killed processes have left, and templates that nobody asks for any more. */
+/** Drops what killed processes have left (a lock in whichever database says that one is in use), and templates that nobody asks for any more. */
 export const sweep = Effect.fnUntraced(function* (admin: Opened, template: string) {
   const found = yield* query(
     admin,
     `select datname from (
        select datname, pg_catalog.shobj_description(oid, 'pg_database') as comment from pg_catalog.pg_database
        where datname like ${literal(`${prefix.replaceAll("_", "\\_")}%`)} and datname <> ${literal(template)}
-     ) as databases where comment = ${literal(mark)} or (comment like ${literal(`${finished}, of %`)}
-       and pg_catalog.split_part(comment, ', of ', 2)::timestamptz < pg_catalog.now() - interval '${oldTemplate}')`
+         and not exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objsubid = 1
+           and (classid::int8 << 32 | objid::int8) = pg_catalog.hashtextextended(datname::text, 0))
+     ) as databases where ( comment = ${literal(mark)} or (comment like ${literal(`${finished}, of %`)}
+       and pg_catalog.split_part(comment, ', of ', 2)::timestamptz < pg_catalog.now() - interval '${oldTemplate}'))`
   )
   for (const row of found) {
     const name = textOf(row, "datname")
     const [locked] = yield* query(admin, lock(name, "pg_try_advisory_lock"))
     if (textOf(locked, "locked") !== "true") continue
-    yield* query(admin, drop(name))
+    // One of another role stays for that role.
+    yield* Effect.ignore(query(admin, drop(name)))
     yield* query(admin, lock(name, "pg_advisory_unlock"))
   }
 })

@@ -34,15 +34,16 @@ const keeper = fileURLToPath(new URL(isSource ? "./Keeper.ts" : "./testing/Keepe
 const folder = Effect.gen(function* () {
   const user = process.getuid?.()
   const path = Path.join(Os.tmpdir(), `effect-global-pool-testing-${user ?? 0}`)
-  const { mode, uid } = yield* Effect.tryPromise({
+  const about = yield* Effect.tryPromise({
     try: async () => {
       await Fs.mkdir(path, { recursive: true, mode: 0o700 })
-      return await Fs.stat(path)
+      return await Fs.lstat(path)
     },
     catch: (cause) =>
       Errors.startFailed(`The folder ${path} for the server's socket cannot be made.`, { cause })
   })
-  if (user !== undefined && (uid !== user || (mode & 0o077) !== 0))
+  const isOwn = about.isDirectory() && about.uid === user && (about.mode & 0o077) === 0
+  if (user !== undefined && !isOwn)
     return yield* Errors.startFailed(`The folder ${path} for the server's socket is open to other users.`)
   return path
 })
