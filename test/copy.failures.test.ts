@@ -13,7 +13,7 @@ import { PG, type PoolRegistry } from "effect-global-pool"
 import { bytesOf, textOf } from "./support/copied.ts"
 import { eventually } from "./support/database.ts"
 import { type Given, withDatabase } from "./support/handle.ts"
-import { atRest, blocked, linked } from "./support/link.ts"
+import { atRest, blocked, linked, slowCommit } from "./support/link.ts"
 
 const t = ["create table t (id int primary key, name text not null)"]
 
@@ -435,4 +435,31 @@ describe("in a transaction", () => {
       )
     })
   )
+})
+
+describe("a backend that is ended while it commits", () => {
+  const ways: Readonly<
+    Record<string, (t: PG.Table) => Effect.Effect<number, PG.OperationError, PoolRegistry>>
+  > = {
+    copyFrom: (t) => t.copyFrom(Stream.make("1\n2\n")),
+    insertMany: (t) => t.insertMany([{ n: 1 }, { n: 2 }])
+  }
+  for (const [name, store] of Object.entries(ways)) {
+    withDatabase(`leaves what ${name} did unknown, and reports nothing as done`, slowCommit, (given) =>
+      Effect.gen(function* () {
+        yield* given.witness.query("select pg_advisory_lock(1)")
+        const fiber = yield* Effect.forkChild(Effect.flip(store(given.pgdb.table("t"))))
+        yield* blocked(given)
+        yield* given.witness.query(
+          "select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )
+        const error = yield* Fiber.join(fiber)
+        assert.include(error.message, "Whether the statement took effect is not known")
+        assert.strictEqual(error._tag === "SqlError" && error.isRetryable, false)
+        assert.deepStrictEqual(yield* given.witness.query("select * from t"), [])
+        yield* given.witness.query("select pg_advisory_unlock(1)")
+        yield* atRest(given)
+      })
+    )
+  }
 })

@@ -14,7 +14,7 @@ import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import * as Copy from "../protocol/Copy.ts"
-import { rowCountOf } from "../protocol/Exchange.ts"
+import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import * as Writer from "../protocol/MessageWriter.ts"
 import * as Execute from "./Execute.ts"
 import type * as Jobs from "./Job.ts"
@@ -122,8 +122,9 @@ export const copyIn = <E, R>(
       end(fail)
       Commands.ping(session, nothing)
     }
-    const settled = Effect.callback<void>((resume) => {
-      Commands.ping(session, () => resume(Effect.void))
+    /** The answer to the `Sync`, by which rows outside of a transaction are committed. */
+    const settled = Effect.callback<Exchange>((resume) => {
+      Commands.ping(session, (exchange) => resume(Effect.succeed(exchange)))
     })
     const feed = Stream.runForEachArray(data, (pieces) =>
       Effect.suspend(() => {
@@ -150,8 +151,11 @@ export const copyIn = <E, R>(
       const isFinished = !isOver()
       if (isFinished) Copy.send(session, encodeEnd())
       end(Writer.copyDone)
-      yield* settled
-      if (exchange.state === "done") return rowCountOf(exchange)
+      const { state } = yield* settled
+      if (exchange.state === "done") {
+        if (state === "done" || situation.inTransaction) return rowCountOf(exchange)
+        exchange.state = state
+      }
       // Without its end the server has stored nothing.
       return yield* Settle.errorOf(pool, job, exchange, connection, !isFinished)
     })
