@@ -13,13 +13,13 @@ describe("insertMany", () => {
   )
 
   withDatabase(
-    "names the column and the rows of a value that the server does not take",
+    "names the row and the column of a value that the server does not take",
     ["create table bills (id int, amount numeric)"],
     ({ pgdb, witness }) =>
       Effect.gen(function* () {
         const rows = Array.from({ length: 100 }, (_, id) => ({ id, amount: id === 77 ? "secret" : "1.5" }))
         const error = yield* Effect.flip(pgdb.table("bills").insertMany(rows))
-        assert.include(error.message, 'In: parameter $2, the column "amount" of rows 1 to 100\n')
+        assert.include(error.message, 'In: bills.insertMany, row 78, column "amount"\n')
         assert.notInclude(error.message, "secret")
         assert.deepStrictEqual(yield* witness.query("select 1 from bills"), [])
       })

@@ -10,11 +10,16 @@ import * as Schemas from "../collection/Schemas.ts"
 import type { TableBackend } from "../collection/TableBackend.ts"
 import type { Changes, NewRow } from "../collection/Types.ts"
 import type { OperationError } from "../errors/PoolError.ts"
+import * as Job from "../execute/Job.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { type Identifier, IdentifierId, nameOf, quoteTable } from "../statement/Names.ts"
+import * as Operation from "../telemetry/Operation.ts"
 import { transaction } from "../transaction/Transaction.ts"
+import type { TableShape } from "../types/TableShape.ts"
+import * as TableShapes from "../types/TableShape.ts"
+import * as Bulk from "./Bulk.ts"
 import * as Copy from "./Copy.ts"
 import {
   type Makers,
@@ -66,6 +71,9 @@ interface TableSource<A, E> extends QuerySource<E> {
   readonly translation: () => Schemas.Translation<A, E>
 }
 
+const named = <E, R>({ settings }: Source, shape: Effect.Effect<TableShape, E, R>) =>
+  Effect.map(shape, (shape) => TableShapes.named(shape, namingOf({ settings })))
+
 const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegistry> => ({
   name: quoteTable(source.label),
   label: source.label,
@@ -73,13 +81,28 @@ const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegi
   takesInstances: Result.isSuccess(source.settings) && source.settings.success.types !== undefined,
   translation: source.translation(),
   execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
-  bulk: (text, params, place) =>
+  shape: onPool(source, (pool) => named(source, Bulk.shapeOf(pool, quoteTable(source.label)))),
+  freshShape: onPool(source, (pool) => named(source, Bulk.look(pool, quoteTable(source.label)))),
+  lockedShape: onPool(source, (pool) => named(source, Bulk.lockedShapeOf(pool, quoteTable(source.label)))),
+  store: (steps, shape) =>
+    onPool(source, (pool, fiber) => {
+      const subject = Operation.subjectOf(pool, `copy ${quoteTable(source.label)} from stdin`, {
+        table: source.label
+      })
+      const begin = () => {
+        Job.begins(pool, subject)
+        return steps()
+      }
+      const stored = Bulk.storeRows(pool, quoteTable(source.label), begin, shape)
+      return Operation.around(pool, fiber, subject, stored, (rows) => rows)
+    }),
+  bulk: (text, params, place, tell) =>
     onPool(source, (pool) =>
       Effect.flatMap(learnTypes(pool, BulkParams.typesOf(params)), () =>
         Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (encoded) => {
           const about = params.map(BulkParams.describe)
           const statement = { text, params: [], about }
-          const options = { encoded, shape: shapeOf(source), table: source.label }
+          const options = { encoded, tell, shape: shapeOf(source), table: source.label }
           return onPool(source, (pool, fiber) =>
             Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
           )

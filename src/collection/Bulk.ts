@@ -1,52 +1,91 @@
 /**
- * Many rows, from an array or a stream, all or nothing: cut into pieces, a statement or a few for each.
+ * Many rows, from an array or a stream, all or nothing: by `COPY` where that means the same (`BulkWay.ts`), else by `INSERT`s of
+ * pieces, a statement or a few for each.
+ *
+ * What is known of the table decides which way they go and how a `COPY` is written. Whether it still holds is found out with the
+ * `COPY` itself (`StoreRows.ts`); where it does not, nothing has run, and the rows are written anew.
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import type { OperationError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
+import { isPoolError } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Progress } from "../execute/Progress.ts"
+import type { Mistaken, Step } from "../execute/StoreRows.ts"
 import { isArray } from "../statement/PlainObject.ts"
+import type { TableShape } from "../types/TableShape.ts"
+import * as BulkRows from "./BulkRows.ts"
 import * as BulkSql from "./BulkSql.ts"
+import type { CopyState } from "./BulkSteps.ts"
+import { copySteps, tellInsert } from "./BulkSteps.ts"
+import { wayOf } from "./BulkWay.ts"
 import { described, refuse } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
 import type { TableBackend } from "./TableBackend.ts"
-import type { Columns } from "./TableColumns.ts"
-import { look } from "./TableColumns.ts"
 import type { ProgressOptions } from "./Types.ts"
 import * as Upsert from "./Upsert.ts"
 
 /** What is done with the rows. */
-interface Work {
+interface Work extends CopyState {
   readonly returning: Returning.Returning
   /** Rows that came back, with their numbers. */
   readonly returned: Array<readonly [number: number, row: Row]>
   /** The call as a message names it. */
   readonly place: string
-  readonly columns: Columns
+  readonly shape: TableShape
   /** `undefined` for an insert. */
   readonly plan: Upsert.Plan | undefined
 }
 
-/** The statement that stores a group of rows, ready to run: it holds bytes, and none of the rows. */
+const insertion = (place: string, shape: TableShape): Work => ({
+  place,
+  shape,
+  plan: undefined,
+  returning: "none",
+  returned: [],
+  isText: false
+})
+
+const siteOf = <A, E, R>(table: TableBackend<A, E, R>, place: string) => ({
+  place,
+  table: table.name,
+  naming: table.naming,
+  takesInstances: table.takesInstances
+})
+
+/** Whether all rows of a piece can go by `COPY`. */
+const isCopied = ({ plan, returning, shape }: Work, { groups }: Chunk.Chunk): boolean => {
+  const wanted = { upsert: plan !== undefined, returning: returning !== "none" }
+  return Array.from(groups.values()).every(({ columns }) => wayOf(shape, columns, wanted) !== "insert")
+}
+
+/** What copies a piece, group by group. */
+function* copying<A, E, R>(table: TableBackend<A, E, R>, work: Work, piece: Chunk.Chunk): Generator<Step> {
+  for (const group of piece.groups.values()) {
+    yield* copySteps(table.name, BulkRows.make(siteOf(table, work.place), work.shape, group), work)
+  }
+}
+
+/** The statement that stores a group of rows, ready to run. */
 const writeGroup = <A, E, R>(
   table: TableBackend<A, E, R>,
-  { columns, place, plan, returned, returning }: Work,
+  { place, plan, returned, returning, shape }: Work,
   group: Chunk.Group
 ): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
-  const site = { place, table: table.name, naming: table.naming, takesInstances: table.takesInstances }
+  const site = siteOf(table, place)
   const conflict =
     plan === undefined
       ? Result.succeed(undefined)
       : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place)
   const written = Result.flatMap(conflict, (conflict) =>
-    BulkSql.store(site, columns, group, returning, conflict)
+    BulkSql.store(site, shape.columns, group, returning, conflict)
   )
   if (Result.isFailure(written)) return Effect.fail(written.failure)
-  const stored = table.bulk(written.success.text, written.success.params, place)
+  const tell = tellInsert(BulkRows.make(site, shape, group))
+  const stored = table.bulk(written.success.text, written.success.params, place, tell)
   if (returning === "none") return stored
   const { numbers } = group
   const take = ({ rows }: Outcome) => {
@@ -57,7 +96,7 @@ const writeGroup = <A, E, R>(
   return Effect.map(stored, (outcome) => Effect.tap(outcome, (outcome) => Effect.sync(() => take(outcome))))
 }
 
-/** What stores a piece and gives the number of rows stored. The piece lets go of its rows: what waits for the server is small. */
+/** What stores a piece by `INSERT` and gives the number of rows stored. */
 const write = <A, E, R>(
   table: TableBackend<A, E, R>,
   work: Work,
@@ -65,66 +104,90 @@ const write = <A, E, R>(
 ): Effect.Effect<Effect.Effect<number, OperationError, R>, OperationError, R> =>
   Effect.map(
     Effect.forEach(Array.from(piece.groups.values()), (group) => writeGroup(table, work, group)),
-    (statements) => {
-      Chunk.release(piece)
-      return Effect.map(Effect.all(statements), (outcomes) =>
+    (statements) =>
+      Effect.map(Effect.all(statements), (outcomes) =>
         outcomes.reduce((stored, { rowCount }) => stored + rowCount, 0)
       )
-    }
   )
 
 /**
  * Stores pieces in turn, in a transaction: while the server works on one, the next is taken in and written. At most two
- * are held at a time, as bytes.
+ * are held at a time.
  */
-const inTurn = <A, E, R, E2, R2>(
-  table: TableBackend<A, E, R>,
-  work: Work,
-  feed: (put: (piece: Chunk.Chunk) => Effect.Effect<void, OperationError, R>) => Effect.Effect<void, E2, R2>
-): Effect.Effect<number, E2 | OperationError, R | R2> =>
-  table.transaction(
-    Effect.scoped(
-      Effect.flatMap(Effect.scope, (scope) => {
-        let stored = 0
-        let underWay: Fiber.Fiber<number, OperationError> | undefined
-        const finish = Effect.suspend(() =>
-          underWay === undefined
-            ? Effect.void
-            : Effect.map(Fiber.join(underWay), (rows) => {
-                stored += rows
-              })
-        )
-        const start = (store: Effect.Effect<number, OperationError, R>) =>
-          Effect.map(Effect.forkIn(store, scope, { startImmediately: true }), (fiber) => {
-            underWay = fiber
-          })
-        const put = (piece: Chunk.Chunk) =>
-          Effect.flatMap(write(table, work, piece), (store) => Effect.flatMap(finish, () => start(store)))
-        return feed(put).pipe(
-          Effect.andThen(finish),
-          Effect.map(() => stored)
-        )
-      })
-    )
+const inTurn = <E, R, E2, R2>(
+  feed: (
+    put: (store: Effect.Effect<number, E, R>) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<void, E2, R2>
+): Effect.Effect<number, E | E2, R | R2> =>
+  Effect.scoped(
+    Effect.flatMap(Effect.scope, (scope) => {
+      let stored = 0
+      let underWay: Fiber.Fiber<number, E> | undefined
+      const finish = Effect.suspend(() =>
+        underWay === undefined
+          ? Effect.void
+          : Effect.map(Fiber.join(underWay), (rows) => {
+              stored += rows
+            })
+      )
+      const start = (store: Effect.Effect<number, E, R>) =>
+        Effect.map(Effect.forkIn(store, scope, { startImmediately: true }), (fiber) => {
+          underWay = fiber
+        })
+      return feed((store) => Effect.flatMap(finish, () => start(store))).pipe(
+        Effect.andThen(finish),
+        Effect.map(() => stored)
+      )
+    })
   )
 
-/** The next piece of the rows, from number `from`, counted from 1. */
-const cut = Effect.fnUntraced(function* (
-  { place, columns, plan }: Work,
+/** Rows from number `from` on, counted from 1, up to these limits. */
+const cut = (
+  { place, plan, shape: { columns } }: Work,
   rows: ReadonlyArray<unknown>,
   from: number,
+  limits: Chunk.Limits | undefined,
   seen: Upsert.Seen
-) {
-  const piece = Chunk.make(place, columns, plan !== undefined)
-  for (let number = from; number <= rows.length && !Chunk.isFull(piece, Chunk.large); number++) {
+): Chunk.Chunk | PoolError => {
+  const piece = Chunk.make(place, columns, plan !== undefined, limits)
+  for (let number = from; number <= rows.length && !Chunk.isFull(piece); number++) {
     const row = rows[number - 1]
     const problem =
       Chunk.take(piece, row, number) ??
       (plan === undefined ? undefined : Upsert.repeated(seen, plan, row, number, columns, place))
-    if (problem !== undefined) return yield* problem
+    if (problem !== undefined) return problem
   }
   return piece
-})
+}
+
+/** How often what is known of a table is looked at again. */
+const mostLooks = 3
+
+const isMistaken = (error: { readonly _tag: string }): error is Mistaken => error._tag === "Mistaken"
+
+/** Stores an array of rows by one `COPY` for each group of them; `undefined` where that is not the way. */
+const copyAll = <A, E, R>(
+  table: TableBackend<A, E, R>,
+  place: string,
+  rows: ReadonlyArray<unknown>,
+  looks = 1,
+  last?: { readonly shape: TableShape; readonly error: OperationError }
+): Effect.Effect<number | undefined, OperationError, R> =>
+  Effect.flatMap(table.shape, (shape) => {
+    if (last?.shape.digest === shape.digest && last.shape.refusesCopy === shape.refusesCopy) {
+      return Effect.fail(last.error)
+    }
+    const work = insertion(place, shape)
+    const all = cut(work, rows, 1, undefined, new Map())
+    if (isPoolError(all)) return Effect.fail(all)
+    if (!isCopied(work, all)) return Effect.succeed(undefined)
+    return Effect.catchIf(
+      table.store(() => copying(table, work, all), shape),
+      isMistaken,
+      ({ error }) =>
+        looks === mostLooks ? Effect.fail(error) : copyAll(table, place, rows, looks + 1, { shape, error })
+    )
+  })
 
 /** Stores an array of rows. */
 export const many = Effect.fnUntraced(function* <A, E, R>(
@@ -143,69 +206,91 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   }
   if (given.length === 0) return { rowCount: 0, rows: [] }
   const rows = yield* table.translation.stored({ place, before: 0 }, given)
-  const work: Work = { place, columns: yield* look(table), plan, returning, returned: [] }
+  const copied = plan === undefined && returning === "none" ? yield* copyAll(table, place, rows) : undefined
+  if (copied !== undefined) return { rowCount: copied, rows: [] }
+  const work: Work = { ...insertion(place, yield* table.freshShape), plan, returning }
   const seen: Upsert.Seen = new Map()
-  const first = yield* cut(work, rows, 1, seen)
+  const first = cut(work, rows, 1, Chunk.large, seen)
+  if (isPoolError(first)) return yield* first
+  const pieces = inTurn<OperationError, R, OperationError, R>((put) =>
+    Effect.gen(function* () {
+      yield* put(yield* write(table, work, first))
+      for (let done = first.rows; done < rows.length; ) {
+        const piece = cut(work, rows, done + 1, Chunk.large, seen)
+        if (isPoolError(piece)) return yield* piece
+        yield* put(yield* write(table, work, piece))
+        done += piece.rows
+      }
+    })
+  )
   const isOne = first.rows === rows.length && first.groups.size === 1
-  const rowCount = isOne
-    ? yield* yield* write(table, work, first)
-    : yield* inTurn(table, work, (put) =>
-        Effect.gen(function* () {
-          yield* put(first)
-          for (let done = first.rows; done < rows.length; ) {
-            const piece = yield* cut(work, rows, done + 1, seen)
-            yield* put(piece)
-            done += piece.rows
-          }
-        })
-      )
+  const rowCount = isOne ? yield* yield* write(table, work, first) : yield* table.transaction(pieces)
   work.returned.sort(([left], [right]) => left - right)
   return { rowCount, rows: work.returned.map(([, row]) => row) }
 })
 
 /**
- * Stores the rows of a stream.
+ * Stores the rows of a stream. Between two pieces the connection is free for other statements of the transaction: the stream
+ * may read from it.
  *
  * **Details**
  *
  * What waits for the server here is no generator: V8 keeps what the variables of an ended one hold until it collects old
  * objects, and rows kept so long take tens of megabytes more.
  */
-export const stream = Effect.fnUntraced(function* <A, E, R, E2, R2>(
+export const stream = <A, E, R, E2, R2>(
   table: TableBackend<A, E, R>,
   place: string,
   rows: Stream.Stream<unknown, E2, R2>,
   { onProgress }: ProgressOptions
-): Effect.fn.Return<number, E | E2 | OperationError, R | R2> {
-  const work: Work = {
-    place,
-    columns: yield* look(table),
-    plan: undefined,
-    returning: "none",
-    returned: []
-  }
-  return yield* inTurn(table, work, (put) => {
-    let piece = Chunk.make(place, work.columns, false)
-    let taken: Progress = { rows: 0, bytes: 0 }
-    const flush = Effect.suspend(() =>
-      Effect.map(put(piece), () => {
-        taken = { rows: taken.rows + piece.rows, bytes: taken.bytes + piece.bytes }
-        piece = Chunk.make(place, work.columns, false)
-        onProgress?.(taken)
+): Effect.Effect<number, E | E2 | OperationError, R | R2> =>
+  table.transaction(
+    Effect.flatMap(table.lockedShape, (shape) =>
+      inTurn<OperationError, R, E | E2 | OperationError, R | R2>((put) => {
+        let work = insertion(place, shape)
+        let piece = Chunk.make(place, shape.columns, false, Chunk.small)
+        let taken: Progress = { rows: 0, bytes: 0 }
+        /** What stores a piece: its rows are written already. */
+        const ready = (
+          full: Chunk.Chunk
+        ): Effect.Effect<Effect.Effect<number, OperationError, R>, OperationError, R> => {
+          if (!isCopied(work, full)) return write(table, work, full)
+          const steps = Array.from(copying(table, work, full))
+          const problem = steps.find(isPoolError)
+          const store = table.store(() => (problem === undefined ? steps : [problem]).values(), undefined)
+          const sure = Effect.catchIf(store, isMistaken, ({ error }) => Effect.fail(error))
+          if (taken.rows > 0) return Effect.succeed(sure)
+          // In a savepoint: where no COPY is taken, its rows and all others go by INSERT.
+          const stored = Effect.catchIf(table.transaction(store), isMistaken, () => {
+            work = { ...work, shape: { ...shape, refusesCopy: true } }
+            return Effect.flatten(write(table, work, full))
+          })
+          return Effect.map(stored, Effect.succeed)
+        }
+        const flush = Effect.suspend(() => {
+          const full = piece
+          piece = Chunk.make(place, shape.columns, false, Chunk.small)
+          const store = Effect.flatMap(ready(full), put)
+          taken = { rows: taken.rows + full.rows, bytes: taken.bytes + full.bytes }
+          return Effect.map(store, () => onProgress?.(taken))
+        })
+        const take = (
+          chunk: ReadonlyArray<unknown>,
+          from: number
+        ): Effect.Effect<void, OperationError, R> => {
+          for (let index = from; index < chunk.length; index++) {
+            const problem = Chunk.take(piece, chunk[index], taken.rows + piece.rows + 1)
+            if (problem !== undefined) return Effect.fail(problem)
+            if (Chunk.isFull(piece)) return Effect.flatMap(flush, () => take(chunk, index + 1))
+          }
+          return Effect.void
+        }
+        return Stream.runForEachArray(rows, (chunk) =>
+          Effect.flatMap(
+            table.translation.stored({ place, before: taken.rows + piece.rows }, chunk),
+            (stored) => take(stored, 0)
+          )
+        ).pipe(Effect.andThen(Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))))
       })
     )
-    const take = (chunk: ReadonlyArray<unknown>, from: number): Effect.Effect<void, OperationError, R> => {
-      for (let index = from; index < chunk.length; index++) {
-        const problem = Chunk.take(piece, chunk[index], taken.rows + piece.rows + 1)
-        if (problem !== undefined) return Effect.fail(problem)
-        if (Chunk.isFull(piece, Chunk.small)) return Effect.flatMap(flush, () => take(chunk, index + 1))
-      }
-      return Effect.void
-    }
-    return Stream.runForEachArray(rows, (chunk) =>
-      Effect.flatMap(table.translation.stored({ place, before: taken.rows + piece.rows }, chunk), (stored) =>
-        take(stored, 0)
-      )
-    ).pipe(Effect.andThen(Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))))
-  })
-})
+  )

@@ -7,14 +7,15 @@
  * The arrays are unnested side by side in the select list, which is quicker than in `from`: nothing is materialised.
  */
 import * as Result from "effect/Result"
+import type { Column, Columns } from "../types/TableShape.ts"
 import type { ColumnParam } from "./BulkParams.ts"
 import { columnParam, isColumnParam } from "./BulkParams.ts"
+import { unknownColumn } from "./BulkRows.ts"
 import { valueRefusal } from "./CheckInput.ts"
 import type { Group } from "./Chunk.ts"
 import { valuesOf } from "./Chunk.ts"
 import * as Returning from "./Returning.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
-import type { Column, Columns } from "./TableColumns.ts"
 import type { Conflict } from "./Write.ts"
 import { onConflict } from "./Write.ts"
 
@@ -23,15 +24,6 @@ export interface Bulk {
   readonly text: string
   readonly params: ReadonlyArray<ColumnParam>
 }
-
-/** A column that the catalogue does not show: the server says so when it reads the statement. */
-const unknownColumn = (name: string): Column => ({
-  name,
-  type: "pg_catalog.text",
-  oid: 0,
-  form: "text",
-  hasDefault: true
-})
 
 const bytea = 17
 

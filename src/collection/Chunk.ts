@@ -12,9 +12,9 @@
 import type { PoolError } from "../errors/PoolError.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
+import type { Columns } from "../types/TableShape.ts"
 import type { Fields } from "./CheckInput.ts"
 import { described, refuse } from "./CheckInput.ts"
-import type { Columns } from "./TableColumns.ts"
 
 export interface Group {
   /** Columns that some of the rows name, in order of appearance. */
@@ -37,6 +37,8 @@ export interface Chunk {
   readonly columns: Columns
   /** Whether a row's own columns decide its statement, as they do for an upsert. */
   readonly exact: boolean
+  /** How much it takes; without limits its rows are not measured. */
+  readonly limits: Limits | undefined
   readonly shapes: Map<string, Shape>
   readonly groups: Map<string, Group>
   last: Shape | undefined
@@ -56,10 +58,11 @@ export const large: Limits = { rows: 10_000, bytes: 4 * 1024 * 1024 }
 /** For a stream's rows: what lives shorter costs less memory. */
 export const small: Limits = { rows: 2500, bytes: 1024 * 1024 }
 
-export const make = (place: string, columns: Columns, exact: boolean): Chunk => ({
+export const make = (place: string, columns: Columns, exact: boolean, limits: Limits | undefined): Chunk => ({
   place,
   columns,
   exact,
+  limits,
   shapes: new Map(),
   groups: new Map(),
   last: undefined,
@@ -67,20 +70,8 @@ export const make = (place: string, columns: Columns, exact: boolean): Chunk => 
   bytes: 0
 })
 
-export const isFull = (piece: Chunk, limits: Limits): boolean =>
-  piece.rows >= limits.rows || piece.bytes >= limits.bytes
-
-/** Whether a row lacks a column that another row of its group names. */
-export const isMixed = (piece: Chunk): boolean => {
-  for (const group of piece.groups.values()) if (group.shapes > 1) return true
-  return false
-}
-
-const sameKeys = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean => {
-  if (a.length !== b.length) return false
-  for (let index = 0; index < a.length; index++) if (a[index] !== b[index]) return false
-  return true
-}
+export const isFull = ({ bytes, limits, rows }: Chunk): boolean =>
+  limits !== undefined && (rows >= limits.rows || bytes >= limits.bytes)
 
 const groupOf = (piece: Chunk, keys: ReadonlyArray<string>): Group => {
   const deciding = piece.exact ? keys : keys.filter((key) => piece.columns.get(key)?.hasDefault !== false)
@@ -93,7 +84,6 @@ const groupOf = (piece: Chunk, keys: ReadonlyArray<string>): Group => {
 }
 
 const shapeOf = (piece: Chunk, keys: ReadonlyArray<string>): Shape => {
-  if (piece.last !== undefined && sameKeys(piece.last.keys, keys)) return piece.last
   const name = keys.join("\0")
   let shape = piece.shapes.get(name)
   if (shape === undefined) {
@@ -102,13 +92,20 @@ const shapeOf = (piece: Chunk, keys: ReadonlyArray<string>): Shape => {
     for (const key of keys) shape.group.columns.add(key)
     piece.shapes.set(name, shape)
   }
-  piece.last = shape
   return shape
 }
 
-/** A row without the columns that are `undefined`: they take their defaults. */
-const withoutUndefined = (row: Fields): Fields =>
-  Object.fromEntries(Object.entries(row).filter(([, value]) => value !== undefined))
+/** Whether a row has the columns of the row before it, each with a value. */
+const isLikeLast = ({ last }: Chunk, row: Fields): boolean => {
+  if (last === undefined) return false
+  const { keys } = last
+  let index = 0
+  for (const key in row) {
+    if (key !== keys[index] || row[key] === undefined) return false
+    index++
+  }
+  return index === keys.length
+}
 
 /** Takes one row into the piece, or says why it cannot be stored; `number` counts the rows of the whole call from 1. */
 export const take = (piece: Chunk, row: unknown, number: number): PoolError | undefined =>
@@ -126,20 +123,21 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
       "Write it as { column: value }."
     )
   }
-  const keys = Object.keys(row)
-  let bytes = 0
-  let whole = true
-  for (const key of keys) {
-    const value = row[key]
-    if (value === undefined) whole = false
-    bytes += sizeOf(value)
+  let kept = row
+  if (!isLikeLast(piece, row)) {
+    // Columns that are `undefined` take their defaults.
+    const entries = Object.entries(row).filter(([, value]) => value !== undefined)
+    if (entries.length < Object.keys(row).length) kept = Object.fromEntries(entries)
+    piece.last = shapeOf(
+      piece,
+      entries.map(([key]) => key)
+    )
   }
-  const kept = whole ? row : withoutUndefined(row)
-  const { group } = shapeOf(piece, whole ? keys : Object.keys(kept))
+  if (piece.limits !== undefined) for (const key in kept) piece.bytes += sizeOf(kept[key])
+  const { group } = piece.last!
   group.rows.push(kept)
   group.numbers.push(number)
   piece.rows++
-  piece.bytes += bytes
   return undefined
 }
 

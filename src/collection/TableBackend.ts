@@ -5,10 +5,13 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { CopyInOptions } from "../execute/CopyIn.ts"
+import type { Tell } from "../execute/Job.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
+import type { Mistaken, Step } from "../execute/StoreRows.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import type { Bound } from "../statement/Statement.ts"
+import type { TableShape } from "../types/TableShape.ts"
 import type { ColumnParam } from "./BulkParams.ts"
 import type { Translation } from "./Schemas.ts"
 
@@ -25,14 +28,28 @@ export interface TableBackend<A, E, R> {
   readonly translation: Translation<A, E>
   /** Runs one statement, as the handle's `execute` does; rows are as they come, not decoded by the schema. */
   readonly execute: (statement: Bound) => Effect.Effect<Outcome, OperationError, R>
+  /** What is known of the table, or what the catalogue says where nothing is. Columns have their names in JavaScript. */
+  readonly shape: Effect.Effect<TableShape, OperationError, R>
+  /** What the catalogue says. */
+  readonly freshShape: Effect.Effect<TableShape, OperationError, R>
+  /** What the catalogue says, and until the transaction ends nobody changes it. */
+  readonly lockedShape: Effect.Effect<TableShape, OperationError, R>
   /**
-   * Makes a bulk statement ready to run. What is given holds its parameters as bytes, and none of the values. `place` is the
-   * call as a message names it.
+   * Sends what stores rows, all or nothing, and gives their number. Where `shape`, what is known of the table, is not true any
+   * more, nothing runs. The steps are asked for again where nothing of them was sent.
+   */
+  readonly store: (
+    steps: () => Iterator<Step>,
+    shape: TableShape | undefined
+  ) => Effect.Effect<number, OperationError | Mistaken, R>
+  /**
+   * Makes a bulk statement ready to run. What is given holds its parameters as bytes. `place` is the call as a message names it.
    */
   readonly bulk: (
     text: string,
     params: ReadonlyArray<ColumnParam>,
-    place: string
+    place: string,
+    tell: Tell
   ) => Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R>
   /** Runs a `COPY … FROM STDIN` with these data, and gives the number of rows. */
   readonly copyIn: <E2, R2>(

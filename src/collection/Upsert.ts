@@ -5,11 +5,11 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
+import type { Columns } from "../types/TableShape.ts"
 import * as Change from "./Change.ts"
 import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
 import * as Returning from "./Returning.ts"
 import type { Parsed } from "./SqlBuilder.ts"
-import type { Columns } from "./TableColumns.ts"
 import type { Conflict } from "./Write.ts"
 
 /** An upsert's options, checked. */

@@ -47,6 +47,8 @@ export interface About {
   readonly params?: ReadonlyArray<unknown> | undefined
   /** What each parameter is, in words. */
   readonly parameterNames?: ReadonlyArray<string> | undefined
+  /** The row and the column of many, instead of the parameter or the line of a `COPY` that the server names. */
+  readonly place?: string | undefined
   /** Which statement of a batch it was, from 1, */
   readonly number?: number | undefined
   /** and of how many. */
@@ -173,12 +175,14 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
           { text: query, index: indexOf(query, numberOf(field("internalPosition")) ?? 0) },
           circumstances
         )
-  const retold = context.map((entry) =>
-    entry.replace(/^parameter \$(\d+)$/, (_, number) => {
-      const about = at.parameterNames?.[Number(number) - 1]
-      return `parameter ${about === undefined ? describeParameter(at.params, Number(number)) : `$${number}, ${about}`}`
-    })
-  )
+  const parameter = (number: number) => {
+    const about = at.parameterNames?.[number - 1]
+    return `parameter ${about === undefined ? describeParameter(at.params, number) : `$${number}, ${about}`}`
+  }
+  const retold = context
+    .filter((entry) => at.place === undefined || !/^(?:parameter|COPY) /.test(entry))
+    .map((entry) => entry.replace(/^parameter \$(\d+)$/, (_, number) => parameter(Number(number))))
+  if (at.place !== undefined) retold.unshift(at.place)
   const isMisplaced = at.isMisplaced === true && code === "25006"
   const tag: Tag = at.isStale === true ? "SerializationError" : isMisplaced ? "ConnectionError" : tagOf(state)
   const isRepeated = at.mayHaveCommitted !== true || !isRetryable(tag)

@@ -3,6 +3,7 @@ import type { About } from "../errors/ServerErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { type KnownText, longestKept, type Timing } from "../pool/StatementCache.ts"
+import type { ServerFields } from "../protocol/MessageReader.ts"
 import { describe } from "../settings/Settings.ts"
 import type { Direction } from "../statement/CopyStatement.ts"
 import { surplus } from "../statement/Placeholders.ts"
@@ -20,6 +21,9 @@ export interface Position {
   readonly file?: string | undefined
 }
 
+/** Says more of an error: which row and column it is about, and what its texts must not show. */
+export type Tell = (fields: ServerFields) => About
+
 /** A statement that may be sent. */
 export interface Job {
   readonly bound: Bound
@@ -32,6 +36,7 @@ export interface Job {
   readonly position: Position | undefined
   /** Parameters that were encoded already, where they were. */
   readonly encoded: Encoded | undefined
+  readonly tell: Tell | undefined
   /** Where its begin is noted, for the log. */
   readonly timing: Timing | undefined
   /** Whether it cannot be sent again when it is refused for what is remembered. */
@@ -51,13 +56,23 @@ export interface JobOptions {
   readonly prepare?: boolean
   readonly position?: Position
   readonly encoded?: Encoded | undefined
+  readonly tell?: Tell | undefined
 }
 
 /** Looks at a statement: gives what has to be known to send it, or why it is not sent. */
 export const prepare = (
   { settings, statements, types }: Pool,
   bound: Bound,
-  { controls = false, copies, encoded, position, prepare = true, readers, shape = "object" }: JobOptions = {},
+  {
+    controls = false,
+    copies,
+    encoded,
+    position,
+    prepare = true,
+    readers,
+    shape = "object",
+    tell
+  }: JobOptions = {},
   timing?: Timing
 ): Job | PoolError => {
   const known = statements.get(bound.text)
@@ -76,6 +91,7 @@ export const prepare = (
     keeps: prepare && settings.prepare !== false && bound.text.length <= longestKept,
     position,
     encoded,
+    tell,
     timing
   }
 }

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import { serverError } from "../errors/ServerErrors.ts"
+import { type About, serverError } from "../errors/ServerErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isInTransaction } from "../pool/PooledConnection.ts"
@@ -17,6 +17,24 @@ import { aboutOf, type Job } from "./Job.ts"
 import { readLate } from "./Learn.ts"
 import { mayCommit, wasStalePlan } from "./Resend.ts"
 
+/** The error of an exchange that did not come to its end. `isHarmless`: if it was lost, nothing took effect. */
+export const failureOf = (
+  { settings }: Pool,
+  connection: PooledConnection,
+  exchange: Exchange,
+  about: About,
+  isHarmless: boolean
+): SqlError => {
+  if (exchange.error !== undefined) {
+    const isMisplaced = Target.isMisplaced(connection, settings.targetSessionAttributes)
+    return serverError(exchange.error, { ...about, isMisplaced })
+  }
+  const end = connection.session.end()
+  return exchange.state === "lost" && end !== undefined
+    ? ConnectionErrors.lostError(end, isHarmless, about)
+    : ConnectionErrors.unsentError(about, end)
+}
+
 /** The error of a statement that did not come to its end. `isHarmless`: if it was lost, nothing took effect. */
 export const errorOf = (
   pool: Pool,
@@ -26,18 +44,14 @@ export const errorOf = (
   isHarmless = job.known.analysis.isPlainRead
 ): SqlError => {
   const { analysis } = job.known
-  const about = aboutOf(pool, job)
-  if (exchange.error !== undefined) {
-    const mayHaveCommitted = mayCommit(analysis) && exchange.isBound && !isInTransaction(connection)
-    const isStale = isInTransaction(connection) && wasStalePlan(exchange)
-    const isMisplaced = Target.isMisplaced(connection, pool.settings.targetSessionAttributes)
-    return serverError(exchange.error, { ...about, mayHaveCommitted, isStale, isMisplaced })
+  const isInside = isInTransaction(connection)
+  const about: About = {
+    ...aboutOf(pool, job),
+    mayHaveCommitted: mayCommit(analysis) && exchange.isBound && !isInside,
+    isStale: isInside && wasStalePlan(exchange),
+    ...(exchange.error === undefined ? undefined : job.tell?.(exchange.error))
   }
-  const end = connection.session.end()
-  if (exchange.state === "lost" && end !== undefined) {
-    return ConnectionErrors.lostError(end, isHarmless, about)
-  }
-  return ConnectionErrors.unsentError(about, end)
+  return failureOf(pool, connection, exchange, about, isHarmless)
 }
 
 /** What a statement's end changes for the pool. */

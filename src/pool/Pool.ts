@@ -18,6 +18,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import type { Keys } from "../protocol/Scram.ts"
 import type { Notification, Session } from "../protocol/Session.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+import type { TableShape } from "../types/TableShape.ts"
 import * as TypeMap from "../types/TypeMap.ts"
 import * as Acquire from "./Acquire.ts"
 import * as AcquireErrors from "./AcquireErrors.ts"
@@ -60,6 +61,8 @@ export interface Pool {
   readonly settings: ResolvedSettings
   readonly types: TypeMap.TypeMap
   readonly statements: StatementCache.StatementCache
+  /** What is known of tables, by their quoted names. */
+  readonly tables: Map<string, TableShape>
   readonly clock: Clock.Clock
   /** How long operations took, as a metric. */
   readonly durations: Durations
@@ -149,6 +152,7 @@ export const make = Effect.fnUntraced(function* (
     codecs: settings.types
   })
   const statements = StatementCache.make()
+  const tables = new Map<string, TableShape>()
   const isSharing = settings.pipelining && settings.reset !== "always"
   const now = () => clock.currentTimeMillisUnsafe()
 
@@ -184,6 +188,7 @@ export const make = Effect.fnUntraced(function* (
   const onCatalogueChange = () => {
     StatementCache.forgetAll(statements)
     types.forget()
+    tables.clear()
   }
 
   const giveBack = (waiter: PoolState.Waiter, abandoned: boolean): void => {
@@ -365,6 +370,7 @@ export const make = Effect.fnUntraced(function* (
     settings,
     types,
     statements,
+    tables,
     clock,
     durations: counts.durations,
     aside: (question) => Aside.ask(openWith(nothing), budget, run, question),

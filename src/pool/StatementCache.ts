@@ -9,7 +9,7 @@
  * | the types that the server fixed for its parameters | with it | somebody retyped a column, which nobody tells: so it is bound only with values that come out the same for every type (`Retyping.ts`), and parsed anew with others | – |
  * | a type of users: kind, elements | by OID, for the pool | this program may have changed the catalogue; an OID that is not known is asked for | is refused before it ran |
  * | a composite type's attributes | for one statement: asked for in the same round trip each time | – | – |
- * | a table's columns, for bulk statements | by name, for the pool | the statement before the bulk one, in the same transaction, compares them with the catalogue | was refused before it ran, looks again and is sent again |
+ * | a table's columns and what else decides how rows are stored in it (`TableShape.ts`) | by name, for the pool | the statement before a `COPY` of rows, in the same transaction, compares them with the catalogue | was refused before it ran, looks again and is sent again |
  *
  * So nothing that is remembered outlives the truth by more than one statement, whichever program changed it. A refusal of this package
  * that rests on something remembered looks at the server again before it is final.

@@ -112,13 +112,20 @@ export const describe = (
   session: Session,
   statement: Statement,
   onSettled: (exchange: Exchange) => void,
-  { keep, syncs = true }: { readonly keep: boolean; readonly syncs?: boolean }
+  { keep, onProgress, syncs = true }: Pick<RunOptions, "keep" | "syncs" | "onProgress">
 ): Exchange => {
   const { statements, writer } = session
   const closes = PreparedStatements.writeCloses(statements, writer)
   const prepared = PreparedStatements.prepare(statements, writer, statement, keep && session.keepsStatements)
   if (syncs) Writer.sync(writer)
-  const exchange = Exchanges.make(onSettled, { prepared, parses: true, closes, describes: true, syncs })
+  const exchange = Exchanges.make(onSettled, {
+    prepared,
+    parses: true,
+    closes,
+    describes: true,
+    syncs,
+    onProgress
+  })
   session.enqueue(exchange)
   return exchange
 }

@@ -14,20 +14,16 @@ select pg_catalog.json_agg(t.oid::pg_catalog.int8) as oids
 from pg_catalog.pg_type t left join pg_catalog.pg_class c on c.oid = t.typrelid
 where t.oid >= ${firstUserOid} and (c.oid is null or c.relkind = 'c')`
 
-/** Asks for types by OID, and for all that they are made of: elements, bases, attributes. `$1` is an array of OIDs. */
-export const typesQuery = `
-with recursive wanted as (
-  select pg_catalog.unnest($1::pg_catalog.oid[]) as oid
-  union
-  select part.oid from wanted join pg_catalog.pg_type t on t.oid = wanted.oid cross join lateral (
+/** The types that a type `t` is made of: elements, bases, attributes. */
+export const partsQuery = `
     select t.typelem union all select t.typbasetype
     union all select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = t.oid
     union all select r.rngtypid from pg_catalog.pg_range r where r.rngmultitypid = t.oid
     union all select a.atttypid from pg_catalog.pg_attribute a
-      where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-  ) as part (oid) where part.oid <> 0
-)
-select pg_catalog.json_agg(pg_catalog.json_build_array(
+      where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped`
+
+/** What `typeOf` reads of a type `t`. */
+export const typeFields = `
   t.oid::pg_catalog.int8, t.typname, t.typtype, t.typarray::pg_catalog.int8, t.typdelim,
   t.typoutput::pg_catalog.regproc::pg_catalog.text,
   (case t.typtype
@@ -37,8 +33,17 @@ select pg_catalog.json_agg(pg_catalog.json_build_array(
     else t.typelem end)::pg_catalog.int8,
   (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.atttypid::pg_catalog.int8) order by a.attnum)
     from pg_catalog.pg_attribute a
-    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)
-)) as types
+    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)`
+
+/** Asks for types by OID, and for all that they are made of. `$1` is an array of OIDs. */
+export const typesQuery = `
+with recursive wanted as (
+  select pg_catalog.unnest($1::pg_catalog.oid[]) as oid
+  union
+  select part.oid from wanted join pg_catalog.pg_type t on t.oid = wanted.oid
+  cross join lateral (${partsQuery}) as part (oid) where part.oid <> 0
+)
+select pg_catalog.json_agg(pg_catalog.json_build_array(${typeFields})) as types
 from wanted join pg_catalog.pg_type t using (oid)`
 
 const kinds: Readonly<Record<string, Kind>> = {
@@ -51,9 +56,9 @@ const kinds: Readonly<Record<string, Kind>> = {
   p: "base"
 }
 
-const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+export const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
-const typeOf = (entry: unknown): PgType => {
+export const typeOf = (entry: unknown): PgType => {
   const [oid, name, letter, array, delimiter, output, of, attributes] = listOf(entry)
   const printer = String(output).replace(/^.*\./, "").replaceAll('"', "")
   return {

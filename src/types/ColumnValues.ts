@@ -104,13 +104,14 @@ const compared = (writing: Writing, value: unknown, expected: number): One => {
   return { type: wide, value: literal(writing, widened(value, base?.oid ?? 0), wide) }
 }
 
-const stored = (writing: Writing, value: unknown, expected: number): One => {
+/** The text of a value that is put into a column of this type; `null` is NULL. */
+export const storedText = (writing: Writing, value: unknown, expected: number): string | null => {
   const base = writing.types.baseOf(expected)
   if (typeof value === "number" && !Number.isInteger(value) && integerRanges.has(base?.oid ?? 0)) {
     const problem = `is no whole number, and ${base?.name ?? "the column"} holds nothing else: round it, or make the column numeric`
-    return { type: 0, value: fail(writing, problem) }
+    return fail(writing, problem)
   }
-  return { type: 0, value: literal(writing, value, expected) }
+  return literal(writing, value, expected)
 }
 
 const encodeOne = (writing: Writing, value: unknown, expected: number, role: Role): One => {
@@ -123,7 +124,9 @@ const encodeOne = (writing: Writing, value: unknown, expected: number, role: Rol
   const bytes = isBytea && typeof value === "object" ? bytesOf(value) : undefined
   if (bytes !== undefined) return { type: 0, value: bytes }
   if (role === "any" && Array.isArray(value)) return comparedEach(writing, value, expected)
-  return role === "stored" ? stored(writing, value, expected) : compared(writing, value, expected)
+  return role === "stored"
+    ? { type: 0, value: storedText(writing, value, expected) }
+    : compared(writing, value, expected)
 }
 
 /** The types with which the server is asked: it infers those of columns' values from the columns. */

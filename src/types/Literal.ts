@@ -11,7 +11,8 @@ import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
 import { write } from "./TypeCodec.ts"
-import type { OwnCodec, TypeMap } from "./TypeMap.ts"
+import type { TypeLookup } from "./TypeLookup.ts"
+import type { OwnCodec } from "./TypeMap.ts"
 
 /** Why a value cannot be written, once that is known. */
 export interface Problem {
@@ -20,7 +21,7 @@ export interface Problem {
 
 /** One parameter under way. */
 export interface Writing extends Problem {
-  readonly types: TypeMap
+  readonly types: TypeLookup
 }
 
 export const fail = (writing: Problem, problem: string): null => {

@@ -1,4 +1,4 @@
-/** The messages of the extended protocol that a client sends, by their letters: Parse, Bind, Describe, Execute, Sync, Close. */
+/** The messages of the extended protocol that a client sends, by their letters: Parse, Bind, Describe, Execute, Sync, Close, and CopyData, CopyDone and CopyFail. */
 export const lettersOf = (sent: string): string => {
   let letters = ""
   for (let at = 0; at < sent.length; ) {
@@ -10,7 +10,7 @@ export const lettersOf = (sent: string): string => {
 
 /** How often each letter comes, as `P1 B4 …`. */
 export const tally = (letters: string): string =>
-  [..."PDBECSQ"]
+  [..."PDBECSQdcf"]
     .flatMap((letter) => {
       const count = letters.split(letter).length - 1
       return count === 0 ? [] : [`${letter}${count}`]

@@ -1,0 +1,139 @@
+/**
+ * What is sent to store rows by `COPY`: statements and their data; and what an error about many rows is told as.
+ */
+import { isPoolError, type PoolError } from "../errors/PoolError.ts"
+import type { About } from "../errors/ServerErrors.ts"
+import type { Tell } from "../execute/Job.ts"
+import type { Step, Storing } from "../execute/StoreRows.ts"
+import type { ServerFields } from "../protocol/MessageReader.ts"
+import { quote } from "../statement/Names.ts"
+import { oids } from "../types/BuiltinTypes.ts"
+import * as Sink from "../types/Sink.ts"
+import { type BulkRows, textOf } from "./BulkRows.ts"
+import { shown } from "./CheckInput.ts"
+import * as CopyRows from "./CopyRows.ts"
+import * as LocateRow from "./LocateRow.ts"
+
+/** Data of a `COPY` go in messages of about so many bytes. */
+const messageSize = 131_072
+/** Rows longer than this make a message grow. */
+const spareSize = 4_096
+
+/** What a value takes that is not long. */
+const usualSize = 16
+
+/** Several rows are named up to this number. */
+const mostNamed = 3
+
+/** The story of an error: where it is about these rows, and what its texts must not show. */
+const aboutOf = (rows: BulkRows, found: LocateRow.Place | undefined): About => {
+  const { numbers, place } = rows
+  const [first, ...others] = found?.rows ?? []
+  if (first === undefined || others.length >= mostNamed) return {}
+  const named = [first, ...others].map((index) => numbers[index])
+  const where = `${place}, ${named.length === 1 ? "row" : "rows"} ${named.join(" and ")}`
+  const at = rows.columns.findIndex(({ name }) => name === found?.column)
+  const column = rows.keys[at] ?? found?.column
+  return {
+    place: column === undefined ? where : `${where}, column ${shown(column)}`,
+    params: [first, ...others].flatMap((index) => Object.values(rows.rows[index] ?? {}))
+  }
+}
+
+const inInsert = (rows: BulkRows, fields: ServerFields): LocateRow.Place | undefined => {
+  const parameter = /parameter \$(\d+)/.exec(fields.where ?? "")?.[1]
+  const sent: LocateRow.InsertedRows = {
+    length: rows.rows.length,
+    columns: rows.columns.map(({ name }) => name),
+    tableColumns: [...rows.shape.columns.keys()],
+    limited: (most) =>
+      rows.columns
+        .filter(({ modifier, oid }) => modifier === most + 4 && (oid === oids.varchar || oid === oids.bpchar))
+        .map(({ name }) => name),
+    textOf: (index, name) => {
+      const at = rows.columns.findIndex((one) => one.name === name)
+      const text = at < 0 ? null : textOf(rows, index, at)
+      return isPoolError(text) ? null : text
+    }
+  }
+  return LocateRow.inInsert(fields, sent, rows.columns[Number(parameter) - 1]?.name)
+}
+
+/** The unquoted name of the relation itself. */
+const relationOf = (table: string): string =>
+  (/(?:^|\.)"((?:[^"]|"")*)"$/.exec(table)?.[1] ?? table).replaceAll('""', '"')
+
+const copyOf = (table: string, rows: BulkRows, from: number, format: "binary" | "text"): Storing => {
+  const names = rows.columns.map(({ name }) => name)
+  return {
+    _tag: "Storing",
+    text: `copy ${table} (${names.map(quote).join(", ")}) from stdin (format ${format})`,
+    values: [],
+    isCopy: true,
+    tell: (fields) => {
+      const line = LocateRow.inCopy(fields, relationOf(table), names)
+      const found =
+        line === undefined ? inInsert(rows, fields) : { ...line, rows: line.rows.map((row) => row + from) }
+      return aboutOf(rows, found)
+    }
+  }
+}
+
+/** Whether rows go as text: once one had to, all that follow do. */
+export interface CopyState {
+  isText: boolean
+}
+
+/** One `COPY` for rows from `from` on, as far as `put` takes them; gives the index of the next. */
+function* copy(
+  rows: BulkRows,
+  from: number,
+  storing: Storing,
+  ends:
+    | { readonly header: typeof CopyRows.putHeader; readonly trailer: typeof CopyRows.putTrailer }
+    | undefined,
+  put: (sink: Sink.Sink, from: number) => number | PoolError
+): Generator<Step, number> {
+  let next = from
+  for (let isFirst = true, isLast = false; !isLast; isFirst = false) {
+    const most = 64 + (rows.rows.length - next) * (2 + rows.columns.length * usualSize)
+    const sink = Sink.make(Math.min(messageSize + spareSize, most))
+    if (isFirst) ends?.header(sink)
+    const end = put(sink, next)
+    if (typeof end !== "number") {
+      yield end
+      return next
+    }
+    isLast = end === rows.rows.length || sink.at < messageSize
+    if (isFirst && isLast && end === from) return from
+    if (isFirst) yield storing
+    if (isLast) ends?.trailer(sink)
+    yield sink.bytes.subarray(0, sink.at)
+    next = end
+  }
+  return next
+}
+
+const binaryEnds = { header: CopyRows.putHeader, trailer: CopyRows.putTrailer }
+
+/** Stores rows by `COPY`: binary up to the first row of which a value has to go as text. */
+export function* copySteps(table: string, rows: BulkRows, state: CopyState): Generator<Step> {
+  const writers = state.isText ? undefined : CopyRows.writersOf(rows)
+  let from = 0
+  if (writers !== undefined) {
+    from = yield* copy(rows, 0, copyOf(table, rows, 0, "binary"), binaryEnds, (sink, next) =>
+      CopyRows.putBinary(sink, rows, writers, next, messageSize)
+    )
+  }
+  if (from === rows.rows.length) return
+  state.isText = true
+  yield* copy(rows, from, copyOf(table, rows, from, "text"), undefined, (sink, next) =>
+    CopyRows.putTexts(sink, rows, next, messageSize)
+  )
+}
+
+/** What to say of an error of an `INSERT` of these rows. */
+export const tellInsert =
+  (rows: BulkRows): Tell =>
+  (fields) =>
+    aboutOf(rows, inInsert(rows, fields))

@@ -1,0 +1,103 @@
+/** A bad row among many is told by its number and its column, whichever way the rows went, and its values are not shown. */
+import { assert, describe } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { PG, PoolRegistry } from "effect-global-pool"
+import { withDatabase } from "./support/handle.ts"
+
+const definition = `id int primary key, n int not null, v varchar(5), pos int check (pos > 0), small small, mood mood,
+  other int references others, d date, u int unique, p point`
+
+const types = [
+  "create type mood as enum ('sad', 'ok')",
+  "create domain small as int check (value < 100)",
+  "create table others (id int primary key)"
+]
+
+/** What is wrong with one row, the server's code for it, and the column if it can be known. */
+const faults: ReadonlyArray<
+  readonly [fault: Readonly<Record<string, unknown>>, code: string, column?: string]
+> = [
+  [{ n: "secret7" }, "22P02", "n"],
+  [{ n: 2 ** 40 }, "22003", "n"],
+  [{ n: null }, "23502", "n"],
+  [{ v: "secret7" }, "22001", "v"],
+  [{ pos: -77_001 }, "23514"],
+  [{ small: 77_002 }, "23514"],
+  [{ mood: "secret7" }, "22P02", "mood"],
+  [{ d: "2021-02-29" }, "22008", "d"],
+  [{ u: 3 }, "23505", "u"],
+  [{ id: 5 }, "23505", "id"],
+  [{ p: "secret7" }, "22P02", "p"]
+]
+
+const rowsWith = (fault: Readonly<Record<string, unknown>>): ReadonlyArray<Record<string, unknown>> =>
+  Array.from({ length: 60 }, (_, id) => ({
+    id,
+    n: id,
+    v: "abc",
+    pos: id + 1,
+    small: id,
+    mood: "ok",
+    d: "2020-02-29",
+    u: 1000 + id,
+    p: "(1,2)",
+    ...(id === 3 ? { u: 3 } : undefined),
+    ...(id === 41 ? fault : undefined)
+  }))
+
+const without = (
+  rows: ReadonlyArray<Record<string, unknown>>,
+  column: string
+): ReadonlyArray<Record<string, unknown>> =>
+  rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => name !== column)))
+
+interface Way {
+  readonly statements: ReadonlyArray<string>
+  readonly store: (
+    t: PG.Table,
+    rows: ReadonlyArray<Record<string, unknown>>
+  ) => Effect.Effect<number, PG.OperationError, PoolRegistry>
+  readonly hasPoint: boolean
+}
+
+const table = [...types, `create table t (${definition})`]
+const ways: Readonly<Record<string, Way>> = {
+  "a binary COPY": { statements: table, hasPoint: false, store: (t, rows) => t.insertMany(rows) },
+  "a COPY of texts": { statements: table, hasPoint: true, store: (t, rows) => t.insertMany(rows) },
+  "a stream": {
+    statements: table,
+    hasPoint: true,
+    store: (t, rows) => t.insertStream(Stream.rechunk(Stream.fromIterable(rows), 7))
+  },
+  "an INSERT": {
+    statements: [...types, `create table base (${definition})`, "create view t as select * from base"],
+    hasPoint: true,
+    store: (t, rows) => t.insertMany(rows)
+  }
+}
+
+describe("a bad row", () => {
+  for (const [way, { hasPoint, statements, store }] of Object.entries(ways)) {
+    withDatabase(`by ${way}`, statements, ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        for (const [fault, code, column] of faults) {
+          if (!hasPoint && "p" in fault) continue
+          const rows = hasPoint ? rowsWith(fault) : without(rowsWith(fault), "p")
+          const { message } = yield* Effect.flip(store(pgdb.table("t"), rows))
+          const story = `${JSON.stringify(fault)}: ${message}`
+          assert.include(message, code, story)
+          // Of a domain's check the server says neither value nor row; then none is named, rather than a wrong one.
+          const isKnown = way !== "an INSERT" || !("small" in fault)
+          if (isKnown) assert.match(message, /In: t\.insert(Many|Stream), rows? (\d+ and )?42\b/, story)
+          else assert.notInclude(message, "In:", story)
+          if (column !== undefined) assert.include(message, `column "${column}"`, story)
+          assert.notMatch(message, /secret7|7700[12]/, story)
+          assert.deepStrictEqual(yield* witness.query("select * from t"), [])
+        }
+        const missing = rowsWith({}).map((row, index) => (index === 41 ? { ...row, nowhere: 1 } : row))
+        assert.include((yield* Effect.flip(store(pgdb.table("t"), missing))).message, "nowhere")
+      })
+    )
+  }
+})
