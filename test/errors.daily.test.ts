@@ -338,7 +338,7 @@ it.effect("the error of two statements in one text says how to send them", () =>
     const { failing } = yield* shop()
     expect((yield* failing("select 1; drop table users")).message).toMatchInlineSnapshot(`
       "cannot insert multiple commands into a prepared statement (SQLSTATE 42601 syntax_error)
-      Send them one by one, or all or none of them with trans([...]).
+      Send them one by one, all or none of them with trans([...]), or as a file with script(text).
       Statement:
         select 1; drop table users"
     `)

@@ -108,7 +108,7 @@ export const stalePlan =
 export const adviceOf = (state: State): string | undefined => {
   if (isMiscount(state)) return "Give as many parameters as the statement has placeholders: $1 is the first."
   if (state.code === "42601" && state.routine === "exec_parse_message") {
-    return "Send them one by one, or all or none of them with trans([...])."
+    return "Send them one by one, all or none of them with trans([...]), or as a file with script(text)."
   }
   if (state.code === "0A000" && isStalePlan(state)) {
     return stalePlan
