@@ -58,6 +58,7 @@ const exceptions = {
     "interrupted in COMMIT: cancelled on the server, undone, not open",
     "a connection lost in COMMIT: the outcome is unknown, and nobody tries again",
     "a backend that is ended in COMMIT leaves the outcome unknown, and the error is not retryable",
+    "a single write whose backend is ended while it commits is not reported as done",
     "a failing transaction does not wait for the statement of a fiber that it forked",
     "a statement that is interrupted inside spoils the inner one only",
     "in trans inside a transaction: the new rows, and the transaction goes on"
