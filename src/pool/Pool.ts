@@ -145,7 +145,8 @@ export const make = Effect.fnUntraced(function* (
   const run = Effect.runForkWith(yield* Effect.context<never>())
   const scope = yield* Scope.Scope
   /** Timers end with the pool. */
-  const runTimer = (timer: Effect.Effect<void>) => run(Effect.asVoid(Effect.forkIn(timer, scope)))
+  const runTimer = (timer: Effect.Effect<void>) =>
+    run(Effect.asVoid(Effect.forkIn(timer, scope, { startImmediately: true })))
   const types = TypeMap.make({
     int8: settings.int8,
     timestamp: settings.timestamp,
