@@ -61,33 +61,15 @@ const located = (error: unknown, column: string): Error => {
   return new UnreadableValue(message)
 }
 
-/** Objects of one shape, which are made faster than objects that grow by a property at a time. */
+/** Objects that grow a property at a time: V8 makes one shape of them, also where a process reads results of many shapes. */
 const maker = (names: ReadonlyArray<string>): ((values: ReadonlyArray<unknown>) => object) => {
-  const hasRoom = names.length >= 4 && new Set(names).size === names.length && !names.includes("__proto__")
-  if (!hasRoom) {
-    return (values) => {
-      const row: Record<string, unknown> = {}
-      for (let index = 0; index < names.length; index++) put(row, names[index]!, values[index])
-      return row
-    }
-  }
-  const [a = "", b = "", c = "", d = "", e = "", f = "", g = "", h = ""] = names
-  const first = names.length >= 8 ? 8 : 4
+  const isPlain = !names.includes("__proto__")
   return (values) => {
-    const row: Record<string, unknown> =
-      first === 8
-        ? {
-            [a]: values[0],
-            [b]: values[1],
-            [c]: values[2],
-            [d]: values[3],
-            [e]: values[4],
-            [f]: values[5],
-            [g]: values[6],
-            [h]: values[7]
-          }
-        : { [a]: values[0], [b]: values[1], [c]: values[2], [d]: values[3] }
-    for (let index = first; index < names.length; index++) row[names[index]!] = values[index]
+    const row: Record<string, unknown> = {}
+    for (let index = 0; index < names.length; index++) {
+      if (isPlain) row[names[index]!] = values[index]
+      else put(row, names[index]!, values[index])
+    }
     return row
   }
 }
