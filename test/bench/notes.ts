@@ -10,7 +10,7 @@ export const notes: Readonly<Record<string, { readonly [name in Operation | "any
   "pgbench prepared": { any: "A C program that throws the rows away: the limit, not a choice." },
   "pgbench pipelined": { any: "A C program that throws the rows away: the limit, not a choice." },
   "asyncpg copy": {
-    any: "`COPY` skips the planner and the executor's insert path; the driver under this package has no `COPY`."
+    any: "Its writer of binary rows is written in C."
   },
   asyncpg: {
     rows1000: "Its rows are C records that are decoded in C; a plain object per row is made of none of them.",
@@ -20,15 +20,13 @@ export const notes: Readonly<Record<string, { readonly [name in Operation | "any
     interactive:
       "The same transaction of Effect, without turns among forked fibers and without a look at each statement's text.",
     rows1000:
-      "The driver underneath; here int8 and timestamps are read by rules of this package, which know of 2^53 and of infinity.",
-    stream: "The driver underneath: the same rows."
+      "Here int8 and timestamps are read by rules of this package, which know of 2^53 and of infinity."
   },
   "PgClient multiplex": {
     interactive:
       "The same transaction of Effect, without turns among forked fibers and without a look at each statement's text.",
     rows1000:
-      "The driver underneath; here int8 and timestamps are read by rules of this package, which know of 2^53 and of infinity.",
-    stream: "The driver underneath: the same rows.",
+      "Here int8 and timestamps are read by rules of this package, which know of 2^53 and of infinity.",
     any: "It fills one connection before it takes the next, so more statements go in one write, and all of them wait behind a slow one (see the mix); a write is not cancelled when its caller is interrupted."
   },
   pg: { interactive: plain },
