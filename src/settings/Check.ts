@@ -8,15 +8,22 @@
 import { userInfo } from "node:os"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
 import type { Encryption, Hidden, Mode } from "../protocol/Encryption.ts"
+import { decodeGiven } from "./DecodeGiven.ts"
 import type { Keywords } from "./Keywords.ts"
 import { allowedOf, tlsVersionOf } from "./Keywords.ts"
 import { unknownSetting } from "./Names.ts"
 import * as Rules from "./Rules.ts"
 import * as Servers from "./Servers.ts"
-import { type CheckedSettings, type ResolvedSettings, type Settings, schema } from "./Settings.ts"
+import {
+  type CheckedSettings,
+  defaults,
+  names,
+  type ResolvedSettings,
+  type Settings,
+  schema
+} from "./Settings.ts"
 import * as Words from "./Words.ts"
 
 type Checked<A> = Result.Result<A, PoolError>
@@ -29,26 +36,18 @@ const givenOf = (settings: object): Given => {
   return all
 }
 
-const unexpected = "unexpected"
-
-const rulesOf = SchemaIssue.makeFormatterStandardSchemaV1({
-  leafHook: (issue) => (issue._tag === "UnexpectedKey" ? unexpected : SchemaIssue.defaultLeafHook(issue))
-})
-
-/** The first rule that is broken, in words. A value is never shown, since it may be a secret that went astray. */
-const broken = (issue: SchemaIssue.Issue, settings: Given): PoolError => {
-  const [first] = rulesOf(issue).issues
-  const name = String(first?.path?.[0])
-  if (first === undefined || first.message === unexpected) return unknownSetting(name)
-  const isText = typeof settings[name] === "string" && first.message.startsWith("must be a whole number")
-  return invalid(name, `The setting ${name} ${first.message}${isText ? ", and is a string" : ""}.`)
+/** Settings of which each passed its own rule. A name that no setting has is refused first. */
+const checkEach = (settings: Given): Checked<CheckedSettings> => {
+  const unknown = Object.keys(settings).find((name) => !names.includes(name))
+  if (unknown !== undefined) return Result.fail(unknownSetting(unknown))
+  return Result.mapBoth(decodeGiven(schema.fields, settings), {
+    onFailure: ({ name, rule }) => {
+      const isText = typeof settings[name] === "string" && rule.startsWith("must be a whole number")
+      return invalid(name, `The setting ${name} ${rule}${isText ? ", and is a string" : ""}.`)
+    },
+    onSuccess: (decoded) => ({ ...defaults, ...decoded })
+  })
 }
-
-const decode = Schema.decodeUnknownResult(schema, { onExcessProperty: "error" })
-
-/** Settings of which each passed its own rule. */
-const checkEach = (settings: Given): Checked<CheckedSettings> =>
-  Result.mapError(decode(settings), ({ issue }) => broken(issue, settings))
 
 const osUser = (): Checked<string> =>
   Result.try({

@@ -127,6 +127,9 @@ type Fields = typeof schema.fields
 /** Names of the settings. */
 export const names: ReadonlyArray<string> = Object.keys(schema.fields)
 
+/** What holds for a database of which nothing is said. */
+export const defaults = /* @__PURE__ */ Schema.decodeSync(schema)({})
+
 /**
  * Everything that can be said about a database. All of it is optional; what a field says wins over the same part of `url`.
  *

@@ -3,11 +3,10 @@
  * the first of them that has a word counts; every error says where its word stands.
  */
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
 import { isSlip } from "../errors/NearestNames.ts"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
 import * as ConnectionString from "./ConnectionString.ts"
+import { decodeGiven } from "./DecodeGiven.ts"
 import type { Keywords } from "./Keywords.ts"
 import { keywords } from "./Keywords.ts"
 import * as ServiceFile from "./ServiceFile.ts"
@@ -80,8 +79,7 @@ const wrongName = (name: string): string | undefined => {
     : "is neither a word of libpq nor the name of a server's setting"
 }
 
-const rulesOf = SchemaIssue.makeFormatterStandardSchemaV1()
-const decode = Schema.decodeUnknownResult(keywords)
+const none: Keywords = {}
 
 /** Reads words, or gives the first rule that one of them breaks. No error holds a text. */
 export const read = (words: Words): Result.Result<Read, PoolError> => {
@@ -100,13 +98,11 @@ export const read = (words: Words): Result.Result<Read, PoolError> => {
       parameters[name] = text
     }
   }
-  return Result.mapBoth(decode(texts), {
-    onFailure: ({ issue }) => {
-      const [first] = rulesOf(issue).issues
-      const name = String(first?.path?.[0])
+  return Result.mapBoth(decodeGiven(keywords.fields, texts), {
+    onFailure: ({ name, rule }) => {
       const origin = words[name]?.origin ?? ofUrl
-      return invalid(origin.setting, `${origin.begin}${name} ${first?.message ?? "is wrong"}.`)
+      return invalid(origin.setting, `${origin.begin}${name} ${rule}.`)
     },
-    onSuccess: (keywords) => ({ keywords, parameters })
+    onSuccess: (decoded) => ({ keywords: { ...none, ...decoded }, parameters })
   })
 }
