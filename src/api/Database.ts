@@ -118,7 +118,7 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
 
   /**
    * The types of a statement's parameters and of its columns, without running it: the server's own names, such as `int4` and
-   * `text[]`. A domain is told as the type beneath it.
+   * `text[]`. A domain is given as its base type.
    *
    * **Example** (What a statement takes and gives)
    *

@@ -1,5 +1,5 @@
 /**
- * What is sent to store rows by `COPY`: statements and their data; and what an error about many rows is told as.
+ * What is sent to store rows by `COPY`: statements and their data, and the errors about many rows.
  */
 import { isPoolError, type PoolError } from "../errors/PoolError.ts"
 import type { About } from "../errors/ServerErrors.ts"

@@ -94,7 +94,7 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
    * **Details**
    *
    * The stream begins when the server is ready for it, and is read as fast as the server stores it. When it fails or is
-   * interrupted, nothing is stored. A line that does not fit is told by its number and column. Inside `transaction` it is a
+   * interrupted, nothing is stored. An error names the line and the column that do not fit. Inside `transaction` it is a
    * savepoint.
    *
    * **Gotchas**

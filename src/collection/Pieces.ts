@@ -2,7 +2,7 @@
  * Rows, changes and filters of a table without SQL, as pieces of statements of one's own: `PG.values`, `PG.set`, `PG.where`.
  *
  * Their values are encoded by the types of their columns, as those of a table's own operations are, and columns are named as the
- * handle that runs the statement names them. What cannot be sent is told when the statement runs.
+ * handle that runs the statement names them. What cannot be sent fails when the statement runs.
  */
 import * as Result from "effect/Result"
 import { valueOf } from "../statement/Slot.ts"

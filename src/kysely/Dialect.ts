@@ -1,5 +1,5 @@
 /**
- * Kysely's queries on a pool: its dialect, whose driver finds the transaction of whoever begins a query.
+ * Kysely's queries on a pool: its dialect, whose driver finds the transaction of the fiber that begins a query.
  *
  * That is the fiber in which the query is begun, or the program that called the async function around it
  * (`AsyncContext.ts`), or a runtime. Where it is none of them the query fails, rather than run outside of a transaction.

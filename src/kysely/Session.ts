@@ -41,7 +41,7 @@ const isResult = (raw: unknown): raw is Result =>
 const resultOf = (raw: Effect.Effect<unknown, SqlError>): Effect.Effect<Result, SqlError> =>
   Effect.map(raw, (result) => (isResult(result) ? result : { command: "", rowCount: 0, rows: [] }))
 
-/** A transaction that stays open until it is told to end. */
+/** A transaction that stays open until `end` is called. */
 interface Level {
   readonly name: string | undefined
   readonly context: Context.Context<PoolRegistry>

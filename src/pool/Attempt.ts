@@ -29,7 +29,7 @@ export interface Options {
   readonly types: TypeMap
   readonly keys: Keys
   readonly listeners: Listeners
-  /** Every link that was opened, for whoever has to see them closed. */
+  /** Every link that was opened: the caller closes them. */
   readonly links: Array<Link.Link>
 }
 

@@ -7,7 +7,7 @@ import { stillMillis } from "./InTime.ts"
 
 /**
  * Makes a function that starts the timer unless it runs. `next` gives the next deadline by the clock, in milliseconds; a
- * deadline set later must not be earlier. `act` acts on the one that has passed. `onStill` is told how long the process stood
+ * deadline set later must not be earlier. `act` acts on the one that has passed. `onStill` gets how long the process stood
  * still when the timer slept, and may put its deadlines off.
  */
 export const make = (

@@ -30,7 +30,7 @@ export interface Encryption {
   readonly files: Files | undefined
   /** Node's options, as the user gave them. */
   readonly options: Hidden<Tls.ConnectionOptions>
-  /** Whether the server is told the host's name. */
+  /** Whether the host's name is sent to the server (SNI). */
   readonly sendsName: boolean
   readonly minVersion: Tls.SecureVersion | undefined
   readonly maxVersion: Tls.SecureVersion | undefined

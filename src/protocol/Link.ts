@@ -91,7 +91,7 @@ const connect = (
             ...(probes ? { keepAliveInitialDelay: keepAlive } : {})
           })
         : Net.connect({ path })
-    // An error closes the socket, and whoever waits for it hears of that. Without a listener it would end the process.
+    // An error closes the socket, which its users notice. Without a listener it would end the process.
     socket.on("error", () => undefined)
     return Effect.as(until(socket, "connect", "The server cannot be reached"), socket)
   })

@@ -5,7 +5,7 @@
  * of it. What libpq takes by accident is refused: a URL with a `#`, or with an `@` that is not the one before the host, which
  * are names or passwords that were not percent-encoded.
  *
- * A rule that is broken is told without the string: a password may stand anywhere in it.
+ * An error names the broken rule and not the string: a password may stand anywhere in it.
  */
 import * as Result from "effect/Result"
 

@@ -2,7 +2,7 @@
  * Kinds of values that settings take, each a schema from what a user writes to what the package uses. `Settings.ts`
  * declares every setting by one of them.
  *
- * A rule is told by the schema's `message`, which continues "The setting x …" and never holds the value, save a number.
+ * A rule is worded by the schema's `message`, which continues "The setting x …" and never holds the value, save a number.
  */
 import type { ConnectionOptions } from "node:tls"
 import * as Duration from "effect/Duration"

@@ -23,7 +23,7 @@ export type SessionEffects = "none" | "settings" | "prepared statements"
 export interface Analysis {
   /** Why the statement is not sent and what to use instead: a whole message. */
   readonly rejection: string | undefined
-  /** It begins, ends or divides a transaction: rejected, but for whoever has a connection whole. */
+  /** It begins, ends or divides a transaction: rejected, except on a connection that its caller has whole. */
   readonly isTransactionControl: boolean
   /** The first word in upper case; empty for an empty statement and for one that begins with no word. */
   readonly command: string

@@ -41,7 +41,7 @@ export const driverReaders: OwnReaders = (oid): ReadBinary | undefined => {
 
 const float8Array = 1022
 
-/** The driver sends what is no safe integer as a `float8`. */
+/** The driver sends numbers that are not safe integers as `float8`. */
 const isFloat = (value: unknown): value is number => typeof value === "number" && !Number.isSafeInteger(value)
 
 const isFloats = (value: unknown): value is ReadonlyArray<number | null> =>
