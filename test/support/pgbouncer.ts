@@ -1,20 +1,17 @@
 /** A PgBouncer of its own in front of a test's database. */
 import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync } from "node:fs"
 import { chown, writeFile } from "node:fs/promises"
-import { createServer } from "node:net"
 import { join } from "node:path"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import pg from "pg"
 import { identity } from "../../src/embedded/Identity.ts"
+import { findDaemon, freePort, kill } from "./daemon.ts"
 import { eventually } from "./database.ts"
 import { folder } from "./folder.ts"
 import type { TestServer } from "./server.ts"
 
-const program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer"].find((path) =>
-  existsSync(path)
-)
+const program = findDaemon("pgbouncer")
 
 /** Whether there is one on this machine. */
 export const hasPgbouncer = program !== undefined
@@ -26,13 +23,6 @@ export interface Pgbouncer {
   /** Ends it at once and starts it again. */
   readonly restart: Effect.Effect<void>
 }
-
-const freePort = Effect.callback<number>((resume) => {
-  const server = createServer().listen(0, "127.0.0.1", () => {
-    const address = server.address()
-    server.close(() => resume(Effect.succeed(typeof address === "object" ? (address?.port ?? 0) : 0)))
-  })
-})
 
 /** Starts one in a mode, with further settings of its own. */
 export const pgbouncer = (
@@ -54,6 +44,8 @@ export const pgbouncer = (
       logfile: join(path, "log"),
       ignore_startup_parameters: "extra_float_digits,options,statement_timeout",
       server_reset_query_always: 0,
+      // It counts a server that it closed itself while that was being opened as one that failed.
+      server_login_retry: 0.2,
       ...more
     }
     const target = `host=${server.host} port=${server.port} user=${server.username} password=${server.password} dbname=${server.database}`
@@ -72,12 +64,7 @@ export const pgbouncer = (
     const run = Effect.sync(() => {
       child = spawn(program ?? "pgbouncer", ["-q", file], { stdio: "ignore", ...user })
     })
-    const stop = Effect.callback<void>((resume) => {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null)
-        return resume(Effect.void)
-      child.once("exit", () => resume(Effect.void))
-      child.kill("SIGKILL")
-    })
+    const stop = Effect.suspend(() => kill(child))
     const ask = (text: string) =>
       Effect.tryPromise(async () => {
         const client = new pg.Client({
