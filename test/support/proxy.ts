@@ -26,8 +26,14 @@ export interface Proxy {
   readonly bytes: () => { readonly toServer: number; readonly toClient: number }
   /** Everything that clients have sent so far, as text of one byte a character. */
   readonly sent: () => string
-  /** Delays what follows, each way. */
-  readonly delay: (latency: Duration.Input) => Effect.Effect<void>
+  /** Delays what follows, each way; by more or less than that by up to `jitter`. */
+  readonly delay: (latency: Duration.Input, jitter?: Duration.Input) => Effect.Effect<void>
+  /** Lets so many bytes a second through to each client; `Infinity` all. */
+  readonly throttle: (bytes: number) => Effect.Effect<void>
+  /** Lets so many bytes more through to the clients that are there now, each, and then ends their connections. */
+  readonly cutAfter: (bytes: number) => Effect.Effect<void>
+  /** Ends every open connection by a reset. */
+  readonly reset: Effect.Effect<void>
   /** Ends every open connection at once, without a word. */
   readonly cut: Effect.Effect<void>
   /** Lets nothing through in either direction until `resume`; connections stay open, and new ones are accepted. */
@@ -48,21 +54,33 @@ interface Counts {
   toClient: number
 }
 
-/** Hands chunks on, late by the latency of the moment and never out of order. */
+/** Hands chunks on, late by the latency of the moment, no faster than the rate (bytes a second), and never out of order. */
 const pipe = (
   from: Net.Socket,
   to: Net.Socket,
   latency: () => number,
-  onChunk: (chunk: Buffer) => void
+  rate: () => number,
+  onChunk: (chunk: Buffer) => Buffer
 ): void => {
-  const pass = (act: () => void) => {
+  const late: Array<() => void> = []
+  let free = 0
+  const pass = (act: () => void, length = 0) => {
+    const now = performance.now()
+    const at = Math.max(free, now + latency())
+    free = at + (1_000 * length) / rate()
+    if (at <= now && late.length === 0) return act()
+    late.push(act)
     // A delay is what is being simulated here: nothing else could be awaited.
-    if (latency() > 0) setTimeout(act, latency())
-    else act()
+    setTimeout(() => late.shift()?.(), at - now)
   }
   from.on("data", (chunk: Buffer) => {
-    onChunk(chunk)
-    pass(() => to.write(chunk))
+    const passed = onChunk(chunk)
+    // What a slow link takes in a fiftieth of a second.
+    const step = Math.max(1, Math.min(passed.length, Math.ceil(rate() / 50)))
+    for (let at = 0; at < passed.length; at += step) {
+      const part = passed.subarray(at, at + step)
+      pass(() => to.write(part), part.length)
+    }
   })
   from.on("end", () => pass(() => to.end()))
   from.on("error", () => to.destroy())
@@ -84,7 +102,12 @@ export const proxy: (target: Address, latency?: Duration.Input) => Effect.Effect
     const clients = new Map<Net.Socket, Net.Socket>()
     const sent: Array<string> = []
     let delay = Duration.toMillis(Duration.fromInputUnsafe(latency))
+    let spread = 0
     let paused = false
+    let rate = Number.POSITIVE_INFINITY
+    const latencyNow = () => Math.max(0, delay + spread * (2 * Math.random() - 1))
+    /** What is still let through to a client. */
+    const allowances = new Map<Net.Socket, number>()
 
     const server = Net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
       const upstream = Net.connect({ ...target, allowHalfOpen: true, noDelay: true })
@@ -95,24 +118,35 @@ export const proxy: (target: Address, latency?: Duration.Input) => Effect.Effect
       pipe(
         client,
         upstream,
-        () => delay,
+        latencyNow,
+        () => Number.POSITIVE_INFINITY,
         (chunk) => {
           spoken = true
           counts.toServer += chunk.length
           sent.push(chunk.toString("latin1"))
+          return chunk
         }
       )
       pipe(
         upstream,
         client,
-        () => delay,
+        latencyNow,
+        () => rate,
         (chunk) => {
           counts.toClient += chunk.length
           if (spoken) counts.roundTrips += 1
           spoken = false
+          const allowance = allowances.get(client)
+          if (allowance === undefined) return chunk
+          allowances.set(client, allowance - chunk.length)
+          if (chunk.length >= allowance) setImmediate(() => client.end(() => client.destroy()))
+          return chunk.subarray(0, Math.max(0, allowance))
         }
       )
-      client.on("close", () => clients.delete(client))
+      client.on("close", () => {
+        clients.delete(client)
+        allowances.delete(client)
+      })
       if (paused) halt(client, upstream)
     })
 
@@ -136,11 +170,23 @@ export const proxy: (target: Address, latency?: Duration.Input) => Effect.Effect
       roundTrips: () => counts.roundTrips,
       bytes: () => ({ toServer: counts.toServer, toClient: counts.toClient }),
       sent: () => sent.join(""),
-      delay: (latency) =>
+      delay: (latency, jitter = 0) =>
         Effect.sync(() => {
           delay = Duration.toMillis(Duration.fromInputUnsafe(latency))
+          spread = Duration.toMillis(Duration.fromInputUnsafe(jitter))
+        }),
+      throttle: (bytes) =>
+        Effect.sync(() => {
+          rate = bytes
+        }),
+      cutAfter: (bytes) =>
+        Effect.sync(() => {
+          for (const client of clients.keys()) allowances.set(client, bytes)
         }),
       cut,
+      reset: Effect.sync(() => {
+        for (const socket of everySocket()) socket.resetAndDestroy()
+      }),
       pause: Effect.sync(() => {
         paused = true
         halt(...everySocket())
