@@ -203,11 +203,91 @@ describe("a server that refuses", () => {
         assert.strictEqual(pool?.open, 2)
         yield* pgdb.terminate
 
-        const short = PG.make({ ...few, acquireTimeout: "500 millis", key: "short" })
+        const between = yield* proxy(settings)
+        const short = PG.make({ ...few, ...between.address, acquireTimeout: "500 millis", key: "short" })
         const error = yield* Effect.flip(together(short, 3))
         assert.strictEqual(error.reason._tag, "AcquireTimeout")
         assert.include(error.message, "Opening one more failed: too many connections for role")
+        assert.include(error.message, "raise max_connections of the server")
+        // Two that are open, and attempts in vain, with pauses between them.
+        assert.isAtLeast(between.opened(), 4)
+        assert.isAtMost(between.opened(), 10)
         yield* short.terminate
+      }).pipe(Effect.scoped)
+  )
+
+  withDatabase(
+    "one more for good: those that are open go on, and who waits for connectTimeout is told why",
+    [],
+    ({ settings, witness }) =>
+      Effect.gen(function* () {
+        const name = settings.database
+        yield* Effect.acquireRelease(witness.query(`create role "${name}" login password 'right'`), () =>
+          Effect.ignore(witness.query(`drop role "${name}"`))
+        )
+        const ways: ReadonlyArray<readonly [refuse: string, accept: string, says: string]> = [
+          [
+            `role "${name}" password 'other'`,
+            `role "${name}" password 'right'`,
+            "password authentication failed"
+          ],
+          [`role "${name}" nologin`, `role "${name}" login`, "is not permitted to log in"],
+          [
+            `role "${name}" rename to "${name}_x"`,
+            `role "${name}_x" rename to "${name}"`,
+            "authentication failed"
+          ]
+        ]
+        const pgdb = PG.make({ ...settings, username: name, password: "right", connectTimeout: "300 millis" })
+        for (const [refuse, accept, says] of ways) {
+          const held = yield* Deferred.make<void>()
+          const over = yield* Deferred.make<void>()
+          const hold = Effect.andThen(Deferred.succeed(held, undefined), Deferred.await(over))
+          const holder = yield* Effect.forkChild(
+            pgdb.transaction(Effect.andThen(pgdb.select("select 1"), hold))
+          )
+          yield* Deferred.await(held)
+          yield* witness.query(`alter ${refuse}`)
+          const begin = performance.now()
+          const error = yield* Effect.flip(Effect.timeout(pgdb.select("select 2"), "5 seconds"))
+          assert.strictEqual(error._tag, "SqlError")
+          assert.include(error.message, says)
+          assert.isAtLeast(performance.now() - begin, 290)
+          assert.isBelow(performance.now() - begin, 2_000)
+          yield* Deferred.succeed(over, undefined)
+          yield* Fiber.join(holder)
+          // Whoever comes after that is served by the connection that is there, and later by others.
+          assert.deepStrictEqual(yield* pgdb.select("select 3 as n"), [{ n: 3 }])
+          yield* witness.query(`alter ${accept}`)
+          yield* together(pgdb, 3)
+          yield* pgdb.terminate
+        }
+      }).pipe(Effect.scoped)
+  )
+
+  withDatabase(
+    "since the database was dropped tells it at once, and works again when it is back",
+    [],
+    (given) =>
+      Effect.gen(function* () {
+        const name = `${given.settings.database}_gone`
+        const create = given.witness.query(`create database "${name}"`)
+        const drop = given.witness.query(`drop database if exists "${name}" with (force)`)
+        yield* Effect.acquireRelease(create, () => Effect.ignore(drop))
+        const pgdb = PG.make({ ...given.settings, database: name, key: "gone" })
+        yield* together(pgdb, 3)
+        yield* drop
+        const errors = yield* Effect.timeout(
+          Effect.all(
+            range(5).map(() => Effect.flip(pgdb.transaction(pgdb.select("select 1")))),
+            { concurrency: "unbounded" }
+          ),
+          "3 seconds"
+        )
+        for (const { message } of errors) assert.include(message, `database "${name}" does not exist`)
+        yield* create
+        yield* together(pgdb, 3)
+        yield* pgdb.terminate
       }).pipe(Effect.scoped)
   )
 

@@ -89,8 +89,8 @@ export const make = (options: Options): Acquire => {
     if (onQuiet.size > 0 && isQuiet()) for (const resume of onQuiet) resume()
   }
 
-  const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>): void => {
-    PoolState.failWaiting(state, failure)
+  const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>, since?: number): void => {
+    PoolState.failWaiting(state, failure, since)
     connect.settle()
     checkQuiet()
   }

@@ -64,17 +64,15 @@ export const timedOut = (
     const message = `No connection of the pool "${stats.key}" could be opened within acquireTimeout, ${millis} ms. ${lastFailure.message}`
     return fail(stats, message, lastFailure)
   }
-  const failed =
-    lastFailure === undefined ? "" : `Opening one more failed: ${lastFailure.message.split("\n", 1)[0]}. `
   const advice =
-    held.length === 0
-      ? "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
-      : `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
-  return fail(
-    stats,
-    `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${situation(stats, budget)}. ${failed}${advice}`,
-    lastFailure
-  )
+    held.length > 0
+      ? `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
+      : lastFailure === undefined
+        ? "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
+        : undefined
+  const failed = lastFailure === undefined ? undefined : `Opening one more failed: ${lastFailure.message}`
+  const what = `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${situation(stats, budget)}.`
+  return fail(stats, [what, advice, failed].filter((part) => part !== undefined).join(" "), lastFailure)
 }
 
 /** As many callers wait as `maxWaiting` allows. */

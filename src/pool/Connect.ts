@@ -31,8 +31,8 @@ export interface Options {
   /** Runs what ends with the pool. */
   readonly runTimer: (effect: Effect.Effect<void>) => void
   readonly onOpen: (connection: PooledConnection) => void
-  /** Nothing is open and nothing is being opened, and this is why. */
-  readonly onFailure: (failure: Effect.Effect<never, SqlError>) => void
+  /** No connection is to come, and this is why; given a time, for callers that wait since then or longer. */
+  readonly onFailure: (failure: Effect.Effect<never, SqlError>, since?: number) => void
   /** The error of an opening that the pool's end has interrupted. */
   readonly ended: () => SqlError
 }
@@ -69,6 +69,7 @@ export interface Connect {
 export const make = (options: Options): Connect => {
   const { budget, clock, counts, ended, evict, onFailure, onOpen, open, run, runTimer, settings, state } =
     options
+  const { acquireTimeout, connectTimeout, servers } = settings
   const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
   let hasOpened = false
   let isRequested = false
@@ -80,7 +81,7 @@ export const make = (options: Options): Connect => {
   /** and when the next opening is tried. */
   let retryAt = 0
   /** So long callers of a pool that had connections wait for one again: a failover takes its time, a restart less. */
-  const patience = settings.servers.length > 1 ? settings.acquireTimeout : settings.connectTimeout
+  const patience = servers.length > 1 ? acquireTimeout : connectTimeout
 
   const settle = () => {
     if (!isRequested || PoolState.waiting(state) > openings.size) return
@@ -122,13 +123,15 @@ export const make = (options: Options): Connect => {
               })
             )
           )
-          // With another connection, or another one being opened, callers are still served.
           // A defect is the caller's own, of the Effect that gives the password, and stays one.
-          const isFinal =
-            Cause.hasDies(cause) || !error.isRetryable || !hasOpened || now - outageSince >= patience
-          if (state.connections.size === 0 && openings.size === 0 && isFinal) {
-            onFailure(Cause.hasDies(cause) ? Effect.die(Cause.squash(cause)) : Effect.fail(error))
-          }
+          const isDefect = Cause.hasDies(cause)
+          const isPermanent = isDefect || !error.isRetryable
+          const failure = isDefect ? Effect.die(Cause.squash(cause)) : Effect.fail(error)
+          const lasts = now - outageSince
+          if (PoolState.staying(state) > 0 || openings.size > 0) {
+            // Others serve the callers, though not for ever where no further one can be had.
+            if (isPermanent && lasts >= connectTimeout) onFailure(failure, now - connectTimeout)
+          } else if (isPermanent || !hasOpened || lasts >= patience) onFailure(failure)
           demand()
         },
         onSuccess: ({ address, encryption, session }) => {

@@ -89,14 +89,18 @@ export const putOff = ({ exclusiveQueue, sharedQueue }: PoolState, millis: numbe
   for (const waiter of [...exclusiveQueue, ...sharedQueue]) waiter.waitingSince += millis
 }
 
+/** Fails the callers that wait; given a time, those that wait since then or longer. */
 export const failWaiting = (
   { exclusiveQueue, sharedQueue }: PoolState,
-  failure: Effect.Effect<never, SqlError | PoolError>
+  failure: Effect.Effect<never, SqlError | PoolError>,
+  since = Number.POSITIVE_INFINITY
 ): void => {
   // A caller may ask again at once, and is not one of these then.
-  const failed = [...exclusiveQueue, ...sharedQueue]
-  exclusiveQueue.clear()
-  sharedQueue.clear()
+  const failed = [...exclusiveQueue, ...sharedQueue].filter(({ waitingSince }) => waitingSince <= since)
+  for (const waiter of failed) {
+    exclusiveQueue.delete(waiter)
+    sharedQueue.delete(waiter)
+  }
   for (const waiter of failed) waiter.onFailure(failure)
 }
 
