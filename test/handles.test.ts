@@ -2,6 +2,8 @@
  * Handles are plain, immutable values: making one connects nothing and changes no other; every form of a statement does the
  * same through each of them.
  */
+import { getHeapStatistics, setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -60,6 +62,69 @@ describe("a handle", () => {
       )
     })
   )
+
+  withDatabase("keeps the settings of its sessions that it was made with", [], ({ settings }) =>
+    Effect.gen(function* () {
+      const startupParameters = { search_path: "kept" }
+      const pgdb = PG.make({ ...settings, startupParameters })
+      startupParameters.search_path = "changed"
+      assert.deepStrictEqual(yield* pgdb.selectValue("show search_path"), Option.some("kept"))
+    })
+  )
+
+  it("checks its settings when it is first used, and once for all its tables", () => {
+    let looks = 0
+    const decode = String
+    const codec = {
+      encode: String,
+      get decode() {
+        looks++
+        return decode
+      }
+    }
+    const pgdb = PG.make({ url: "postgres://localhost/app", types: { date: codec } })
+    const [users, orders] = [pgdb.table("users"), pgdb.table("orders", Schema.Struct({ id: Schema.Number }))]
+    assert.strictEqual(looks, 0)
+    users.select("select 1")
+    const looked = looks
+    assert.isAbove(looked, 0)
+    orders.find({})
+    pgdb.trans(["select 1"])
+    String(users)
+    assert.strictEqual(looks, looked)
+  })
+
+  it("takes less than 500 bytes of memory until it is used, and a table's less than 200", () => {
+    setFlagsFromString("--expose-gc")
+    const collect: () => void = runInNewContext("gc")
+    const bytesOf = <A>(make: (index: number) => A): number => {
+      const kept = Array.from({ length: 10_000 }, (): A | undefined => undefined)
+      const weigh = () => {
+        collect()
+        return getHeapStatistics().used_heap_size
+      }
+      // The first round compiles what the second uses.
+      kept.forEach((_, index) => {
+        kept[index] = make(index)
+      })
+      kept.fill(undefined)
+      const before = weigh()
+      kept.forEach((_, index) => {
+        kept[index] = make(index)
+      })
+      return (weigh() - before) / kept.length
+    }
+    const given = { host: "localhost", port: 5432, username: "app", password: "secret", maxConnections: 5 }
+    const pgdb = PG.make(given)
+    assert.isBelow(
+      bytesOf((index) => PG.make({ ...given, database: `tenant ${index}` })),
+      500
+    )
+    assert.isBelow(
+      bytesOf((index) => pgdb.table(`table ${index}`)),
+      200
+    )
+  })
 })
 
 const users = [

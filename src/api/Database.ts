@@ -24,7 +24,7 @@ import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Notification } from "../protocol/Session.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
-import { check } from "../settings/Check.ts"
+import { checkLater } from "../settings/Check.ts"
 import type { Settings } from "../settings/Settings.ts"
 import type { Words } from "../settings/Words.ts"
 import type { Sql } from "../statement/Sql.ts"
@@ -324,7 +324,7 @@ const terminateWithin = (
   source: DatabaseSource,
   grace: Duration.Input
 ): Effect.Effect<void, never, PoolRegistry> => {
-  const { settings } = source
+  const settings = source.settings()
   if (Result.isFailure(settings)) return Effect.void
   const millis = Duration.toMillis(Option.getOrElse(Duration.fromInput(grace), () => defaultGrace))
   return Effect.flatMap(PoolRegistry, (registry) => registry.terminate(settings.success.key, millis))
@@ -333,7 +333,7 @@ const terminateWithin = (
 /** A handle from settings over words of libpq's that count where the settings say nothing. */
 export const makeOver = <Tables = AnyTables>(words: Words, settings: Settings): Database<Tables> =>
   makeHandle<Database<Tables>, DatabaseSource>(prototype, {
-    settings: check(settings, words),
+    settings: checkLater(settings, words),
     label: undefined,
     decode: undefined
   })

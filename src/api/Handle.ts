@@ -22,8 +22,8 @@ import type { RowShape } from "../types/RowReader.ts"
 
 /** What a handle is made of. */
 export interface Source {
-  /** The settings with their defaults, or the rule that they break. */
-  readonly settings: Result.Result<ResolvedSettings, PoolError>
+  /** The settings with their defaults, or the rule that they break: checked by the first operation, and once. */
+  readonly settings: () => Result.Result<ResolvedSettings, PoolError>
 }
 
 const SourceKey: unique symbol = Symbol("source")
@@ -62,17 +62,20 @@ export const prototypeOf = <S extends Source, H>(
 
 /** A handle of this kind on a source. */
 export const makeHandle = <H, S extends Source>(prototype: object, source: S): H =>
-  Object.freeze(Object.create(prototype, { [SourceKey]: { value: source } }))
+  Object.freeze(Object.defineProperty(Object.create(prototype), SourceKey, { value: source }))
 
 /** How the columns of a source's rows are named in JavaScript. */
-export const namingOf = ({ settings }: Source): Naming =>
-  Result.isSuccess(settings) ? settings.success.names : "as-is"
+export const namingOf = (source: Source): Naming => {
+  const settings = source.settings()
+  return Result.isSuccess(settings) ? settings.success.names : "as-is"
+}
 
 /** What rows of a source are: objects with names of its kind. */
 export const shapeOf = (source: Source): RowShape => (namingOf(source) === "camel" ? "camel" : "object")
 
 /** Where a source's database is, for people to read. */
-export const whereOf = ({ settings }: Source): string => {
+export const whereOf = (source: Source): string => {
+  const settings = source.settings()
   return Result.isSuccess(settings) ? describe(settings.success) : "with invalid settings"
 }
 
@@ -84,7 +87,7 @@ export const onPool = <A, E, R>(
   run: (pool: Pool, fiber: Fiber.Fiber<unknown, unknown>) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | PoolError, R | PoolRegistry> =>
   Effect.withFiber<A, E | PoolError, R | PoolRegistry>((fiber) => {
-    const { settings } = source
+    const settings = source.settings()
     if (Result.isFailure(settings)) return Effect.fail(settings.failure)
     const registry = Context.getUnsafe(fiber.context, PoolRegistry)
     const known = registry.known(settings.success)

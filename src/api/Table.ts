@@ -71,14 +71,17 @@ interface TableSource<A, E> extends QuerySource<E> {
   readonly translation: () => Schemas.Translation<A, E>
 }
 
-const named = <E, R>({ settings }: Source, shape: Effect.Effect<TableShape, E, R>) =>
-  Effect.map(shape, (shape) => TableShapes.named(shape, namingOf({ settings })))
+const named = <E, R>(source: Source, shape: Effect.Effect<TableShape, E, R>) =>
+  Effect.map(shape, (shape) => TableShapes.named(shape, namingOf(source)))
+
+const takesInstances = ({ settings }: Source): boolean =>
+  Result.match(settings(), { onFailure: () => false, onSuccess: ({ types }) => types !== undefined })
 
 const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegistry> => ({
   name: quoteTable(source.label),
   label: source.label,
   naming: namingOf(source),
-  takesInstances: Result.isSuccess(source.settings) && source.settings.success.types !== undefined,
+  takesInstances: takesInstances(source),
   translation: source.translation(),
   execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
   shape: onPool(source, (pool) => named(source, Bulk.shapeOf(pool, quoteTable(source.label)))),

@@ -1,6 +1,6 @@
 /**
- * Settings as a user wrote them become settings that the pool can use, or the first rule that they break. A handle is made
- * with that result, so nothing here throws.
+ * Settings as a user wrote them become settings that the pool can use, or the first rule that they break. A handle's first
+ * operation asks for that result, so nothing here throws.
  *
  * A field of the settings counts before the same part of their `url`, that before its service, and that before the
  * environment, where it is asked for.
@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
 import type { Encryption, Hidden, Mode } from "../protocol/Encryption.ts"
+import { attempt, isArray, isPlain } from "../statement/PlainObject.ts"
 import { decodeGiven } from "./DecodeGiven.ts"
 import type { Keywords } from "./Keywords.ts"
 import { allowedOf, tlsVersionOf } from "./Keywords.ts"
@@ -198,11 +199,46 @@ const unreadable = (): PoolError =>
 const notSettings = (): PoolError =>
   invalid("url", "The settings of a database are an object, or a URL such as postgres://user@host/database.")
 
+const isSettings = (settings: unknown): settings is Settings =>
+  typeof settings === "object" && settings !== null && !isArray(settings)
+
+const copyOf = (value: unknown): unknown => {
+  if (isArray(value)) return [...value]
+  return isPlain(value) ? { ...value } : value
+}
+
+/**
+ * A copy of given settings, which their owner may change afterwards. Nothing is checked here: `check` also refuses what is not an
+ * object, or throws when it is read.
+ */
+const snapshot = (settings: Settings): Settings =>
+  attempt(
+    () => {
+      if (!isSettings(settings)) return settings
+      const copy: Record<string, unknown> = { ...settings }
+      for (const name in copy) if (typeof copy[name] === "object") copy[name] = copyOf(copy[name])
+      return copy
+    },
+    () => settings
+  )
+
 /** Settings checked by every rule, or the first rule they break. Words of the environment are taken where nothing else says. */
 export const check = (settings: Settings, environment: Words.Words = {}): Checked<ResolvedSettings> => {
-  if (typeof settings !== "object" || settings === null || Array.isArray(settings)) {
-    return Result.fail(notSettings())
-  }
+  if (!isSettings(settings)) return Result.fail(notSettings())
   const resolved = Result.try({ try: () => resolve(givenOf(settings), environment), catch: unreadable })
   return Result.flatMap(resolved, (resolved) => resolved)
+}
+
+/**
+ * `check` of settings as they are now, done when the result is first asked for, and once: programs make thousands of handles and
+ * use few of them. The result is a constant of the settings, so this is the one value of a handle that is computed late. A service
+ * file is read with the check.
+ */
+export const checkLater = (
+  settings: Settings,
+  environment?: Words.Words
+): (() => Checked<ResolvedSettings>) => {
+  const given = snapshot(settings)
+  let checked: Checked<ResolvedSettings> | undefined
+  return () => (checked ??= check(given, environment))
 }

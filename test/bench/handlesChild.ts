@@ -27,6 +27,9 @@ export interface HandlesFound {
   /** Bytes of a handle that nobody has used, and of one that was used once and whose pool is forgotten. */
   readonly unused: number
   readonly used: number
+  /** Nanoseconds to make a handle, and a table's handle; the fastest of ten rounds. */
+  readonly made: number
+  readonly madeTable: number
   /** Before anything has run; after one pool, used once and forgotten; and after each round of as many as there are handles. */
   readonly loaded: Weight
   readonly first: Weight
@@ -86,14 +89,36 @@ const round = Effect.fnUntraced(function* (name: string) {
   return { unused: bytes(made), used: bytes(alive), after: yield* weigh }
 })
 
+/** Nanoseconds of one call: the fastest of ten rounds of as many calls as there are handles. */
+const timeOf = <A>(call: (index: number) => A): number => {
+  const kept: Array<A> = []
+  const rounds = Array.from({ length: 10 }, () => {
+    const start = performance.now()
+    for (let index = 0; index < handles; index++) kept[index] = call(index)
+    return performance.now() - start
+  })
+  return (Math.min(...rounds) * 1e6) / handles
+}
+
+const time = () => {
+  const names = Array.from({ length: handles }, (_, index) => `name ${index}`)
+  const settings = names.map((key) => ({ ...target, key }))
+  const pgdb = PG.make(target)
+  return {
+    made: timeOf((index) => PG.make(settings[index]!)),
+    madeTable: timeOf((index) => pgdb.table(names[index]!))
+  }
+}
+
 const program = Effect.gen(function* () {
+  const times = time()
   const loaded = yield* weigh
   yield* use(make(1, "first"))
   const first = yield* weigh
   const one = yield* round("one")
   // What is compiled was compiled by now, so this one weighs handles alone.
   const { unused, used, after } = yield* round("two")
-  const found: HandlesFound = { unused, used, loaded, first, rounds: [one.after, after], pools }
+  const found: HandlesFound = { ...times, unused, used, loaded, first, rounds: [one.after, after], pools }
   process.stdout.write(`${JSON.stringify(found)}\n`)
 })
 

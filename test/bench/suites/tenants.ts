@@ -189,7 +189,7 @@ const forgotten = async (context: Context, { databases, handles, limit }: Extent
         row(`${shown((index + 1) * handles, 0)} more, their handles gone`, weight)
       )
     ],
-    note: `Heap: objects, code and buffers after garbage collection; resident: what the system counts, with what V8 keeps for new objects. A live handle takes ${shown(found.unused / 1024, 2)} KB unused and ${shown(found.used / 1024, 2)} KB once it was used, by the second round; ${shown(found.pools, 0)} pools were there at one time.`
+    note: `Heap: objects, code and buffers after garbage collection; resident: what the system counts, with what V8 keeps for new objects. A live handle takes ${shown(found.unused / 1024, 2)} KB unused and ${shown(found.used / 1024, 2)} KB once it was used, by the second round. \`PG.make\` takes ${shown(found.made / 1000, 2)} µs, \`table\` ${shown(found.madeTable / 1000, 2)} µs. ${shown(found.pools, 0)} pools were there at one time.`
   }
 }
 
