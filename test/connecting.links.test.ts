@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { PG, PoolRegistry } from "effect-global-pool"
 import { type Given, together, withDatabase } from "./support/handle.ts"
-import { atRest, blocked, linked, reasonOf } from "./support/link.ts"
+import { atRest, blocked, linked, reasonOf, slowCommit } from "./support/link.ts"
 
 type Write = (pgdb: PG.Database, n: number) => Effect.Effect<unknown, PG.OperationError, PoolRegistry>
 
@@ -176,6 +176,49 @@ describe("a link that", () => {
         })
     )
   }
+
+  withDatabase(
+    "goes silent in a transaction, during COMMIT or in a stream is given up, and the error says what is known",
+    [...table, ...slowCommit.slice(1).map((text) => text.replace("insert on t", "insert on audit"))],
+    (given) =>
+      Effect.gen(function* () {
+        const { pgdb, proxy } = yield* linked(given, times)
+        const inTime = <A, R>(call: Effect.Effect<A, PG.OperationError, R>) =>
+          Effect.gen(function* () {
+            const { result, took } = yield* timed(Effect.flip(call))
+            assert.isBelow(took, 2_000)
+            const error = result._tag === "Success" ? result.success : assert.fail(String(result.failure))
+            assert.strictEqual(reasonOf(error), "ConnectionError")
+            return error
+          })
+        const between = pgdb.transaction(
+          Effect.andThen(Effect.andThen(read(pgdb), proxy.freeze), insert(pgdb, 1))
+        )
+        const undone = yield* inTime(between)
+        assert.isTrue(undone.isRetryable)
+        assert.include(undone.message, "nothing of it took effect")
+
+        yield* given.witness.query("select pg_advisory_lock(1)")
+        const committing = yield* Effect.forkChild(inTime(pgdb.transaction(insert(pgdb, 2))))
+        yield* blocked(given)
+        yield* proxy.freeze
+        yield* given.witness.query("select pg_advisory_unlock(1)")
+        const unknown = yield* Fiber.join(committing)
+        assert.isFalse(unknown.isRetryable)
+        assert.include(unknown.message, "during COMMIT, so it is unknown whether the transaction took effect")
+        // And it did.
+        assert.deepStrictEqual([...(yield* stored(given))], [[2, 1]])
+
+        let seen = 0
+        const many = pgdb.stream("select repeat('x', 1000) as x from generate_series(1, 100000)")
+        const lost = yield* inTime(Stream.runForEach(many, () => (seen++ === 0 ? proxy.freeze : Effect.void)))
+        assert.isBelow(seen, 100_000)
+        assert.include(lost.message, "lost while the statement was under way")
+        // What lies between tells the server nothing either, until it goes.
+        yield* proxy.cut
+        yield* atRest(given)
+      })
+  )
 
   withDatabase("delays by 200 ms and varies by 100: all is right, and limits hold", table, (given) =>
     Effect.gen(function* () {
