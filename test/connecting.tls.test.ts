@@ -1,6 +1,6 @@
 /** libpq's modes of TLS against servers with and without a certificate worth trusting, and beside `psql` where there is one. */
 import { execFile } from "node:child_process"
-import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, layer } from "@effect/vitest"
@@ -11,8 +11,15 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { start } from "../src/embedded/Server.ts"
-import { authority, type Certificate, certificateOf, encryptedKey } from "./support/certificate.ts"
+import {
+  authority,
+  type Certificate,
+  certificateOf,
+  encryptedKey,
+  revocations
+} from "./support/certificate.ts"
 import { connect, eventually, type Witness } from "./support/database.ts"
+import { proxy } from "./support/proxy.ts"
 import type { TestServer } from "./support/server.ts"
 
 interface Secure {
@@ -109,6 +116,9 @@ const psql = (url: string) =>
     )
   })
 
+/** By what libpq finds the authority's list in a folder: `openssl crl -hash`. */
+const authorityHash = "aabdaf6b"
+
 const modes = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 
 /** Letters for each mode: plain, TLS, refused. With the authority's certificate, and without. */
@@ -163,6 +173,48 @@ layer(Layer.merge(SecureServer.layer, PoolRegistry.layer()), { timeout: "60 seco
         })
       )
     }
+  })
+
+  describe("a certificate that its authority has revoked", () => {
+    it.effect("is refused by sslcrl and sslcrldir, as libpq does it, and one that it has not is taken", () =>
+      Effect.gen(function* () {
+        const { ca, folder, settings } = yield* SecureServer
+        const { database, host, password, port, username } = settings
+        const certificate = certificateOf({ hosts: ["127.0.0.1"], signer: ca })
+        yield* serve(certificate)
+        yield* Effect.promise(async () => {
+          await mkdir(join(folder, "revoked"))
+          await mkdir(join(folder, "none"))
+          await writeFile(join(folder, "none.crl"), revocations(ca, []))
+          await writeFile(join(folder, "none", "one.crl"), revocations(ca, []))
+          await writeFile(join(folder, "revoked.crl"), revocations(ca, [certificate]))
+          await writeFile(join(folder, "revoked", `${authorityHash}.r0`), revocations(ca, [certificate]))
+        })
+        const url = (mode: string, word: string) =>
+          `postgres://${username}:${password}@${host}:${port}/${database}?sslmode=${mode}&sslrootcert=${join(folder, "root.crt")}&${word}`
+        const words: ReadonlyArray<readonly [word: string, mode: string, outcome: string]> = [
+          ["sslcrl=none.crl", "verify-full", "TLS"],
+          ["sslcrl=revoked.crl", "verify-full", "refused"],
+          ["sslcrl=revoked.crl", "verify-ca", "refused"],
+          ["sslcrl=revoked.crl", "require", "refused"],
+          ["sslcrldir=revoked", "verify-full", "refused"],
+          ["sslcrl=not-there.crl", "verify-full", "TLS"]
+        ]
+        for (const [word, mode, outcome] of words) {
+          const at = url(mode, word.replace("=", `=${folder}/`))
+          assert.strictEqual(yield* here(at), outcome, `${word} ${mode}`)
+          const theirs = yield* psql(at)
+          if (theirs !== undefined) assert.strictEqual(theirs, outcome, `psql: ${word} ${mode}`)
+        }
+        // libpq finds a file of a folder by the authority's name, and this client reads each.
+        assert.strictEqual(yield* here(url("verify-full", `sslcrldir=${folder}/none`)), "TLS")
+        const pgdb = PG.make({ url: url("verify-full", `sslcrl=${folder}/revoked.crl`), key: "revoked" })
+        const { isRetryable, message } = yield* Effect.flip(pgdb.select("select 1"))
+        assert.include(message, "was not accepted (CERT_REVOKED)")
+        assert.include(message, "Its authority has revoked it, by the lists of sslcrl and sslcrldir")
+        assert.isFalse(isRetryable)
+      })
+    )
   })
 
   describe("a server that asks who the client is", () => {
@@ -226,6 +278,21 @@ layer(Layer.merge(SecureServer.layer, PoolRegistry.layer()), { timeout: "60 seco
           assert.strictEqual(yield* here(url("sslmode=require&require_auth=md5")), "refused")
           assert.strictEqual(yield* here(url("sslmode=require&require_auth=!scram-sha-256")), "refused")
         })
+    )
+
+    it.effect("is not told the host's name with sslsni=0, and is told it otherwise", () =>
+      Effect.gen(function* () {
+        const { ca, folder, settings } = yield* SecureServer
+        const { database, password, username } = settings
+        yield* serve(certificateOf({ hosts: ["localhost"], signer: ca }))
+        for (const sslsni of [1, 0]) {
+          const between = yield* proxy(settings)
+          const url = `postgres://${username}:${password}@localhost:${between.address.port}/${database}?sslmode=verify-full&sslrootcert=${join(folder, "root.crt")}&sslsni=${sslsni}`
+          // By its name the certificate is checked in both cases.
+          assert.strictEqual(yield* here(url), "TLS")
+          assert.strictEqual(between.sent().includes("localhost"), sslsni === 1)
+        }
+      })
     )
 
     it.effect("is begun with TLS at once by direct negotiation", () =>

@@ -76,13 +76,20 @@ interface Story {
   readonly isPermanent: boolean
 }
 
+const certificateAdvice = (code: string): string => {
+  if (code === "CERT_REVOKED") return "Its authority has revoked it, by the lists of sslcrl and sslcrldir."
+  if (code.includes("CRL"))
+    return "Give a list that its authority signed and that is not out of date: sslcrl or sslcrldir."
+  if (code === "CERT_HAS_EXPIRED") return "It has expired: the server needs a new one."
+  return "Give the authority that signed it, ssl: { ca } or sslrootcert, and connect to a name that it is made out to."
+}
+
 const tlsStory = (code: string, server: string): Story | undefined => {
   if (isCertificate(code)) {
     return {
       why: `its TLS certificate was not accepted (${code})`,
       whole: `The TLS certificate of ${server} was not accepted (${code}).`,
-      advice:
-        "Give the authority that signed it, ssl: { ca } or sslrootcert, and connect to a name that it is made out to.",
+      advice: certificateAdvice(code),
       code,
       isPermanent: true
     }

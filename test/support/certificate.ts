@@ -1,7 +1,14 @@
 /**
  * Certificates made on the spot, so that no key lies in the repository: X.509 in DER (RFC 5280), with an elliptic key.
  */
-import { createPrivateKey, generateKeyPairSync, randomBytes, sign } from "node:crypto"
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate
+} from "node:crypto"
 
 export interface Certificate {
   /** PEM. */
@@ -30,6 +37,14 @@ const time = (date: Date) => node(0x18, Buffer.from(`${date.toISOString().replac
 const nameOf = (text: string) => sequence(node(0x31, sequence(commonName, node(0x0c, Buffer.from(text)))))
 
 const day = 86_400_000
+
+/** Signed by an authority, in PEM. */
+const signed = (kind: string, body: Buffer, key: string | KeyObject): string => {
+  const signature = node(0x03, Buffer.from([0]), sign("sha256", body, key))
+  const der = sequence(body, ecdsaWithSha256, signature)
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? []
+  return [`-----BEGIN ${kind}-----`, ...lines, `-----END ${kind}-----`, ""].join("\n")
+}
 
 export interface Wanted {
   /** Host names and IPv4 addresses. */
@@ -67,13 +82,28 @@ export const certificateOf = ({ days = 1, hosts, name = "test", signer }: Wanted
     )
   )
   const signingKey = signer === undefined ? privateKey : createPrivateKey(signer.key)
-  const signature = node(0x03, Buffer.from([0]), sign("sha256", body, signingKey))
-  const der = sequence(body, ecdsaWithSha256, signature)
-  const lines = der.toString("base64").match(/.{1,64}/g) ?? []
   return {
-    certificate: ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n"),
+    certificate: signed("CERTIFICATE", body, signingKey),
     key: String(privateKey.export({ type: "pkcs8", format: "pem" }))
   }
+}
+
+/** The list in which an authority revokes certificates, in PEM. */
+export const revocations = (signer: Certificate, revoked: ReadonlyArray<Certificate>): string => {
+  const since = time(new Date(Date.now() - day))
+  const entries = revoked.map(({ certificate }) => {
+    const { serialNumber } = new X509Certificate(certificate)
+    return sequence(hex(0x02, serialNumber.padStart(2 * Math.ceil(serialNumber.length / 2), "0")), since)
+  })
+  const body = sequence(
+    hex(0x02, "01"),
+    ecdsaWithSha256,
+    nameOf("authority"),
+    since,
+    time(new Date(Date.now() + day)),
+    ...(entries.length === 0 ? [] : [sequence(...entries)])
+  )
+  return signed("X509 CRL", body, signer.key)
 }
 
 /** An authority that signs certificates. */
