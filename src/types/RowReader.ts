@@ -7,6 +7,7 @@ import type { Buffer } from "node:buffer"
 import { nameOf } from "../statement/CamelCase.ts"
 import { sessionTypes } from "./BuiltinTypes.ts"
 import { int32, uint16, utf8 } from "./Bytes.ts"
+import { generate } from "./GeneratedReader.ts"
 import type { Locale, ReadBinary } from "./PgType.ts"
 import { UnreadableValue } from "./PgType.ts"
 import { put } from "./RecordFormat.ts"
@@ -54,6 +55,7 @@ const columnReader = (types: TypeMap, { type }: Column, isBinary: boolean): Read
 }
 
 const located = (error: unknown, column: string): Error => {
+  if (error instanceof MalformedRow) return error
   const name = JSON.stringify(column)
   if (error instanceof UnreadableValue)
     return new UnreadableValue(`The value of column ${name} ${error.message}.`, error.type)
@@ -74,6 +76,9 @@ const maker = (names: ReadonlyArray<string>): ((values: ReadonlyArray<unknown>) 
   }
 }
 
+/** So many rows make it worth while to generate a reader. */
+const manyRows = 300
+
 /** A reader of rows with these columns; `binary` says of each whether it comes in binary format. */
 export const make = (
   types: TypeMap,
@@ -84,9 +89,18 @@ export const make = (
   const readers = columns.map((column, index) => columnReader(types, column, binary[index] === true))
   const { length } = readers
   const naming = shape === "camel" ? "camel" : "as-is"
-  const object = shape === "array" ? undefined : maker(columns.map(({ name }) => nameOf(name, naming)))
+  const names = columns.map(({ name }) => nameOf(name, naming))
+  const object = shape === "array" ? undefined : maker(names)
   const scratch: Array<unknown> = new Array(length).fill(null)
+  const refusals = {
+    malformed: (message: string) => new MalformedRow(message),
+    located: (error: unknown, index: number) => located(error, columns[index]!.name)
+  }
+  let generated: ReadRow | undefined
+  let left = object === undefined ? Number.POSITIVE_INFINITY : manyRows
   return (bytes, start, end, locale) => {
+    if (generated !== undefined) return generated(bytes, start, end, locale)
+    if (--left === 0) generated = generate(names, readers, refusals)
     if (uint16(bytes, start) !== length) throw new MalformedRow("a row with another number of columns")
     const values = object === undefined ? new Array<unknown>(length) : scratch
     let at = start + 2
@@ -106,7 +120,7 @@ export const make = (
         }
       }
     } catch (error) {
-      throw error instanceof MalformedRow ? error : located(error, columns[index]!.name)
+      throw located(error, columns[index]!.name)
     }
     if (at !== end) throw new MalformedRow("a row that is longer than its values")
     return object === undefined ? values : object(values)
