@@ -26,7 +26,8 @@ const known = [
   oids.float8,
   oids.text,
   oids.timestamptz,
-  oids.json
+  oids.json,
+  oids.bytea
 ]
 const sizes = new Map<number, number>([
   [oids.bool, 1],
@@ -99,6 +100,10 @@ it("a result's rows, whole or damaged, are read the same before and after a read
         const first = outcome(read, sent)
         for (let turn = 0; turn < 299; turn++) outcome(read, sent)
         expect(outcome(read, sent)).toEqual(first)
+        const overwritten = Buffer.from(sent)
+        const kept = outcome(read, overwritten)
+        overwritten.fill(0xff)
+        expect(kept).toEqual(first)
       }
     }),
     { numRuns: 150 }

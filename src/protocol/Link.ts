@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import { certificateHash } from "./CertificateHash.ts"
 import type { Attempt, Encryption } from "./Encryption.ts"
 import * as Encryptions from "./Encryption.ts"
+import * as Incoming from "./Incoming.ts"
 import { LinkProblem } from "./LinkProblem.ts"
 
 export { LinkProblem } from "./LinkProblem.ts"
@@ -25,6 +26,7 @@ export interface Address {
 
 export interface Link {
   readonly socket: Net.Socket
+  readonly incoming: Incoming.Incoming
   readonly isEncrypted: boolean
   /** Nobody between here and the server can read what is sent. */
   readonly isPrivate: boolean
@@ -77,7 +79,8 @@ const until = (
 
 const connect = (
   { address, host, path, port }: Address,
-  keepAlive: number
+  keepAlive: number,
+  reading: { readonly onread?: Net.OnReadOpts }
 ): Effect.Effect<Net.Socket, LinkProblem> =>
   Effect.suspend(() => {
     const probes = keepAlive < Number.POSITIVE_INFINITY
@@ -88,9 +91,10 @@ const connect = (
             port,
             noDelay: true,
             keepAlive: probes,
-            ...(probes ? { keepAliveInitialDelay: keepAlive } : {})
+            ...(probes ? { keepAliveInitialDelay: keepAlive } : {}),
+            ...reading
           })
-        : Net.connect({ path })
+        : Net.connect({ path, ...reading })
     // An error closes the socket, which its users notice. Without a listener it would end the process.
     socket.on("error", () => undefined)
     return Effect.as(until(socket, "connect", "The server cannot be reached"), socket)
@@ -122,6 +126,11 @@ const noDirect = () =>
     advice: "That needs Postgres 17. Leave sslnegotiation out for an older server."
   })
 
+const listenTo = (socket: Net.Socket, incoming = Incoming.make()): Incoming.Incoming => {
+  Incoming.fromEvents(incoming, socket)
+  return incoming
+}
+
 const encrypt = (
   socket: Net.Socket,
   address: Address,
@@ -138,6 +147,7 @@ const encrypt = (
       const certificate = encrypted.getPeerX509Certificate()?.raw
       return Effect.succeed({
         socket: encrypted,
+        incoming: listenTo(encrypted),
         isEncrypted: true,
         isPrivate: true,
         certificateHash: certificate === undefined ? undefined : certificateHash(certificate)
@@ -148,8 +158,9 @@ const encrypt = (
 const isLoopback = (address: string | undefined): boolean =>
   address === undefined || address === "::1" || /^(?:::ffff:)?127\./.test(address)
 
-const inTheClear = (socket: Net.Socket): Link => ({
+const inTheClear = (socket: Net.Socket, incoming = listenTo(socket)): Link => ({
   socket,
+  incoming,
   isEncrypted: false,
   isPrivate: isLoopback(socket.remoteAddress),
   certificateHash: undefined
@@ -170,9 +181,14 @@ export const open = (
     attempt = Encryptions.attemptsOf(encryption, address)[0],
     keepAlive = Number.POSITIVE_INFINITY
   }: Options = {}
-): Effect.Effect<Link, LinkProblem> =>
-  Effect.flatMap(connect(address, keepAlive), (socket) => {
-    if (attempt === "plain") return Effect.succeed(inTheClear(socket))
+): Effect.Effect<Link, LinkProblem> => {
+  if (attempt === "plain") {
+    const incoming = Incoming.make()
+    return Effect.map(connect(address, keepAlive, { onread: Incoming.intoOneBuffer(incoming) }), (socket) =>
+      inTheClear(socket, listenTo(socket, incoming))
+    )
+  }
+  return Effect.flatMap(connect(address, keepAlive, {}), (socket) => {
     if (encryption.negotiation === "direct") return encrypt(socket, address, encryption)
     return Effect.flatMap(negotiate(socket), (answer) => {
       if (answer === offered) return encrypt(socket, address, encryption)
@@ -181,6 +197,7 @@ export const open = (
       return Effect.fail(noTls())
     })
   })
+}
 
 /** The address that a link is connected to, which a name may not stand for any more later. */
 export const peerOf = ({ socket }: Link, address: Address): Address =>

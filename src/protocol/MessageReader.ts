@@ -1,7 +1,8 @@
 /**
  * The server's messages out of the chunks in which they arrive.
  *
- * Messages are handed on as places in the chunk, so that a row is read without a copy or an object in between. What a
+ * Messages are handed on as places in the chunk, so that a row is read without a copy or an object in between; a chunk is valid
+ * until it has been handed on, and of a message that is cut by its end the reader keeps a copy. What a
  * message holds is decoded here for the few that come with every statement, and by `PgProtocol` for all others.
  *
  * A message may claim any length. Memory is taken for what arrived, never for what was announced, and a length over the
@@ -54,7 +55,7 @@ export const make = (onMessage: OnMessage): MessageReader => {
 
   /** Keeps the rest of a chunk until more arrives. */
   const keep = (rest: Buffer): void => {
-    pieces = [rest]
+    pieces = [Buffer.from(rest)]
     pending = rest.length
     needed = rest.length >= 5 ? lengthAt(rest, 0) : 5
   }
@@ -78,7 +79,7 @@ export const make = (onMessage: OnMessage): MessageReader => {
     },
     push: (chunk) => {
       if (pending === 0) return read(chunk)
-      pieces.push(chunk)
+      pieces.push(Buffer.from(chunk))
       pending += chunk.length
       if (pending < needed) return
       const whole = Buffer.concat(pieces, pending)
@@ -126,7 +127,7 @@ export const decode = (
     return message
   }
   try {
-    return once(bytes.subarray(start - 5, end))
+    return once(Buffer.from(bytes.subarray(start - 5, end)))
   } catch {
     const text = Buffer.from(bytes.toString("utf8", start, end))
     const frame = Buffer.allocUnsafe(5 + text.length)

@@ -16,6 +16,7 @@ import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import type { Locale } from "../types/PgType.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import { type Exchange, stands } from "./Exchange.ts"
+import type { Incoming } from "./Incoming.ts"
 import type { MessageReader, ServerFields } from "./MessageReader.ts"
 import { commandTag, decode, isFatal, isServers, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
@@ -58,6 +59,7 @@ export interface BackendKey {
 
 export interface Session {
   readonly socket: Socket
+  readonly incoming: Incoming
   readonly types: TypeMap
   readonly writer: MessageWriter
   readonly statements: PreparedStatements.PreparedStatements
@@ -114,6 +116,7 @@ const statuses: Readonly<Record<number, TransactionStatus>> = { 73: "idle", 84: 
 /** What the start-up has found out. */
 export interface Given {
   readonly socket: Socket
+  readonly incoming: Incoming
   readonly types: TypeMap
   readonly key: BackendKey
   readonly parameters: Map<string, string>
@@ -122,7 +125,7 @@ export interface Given {
 
 /** A session on a socket whose server is ready; its reader gives the messages to `onMessage` from now on. */
 export const make = (
-  { key, listeners, parameters, socket, types }: Given,
+  { incoming, key, listeners, parameters, socket, types }: Given,
   reader: MessageReader
 ): Session => {
   const writer = Writer.make()
@@ -337,6 +340,7 @@ export const make = (
 
   const session: Session = {
     socket,
+    incoming,
     types,
     writer,
     statements,
@@ -389,7 +393,7 @@ export const make = (
     }
   }
 
-  socket.on("data", onData)
+  incoming.onChunk = onData
   socket.on("error", (error) => finish(error))
   socket.on("close", () => finish(undefined))
   isReading = true

@@ -55,7 +55,7 @@ export const open = ({
   types
 }: Options): Effect.Effect<Session, StartupProblem> =>
   Effect.callback((resume) => {
-    const { socket } = link
+    const { incoming, socket } = link
     const authentication = Authentication.make({
       ...credentials,
       binding: link.certificateHash,
@@ -68,7 +68,7 @@ export const open = ({
 
     const stop = () => {
       isOver = true
-      socket.off("data", onData)
+      incoming.onChunk = () => undefined
       socket.off("error", onError)
       socket.off("close", onClose)
     }
@@ -108,7 +108,10 @@ export const open = ({
         case "ReadyForQuery": {
           stop()
           reader.limit(MessageReader.sessionLimit)
-          const session = Sessions.make({ socket, types, key, parameters: reported, listeners }, reader)
+          const session = Sessions.make(
+            { socket, incoming, types, key, parameters: reported, listeners },
+            reader
+          )
           resume(Effect.succeed(session))
           return
         }
@@ -135,7 +138,7 @@ export const open = ({
     const onError = (cause: Error) => fail(new LinkProblem("The connection broke off", { cause }))
     const onClose = () => fail(new LinkProblem("The server closed the connection while it was being opened"))
 
-    socket.on("data", onData)
+    incoming.onChunk = onData
     socket.on("error", onError)
     socket.on("close", onClose)
     socket.write(PgProtocol.encodeStartupMessage(parameters))

@@ -2,7 +2,7 @@
  * The session that all clients of a sandbox share: messages of the client whose turn it is, whose answers go there, and
  * statements of the sandbox's own, whose answers do not.
  */
-import type { Buffer } from "node:buffer"
+import { Buffer } from "node:buffer"
 import * as Effect from "effect/Effect"
 import * as Cancel from "../protocol/Cancel.ts"
 import * as MessageReader from "../protocol/MessageReader.ts"
@@ -32,7 +32,7 @@ export const lost = Messages.error("57P01", "the sandbox has ended", "", "FATAL"
 
 /** Takes a session over, in which nothing is under way. */
 export const make = ({ address, encryption, session }: Opened): Upstream => {
-  const { socket } = session
+  const { incoming, socket } = session
   let onReady: ((status: string) => void) | undefined
   let isOwn = false
   let failure: Buffer | undefined
@@ -48,10 +48,11 @@ export const make = ({ address, encryption, session }: Opened): Upstream => {
     else if (type === "E") failure ??= message
   })
   reader.limit(MessageReader.sessionLimit)
-  socket.removeAllListeners("data").on("data", (chunk: Buffer) => {
-    reader.push(chunk)
+  incoming.onChunk = (chunk) => {
+    // Messages wait for their client, and a chunk is valid during this call only.
+    reader.push(Buffer.from(chunk))
     upstream.onPause()
-  })
+  }
   socket.once("close", () => onReady?.(""))
 
   const finish: Upstream["finish"] = (bytes) =>
