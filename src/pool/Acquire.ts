@@ -47,7 +47,7 @@ export interface Acquire {
   /** Puts the caller into its queue; `onConnection` or `onFailure` is called once. */
   readonly wait: (waiter: PoolState.Waiter) => void
   /** The caller gives its connection back, or leaves its queue. `abandoned`: its statement may still run. */
-  readonly giveBack: (waiter: PoolState.Waiter, abandoned: boolean) => void
+  readonly giveBack: (waiter: PoolState.Waiter, abandoned: boolean, now: number) => void
   /** Closes an idle connection. */
   readonly closeIdle: (connection: PooledConnection) => void
   /** A caller came for something other than these connections. */
@@ -289,7 +289,7 @@ export const make = (options: Options): Acquire => {
       if (waiter.expectedMillis === undefined && state.asked.size === 0) PoolState.drainOne(state)
       connect.demand()
     },
-    giveBack: (waiter, abandoned) => {
+    giveBack: (waiter, abandoned, at) => {
       const { connection } = waiter
       if (connection === undefined) {
         PoolState.queueOf(state, waiter).delete(waiter)
@@ -299,7 +299,7 @@ export const make = (options: Options): Acquire => {
       PoolState.takeBack(connection, waiter)
       if (abandoned) connection.isAbandoned = true
       if (connection.users === 0) return onFree(connection)
-      if (!abandoned) connection.busySince = now()
+      if (!abandoned) connection.busySince = at
       if (hasHadItsTurn(connection)) connection.isDraining = true
       else if (state.sharedQueue.size > 0) serveShared(connection)
     },

@@ -192,14 +192,14 @@ export const make = Effect.fnUntraced(function* (
     tables.clear()
   }
 
-  const giveBack = (waiter: PoolState.Waiter, abandoned: boolean): void => {
+  const giveBack = (waiter: PoolState.Waiter, abandoned: boolean, at = now()): void => {
     const { connection } = waiter
     if (connection !== undefined) connection.searchPath = ""
     if (connection?.hasCatalogueChanges === true) {
       connection.hasCatalogueChanges = false
       onCatalogueChange()
     }
-    acquire.giveBack(waiter, abandoned)
+    acquire.giveBack(waiter, abandoned, at)
   }
 
   const stats = (): PoolStats => ({
@@ -291,10 +291,7 @@ export const make = Effect.fnUntraced(function* (
       // After one that was dead, those that are shared may be too.
       const isShort = isSharing && caution !== "asks all" && latency !== undefined && Sharing.isShort(latency)
       const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined, caution)
-      let began = 0
       const start = (connection: PooledConnection): void => {
-        // One that has the connection alone was lent it this moment.
-        began = connection.users === 1 ? connection.busySince : now()
         begin(connection, (result, keeps = false) => {
           if (waiter.isAbandoned) return
           if (keeps) {
@@ -305,11 +302,11 @@ export const make = Effect.fnUntraced(function* (
             })
             return resume(release)
           }
+          const at = now()
           if (latency !== undefined) {
-            const at = now()
-            Sharing.record(latency, at - Math.max(began, connection.busySince), load.isBusy(at))
+            Sharing.record(latency, at - Math.max(waiter.lentAt, connection.busySince), load.isBusy(at))
           }
-          giveBack(waiter, false)
+          giveBack(waiter, false, at)
           resume(result)
         })
       }

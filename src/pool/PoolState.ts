@@ -27,6 +27,8 @@ export interface Waiter {
   onConnection: (connection: PooledConnection) => void
   onFailure: (failure: Effect.Effect<never, SqlError | PoolError>) => void
   waitingSince: number
+  /** When it got its connection. */
+  lentAt: number
   /** It was interrupted while it had its connection: what comes of its statement is nobody's. */
   isAbandoned: boolean
   /** Keys of the pools of which the caller holds a connection already. */
@@ -43,6 +45,7 @@ export const makeWaiter = (expectedMillis: number | undefined, caution: Caution 
   onConnection: nothing,
   onFailure: nothing,
   waitingSince: 0,
+  lentAt: 0,
   isAbandoned: false,
   holds: none
 })
@@ -135,6 +138,7 @@ export const removeIdle = ({ idle }: PoolState, connection: PooledConnection): b
 /** Gives a caller a connection. */
 export const lend = (connection: PooledConnection, waiter: Waiter, now: number): void => {
   waiter.connection = connection
+  waiter.lentAt = now
   if (connection.users === 0) connection.busySince = now
   connection.users++
   connection.load += waiter.expectedMillis ?? 0
