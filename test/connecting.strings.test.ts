@@ -9,6 +9,7 @@ import { check } from "../src/settings/Check.ts"
 import { parse } from "../src/settings/ConnectionString.ts"
 import { keywords, variables } from "../src/settings/Keywords.ts"
 import type { ResolvedSettings, Settings } from "../src/settings/Settings.ts"
+import { withDatabase } from "./support/handle.ts"
 import { strings, words } from "./support/libpq.ts"
 import { root } from "./support/process.ts"
 import { documented } from "./support/settings-table.ts"
@@ -199,3 +200,27 @@ describe("what a word says becomes the setting", () => {
     assert.strictEqual(of("").encryption.mode, "allow")
   })
 })
+
+withDatabase(
+  "a setting of the session that the server refuses is named, and where it may stand",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const refused: ReadonlyArray<readonly [settings: Partial<PG.Settings>, names: string]> = [
+        [{ url: `${given.url}?nonsense=1` }, '"nonsense"'],
+        [{ url: `${given.url}?options=-c%20nonsense%3D1` }, '"nonsense"'],
+        [{ url: `${given.url}?options=--nonsense` }, "--nonsense"],
+        [{ url: `${given.url}?work_mem=lots` }, '"work_mem"'],
+        [{ url: `${given.url}?TimeZone=Nowhere` }, '"TimeZone"'],
+        [{ url: `${given.url}?shared_buffers=1` }, '"shared_buffers"'],
+        [{ url: given.url, startupParameters: { nonsense: "1" } }, '"nonsense"']
+      ]
+      for (const [settings, names] of refused) {
+        const pgdb = PG.make({ ...settings, key: JSON.stringify(settings) })
+        const error = yield* Effect.flip(pgdb.select("select 1"))
+        assert.include(error.message.split("\n", 1)[0], names)
+        assert.include(error.message, "Such settings stand in startupParameters, and in url")
+        assert.isFalse(error.isRetryable)
+      }
+    })
+)

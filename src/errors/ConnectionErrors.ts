@@ -124,10 +124,25 @@ const linkStory = (problem: LinkProblem, server: string): Story => {
 
 const dot = (text: string): string => (/[?.]$/.test(text) ? text : `${text}.`)
 
+const sessionSettings =
+  "The server refused a setting of the session. Such settings stand in startupParameters, and in url or the environment as words of their own or in options."
+
+/** Whether a server, or a pooler, took the client and not what it wants of its session. */
+const isOfSessionSettings = ({
+  fields: { code = "", message = "" },
+  isAuthenticated
+}: ServerRefusal): boolean =>
+  message.includes("unsupported startup parameter") ||
+  (isAuthenticated &&
+    (/^(?:42704|22023|55P02|42601)$/.test(code) || (code === "42501" && message.includes("parameter"))))
+
 /** The error of a connection that could not be opened. */
 export const connectError = (problem: StartupProblem, about: About): SqlError => {
   const server = about.server ?? "the server"
-  if (problem instanceof ServerRefusal) return serverError(problem.fields, { ...about, operation: "connect" })
+  if (problem instanceof ServerRefusal) {
+    const note = isOfSessionSettings(problem) ? sessionSettings : about.note
+    return serverError(problem.fields, { ...about, note, operation: "connect" })
+  }
   if (problem instanceof AuthenticationProblem) {
     const what = `Could not connect to ${server}: ${problem.message}.`
     return build("AuthenticationError", "connect", undefined, [what, problem.advice, about.note], false)
