@@ -14,7 +14,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-global-pool\/embedded$/, replacement: file("./src/embedded.ts") },
-      { find: /^effect-global-pool\/pools-page$/, replacement: file("./src/PoolsPage.ts") },
+      { find: /^effect-global-pool\/pools-page$/, replacement: file("./src/pools-page.ts") },
       { find: /^effect-global-pool\/testing$/, replacement: file("./src/testing.ts") },
       { find: /^effect-global-pool\/kysely$/, replacement: file("./src/kysely.ts") },
       { find: /^effect-global-pool$/, replacement: file("./src/index.ts") }

@@ -2,7 +2,7 @@ import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { shared } from "../src/embedded/Copy.ts"
+import { shared } from "../src/embedded/CopyBinaries.ts"
 import { folder } from "./support/folder.ts"
 
 const files = {

@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import { BufferOverflow, type OperationError, PoolError, refused, toSqlError } from "../errors/PoolError.ts"
-import type { Listener } from "../pool/Listening.ts"
+import type { Listener } from "../pool/ListenConnection.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { Notification } from "../protocol/Session.ts"
 

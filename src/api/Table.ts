@@ -19,7 +19,6 @@ import * as Operation from "../telemetry/Operation.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import * as TableShapes from "../types/TableShape.ts"
-import * as Bulk from "./Bulk.ts"
 import * as Copy from "./Copy.ts"
 import {
   type Makers,
@@ -35,6 +34,7 @@ import type { DecodedOperations, Operations, RowOperations } from "./Operations.
 import { operations, outcomeOf, type QuerySource, runBound, streamBound } from "./Query.ts"
 import { learnTypes, runStatement } from "./Run.ts"
 import { join } from "./SqlConnection.ts"
+import * as Bulk from "./TableStore.ts"
 
 /** What every table handle has. */
 interface Named<Self> extends Identifier {

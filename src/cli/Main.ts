@@ -5,7 +5,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
-import { types } from "./Types.ts"
+import { types } from "./TypesCommand.ts"
 
 /** Runs the command that the process was given. */
 export const main = (version: string): void =>

@@ -3,8 +3,8 @@
  * and Effect's schemas are written.
  */
 import { camelOf } from "../statement/CamelCase.ts"
-import type { Catalogue, Column, Table, Type } from "./Catalogue.ts"
 import { identifierOf, makeNames } from "./Identifiers.ts"
+import type { Catalogue, Column, Table, Type } from "./ReadCatalogue.ts"
 
 /** The settings that decide what values are, and what the program says of types and columns itself. */
 export interface ShapeOptions {

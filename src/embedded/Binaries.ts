@@ -9,7 +9,7 @@
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
-import * as Copy from "./Copy.ts"
+import * as Copy from "./CopyBinaries.ts"
 import { startFailed } from "./EmbeddedPostgresError.ts"
 import { canReach, type Identity, temporaryFolder } from "./Identity.ts"
 import { executables, locate, readLinks } from "./Package.ts"

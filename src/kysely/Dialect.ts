@@ -28,7 +28,7 @@ import { inherited } from "../api/AsyncContext.ts"
 import type { Database } from "../api/Database.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
-import { isJoined, joined, type Result, reserved, type Session } from "./Session.ts"
+import { isJoined, joined, type Result, reserved, type Session } from "./KyselyConnection.ts"
 
 /** Options of the dialect. */
 export interface DialectOptions {

@@ -14,7 +14,6 @@ import { attempt, isArray, isPlain } from "../statement/PlainObject.ts"
 import { decodeGiven } from "./DecodeGiven.ts"
 import type { Keywords } from "./Keywords.ts"
 import { allowedOf, tlsVersionOf } from "./Keywords.ts"
-import { unknownSetting } from "./Names.ts"
 import * as Rules from "./Rules.ts"
 import * as Servers from "./Servers.ts"
 import {
@@ -25,6 +24,7 @@ import {
   type Settings,
   schema
 } from "./Settings.ts"
+import { unknownSetting } from "./UnknownSetting.ts"
 import * as Words from "./Words.ts"
 
 type Checked<A> = Result.Result<A, PoolError>

@@ -12,7 +12,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { Opened } from "../pool/OpenConnection.ts"
 import { quote } from "../statement/Names.ts"
-import { query } from "./Server.ts"
+import { query } from "./AdminConnection.ts"
 
 const prefix = "effect_test_"
 const mark = "Made by effect-global-pool/testing"

@@ -27,9 +27,9 @@ import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { check } from "../settings/Check.ts"
 import { describe, moved, type ResolvedSettings, type Settings } from "../settings/Settings.ts"
 import { urlOf } from "../settings/UrlOf.ts"
+import * as Server from "./AdminConnection.ts"
 import * as Databases from "./Databases.ts"
 import * as Sandbox from "./Sandbox.ts"
-import * as Server from "./Server.ts"
 import * as Statements from "./Statements.ts"
 
 /**

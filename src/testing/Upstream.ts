@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Cancel from "../protocol/Cancel.ts"
 import * as MessageReader from "../protocol/MessageReader.ts"
 import type { Session } from "../protocol/Session.ts"
+import type { Opened } from "./AdminConnection.ts"
 import * as Messages from "./Messages.ts"
-import type { Opened } from "./Server.ts"
 
 export interface Upstream {
   readonly session: Session

@@ -30,7 +30,7 @@ const make = async (file: string): Promise<string> => {
     logLevel: "silent",
     alias: {
       "effect-global-pool/embedded": Path.join(root, "src/embedded.ts"),
-      "effect-global-pool/pools-page": Path.join(root, "src/PoolsPage.ts"),
+      "effect-global-pool/pools-page": Path.join(root, "src/pools-page.ts"),
       "effect-global-pool/testing": Path.join(root, "src/testing.ts"),
       "effect-global-pool/kysely": Path.join(root, "src/kysely.ts"),
       "effect-global-pool": Path.join(root, "src/index.ts")

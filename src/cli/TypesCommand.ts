@@ -18,9 +18,9 @@ import type { Database } from "../api/Database.ts"
 import type { OperationError } from "../errors/PoolError.ts"
 import * as PG from "../PG.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
-import * as Catalogue from "./Catalogue.ts"
 import { printSchemas } from "./PrintSchemas.ts"
 import { printTypes } from "./PrintTypes.ts"
+import * as Catalogue from "./ReadCatalogue.ts"
 import { type ShapeOptions, shapesOf } from "./Shape.ts"
 
 export interface WriteOptions extends Catalogue.Asked, ShapeOptions {
