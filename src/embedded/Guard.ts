@@ -5,7 +5,15 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { environment } from "./Environment.ts"
+
+/** The variables that a child process needs of ours, without those that would change how Postgres behaves (`PG…`, `LANG`). */
+export const environment = (): NodeJS.ProcessEnv => {
+  const kept = ["PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SystemRoot", "TEMP", "TMP"]
+  const own = Object.fromEntries(
+    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))
+  )
+  return { ...own, LC_ALL: "C" }
+}
 
 export interface Guard {
   /** From now on the guard ends this process, in place of the one it watched before, with this signal first. */

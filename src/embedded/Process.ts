@@ -12,8 +12,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { startFailed } from "./EmbeddedPostgresError.ts"
-import { environment } from "./Environment.ts"
-import type { Guard } from "./Guard.ts"
+import { environment, type Guard } from "./Guard.ts"
 import type { Identity } from "./Identity.ts"
 
 export interface Command {

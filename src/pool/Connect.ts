@@ -11,7 +11,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { ConnectionBudget, Requester } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
-import type { Evict } from "./Evict.ts"
+import { type Evict, expiryOf } from "./Evict.ts"
 import type * as Metrics from "./Metrics.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
@@ -89,9 +89,6 @@ export const make = (options: Options): Connect => {
     budget.withdraw(requester)
   }
 
-  const expiryOf = (now: number): number =>
-    now + settings.connectionTTL * (1 - Math.random() * settings.lifetimeJitter)
-
   /** `done` takes the opening out of the count, before anybody learns its outcome and may ask for the next. */
   const openCounted = (done: () => void): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) => {
@@ -147,7 +144,7 @@ export const make = (options: Options): Connect => {
             settings,
             { address, encryption, wasReadOnly },
             now,
-            expiryOf(now),
+            expiryOf(settings, now),
             () => run(evict.close(connection, "evicted"))
           )
           opened = connection

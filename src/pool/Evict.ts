@@ -1,9 +1,10 @@
 /**
- * How connections leave a pool: out of use at once, and out of the count when the server has ended them.
+ * How connections leave a pool, and after which lifetime: out of use at once, and out of the count when the server has ended them.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Link from "../protocol/Link.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import type * as Metrics from "./Metrics.ts"
@@ -35,6 +36,12 @@ export interface Evict {
   /** A connection is new: its lifetime is watched. */
   readonly watch: () => void
 }
+
+/** When a connection that opens now has lived long enough: after `connectionTTL`, shortened by up to `lifetimeJitter` of itself. */
+export const expiryOf = (
+  { connectionTTL, lifetimeJitter }: Pick<ResolvedSettings, "connectionTTL" | "lifetimeJitter">,
+  now: number
+): number => now + connectionTTL * (1 - Math.random() * lifetimeJitter)
 
 /** How long the end of a session is waited for, */
 const goodbyeMillis = 2_000

@@ -13,6 +13,9 @@ import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Level, Membership, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
 
+/** A savepoint's name, in the form of Effect's SQL clients, and no other's in its transaction. */
+const nextName = (transaction: Transaction): string => `effect_sql_${++transaction.savepoints}`
+
 /** Waits for the fibers in line inside the level, and takes no more. */
 const close = (transaction: Transaction, level: Level): Effect.Effect<void, PoolError> =>
   Mutex.withTurn(level.mutex, State.patienceOf(transaction), (release) =>
@@ -88,7 +91,7 @@ export const nested = <A, E, R>(
           done()
           return Effect.fail(refusal)
         }
-        const level = State.openLevel(transaction, outer)
+        const level = State.openLevel(transaction, outer, nextName(transaction))
         const inside = Effect.tap(
           Effect.suspend(() => enter(State.membershipOf(joined, depth + 1, level))),
           Effect.andThen(close(transaction, level), checkFailed(transaction, level))

@@ -102,10 +102,10 @@ export const make = (
   }
 }
 
-/** Opens a savepoint inside a level; it waits for its first statement. */
-export const openLevel = (transaction: Transaction, outer: Level): Level => {
-  const level = makeLevel(outer, `effect_sql_${++transaction.savepoints}`)
-  transaction.pending = [...transaction.pending, { text: `SAVEPOINT ${level.savepoint}`, level, opens: true }]
+/** Opens a savepoint of this name inside a level; it waits for its first statement. */
+export const openLevel = (transaction: Transaction, outer: Level, savepoint: string): Level => {
+  const level = makeLevel(outer, savepoint)
+  transaction.pending = [...transaction.pending, { text: `SAVEPOINT ${savepoint}`, level, opens: true }]
   return level
 }
 

@@ -1,5 +1,6 @@
 /**
- * What a pool knows of types, and the readers of their values in either format. One for each pool.
+ * What a pool knows of types, and the readers of their values in either format (`BuiltinReaders.ts` has those of single types). One
+ * for each pool.
  *
  * Built-in types are known from the start. Those of users and extensions are learnt from the catalogue when a result or a
  * parameter first has one, and forgotten when a statement may have changed them. Composite types are asked for with each
@@ -9,33 +10,14 @@
  */
 
 import * as ArrayFormat from "./ArrayFormat.ts"
+import { asText, builtinReaders, extensions, type TypeReader, type ValueOptions } from "./BuiltinReaders.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
-import { bigInt64, copy, exactInt64, float64, int16, int32, uint32, utf8 } from "./Bytes.ts"
-import { float4 } from "./Float4.ts"
+import { utf8 } from "./Bytes.ts"
 import type { PgType, ReadBinary, ReadText } from "./PgType.ts"
 import { UnreadableValue } from "./PgType.ts"
 import * as RecordFields from "./RecordFields.ts"
 import * as RecordFormat from "./RecordFormat.ts"
-import { bytesFromText, hstoreFromText } from "./TextValues.ts"
-import * as Timestamps from "./Timestamps.ts"
-import { codecsOf, read as readOwn, type TypeCodec, type TypeCodecs } from "./TypeCodec.ts"
-
-/** The settings of a handle that decide what a value is in JavaScript. */
-export interface ValueOptions {
-  readonly int8: "number" | "bigint" | "string"
-  readonly timestamp: "date" | "string"
-  /** Codecs of the program's own. */
-  readonly codecs?: TypeCodecs | undefined
-}
-
-/** How values of one type are read. */
-export interface TypeReader {
-  /** `undefined` where the text format is the one to ask for. */
-  readonly binary: ReadBinary | undefined
-  readonly text: ReadText
-  /** The text is the value. */
-  readonly isText: boolean
-}
+import { codecsOf, read as readOwn, type TypeCodec } from "./TypeCodec.ts"
 
 /** Readers of some types' binary format, `undefined` for all others. */
 export type OwnReaders = (oid: number) => ReadBinary | undefined
@@ -79,78 +61,6 @@ export interface TypeMap {
   readonly learn: (types: ReadonlyArray<PgType>, isAll?: boolean) => void
   /** Forgets all types but the built-in ones. */
   readonly forget: () => void
-}
-
-const identity: ReadText = (text) => text
-const asText: TypeReader = { binary: undefined, text: identity, isText: true }
-/** Types whose binary format is their text. */
-const plain: TypeReader = { binary: utf8, text: identity, isText: true }
-
-const scalar = (binary: ReadBinary, text: ReadText): TypeReader => ({ binary, text, isText: false })
-
-const pastNumber = () =>
-  new UnreadableValue(
-    'holds an int8 past ±(2^53−1), which a number cannot hold exactly. Set int8: "bigint" or "string", or cast the value to text'
-  )
-
-const int8Reader = (int8: ValueOptions["int8"]): TypeReader => {
-  if (int8 === "string") return asText
-  if (int8 === "bigint") return scalar(bigInt64, BigInt)
-  return scalar(
-    (bytes, offset) => {
-      const value = exactInt64(bytes, offset)
-      if (Number.isNaN(value)) throw pastNumber()
-      return value
-    },
-    (text) => {
-      const value = Number(text)
-      if (!Number.isSafeInteger(value)) throw pastNumber()
-      return value
-    }
-  )
-}
-
-const withLength: ReadText<string> = (text) =>
-  text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
-
-const parseJson: ReadText = (text) => JSON.parse(text)
-
-const builtinReaders = ({ int8, timestamp }: ValueOptions): ReadonlyMap<number, TypeReader> => {
-  const times = timestamp === "string" ? asText : scalar(Timestamps.fromBinary, Timestamps.fromText)
-  return new Map([
-    [
-      oids.bool,
-      scalar(
-        (bytes, offset) => bytes[offset] !== 0,
-        (text) => text === "t"
-      )
-    ],
-    [oids.bytea, scalar(copy, bytesFromText)],
-    [oids.int2, scalar(int16, Number)],
-    [oids.int4, scalar(int32, Number)],
-    [oids.int8, int8Reader(int8)],
-    [oids.oid, scalar(uint32, Number)],
-    [oids.float4, scalar(float4, Number)],
-    [oids.float8, scalar(float64, Number)],
-    [oids.timestamp, times],
-    [oids.timestamptz, times],
-    [oids.text, plain],
-    [oids.varchar, plain],
-    [oids.bpchar, plain],
-    [oids.name, plain],
-    [oids.xml, plain],
-    [oids.unknown, plain],
-    [oids.json, scalar((bytes, offset, size) => JSON.parse(utf8(bytes, offset, size)), parseJson)],
-    [oids.jsonb, { binary: undefined, text: parseJson, isText: false }],
-    // Its output function leaves the length of a single address out, and its cast to text does not.
-    [oids.inet, { binary: undefined, text: withLength, isText: false }]
-  ])
-}
-
-/** Types of extensions that are no strings, by their output functions. */
-const extensions: Readonly<Record<string, TypeReader>> = {
-  hstore_out: { binary: undefined, text: hstoreFromText, isText: false },
-  vector_out: { binary: undefined, text: parseJson, isText: false }
 }
 
 /** A type that has a reader of its own is asked for in binary, unless it was another type a moment ago. */

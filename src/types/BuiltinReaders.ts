@@ -1,0 +1,104 @@
+/**
+ * What each type of Postgres is in JavaScript: the readers of its values, in the format in which they are read best. `TypeMap.ts`
+ * takes them, and builds those of arrays, composites and domains from them. How values are written is in `Literal.ts` and, for
+ * bulk data, in `BinaryWriter.ts`.
+ */
+import { oids } from "./BuiltinTypes.ts"
+import { bigInt64, copy, exactInt64, float64, int16, int32, uint32, utf8 } from "./Bytes.ts"
+import { float4 } from "./Float4.ts"
+import type { ReadBinary, ReadText } from "./PgType.ts"
+import { UnreadableValue } from "./PgType.ts"
+import { bytesFromText, hstoreFromText } from "./TextValues.ts"
+import * as Timestamps from "./Timestamps.ts"
+import type { TypeCodecs } from "./TypeCodec.ts"
+
+/** The settings of a handle that decide what a value is in JavaScript. */
+export interface ValueOptions {
+  readonly int8: "number" | "bigint" | "string"
+  readonly timestamp: "date" | "string"
+  /** Codecs of the program's own. */
+  readonly codecs?: TypeCodecs | undefined
+}
+
+/** How values of one type are read. */
+export interface TypeReader {
+  /** `undefined` where the text format is the one to ask for. */
+  readonly binary: ReadBinary | undefined
+  readonly text: ReadText
+  /** The text is the value. */
+  readonly isText: boolean
+}
+
+const identity: ReadText = (text) => text
+/** A type that is a string, as the server prints it. */
+export const asText: TypeReader = { binary: undefined, text: identity, isText: true }
+/** Types whose binary format is their text. */
+const plain: TypeReader = { binary: utf8, text: identity, isText: true }
+
+const scalar = (binary: ReadBinary, text: ReadText): TypeReader => ({ binary, text, isText: false })
+
+const pastNumber = () =>
+  new UnreadableValue(
+    'holds an int8 past ±(2^53−1), which a number cannot hold exactly. Set int8: "bigint" or "string", or cast the value to text'
+  )
+
+const int8Reader = (int8: ValueOptions["int8"]): TypeReader => {
+  if (int8 === "string") return asText
+  if (int8 === "bigint") return scalar(bigInt64, BigInt)
+  return scalar(
+    (bytes, offset) => {
+      const value = exactInt64(bytes, offset)
+      if (Number.isNaN(value)) throw pastNumber()
+      return value
+    },
+    (text) => {
+      const value = Number(text)
+      if (!Number.isSafeInteger(value)) throw pastNumber()
+      return value
+    }
+  )
+}
+
+const withLength: ReadText<string> = (text) =>
+  text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
+
+const parseJson: ReadText = (text) => JSON.parse(text)
+
+/** The reader of each built-in type that is not a string as the server prints it, by OID. */
+export const builtinReaders = ({ int8, timestamp }: ValueOptions): ReadonlyMap<number, TypeReader> => {
+  const times = timestamp === "string" ? asText : scalar(Timestamps.fromBinary, Timestamps.fromText)
+  return new Map([
+    [
+      oids.bool,
+      scalar(
+        (bytes, offset) => bytes[offset] !== 0,
+        (text) => text === "t"
+      )
+    ],
+    [oids.bytea, scalar(copy, bytesFromText)],
+    [oids.int2, scalar(int16, Number)],
+    [oids.int4, scalar(int32, Number)],
+    [oids.int8, int8Reader(int8)],
+    [oids.oid, scalar(uint32, Number)],
+    [oids.float4, scalar(float4, Number)],
+    [oids.float8, scalar(float64, Number)],
+    [oids.timestamp, times],
+    [oids.timestamptz, times],
+    [oids.text, plain],
+    [oids.varchar, plain],
+    [oids.bpchar, plain],
+    [oids.name, plain],
+    [oids.xml, plain],
+    [oids.unknown, plain],
+    [oids.json, scalar((bytes, offset, size) => JSON.parse(utf8(bytes, offset, size)), parseJson)],
+    [oids.jsonb, { binary: undefined, text: parseJson, isText: false }],
+    // Its output function leaves the length of a single address out, and its cast to text does not.
+    [oids.inet, { binary: undefined, text: withLength, isText: false }]
+  ])
+}
+
+/** Readers of extensions' types by their output functions; all other types of extensions are strings. */
+export const extensions: Readonly<Record<string, TypeReader>> = {
+  hstore_out: { binary: undefined, text: hstoreFromText, isText: false },
+  vector_out: { binary: undefined, text: parseJson, isText: false }
+}
