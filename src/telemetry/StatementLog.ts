@@ -3,7 +3,7 @@
  * connection and how long it ran, its rows, and where in the program it stands. Never a parameter.
  */
 import * as Effect from "effect/Effect"
-import { CurrentStackFrame } from "effect/References"
+import { CurrentLogAnnotations, CurrentStackFrame } from "effect/References"
 import { placeOf } from "../errors/BuildError.ts"
 import type { ErrorType } from "../errors/ErrorType.ts"
 import type { AnyFiber } from "../pool/Pool.ts"
@@ -32,7 +32,9 @@ export const lineOf = (
   if (logStatements === "slow" && !isSlow) return undefined
   const frame = fiber.getRef(CurrentStackFrame)
   const size = attributes["db.operation.batch.size"]
-  return Effect.annotateLogs(Effect.logWithLevel(isSlow ? "Warn" : "Info")(text === "" ? name : text), {
+  // One change of the context: `annotateLogs` around it takes half as long again.
+  const annotations = {
+    ...fiber.getRef(CurrentLogAnnotations),
     "db.client.connection.pool.name": key,
     "db.query.summary": name,
     waitMillis: rounded(waited),
@@ -41,5 +43,10 @@ export const lineOf = (
     ...(size === undefined ? {} : { statements: size }),
     ...(error === undefined ? {} : { "error.type": error.type }),
     ...(frame === undefined ? {} : { at: placeOf(frame) })
-  })
+  }
+  return Effect.provideService(
+    Effect.logWithLevel(isSlow ? "Warn" : "Info")(text === "" ? name : text),
+    CurrentLogAnnotations,
+    annotations
+  )
 }
