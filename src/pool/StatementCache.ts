@@ -44,6 +44,13 @@ export interface Shown {
   readonly usage: Usage | undefined
 }
 
+/** What is shown of a batch, by its texts in the order in which they first come. */
+export interface ShownBatch {
+  readonly texts: ReadonlyArray<KnownText>
+  readonly size: number
+  readonly shown: Shown
+}
+
 /** When a statement was sent, in nanoseconds of the monotonic clock. */
 export interface Timing {
   sentAt: bigint | undefined
@@ -58,6 +65,8 @@ export interface KnownText {
   readonly statements: Array<Statement>
   readonly usage: Usage
   shown: Shown | undefined
+  /** The last batch that began with it. */
+  batch: ShownBatch | undefined
 }
 
 export interface StatementCache extends Memory {
@@ -87,7 +96,8 @@ export const make = (): StatementCache => {
         latency: Sharing.makeLatency(),
         statements: [],
         usage: { runs: 0, failures: 0, millis: 0, longest: 0 },
-        shown: undefined
+        shown: undefined,
+        batch: undefined
       }
       if (key.length > longestKept) return found
       if (recent.size >= perGeneration) {

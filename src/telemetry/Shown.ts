@@ -84,17 +84,30 @@ export const ofStatement = (pool: Pool, known: KnownText, table: string | undefi
   return known.shown
 }
 
-/** What is shown of a batch: what its statements have in common. */
+const areSame = (one: ReadonlyArray<KnownText>, other: ReadonlyArray<KnownText>): boolean =>
+  one.length === other.length && one.every((known, index) => known === other[index])
+
+/** What is shown of a batch: what its statements have in common. Worked out once for a batch that comes again. */
 export const ofBatch = (pool: Pool, all: ReadonlyArray<KnownText>, table: string | undefined): Shown => {
   const [first] = all
   if (first !== undefined && all.length === 1) return ofStatement(pool, first, table)
-  const each = Array.from(new Set(all), (known) => ofStatement(pool, known, table))
+  const texts = Array.from(new Set(all))
+  const last = first?.batch
+  if (
+    last !== undefined &&
+    last.size === all.length &&
+    last.shown.table === table &&
+    areSame(last.texts, texts)
+  ) {
+    return last.shown
+  }
+  const each = texts.map((known) => ofStatement(pool, known, table))
   const common = (name: string): string => {
     const values = new Set(each.map(({ attributes }) => attributes[name]))
     const [value] = values
     return values.size === 1 && typeof value === "string" ? `BATCH ${value}` : "BATCH"
   }
-  return make(
+  const shown = make(
     pool,
     {
       table,
@@ -105,4 +118,6 @@ export const ofBatch = (pool: Pool, all: ReadonlyArray<KnownText>, table: string
     },
     undefined
   )
+  if (first !== undefined) first.batch = { texts, size: all.length, shown }
+  return shown
 }
