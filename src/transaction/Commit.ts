@@ -22,11 +22,12 @@ export const commitError = (
   settings: ResolvedSettings,
   exchange: Exchange
 ): SqlError | undefined => {
+  if (exchange.state === "done") {
+    return commandOf(exchange) === "ROLLBACK" ? TransactionErrors.rolledBack() : undefined
+  }
   const about = { text: "COMMIT", server: describe(settings) }
   const end = session.end()
   switch (exchange.state) {
-    case "done":
-      return commandOf(exchange) === "ROLLBACK" ? TransactionErrors.rolledBack() : undefined
     case "failed": {
       const error = serverError(exchange.error ?? {}, about)
       // A server that ends the session before it has answered may have committed: while it waits for a standby, for instance.
