@@ -1,8 +1,9 @@
 /**
  * Databases for tests: `import { TestDatabase } from "effect-global-pool/testing"`.
  */
-export {
-  type Options as TestDatabaseOptions,
-  type Setup as TestDatabaseSetup,
-  TestDatabase
-} from "./testing/TestDatabase.ts"
+
+export { TestDatabase } from "./testing/TestDatabase.ts"
+export type {
+  Options as TestDatabaseOptions,
+  Setup as TestDatabaseSetup
+} from "./testing/TestDatabaseOptions.ts"

@@ -1,11 +1,14 @@
 /** The databases that `TestDatabase.layer` makes on a server that is there: templates, copies, and nothing else. */
 import { assert, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { PG } from "effect-global-pool"
 import { TestDatabase, type TestDatabaseSetup } from "effect-global-pool/testing"
-import { nameOf } from "../src/testing/Databases.ts"
+import { connectionLimit, nameOf } from "../src/testing/Databases.ts"
 import { connect, eventually, server } from "./support/database.ts"
+import { proxy } from "./support/proxy.ts"
 import { urlOf } from "./support/url.ts"
 
 const url = urlOf(server())
@@ -100,18 +103,116 @@ it.live("a database that it has not made is never touched, even by the name of a
   }).pipe(Effect.scoped)
 )
 
-it.live("copies that a killed process has left are dropped by the next, and those in use are not", () =>
+it.live("a copy that was being made when its process was cut off is dropped by the next", () =>
+  Effect.gen(function* () {
+    const network = yield* proxy(server())
+    const cut = urlOf({ ...server(), ...network.address })
+    const running = yield* Effect.forkChild(
+      Effect.exit(Effect.provide(current, TestDatabase.layer({ url: cut })))
+    )
+    const [, left = ""] = yield* eventually(
+      "a database is being made",
+      Effect.sync(() => /create database "(effect_test_[0-9a-f]{16})"/.exec(network.sent()) ?? []),
+      ([found]) => found !== undefined
+    )
+    yield* network.cut
+    yield* Fiber.join(running)
+    yield* eventually("it is there", isThere(left), (is) => is)
+    // The server may still be at it.
+    yield* eventually(
+      "it is gone",
+      Effect.andThen(Effect.provide(Effect.void, on(undefined)), isThere(left)),
+      (is) => !is
+    )
+  }).pipe(Effect.scoped)
+)
+
+it.live("copies that others use are not dropped, nor what has such a name and was not made by it", () =>
   Effect.gen(function* () {
     const { query } = yield* connect(server(), "witness")
-    yield* query("create database effect_test_left_over")
-    yield* query("comment on database effect_test_left_over is 'Made by effect-global-pool/testing'")
+    const named = "effect_test_0123456789abcdef"
+    const limited = `limited_${process.pid}`
+    for (const [name, limit] of [
+      [named, -1],
+      [limited, connectionLimit]
+    ] as const) {
+      yield* Effect.acquireRelease(query(`create database ${name} connection limit ${limit}`), () =>
+        Effect.orDie(query(`drop database ${name}`))
+      )
+    }
     yield* Effect.gen(function* () {
       const used = yield* current
       yield* Effect.provide(Effect.void, on(undefined))
       assert.isTrue(yield* isThere(used))
+      assert.isTrue(yield* isThere(named))
+      assert.isTrue(yield* isThere(limited))
     }).pipe(Effect.provide(on(undefined)))
-    yield* eventually("it is gone", isThere("effect_test_left_over"), (is) => !is)
   }).pipe(Effect.scoped)
+)
+
+it.live("a template that was not finished is made anew, and one that nobody asked for in a week goes", () =>
+  Effect.gen(function* () {
+    const { query } = yield* connect(server(), "witness")
+    const setup = [`${unique}; select 'interrupted'`]
+    const name = templateOf(setup)
+    yield* query(`create database ${name} connection limit ${connectionLimit}`)
+    const count = Effect.flatMap(TestDatabase.pgdb, (pgdb) =>
+      pgdb.select("select 1 from pg_tables where tablename ~ '^t_'")
+    )
+    assert.lengthOf(yield* Effect.provide(count, on(setup)), 1)
+    assert.isTrue(yield* isThere(name))
+    yield* query(
+      `comment on database ${name} is 'A template of effect-global-pool/testing, of 2001-02-03T04:05:06.789Z'`
+    )
+    yield* Effect.provide(Effect.void, on(undefined))
+    assert.isFalse(yield* isThere(name))
+  }).pipe(Effect.scoped)
+)
+
+it.live("an error of a setup says where in it: the text, the line, the statement, or the program's key", () =>
+  Effect.gen(function* () {
+    const texts = [`${unique};\n`, "-- two\nselect 1;\n\nselect misspelt"]
+    const error = yield* Effect.flip(Effect.provide(current, on(texts)))
+    assert.include(error.message, "Statement 3 of 3, line 4 of text 2 of the setup:")
+    const key = `migrations ${process.pid}.${Date.now()}`
+    const run = () => Effect.fail(new Error("not today"))
+    const cause = yield* Effect.flip(Effect.sandbox(Effect.provide(current, on({ key, run }))))
+    assert.include(Cause.pretty(cause), "not today")
+    assert.include(Cause.pretty(cause), `the setup with the key "${key}"`)
+    const secret = { key: [`${unique}; create role r password 'hush'`], run }
+    const quiet = yield* Effect.flip(Effect.sandbox(Effect.provide(current, on(secret))))
+    assert.include(Cause.pretty(quiet), `the setup of ${nameOf(["key", ...secret.key])}`)
+    assert.notInclude(Cause.pretty(quiet), "hush")
+  })
+)
+
+it.effect(
+  "an option that does not exist, or is of another type, is refused by its name before anything starts",
+  () =>
+    Effect.gen(function* () {
+      const wrong: ReadonlyArray<readonly [string, object]> = [
+        ["setUp", { url, setUp: [] }],
+        ["setup", { url, setup: "create table users ()" }],
+        ["setup", { url, setup: [1] }],
+        ["setup", { url, setup: { key: "1" } }],
+        ["setup", { url, setup: { key: "1", run: () => Effect.void, runs: 1 } }],
+        ["url", { url: 5432 }],
+        ["server", { server: "localhost" }],
+        ["server", { url, server: {} }]
+      ]
+      for (const [name, options] of wrong) {
+        const error = yield* Effect.flip(Effect.provide(current, TestDatabase.layer(options)))
+        assert.strictEqual(error._tag, "PoolError", name)
+        assert.match(error.message, new RegExp(`^The (option|setting) ${name} `))
+        assert.notInclude(error.message, "5432")
+      }
+      const misspelt: object = { prot: 5 }
+      const server = Effect.provide(current, TestDatabase.layer({ server: misspelt }))
+      assert.include(
+        (yield* Effect.flip(server)).message,
+        "The option prot of EmbeddedPostgres.make does not exist"
+      )
+    })
 )
 
 it.live("a user who may not create databases is told so, by the server's words", () =>

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import { serverError } from "../errors/ServerErrors.ts"
+import { type About, serverError } from "../errors/ServerErrors.ts"
 import * as OpenConnection from "../pool/OpenConnection.ts"
 import { ask } from "../protocol/Ask.ts"
 import * as Link from "../protocol/Link.ts"
@@ -38,14 +38,24 @@ export const connect = (
   ).pipe(Effect.provideService(Clock.Clock, Clock.Clock.defaultValue()))
 }
 
-/** Runs one statement without parameters, and gives its rows. */
-export const query = (
-  { session }: OpenConnection.Opened,
-  text: string
+/** Runs a statement without parameters, and gives its rows; a failure says what it is about. */
+export const run = (
+  { session }: Opened,
+  about: About & { readonly text: string }
 ): Effect.Effect<ReadonlyArray<unknown>, SqlError> =>
-  Effect.flatMap(ask(session, text), ({ error, rows, state }) => {
+  Effect.flatMap(ask(session, about.text), ({ error, rows, state }) => {
     if (state === "done") return Effect.succeed(rows)
-    if (error !== undefined) return Effect.fail(serverError(error, { text }))
+    if (error !== undefined) return Effect.fail(serverError(error, about))
     const end = session.end() ?? { farewell: undefined, cause: undefined }
-    return Effect.fail(ConnectionErrors.lostError(end, false, { text }))
+    return Effect.fail(ConnectionErrors.lostError(end, false, about))
   })
+
+/** Runs statements without parameters in one round trip, each by itself, and gives the rows of each. */
+export const query = (
+  opened: Opened,
+  ...texts: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> =>
+  Effect.all(
+    texts.map((text) => run(opened, { text })),
+    { concurrency: "unbounded" }
+  )

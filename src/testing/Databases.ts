@@ -1,8 +1,10 @@
 /**
  * The databases of the test kit on a server: templates, made once for each setup, and copies of them.
  *
- * What the kit has made says so in its comment, and nothing else is ever dropped. Who uses a copy holds an advisory lock of
- * its name, which the server frees with the session, also that of a killed process: a copy whose lock is free is left over.
+ * The kit knows its own by their names and by a limit of connections that nobody else would give, which stand in the very
+ * statement that makes a database: one that is interrupted leaves nothing that the next run would not find. Nothing else is ever
+ * dropped. Who uses a database holds an advisory lock of its name, which the server frees with the session, also that of a
+ * killed process. Advisory locks are those of one database, so all of them are taken in `maintenance`.
  */
 import { createHash, randomBytes } from "node:crypto"
 import * as Effect from "effect/Effect"
@@ -10,15 +12,19 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, refused } from "../errors/PoolError.ts"
-import type { Opened } from "../pool/OpenConnection.ts"
+import { sqlState } from "../errors/SqlState.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
 import { quote } from "../statement/Names.ts"
-import { query } from "./AdminConnection.ts"
+import { connect, type Opened, query } from "./AdminConnection.ts"
 
+/** Where locks hold for all who use the server, whichever database their URL names. */
+const maintenance = "postgres"
 const prefix = "effect_test_"
-const mark = "Made by effect-global-pool/testing"
-const finished = `${mark}: a template`
+/** More connections than a server can have, so that this limit limits nothing. */
+export const connectionLimit = 1_162_301_761
 /** A template that was made longer ago goes when nobody asks for it. */
 const oldTemplate = "7 days"
+const finished = "A template of effect-global-pool/testing, of "
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
 const lock = (name: string, how: string): string =>
@@ -28,86 +34,109 @@ const drop = (name: string): string => `drop database if exists ${quote(name)} w
 /** `create database` as quick as the server can. */
 const create = ({ session }: Opened, name: string, template: string): string => {
   const major = Number.parseInt(session.parameters.get("server_version") ?? "", 10)
-  return `create database ${quote(name)} template ${quote(template)}${major >= 15 ? " strategy file_copy" : ""}`
+  const strategy = major >= 15 ? " strategy file_copy" : ""
+  return `create database ${quote(name)} template ${quote(template)}${strategy} connection limit ${connectionLimit}`
 }
-
-const textOf = (row: unknown, column: string): string =>
-  Predicate.hasProperty(row, column) ? String(row[column] ?? "") : ""
 
 /** The name of the template of this setup. */
 export const nameOf = (key: ReadonlyArray<string>): string =>
   `${prefix}template_${createHash("sha256").update(JSON.stringify(key)).digest("hex").slice(0, 16)}`
 
-const commentOn = (admin: Opened, name: string): Effect.Effect<string | undefined, SqlError> =>
-  Effect.map(
-    query(
-      admin,
-      `select pg_catalog.shobj_description(oid, 'pg_database') as comment from pg_catalog.pg_database where datname = ${literal(name)}`
-    ),
-    ([row]) => (row === undefined ? undefined : textOf(row, "comment"))
+/** Opens the session that makes databases, as long as the scope is open. */
+export const administer = (settings: ResolvedSettings): Effect.Effect<Opened, SqlError, Scope.Scope> =>
+  Effect.catchIf(
+    connect({ ...settings, database: maintenance }),
+    // It is not there, or not for this user.
+    (error) => ["3D000", "42501", "28000"].includes(sqlState(error) ?? ""),
+    () => connect(settings)
   )
 
-/** Makes the template unless it is there; of all who ask at one time, one makes it. */
+const look = (name: string): string =>
+  `select datallowconn as open, datconnlimit = ${connectionLimit} as own from pg_catalog.pg_database where datname = ${literal(name)}`
+
+/** A template is finished when nobody can connect to it any more. */
+const stateOf = ([row]: ReadonlyArray<unknown>): "none" | "strange" | "begun" | "finished" => {
+  if (!Predicate.hasProperty(row, "own") || !Predicate.hasProperty(row, "open")) return "none"
+  if (row.own !== true) return "strange"
+  return row.open === true ? "begun" : "finished"
+}
+
+const make = Effect.fnUntraced(function* <E, R>(
+  admin: Opened,
+  name: string,
+  setUp: Effect.Effect<void, E, R>
+) {
+  const [rows = []] = yield* query(admin, look(name))
+  const state = stateOf(rows)
+  if (state === "finished") return
+  if (state === "strange") {
+    return yield* refused(
+      `The database ${quote(name)} was not made by TestDatabase, which would make its template by that name. Drop it yourself.`
+    )
+  }
+  yield* query(admin, drop(name), create(admin, name, "template1"))
+  const comment = literal(finished + new Date().toISOString())
+  yield* Effect.onError(
+    Effect.andThen(
+      setUp,
+      query(
+        admin,
+        `comment on database ${quote(name)} is ${comment}`,
+        `alter database ${quote(name)} with allow_connections false`
+      )
+    ),
+    () => Effect.ignore(query(admin, drop(name)))
+  )
+})
+
+/** Makes the template unless it is there; of all who ask at one time, one makes it. Nobody drops it while the session of `admin` is open. */
 export const template = Effect.fnUntraced(function* <E, R>(
   admin: Opened,
   name: string,
   setUp: Effect.Effect<void, E, R>
 ): Effect.fn.Return<void, E | SqlError | PoolError, R> {
-  if ((yield* commentOn(admin, name))?.startsWith(finished) === true) return
-  yield* Effect.acquireUseRelease(
-    query(admin, lock(name, "pg_advisory_lock")),
-    Effect.fnUntraced(function* () {
-      const comment = yield* commentOn(admin, name)
-      if (comment?.startsWith(finished) === true) return
-      if (comment !== undefined && !comment.startsWith(mark)) {
-        return yield* refused(
-          `The database ${quote(name)} was not made by TestDatabase, which would make its template by that name. Drop it yourself.`
-        )
-      }
-      yield* query(admin, drop(name))
-      yield* query(admin, create(admin, name, "template1"))
-      yield* query(admin, `comment on database ${quote(name)} is ${literal(mark)}`)
-      yield* Effect.onError(setUp, () => Effect.ignore(query(admin, drop(name))))
-      yield* query(admin, `alter database ${quote(name)} with allow_connections false`)
-      const at = new Date().toISOString()
-      yield* query(admin, `comment on database ${quote(name)} is ${literal(`${finished}, of ${at}`)}`)
-    }),
-    () => Effect.ignore(query(admin, lock(name, "pg_advisory_unlock")))
-  )
+  const [, rows = []] = yield* query(admin, lock(name, "pg_advisory_lock_shared"), look(name))
+  if (stateOf(rows) === "finished") return
+  const making = `${name}, which is being made`
+  // Should the setup fail, the session ends, and its locks with it.
+  yield* query(admin, lock(making, "pg_advisory_lock"))
+  yield* make(admin, name, setUp)
+  yield* query(admin, lock(making, "pg_advisory_unlock"))
 })
 
 /** Makes a copy, which goes with the scope. */
-export const copy = Effect.fnUntraced(function* (
-  admin: Opened,
-  template: string
-): Effect.fn.Return<string, SqlError, Scope.Scope> {
+export const copy = (admin: Opened, template: string): Effect.Effect<string, SqlError, Scope.Scope> => {
   const name = `${prefix}${randomBytes(8).toString("hex")}`
-  yield* query(admin, lock(name, "pg_advisory_lock"))
-  yield* Effect.acquireRelease(query(admin, create(admin, name, template)), () =>
-    Effect.ignore(query(admin, drop(name)))
+  return Effect.as(
+    Effect.acquireRelease(query(admin, lock(name, "pg_advisory_lock"), create(admin, name, template)), () =>
+      Effect.ignore(query(admin, drop(name)))
+    ),
+    name
   )
-  yield* query(admin, `comment on database ${quote(name)} is ${literal(mark)}`)
-  return name
-})
+}
 
-/** Drops what killed processes have left (a lock in whichever database says that one is in use), and templates that nobody asks for any more. */
-export const sweep = Effect.fnUntraced(function* (admin: Opened, template: string) {
-  const found = yield* query(
-    admin,
-    `select datname from (
-       select datname, pg_catalog.shobj_description(oid, 'pg_database') as comment from pg_catalog.pg_database
-       where datname like ${literal(`${prefix.replaceAll("_", "\\_")}%`)} and datname <> ${literal(template)}
-         and not exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objsubid = 1
-           and (classid::int8 << 32 | objid::int8) = pg_catalog.hashtextextended(datname::text, 0))
-     ) as databases where ( comment = ${literal(mark)} or (comment like ${literal(`${finished}, of %`)}
-       and pg_catalog.split_part(comment, ', of ', 2)::timestamptz < pg_catalog.now() - interval '${oldTemplate}'))`
-  )
+/** Databases of the kit that nobody needs: copies, templates that were not finished, and old ones. */
+const unneeded = `select datname from pg_catalog.pg_database
+  where datname ~ '^${prefix}(template_)?[0-9a-f]{16}$' and datconnlimit = ${connectionLimit} and (datallowconn or
+    pg_catalog.substring(pg_catalog.shobj_description(oid, 'pg_database'), ${literal(`${finished}(\\d{4}-[-\\d]+T[\\d:.]+Z)$`)})::timestamptz
+      < pg_catalog.now() - interval '${oldTemplate}')`
+
+const isUsed = `exists (select from pg_catalog.pg_locks where locktype = 'advisory' and objsubid = 1
+  and (classid::int8 << 32 | objid::int8) = pg_catalog.hashtextextended(datname::text, 0))`
+
+/** Drops what killed processes have left, and templates that nobody asks for any more. */
+export const sweep = Effect.fnUntraced(function* (admin: Opened) {
+  const [found = []] = yield* query(admin, `${unneeded} and not ${isUsed}`)
   for (const row of found) {
-    const name = textOf(row, "datname")
-    const [locked] = yield* query(admin, lock(name, "pg_try_advisory_lock"))
-    if (textOf(locked, "locked") !== "true") continue
+    const name = Predicate.hasProperty(row, "datname") ? String(row.datname) : ""
+    const [[locked] = [], [still] = []] = yield* query(
+      admin,
+      lock(name, "pg_try_advisory_lock"),
+      `${unneeded} and datname = ${literal(name)}`
+    )
+    if (!Predicate.hasProperty(locked, "locked") || locked.locked !== true) continue
     // One of another role stays for that role.
-    yield* Effect.ignore(query(admin, drop(name)))
+    if (still !== undefined) yield* Effect.ignore(query(admin, drop(name)))
     yield* query(admin, lock(name, "pg_advisory_unlock"))
   }
 })

@@ -54,9 +54,9 @@ const take = ({ connect, idle }: Database): Effect.Effect<Idle, SqlError> => {
   const known = idle.splice(0).find(({ upstream }) => upstream.session.end() === undefined)
   if (known !== undefined) return Effect.succeed(known)
   return Effect.flatMap(connect, (opened) =>
-    Effect.map(query(opened, Statements.hasDeferrable), ([row]) => ({
+    Effect.map(query(opened, Statements.hasDeferrable), ([rows]) => ({
       upstream: Upstream.make(opened),
-      mayDefer: Predicate.hasProperty(row, "deferrable") && row.deferrable === true
+      mayDefer: Predicate.hasProperty(rows?.[0], "deferrable") && rows[0].deferrable === true
     }))
   )
 }

@@ -150,22 +150,3 @@ export const meaningOf = (text: string): Meaning | undefined => {
   const names = namesOf(text, words)
   return names.length === 0 ? undefined : { kind: "set", names }
 }
-
-/** The statements of a text, one behind another. Those in the body of a function belong to it. */
-export const split = (text: string): ReadonlyArray<string> => {
-  const statements: Array<string> = []
-  let start = 0
-  let depth = 0
-  let last = ""
-  for (let token = tokenAt(text, 0); ; token = tokenAt(text, token.end)) {
-    const value = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
-    if ((value === "atomic" && last === "begin") || (depth > 0 && value === "case")) depth++
-    else if (depth > 0 && value === "end") depth--
-    last = value
-    if (token.kind !== "end" && (value !== ";" || depth > 0)) continue
-    const statement = text.slice(start, token.start).trim()
-    if (tokenAt(statement, 0).kind !== "end") statements.push(statement)
-    if (token.kind === "end") return statements
-    start = token.end
-  }
-}

@@ -19,7 +19,6 @@ import * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Handles from "../api/Database.ts"
 import type { EmbeddedPostgresError } from "../embedded/EmbeddedPostgresError.ts"
-import type { EmbeddedPostgresOptions } from "../embedded/Options.ts"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import * as Route from "../pool/Route.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
@@ -27,30 +26,11 @@ import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { check } from "../settings/Check.ts"
 import { describe, moved, type ResolvedSettings, type Settings } from "../settings/Settings.ts"
 import { urlOf } from "../settings/UrlOf.ts"
+import { split } from "../statement/Split.ts"
 import * as Server from "./AdminConnection.ts"
 import * as Databases from "./Databases.ts"
 import * as Sandbox from "./Sandbox.ts"
-import * as Statements from "./Statements.ts"
-
-/**
- * What each database begins with: texts of SQL, such as migrations, which run in their order; or a program, with a key that
- * changes when what it does changes, such as the texts of its migrations.
- */
-export type Setup<E = never, R = never> =
-  | ReadonlyArray<string>
-  | {
-      readonly key: string | ReadonlyArray<string>
-      readonly run: (pgdb: Handles.Database) => Effect.Effect<unknown, E, R>
-    }
-
-export interface Options<E = never, R = never> {
-  /** Runs once, on a template of which each database is a copy; again when it changes. Nothing: the databases are empty. */
-  readonly setup?: Setup<E, R> | undefined
-  /** A server that is there, as a user who may create databases. Without it, an embedded server is shared by all tests of this machine. */
-  readonly url?: string | Redacted.Redacted | undefined
-  /** How the embedded server is set up. With a `dataDir` it finds its templates again. */
-  readonly server?: EmbeddedPostgresOptions | undefined
-}
+import { type Options, problemOf, type Setup } from "./TestDatabaseOptions.ts"
 
 /** What a sandbox needs to run an effect that needs `R`. */
 type Requires<R> = TestDatabase | Exclude<Exclude<R, PoolRegistry | TestDatabase>, Scope.Scope>
@@ -119,20 +99,36 @@ const under = (follow: Route.Follow) =>
     return Context.add(yield* Effect.provideService(registry, Route.Route, route), Route.Route, route)
   })
 
+/** The statements of texts, each with its place for errors. */
+const statementsOf = (texts: ReadonlyArray<string>) => {
+  const parts = texts.flatMap((text, index) =>
+    Array.from(split(text), ({ line, text }) => ({ line, text, file: `text ${index + 1} of the setup` }))
+  )
+  return parts.map((part, index) => ({ ...part, number: index + 1, of: parts.length }))
+}
+
+/** A key as far as an error shows it: those that are texts of migrations are long, and may hold anything. */
+const shownOf = (template: string, setup: Setup<unknown, unknown>): string =>
+  "run" in setup && typeof setup.key === "string" && /^[\w .:/@-]{1,60}$/.test(setup.key)
+    ? `with the key "${setup.key}"`
+    : `of ${template}`
+
 const setUp = <E, R>(
   settings: ResolvedSettings,
   setup: Setup<E, R>
-): Effect.Effect<void, E | SqlError, Exclude<R, PoolRegistry> | Scope.Scope> =>
-  "run" in setup
-    ? Effect.flatMap(
-        under((handle) => Effect.succeed(moved(handle, settings))),
-        (context) => Effect.asVoid(Effect.provideContext(setup.run(handleTo(settings)), context))
-      )
-    : Effect.flatMap(Server.connect(settings), (opened) =>
-        Effect.forEach(setup.flatMap(Statements.split), (text) => Server.query(opened, text), {
-          discard: true
-        })
-      )
+): Effect.Effect<void, E | SqlError, Exclude<R, PoolRegistry> | Scope.Scope> => {
+  const run: ReturnType<typeof setUp<E, R>> =
+    "run" in setup
+      ? Effect.flatMap(
+          under((handle) => Effect.succeed(moved(handle, settings))),
+          (context) => Effect.asVoid(Effect.provideContext(setup.run(handleTo(settings)), context))
+        )
+      : Effect.flatMap(Server.connect(settings), (opened) =>
+          Effect.forEach(statementsOf(setup), (about) => Server.run(opened, about), { discard: true })
+        )
+  // Effect prints it below a failure.
+  return Effect.withSpan(run, `the setup ${shownOf(settings.database, setup)}`)
+}
 
 /** Where a handle's connections go: all handles that lead to one other database lead to this one. */
 const followTo =
@@ -169,15 +165,17 @@ const outside = (database: Database): Effect.Effect<ResolvedSettings, SqlError> 
 }
 
 const make = Effect.fnUntraced(function* <E, R>(options: Options<E, R>) {
+  const problem = problemOf(options)
+  if (problem !== undefined) return yield* problem
   const { setup } = options
   const server = yield* serverOf(options)
-  const admin = yield* Server.connect(server)
+  const admin = yield* Databases.administer(server)
   const key = setup === undefined ? [] : "run" in setup ? ["key", setup.key].flat() : ["texts", ...setup]
   const template = setup === undefined ? "template1" : Databases.nameOf(key)
   if (setup !== undefined) {
     yield* Databases.template(admin, template, Effect.scoped(setUp({ ...server, database: template }, setup)))
   }
-  yield* Databases.sweep(admin, template)
+  yield* Databases.sweep(admin)
   const settings = { ...server, database: yield* Databases.copy(admin, template) }
   const scope = yield* Effect.scope
   const database: Database = {

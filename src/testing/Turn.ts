@@ -9,6 +9,7 @@ import { Buffer } from "node:buffer"
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import { split } from "../statement/Split.ts"
 import * as Messages from "./Messages.ts"
 import type { Client } from "./SandboxClient.ts"
 import * as Statements from "./Statements.ts"
@@ -176,9 +177,10 @@ export const turn = Effect.fnUntraced(function* (
     for (const name of names) localNames.add(name)
   })
 
-  const onQuery = Effect.fnUntraced(function* (texts: ReadonlyArray<string>) {
-    if (texts.length === 0) write(answers.nothing)
-    for (const text of texts) {
+  const onQuery = Effect.fnUntraced(function* (script: string) {
+    const parts = Array.from(split(script))
+    if (parts.length === 0) write(answers.nothing)
+    for (const { text } of parts) {
       const meaning = Statements.meaningOf(text)
       if (isSkipping) return
       if (Statements.isLocal(meaning)) yield* perform(meaning)
@@ -268,7 +270,7 @@ export const turn = Effect.fnUntraced(function* (
     for (let message = first; ; message = yield* Effect.interruptible(Queue.take(client.messages))) {
       shared.lastActive = Date.now()
       const type = Messages.typeOf(message)
-      if (type === "Q") yield* onQuery(Statements.split(Messages.texts(message, 1)[0][0] ?? ""))
+      if (type === "Q") yield* onQuery(Messages.texts(message, 1)[0][0] ?? "")
       if (type === "Q" || type === "S") yield* onSync
       else yield* onMessage(message)
       give()
