@@ -170,9 +170,9 @@ export const kept = Effect.fnUntraced(function* (
  * A folder for one server's files, removed with the scope: its log, and its data unless that stays elsewhere. The guard
  * that removes it in our place is there before it.
  */
-export const work = Effect.fnUntraced(function* (identity: Identity | undefined) {
+export const work = Effect.fnUntraced(function* (identity: Identity | undefined, wanted?: string) {
   const failed = (cause: unknown) => startFailed("No directory could be made for the server.", { cause })
-  const folder = yield* Effect.tryPromise({ try: () => temporaryFolder(identity), catch: failed })
+  const folder = yield* Effect.tryPromise({ try: () => temporaryFolder(identity, wanted), catch: failed })
   const path = Path.join(folder, `effect-global-pool-${randomBytes(6).toString("hex")}`)
   const guard = yield* makeGuard(path)
   yield* Effect.acquireRelease(

@@ -54,9 +54,12 @@ export const canReach = async (path: string, identity: Identity | undefined): Pr
   }
 }
 
-/** A folder for files that the server's user can reach too. */
-export const temporaryFolder = async (identity: Identity | undefined): Promise<string> => {
-  for (const folder of [Os.tmpdir(), "/tmp", "/var/tmp"]) {
+/** A folder for files that the server's user can reach too: the wanted one, if it can. */
+export const temporaryFolder = async (
+  identity: Identity | undefined,
+  wanted = Os.tmpdir()
+): Promise<string> => {
+  for (const folder of [wanted, Os.tmpdir(), "/tmp", "/var/tmp"]) {
     if (await canReach(folder, identity).catch(() => false)) return folder
   }
   throw new Error("The server's user can reach neither the folder for temporary files nor /tmp nor /var/tmp")

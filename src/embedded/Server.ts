@@ -199,19 +199,21 @@ const ensureDatabase = ({ dataDir, database, ...where }: ServerSettings) => {
 }
 
 /**
- * Starts a server; the scope ends it. A server takes real time, also in a test whose clock stands still.
+ * Starts a server, whose data are in a folder of their own in `folder` unless its options say where; the scope ends it. A server
+ * takes real time, also in a test whose clock stands still.
  */
 export const start = (
-  input: EmbeddedPostgresOptions
+  input: EmbeddedPostgresOptions,
+  folder?: string
 ): Effect.Effect<ServerSettings, EmbeddedPostgresError, Scope.Scope> =>
-  Effect.provideService(startInRealTime(input), Clock.Clock, Clock.Clock.defaultValue())
+  Effect.provideService(startInRealTime(input, folder), Clock.Clock, Clock.Clock.defaultValue())
 
-const startInRealTime = Effect.fnUntraced(function* (input: EmbeddedPostgresOptions) {
+const startInRealTime = Effect.fnUntraced(function* (input: EmbeddedPostgresOptions, folder?: string) {
   const options = yield* checked(input)
   if (options.port !== undefined) yield* freePort(options.port)
   const stepDown = yield* identity
   const found = yield* binaries(stepDown)
-  const { work, guard } = yield* DataDirectory.work(stepDown)
+  const { work, guard } = yield* DataDirectory.work(stepDown, folder)
   const { dataDir, username, database } = options
   const generate = Redacted.make(randomBytes(24).toString("base64url"))
   const durable = dataDir !== undefined

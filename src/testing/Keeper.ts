@@ -20,20 +20,85 @@ const optionsOf = async (): Promise<EmbeddedPostgresOptions> => {
   return JSON.parse(Buffer.concat(chunks).toString())
 }
 
-/** `false` when another process has the name. */
-const listen = (server: Net.Server): Promise<boolean> =>
+const memory = { folder: "/dev/shm", enough: 2 * 2 ** 30 }
+
+/**
+ * Where data go that are the server's alone: into memory where there is room, unless `TMPDIR` names another folder. To make
+ * a database is to make hundreds of files, which takes most disks ten times as long.
+ */
+const quickFolder = (): string | undefined => {
+  if (process.env.TMPDIR !== undefined) return undefined
+  try {
+    const { bavail, bsize } = Fs.statfsSync(memory.folder)
+    return bavail * bsize < memory.enough ? undefined : memory.folder
+  } catch {
+    return undefined
+  }
+}
+
+/** Tells a socket's file from another one that came into its place. */
+const identityOf = (path: string): string => {
+  const found = Fs.statSync(path, { bigint: true, throwIfNoEntry: false })
+  return found === undefined ? "" : `${found.ino} ${found.mtimeNs}`
+}
+
+const isPipe = process.platform === "win32"
+/** The socket's first name; it gets the one that others look for when it listens, so that nobody finds it deaf. */
+const ownName = isPipe ? name : Path.join(Path.dirname(name), String(process.pid))
+
+/** Where another process has the name, or has just removed the folder, this one ends, and is started again if need be. */
+const listen = (server: Net.Server): Promise<void> =>
   new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EADDRINUSE") return reject(error)
+      if (error.code === "EADDRINUSE" || !(isPipe || Fs.existsSync(Path.dirname(name)))) process.exit()
+      reject(error)
+    })
+    server.listen(ownName, resolve)
+  })
+
+/** After `rmSync` of a socket Node 20 would not follow links any more where it looks for packages. */
+const remove = (path: string): void => {
+  try {
+    Fs.unlinkSync(path)
+  } catch {
+    // It is gone.
+  }
+}
+
+/** Takes the name away from a process that was killed, and from no other. */
+const takeAway = (stale: string): void => {
+  if (identityOf(name) !== stale) return
+  const aside = `${ownName}.old`
+  try {
+    Fs.renameSync(name, aside)
+    if (identityOf(aside) !== stale) Fs.linkSync(aside, name)
+  } catch {
+    // Another one was quicker.
+  }
+  remove(aside)
+}
+
+/** `false` when another process has the name. */
+const claim = (): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    Fs.link(ownName, name, (error) => {
+      if (error === null) return resolve(true)
+      if (error.code !== "EEXIST") return reject(error)
+      const found = identityOf(name)
       const other = Net.connect(name, () => resolve(false))
-      // A process that was killed has left the name behind.
-      other.once("error", () => {
-        Fs.rmSync(name, { force: true })
-        resolve(listen(server))
+      other.once("error", ({ code }: NodeJS.ErrnoException) => {
+        if (code === "ECONNREFUSED") takeAway(found)
+        resolve(claim())
       })
     })
-    server.listen(name, () => resolve(true))
   })
+
+/** Ends; the name is given up last, so that the next process finds the data free. */
+const leave = (own: string): void => {
+  if (isPipe || identityOf(name) !== own) process.exit()
+  remove(name)
+  Fs.rmdir(Path.dirname(name), () => process.exit())
+}
 
 const keep = async (): Promise<void> => {
   const options = await optionsOf()
@@ -55,7 +120,11 @@ const keep = async (): Promise<void> => {
     linger()
     if (answer !== undefined) socket.write(answer)
   })
-  if (!(await listen(server))) process.exit()
+  await listen(server)
+  const own = isPipe ? "" : identityOf(ownName)
+  const isKeeper = isPipe || (await claim())
+  if (!isPipe) remove(ownName)
+  if (!isKeeper) process.exit()
   const [Effect, Exit, Redacted, Scope, { start }] = await Promise.all([
     import("effect/Effect"),
     import("effect/Exit"),
@@ -64,16 +133,12 @@ const keep = async (): Promise<void> => {
     import("../embedded/Server.ts")
   ])
   const scope = Scope.makeUnsafe()
-  // The name is given up last, so that the next process finds the data free.
   end = () => {
     answer = undefined
-    return Effect.runPromise(Scope.close(scope, Exit.void)).then(() => {
-      Fs.rmSync(name, { force: true })
-      Fs.rmdir(Path.dirname(name), () => process.exit())
-    })
+    return Effect.runPromise(Scope.close(scope, Exit.void)).then(() => leave(own))
   }
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, end)
-  const started = await Effect.runPromise(Effect.result(Scope.provide(start(options), scope)))
+  const started = await Effect.runPromise(Effect.result(Scope.provide(start(options, quickFolder()), scope)))
   const told =
     started._tag === "Success"
       ? { server: { ...started.success, password: Redacted.value(started.success.password) } }

@@ -85,10 +85,8 @@ export const start = Effect.fnUntraced(function* (
     .update(import.meta.url)
     .digest("hex")
     .slice(0, 16)
-  const name =
-    process.platform === "win32"
-      ? `\\\\.\\pipe\\effect-global-pool-${hash}`
-      : Path.join(yield* folder, `${hash}.sock`)
+  const isPipe = process.platform === "win32"
+  const name = isPipe ? `\\\\.\\pipe\\effect-global-pool-${hash}` : Path.join(yield* folder, `${hash}.sock`)
   let child: ChildProcess | undefined
   let complaints = ""
   const launch = Effect.sync(() => {
@@ -115,7 +113,7 @@ export const start = Effect.fnUntraced(function* (
         log: complaints
       })
     }
-    if (code !== null) yield* launch
+    if (code !== null) yield* isPipe ? launch : Effect.andThen(folder, launch)
     return undefined
   })
   const found = yield* look.pipe(

@@ -8,8 +8,8 @@ import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { Effect, Layer, Redacted, Scope } from "effect"
 import { PG } from "effect-global-pool"
-import { EmbeddedPostgres } from "effect-global-pool/embedded"
 import { TestDatabase } from "effect-global-pool/testing"
+import { start } from "../../src/testing/SharedServer.ts"
 
 type Way = "kit" | "migrations" | "truncate"
 interface Told {
@@ -53,7 +53,7 @@ const kitFile = Effect.gen(function* () {
   const scope = yield* Scope.make()
   const context = yield* timed(
     databases,
-    Layer.buildWithScope(TestDatabase.layer({ url, setup: migrations }), scope)
+    Layer.buildWithScope(TestDatabase.layer({ setup: migrations }), scope)
   )
   const test = Effect.gen(function* () {
     let inside = 0
@@ -116,10 +116,12 @@ const median = (all: ReadonlyArray<number>): string =>
   all.length === 0 ? "–" : (all.toSorted((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0).toFixed(1)
 
 const main = Effect.gen(function* () {
-  const server = yield* EmbeddedPostgres.start()
-  const where = Redacted.value(server.url)
-  const shared = PG.make({ ...server, database: "shared" })
-  yield* PG.run(Effect.andThen(PG.make(server).execute("create database shared"), shared.trans(migrations)))
+  // The same server for all.
+  const server = yield* start({})
+  const { host, port, username } = server
+  const where = `postgres://${username}:${encodeURIComponent(Redacted.value(server.password))}@${host}:${port}/postgres`
+  const shared = PG.make({ url: where, database: "shared" })
+  yield* PG.run(Effect.andThen(PG.make(where).execute("create database shared"), shared.trans(migrations)))
   const lines = ["| way | whole, ms | a database, ms | a test's own share, ms |", "| --- | --- | --- | --- |"]
   for (const [kind, workers] of [
     ["kit", 2],
