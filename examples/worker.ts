@@ -44,7 +44,7 @@ const queueOf = (pgdb: PG.Database) => {
   )
 
   /**
-   * Adds a job. Whoever listens hears of it when it is there, at the commit. The id is made here: when nobody can say whether a
+   * Adds a job. Listeners hear of it at the commit, when it can be seen. The id is made here: when nobody can say whether a
    * lost commit took effect, adding the job once more does no harm.
    */
   const add = (job: Job) =>

@@ -1,4 +1,4 @@
-/** A bad row among many is told by its number and its column, whichever way the rows went, and its values are not shown. */
+/** The error of a bad row among many names its number and column, whichever way the rows went, and shows no value. */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

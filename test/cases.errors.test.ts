@@ -255,7 +255,7 @@ withEachSetting("a long message of the server is whole in the cause", [], {}, ({
 )
 
 withDatabase(
-  "a statement of effect/sql is spliced into a template, and a fragment is told to go into one",
+  "a statement of effect/sql is spliced into a template, and the error of a fragment says to use one",
   [],
   ({ pgdb }) =>
     Effect.gen(function* () {
@@ -389,7 +389,7 @@ withDatabase(
 )
 
 withDatabase(
-  "a transaction that goes on behind a caught failure is told to put that into one of its own",
+  "the error of a transaction that goes on after a caught failure says to nest that part",
   [],
   ({ pgdb }) =>
     Effect.gen(function* () {

@@ -51,7 +51,7 @@ withDatabase("streams in pieces, with other statements between, and leaves no cu
   })
 )
 
-withDatabase("is of no use to whoever keeps it longer", table, (given) =>
+withDatabase("cannot be used after its scope", table, (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
     const sql = yield* pgdb.client

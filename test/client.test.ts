@@ -166,7 +166,7 @@ describe("notifications", () => {
     })
   )
 
-  withDatabase("a listener whose connection is lost is told", [], ({ pgdb, sessions, witness }) =>
+  withDatabase("a listener whose connection is lost fails", [], ({ pgdb, sessions, witness }) =>
     Effect.gen(function* () {
       const sql = yield* pgdb.client
       yield* Effect.scoped(

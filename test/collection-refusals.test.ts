@@ -56,10 +56,14 @@ describe("a filter is refused", () => {
     ["with $not on a column", { id: { $not: { $gt: 1 } } }, "$not goes around a filter"],
     ["with $and on a column", { id: { $and: [] } }, "$and goes around filters"],
     ["with $or that is no array", { $or: { a: 1 } }, "$or takes an array"],
-    ["with $and of what is no filter", { $and: [1] }, "a filter of $and", "a number"],
+    ["with $and of something that is not a filter", { $and: [1] }, "a filter of $and", "a number"],
     ["with $not of nothing", { $not: undefined }, "$not", "undefined"],
-    ["with $in of what is no array", { id: { $in: "1,2" } }, "$in takes an array"],
-    ["with $isNull of what is no boolean", { id: { $isNull: 1 } }, "$isNull takes true or false"],
+    ["with $in of something that is not an array", { id: { $in: "1,2" } }, "$in takes an array"],
+    [
+      "with $isNull of something that is not a boolean",
+      { id: { $isNull: 1 } },
+      "$isNull takes true or false"
+    ],
     ["with a pattern that is a RegExp", { id: { $regex: /a/ } }, "a RegExp", "Postgres' own syntax"],
     ["with a pattern that is a number", { id: { $like: 1 } }, "a number"]
   ]
@@ -275,7 +279,7 @@ withDatabase(
         assert.strictEqual(yield* n.count({ [column]: { $gt: 0.5, $lt: 3.5 } }), 1)
       }
       assert.deepStrictEqual(yield* witness.query("select * from n"), [{ id: 1, i: 2, w: 3n }])
-      // Whoever cannot look at the table again says the same.
+      // Without a second look at the table the error is the same.
       const failed = pgdb.transaction(
         Effect.gen(function* () {
           yield* Effect.flip(pgdb.select("select 1 / 0"))

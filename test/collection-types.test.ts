@@ -86,7 +86,7 @@ describe("changes and rows of a typed row", () => {
     changes({ born: { $inc: 1 } })
     // @ts-expect-error nor to a text
     changes({ name: { $inc: 1 } })
-    // @ts-expect-error nor to a column of strings what is no string: it may be numeric, read with every digit
+    // @ts-expect-error nor to a column of strings another value: it may be numeric, read with every digit
     changes({ owed: { $inc: 0.1 } })
     const read: string = "0.10"
     changes({ owed: { $inc: read } })

@@ -116,7 +116,7 @@ describe("the service file", () => {
       })
   )
 
-  it.live("that cannot be read is told by name, and no word of it", () =>
+  it.live("that cannot be read is named in the error, without its content", () =>
     Effect.gen(function* () {
       const path = yield* file(
         "services",

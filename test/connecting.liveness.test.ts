@@ -181,7 +181,7 @@ describe("a link that goes silent", () => {
 
 describe("a server that refuses", () => {
   withDatabase(
-    "one more than its limit: those that are open serve all, and who waits in vain is told",
+    "one more than its limit: those that are open serve all, and a caller that waits too long gets the reason",
     [],
     (given) =>
       Effect.gen(function* () {
@@ -217,7 +217,7 @@ describe("a server that refuses", () => {
   )
 
   withDatabase(
-    "one more for good: those that are open go on, and who waits for connectTimeout is told why",
+    "one more for good: those that are open go on, and a caller that waits for connectTimeout gets the reason",
     [],
     ({ settings, witness }) =>
       Effect.gen(function* () {
@@ -256,7 +256,7 @@ describe("a server that refuses", () => {
           assert.isBelow(performance.now() - begin, 2_000)
           yield* Deferred.succeed(over, undefined)
           yield* Fiber.join(holder)
-          // Whoever comes after that is served by the connection that is there, and later by others.
+          // Later callers are served by the connection that is there, and then by others.
           assert.deepStrictEqual(yield* pgdb.select("select 3 as n"), [{ n: 3 }])
           yield* witness.query(`alter ${accept}`)
           yield* together(pgdb, 3)

@@ -280,7 +280,7 @@ layer(Layer.merge(SecureServer.layer, PoolRegistry.layer()), { timeout: "60 seco
         })
     )
 
-    it.effect("is not told the host's name with sslsni=0, and is told it otherwise", () =>
+    it.effect("gets no host name with sslsni=0, and gets it otherwise", () =>
       Effect.gen(function* () {
         const { ca, folder, settings } = yield* SecureServer
         const { database, password, username } = settings

@@ -38,7 +38,7 @@ const onOne = <E>(
   )
 
 describe("a bad line", () => {
-  onOne("is told by its number and its column, and its value stays out of the message", ({ pgdb }) =>
+  onOne("is named by its number and column, and the message does not show its value", ({ pgdb }) =>
     Effect.gen(function* () {
       const table = pgdb.table("t")
       const cases: ReadonlyArray<readonly [data: string, code: string, where: string]> = [
@@ -151,7 +151,7 @@ describe("an input that", () => {
     })
   )
 
-  withDatabase("asks for the connection that it waits for is told so", t, ({ settings }) =>
+  withDatabase("asks for the connection that it waits for fails and says so", t, ({ settings }) =>
     Effect.gen(function* () {
       const pgdb = PG.make({ ...settings, maxConnections: 1, acquireTimeout: "200 millis" })
       const data = Stream.mapEffect(Stream.make("1,a\n"), (line) => Effect.as(pgdb.select("select 1"), line))
@@ -386,23 +386,26 @@ describe("in a transaction", () => {
     })
   )
 
-  withDatabase("a COPY whose stream asks the same transaction is told so, and nothing hangs", t, (given) =>
-    Effect.gen(function* () {
-      const pgdb = PG.make({ ...given.settings, acquireTimeout: "500 millis" })
-      const table = pgdb.table("t")
-      const own = Stream.mapEffect(Stream.make("1,a\n"), (line) => Effect.as(table.count(), line))
-      const error = yield* Effect.flip(pgdb.transaction(table.copyFrom(own)))
-      assert.include(String(error), "the COPY has the connection of the transaction to itself")
-      yield* pgdb.transaction(
-        Effect.gen(function* () {
-          yield* table.copyFrom(Stream.make("1,a\n"))
-          const read = Stream.runForEach(table.copyTo(), () => table.count())
-          assert.strictEqual((yield* Effect.flip(read))._tag, "PoolError")
-          assert.strictEqual(yield* table.count(), 1)
-        })
-      )
-      yield* atRest(given)
-    })
+  withDatabase(
+    "a COPY whose stream uses the same transaction fails and says so, and nothing hangs",
+    t,
+    (given) =>
+      Effect.gen(function* () {
+        const pgdb = PG.make({ ...given.settings, acquireTimeout: "500 millis" })
+        const table = pgdb.table("t")
+        const own = Stream.mapEffect(Stream.make("1,a\n"), (line) => Effect.as(table.count(), line))
+        const error = yield* Effect.flip(pgdb.transaction(table.copyFrom(own)))
+        assert.include(String(error), "the COPY has the connection of the transaction to itself")
+        yield* pgdb.transaction(
+          Effect.gen(function* () {
+            yield* table.copyFrom(Stream.make("1,a\n"))
+            const read = Stream.runForEach(table.copyTo(), () => table.count())
+            assert.strictEqual((yield* Effect.flip(read))._tag, "PoolError")
+            assert.strictEqual(yield* table.count(), 1)
+          })
+        )
+        yield* atRest(given)
+      })
   )
 
   withDatabase("an interrupted COPY leaves the transaction to be undone, and no lock", t, (given) =>

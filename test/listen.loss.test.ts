@@ -1,5 +1,5 @@
 /**
- * A listener's connection is lost, in every way: it is opened again, `onListen` runs anew, and what cannot come back is told.
+ * A listener's connection is lost, in every way: it is opened again, `onListen` runs anew, and what cannot come back is an error.
  */
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -37,7 +37,7 @@ withDatabase("a killed backend: the streams go on, and onListen runs anew", [], 
 )
 
 withDatabase(
-  "a link that is cut and refused for a while: what is told while nobody listens is not heard",
+  "a link that is cut and refused for a while: what is notified meanwhile is not heard",
   [],
   (given) =>
     Effect.gen(function* () {

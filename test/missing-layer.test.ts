@@ -1,4 +1,4 @@
-/** What a program is told that forgot to provide pools: by the compiler, and by the run where nobody asked the compiler. */
+/** The errors of a program that forgot to provide pools: the compiler's, and that of a run which was not compiled. */
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, it } from "@effect/vitest"

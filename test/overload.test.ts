@@ -1,5 +1,5 @@
 /**
- * Overload has an end: who waits too long, or is one too many, is told so with the numbers, and leaves the line.
+ * Overload has an end: a caller that waits too long, or is one too many, fails with the numbers and leaves the queue.
  */
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
@@ -46,29 +46,31 @@ const refusal = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     return error
   })
 
-it.effect("after acquireTimeout a call is told how many are in use and how many wait", () =>
-  Effect.gen(function* () {
-    const given = yield* tenants(1)
-    const pgdb = given.pgdb(0, { maxConnections: 2, acquireTimeout: "3 seconds" })
-    const letGo = yield* hold(pgdb, 2)
-    const early = yield* Effect.forkChild(refusal(pgdb.select`select 1`))
-    yield* waiting(1)
-    yield* TestClock.adjust("2 seconds")
-    const late = yield* Effect.forkChild(pgdb.select`select 2 as two`)
-    yield* waiting(2)
-    yield* TestClock.adjust("1 second")
-    const error = yield* Fiber.join(early)
-    const key = String(given.names[0])
-    assert.deepInclude(error.reason, { _tag: "AcquireTimeout", key, inUse: 2, max: 2, waiting: 2 })
-    assert.strictEqual(
-      error.message,
-      `No connection of the pool "${key}" came free within acquireTimeout, 3000 ms: 2 of its 2 connections are in use, 2 operations wait. ` +
-        "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
-    )
-    yield* waiting(1)
-    yield* letGo
-    assert.deepStrictEqual(yield* Fiber.join(late), [{ two: 2 }])
-  }).pipe(Effect.provide(PoolRegistry.layer()))
+it.effect(
+  "after acquireTimeout the error says how many connections are in use and how many callers wait",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* tenants(1)
+      const pgdb = given.pgdb(0, { maxConnections: 2, acquireTimeout: "3 seconds" })
+      const letGo = yield* hold(pgdb, 2)
+      const early = yield* Effect.forkChild(refusal(pgdb.select`select 1`))
+      yield* waiting(1)
+      yield* TestClock.adjust("2 seconds")
+      const late = yield* Effect.forkChild(pgdb.select`select 2 as two`)
+      yield* waiting(2)
+      yield* TestClock.adjust("1 second")
+      const error = yield* Fiber.join(early)
+      const key = String(given.names[0])
+      assert.deepInclude(error.reason, { _tag: "AcquireTimeout", key, inUse: 2, max: 2, waiting: 2 })
+      assert.strictEqual(
+        error.message,
+        `No connection of the pool "${key}" came free within acquireTimeout, 3000 ms: 2 of its 2 connections are in use, 2 operations wait. ` +
+          "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
+      )
+      yield* waiting(1)
+      yield* letGo
+      assert.deepStrictEqual(yield* Fiber.join(late), [{ two: 2 }])
+    }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
 it.effect("where the registry's limit is what is exhausted, the message says so", () =>
@@ -171,11 +173,11 @@ const waitsForItself = (
   )
 
 waitsForItself(
-  "a transaction that needs a connection of another database is told that it waits for itself",
+  "a transaction that needs a connection of another database fails and says that it waits for itself",
   (pgdb, inner) => pgdb.transaction(Effect.andThen(pgdb.select`select 1`, inner))
 )
 
 waitsForItself(
-  "a stream that needs a connection of another database is told that it waits for itself",
+  "a stream that needs a connection of another database fails and says that it waits for itself",
   (pgdb, inner) => Stream.runDrain(Stream.mapEffect(pgdb.stream`select generate_series(1, 3)`, () => inner))
 )

@@ -1,5 +1,5 @@
 /**
- * Waiting for a connection: how long, how many, in which order, and what is told to those who waited in vain.
+ * Waiting for a connection: how long, how many, in which order, and with which error the wait ends.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -114,34 +114,37 @@ withDatabase("the time of a transaction is its caller's own", tables, (given) =>
   })
 )
 
-withDatabase("in a transaction the one that fails is told, and the others are undone", tables, (given) =>
-  Effect.gen(function* () {
-    const { pgdb, sessions, witness } = given
-    const add = "insert into numbers values ($1)"
-    const divide = "update numbers set n = n + 0 * (1 / $1) where n = 50"
-    const trans = (added: ReadonlyArray<number>, by: number) =>
-      pgdb.trans([
-        [divide, [1]],
-        ...added.map((n) => [add, [n]] as const),
-        [divide, [by]],
-        [add, [added[0]! + 1000]]
+withDatabase(
+  "in a transaction the error is of the one that failed, and the others are undone",
+  tables,
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, sessions, witness } = given
+      const add = "insert into numbers values ($1)"
+      const divide = "update numbers set n = n + 0 * (1 / $1) where n = 50"
+      const trans = (added: ReadonlyArray<number>, by: number) =>
+        pgdb.trans([
+          [divide, [1]],
+          ...added.map((n) => [add, [n]] as const),
+          [divide, [by]],
+          [add, [added[0]! + 1000]]
+        ])
+      yield* trans([200, 201], 1)
+      const before = yield* sessions
+      const error = yield* Effect.flip(trans([300, 301, 302], 0))
+      assert.match(error.message, /^Statement 5 of 6 failed: division by zero|^division by zero/)
+      assert.include(error.message, "5 of 6")
+      assert.deepStrictEqual(yield* witness.query("select n from numbers where n >= 200 order by n"), [
+        { n: 200 },
+        { n: 201 },
+        { n: 1200 }
       ])
-    yield* trans([200, 201], 1)
-    const before = yield* sessions
-    const error = yield* Effect.flip(trans([300, 301, 302], 0))
-    assert.match(error.message, /^Statement 5 of 6 failed: division by zero|^division by zero/)
-    assert.include(error.message, "5 of 6")
-    assert.deepStrictEqual(yield* witness.query("select n from numbers where n >= 200 order by n"), [
-      { n: 200 },
-      { n: 201 },
-      { n: 1200 }
-    ])
-    yield* trans([400, 401], 1)
-    assert.deepStrictEqual(
-      (yield* sessions).map(({ pid }) => pid),
-      before.map(({ pid }) => pid)
-    )
-  })
+      yield* trans([400, 401], 1)
+      assert.deepStrictEqual(
+        (yield* sessions).map(({ pid }) => pid),
+        before.map(({ pid }) => pid)
+      )
+    })
 )
 
 withDatabase("one that is interrupted leaves the others their answers", tables, (given) =>

@@ -1,5 +1,5 @@
 /**
- * An opening that fails: every waiting caller is told why, nothing is remembered, and the same handle works as soon as the
+ * An opening that fails: every waiting caller gets the reason, nothing is remembered, and the same handle works as soon as the
  * server does.
  */
 import { assert, describe } from "@effect/vitest"
@@ -13,7 +13,7 @@ import { eventually } from "./support/database.ts"
 import { withDatabase } from "./support/handle.ts"
 import { proxy } from "./support/proxy.ts"
 
-/** What ten callers at once are told. */
+/** The errors of ten callers at once. */
 const told = (pgdb: PG.Database): Effect.Effect<ReadonlyArray<SqlError>, unknown, PoolRegistry> =>
   Effect.forEach(
     Array.from({ length: 10 }, (_, index) => index),
@@ -35,7 +35,7 @@ const nothingOpen = Effect.map(PoolRegistry.stats, (pools) =>
   )
 )
 
-describe("each waiting caller is told why, and the handle works later", () => {
+describe("each waiting caller gets the reason, and the handle works later", () => {
   withDatabase("the server is down", [], ({ settings }) =>
     Effect.gen(function* () {
       const between = yield* proxy(settings)

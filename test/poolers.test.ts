@@ -91,7 +91,7 @@ describe.skipIf(!hasPgbouncer)("behind PgBouncer", () => {
   )
 
   it.live(
-    "a pooler of fewer servers than maxConnections: callers wait by acquireTimeout, and are told",
+    "a pooler of fewer servers than maxConnections: callers wait for acquireTimeout, and the error says why",
     () =>
       Effect.gen(function* () {
         const given = yield* database()

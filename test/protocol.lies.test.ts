@@ -207,7 +207,7 @@ const answers: ReadonlyArray<readonly [name: string, answer: Buffer | undefined]
   ],
   ["rows after ReadyForQuery", Buffer.concat([described, row, done, row])],
   ["two answers", Buffer.concat([described, row, done, described, row, done])],
-  ["COPY data that nobody asked for", Buffer.concat([described, message("H", Buffer.from([0, 0, 0])), done])],
+  ["COPY data without a COPY", Buffer.concat([described, message("H", Buffer.from([0, 0, 0])), done])],
   ["a request for COPY data", Buffer.concat([described, message("G", Buffer.from([0, 0, 0])), done])],
   ["an authentication", message("R", 3)],
   ["a command's end without a zero", Buffer.concat([described, lying("C", 8, "SELE"), ready])],

@@ -1,5 +1,5 @@
 /**
- * One key is one pool: a handle with other settings than those that the pool was opened with is told so, and never gets
+ * One key is one pool: a handle with other settings than those that the pool was opened with fails and says so, and never gets
  * the wrong server.
  */
 import { assert, describe } from "@effect/vitest"

@@ -175,7 +175,7 @@ describe("PG.fromEnv", () => {
     })
   )
 
-  it.effect("a URL that is none is told when it is used, without the URL", () =>
+  it.effect("a malformed URL fails when it is used, and the error does not show it", () =>
     Effect.gen(function* () {
       const pgdb = yield* from({ DATABASE_URL: "mysql://user:hunter2@localhost/app" })
       const error = yield* Effect.flip(pgdb.select("select 1"))

@@ -77,7 +77,7 @@ withDatabase('"all" logs each operation with its rows and times, and no value', 
   })
 )
 
-withDatabase("the wait for a connection and the run are told apart", [], ({ settings }) =>
+withDatabase("the wait for a connection and the run have a time each", [], ({ settings }) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...settings, maxConnections: 1, pipelining: false, logStatements: "all" })
     yield* pgdb.select("select 1")

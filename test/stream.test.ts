@@ -223,23 +223,26 @@ withDatabase(
     })
 )
 
-withDatabase("in a transaction what is no query runs whole", ["create table t (n int)"], (given) =>
-  Effect.gen(function* () {
-    const { pgdb } = given
-    const rows = yield* pgdb.transaction(
-      Effect.all([
-        Stream.runCollect(pgdb.stream("insert into t values (1), (2) returning n")),
-        Stream.runCollect(
-          pgdb.stream("with moved as (delete from t returning n) select n from moved order by n")
-        ),
-        Stream.runCollect(pgdb.stream("values (1), (2)")),
-        Stream.runCollect(pgdb.stream("show server_encoding")),
-        Stream.runCollect(pgdb.stream("select 1 as one; -- the end"))
-      ])
-    )
-    expect(rows.map((rows) => rows.length)).toEqual([2, 2, 2, 1, 1])
-    expect(yield* openTransactions(given)).toBe(0)
-  })
+withDatabase(
+  "in a transaction a statement that is not a query runs whole",
+  ["create table t (n int)"],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb } = given
+      const rows = yield* pgdb.transaction(
+        Effect.all([
+          Stream.runCollect(pgdb.stream("insert into t values (1), (2) returning n")),
+          Stream.runCollect(
+            pgdb.stream("with moved as (delete from t returning n) select n from moved order by n")
+          ),
+          Stream.runCollect(pgdb.stream("values (1), (2)")),
+          Stream.runCollect(pgdb.stream("show server_encoding")),
+          Stream.runCollect(pgdb.stream("select 1 as one; -- the end"))
+        ])
+      )
+      expect(rows.map((rows) => rows.length)).toEqual([2, 2, 2, 1, 1])
+      expect(yield* openTransactions(given)).toBe(0)
+    })
 )
 
 withDatabase("more streams than connections over types that the pool has yet to learn", [], (given) =>

@@ -215,7 +215,7 @@ it.effect(
     })
 )
 
-it.live("a user who may not create databases is told so, by the server's words", () =>
+it.live("a user who may not create databases gets the server's words", () =>
   Effect.gen(function* () {
     const { query } = yield* connect(server(), "witness")
     const role = `plain_${process.pid}`

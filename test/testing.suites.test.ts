@@ -86,7 +86,7 @@ const exceptions = {
   ],
   "listens, which is refused": [
     "arrive, and the connection that listened is clean afterwards",
-    "a listener whose connection is lost is told"
+    "a listener whose connection is lost fails"
   ]
 }
 

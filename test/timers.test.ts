@@ -95,29 +95,31 @@ it.effect("a cancel that nobody answers is given up after five seconds, and so i
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
-it.effect("a statement of a transaction that waits for its own end is told so after acquireTimeout", () =>
-  Effect.gen(function* () {
-    const { settings } = yield* database()
-    const pgdb = PG.make({ ...settings, acquireTimeout: "1 hour" })
-    const go = yield* Deferred.make<void>()
-    const stuck = pgdb.transaction(
-      Effect.gen(function* () {
-        const outer = yield* Effect.forkChild(Effect.andThen(Deferred.await(go), pgdb.select`select 1`))
-        yield* pgdb.transaction(
-          Effect.gen(function* () {
-            yield* pgdb.select`select 2`
-            yield* Deferred.succeed(go, undefined)
-            yield* Fiber.join(outer)
-          })
-        )
-      })
-    )
-    const call = yield* Effect.forkChild(Effect.flip(stuck))
-    yield* Effect.exit(Deferred.await(go))
-    yield* passing(call, "10 minutes")
-    assert.isAtLeast(yield* Clock.currentTimeMillis, 3_600_000)
-    assert.include((yield* Fiber.join(call)).message, "must not wait for a fiber of the outer one")
-  }).pipe(Effect.provide(PoolRegistry.layer()))
+it.effect(
+  "a statement of a transaction that waits for its own end fails and says so after acquireTimeout",
+  () =>
+    Effect.gen(function* () {
+      const { settings } = yield* database()
+      const pgdb = PG.make({ ...settings, acquireTimeout: "1 hour" })
+      const go = yield* Deferred.make<void>()
+      const stuck = pgdb.transaction(
+        Effect.gen(function* () {
+          const outer = yield* Effect.forkChild(Effect.andThen(Deferred.await(go), pgdb.select`select 1`))
+          yield* pgdb.transaction(
+            Effect.gen(function* () {
+              yield* pgdb.select`select 2`
+              yield* Deferred.succeed(go, undefined)
+              yield* Fiber.join(outer)
+            })
+          )
+        })
+      )
+      const call = yield* Effect.forkChild(Effect.flip(stuck))
+      yield* Effect.exit(Deferred.await(go))
+      yield* passing(call, "10 minutes")
+      assert.isAtLeast(yield* Clock.currentTimeMillis, 3_600_000)
+      assert.include((yield* Fiber.join(call)).message, "must not wait for a fiber of the outer one")
+    }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
 it.effect("a transaction that is tried again waits before it is", () =>

@@ -165,7 +165,7 @@ withDatabase(
 )
 
 withDatabase(
-  "a value that cannot be given is told after the fact: the transaction is committed",
+  "a value that cannot be given is an error after the fact: the transaction is committed",
   [table],
   (given) =>
     Effect.gen(function* () {

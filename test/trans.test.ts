@@ -158,7 +158,7 @@ withDatabase("no more than a few megabytes are on the way, however long the batc
   })
 )
 
-withDatabase("what is no statement is refused by its number, and nothing is sent", [], (given) =>
+withDatabase("anything but a statement is refused by its number, and nothing is sent", [], (given) =>
   Effect.gen(function* () {
     const link = yield* linked(given)
     const holed: Array<string> = ["select 1"]

@@ -257,7 +257,7 @@ withDatabase(
 )
 
 withDatabase(
-  "an inner one that waits for a fiber of the outer is told so, after acquireTimeout",
+  "an inner one that waits for a fiber of the outer fails and says so, after acquireTimeout",
   [table],
   (given) =>
     Effect.gen(function* () {

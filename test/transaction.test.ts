@@ -128,7 +128,7 @@ withDatabase(
 )
 
 withDatabase(
-  "a caught failure of a statement is told at the end, and a savepoint keeps it in",
+  "a caught failure of a statement is the error at the end, and a savepoint keeps it in",
   [table, insert(1)],
   (given) =>
     Effect.gen(function* () {

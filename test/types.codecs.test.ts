@@ -203,7 +203,7 @@ withDatabase(
 )
 
 withDatabase(
-  "a codec that throws is told by its type and place, and never with a value",
+  "the error of a codec that throws names its type and place, and shows no value",
   tables,
   ({ settings, witness }) =>
     Effect.gen(function* () {
@@ -260,7 +260,7 @@ withDatabase("codecs belong to the pool, and a pool without them is as it was", 
   })
 )
 
-it("what is no codec is refused by the setting's name", () => {
+it("anything but a codec is refused by the setting's name", () => {
   for (const types of ['{"date":{}}', '{"date":{"decode":1,"encode":2}}', "5"]) {
     const error = Effect.runSync(
       Effect.flip(PG.run(PG.make({ database: "app", types: JSON.parse(types) }).select("select 1")))

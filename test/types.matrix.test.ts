@@ -122,7 +122,7 @@ for (const zone of ["UTC", "Europe/Warsaw", "America/Los_Angeles"]) {
       const { producible, unproducible } = yield* plans(session, zone === "UTC" ? () => true : dependsOnZone)
       const failures = yield* Effect.forEach(producible, (plan) => read(session, plan))
       expect(failures.flat()).toEqual([])
-      // What no session can produce is told by the server, in its own words.
+      // A value that no session can produce is refused by the server, in its own words.
       for (const { name, reason } of unproducible) expect(`${name}: ${reason}`).toMatch(impossible)
     })
   )

@@ -15,7 +15,7 @@
  * **Gotchas**
  *
  * `cause` of the error itself is empty, since loggers would print the story twice: read `reason`. The statement is shown as it
- * stands, literals included, save the strings behind `password`: bind what nobody should see.
+ * stands, literals included, save the strings behind `password`: pass secrets as parameters.
  *
  * **Example** (What a column that does not exist prints)
  *

@@ -95,8 +95,8 @@ export const isReadable = ({ late, unreadable }: Exchange): boolean =>
   unreadable === undefined && late === undefined
 
 /**
- * Whether rows have floats that came as text from a session of which nobody knows how many digits it shows. Asked about at the
- * first run of a text alone.
+ * Whether rows have floats that came as text from a session that may show too few digits. Asked at the first run
+ * of a text alone.
  */
 export const hasUncertainFloats = (
   { types }: Pool,

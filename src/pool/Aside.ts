@@ -1,5 +1,5 @@
 /**
- * A question on a connection beside those of a pool, for whoever looks at it from outside: the pool's own may all be busy, which
+ * A question on a connection beside those of a pool, for those who watch it from outside: the pool's own may all be busy, which
  * is when somebody looks. It counts under the registry's limit, and nothing waits for it or makes room for it.
  */
 import * as Cause from "effect/Cause"

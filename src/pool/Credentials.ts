@@ -1,5 +1,5 @@
 /**
- * What a server is told when it asks for the password: the one that is set, the one that the program's effect gives for this
+ * What answers a server that asks for the password: the one that is set, the one that the program's effect gives for this
  * connection, or the line of the password file that fits.
  */
 import * as Effect from "effect/Effect"

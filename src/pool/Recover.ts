@@ -70,7 +70,7 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
       if (!isAlive) return
       const isPassedOn = yield* Fiber.join(cancelling)
       // A signal is delivered before a process reads its next message, so a round trip after the request takes the hit or
-      // shows that none is left. A request of which nobody knows when it arrives leaves the connection unusable.
+      // shows that none is left. A timed-out cancel may still arrive, so the connection is discarded.
       if (!isPassedOn) return session.destroy()
       yield* drained(session)
       connection.isCancelled = false

@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type { Address } from "./Link.ts"
 import { LinkProblem } from "./LinkProblem.ts"
 
-/** What nobody prints by accident. */
+/** A value that nothing prints by accident: it is read by a call. */
 export interface Hidden<A> {
   readonly read: () => A
 }

@@ -117,7 +117,7 @@ const weak = (what: string, mode: Mode, strong: string): PoolError =>
 /** How links are encrypted: as the field `ssl` says, else as libpq's words do. */
 const encryptionOf = (ssl: CheckedSettings["ssl"], words: Keywords): Checked<Encryption> => {
   const isSystem = words.sslrootcert === "system"
-  // What nobody asked for is done where the server insists on it.
+  // Without any setting, TLS is used where the server requires it.
   const mode = words.sslmode ?? (isSystem ? "verify-full" : "allow")
   const negotiation = words.sslnegotiation ?? "postgres"
   const minVersion = tlsVersionOf(words.ssl_min_protocol_version)

@@ -5,7 +5,7 @@ import { refused } from "../errors/PoolError.ts"
 import { add, addText, draft, isPiece, make, type Sql } from "./Sql.ts"
 
 /**
- * Pieces with a separator between them, `", "` unless given; none for no pieces. What is no piece is a parameter, as in a
+ * Pieces with a separator between them, `", "` unless given; none for no pieces. A value that is not a piece is a parameter, as in a
  * template. The separator is SQL text: never take it from data.
  *
  * **Example** (Columns and values that are known at run time)

@@ -1,4 +1,4 @@
-/** What can be told of an object from outside, whatever it does when it is looked at: a proxy may throw at each question. */
+/** Questions about an object that never throw, although a proxy may throw at each of them. */
 
 const no = (): boolean => false
 

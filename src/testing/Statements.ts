@@ -92,7 +92,7 @@ const isBeginning =
   /^(?:begin(?: work| transaction)?|start transaction)(?: +(?:isolation level (?:serializable|repeatable read|read (?:committed|uncommitted))|read (?:only|write)|(?:not )?deferrable))*$/
 const mostWords = 16
 
-/** The first words of a statement; what is no word is an empty one. */
+/** The first words of a statement; anything else is an empty one. */
 const wordsOf = (text: string): ReadonlyArray<string> => {
   const words: Array<string> = []
   for (let token = tokenAt(text, 0); token.kind !== "end" && words.length < mostWords; ) {

@@ -166,7 +166,7 @@ export const statements = [
       assert.ok(Option.isSome(found) && found.value > 0)
     })
   ),
-  promise("a password that is wrong is told without it", ({ settings }) =>
+  promise("the error of a wrong password does not show it", ({ settings }) =>
     Effect.map(
       Effect.flip(PG.make({ ...settings, password: "wr0ng", key: "wrong" }).select("select 1")),
       (error) => {

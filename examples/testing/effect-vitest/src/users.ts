@@ -1,4 +1,4 @@
-/** The code under test: a handle in a module, Effect programs, and pools by whoever runs them. */
+/** The code under test: a handle in a module, Effect programs, and pools from the program that runs them. */
 import { Effect } from "effect"
 import { PG } from "effect-global-pool"
 
