@@ -342,6 +342,7 @@ both("PersistedQueue gives each element to one taker, and again to another when 
     const attempts = yield* queue.take((_, { attempts }) => Effect.succeed(attempts))
     assert.strictEqual(attempts, 2)
     const waiting = yield* Effect.forkChild(take)
+    // That something does not happen has no event: this is long enough for a queue that would give the job to two.
     yield* Effect.sleep("50 millis")
     assert.isUndefined(waiting.pollUnsafe())
     yield* Fiber.interrupt(waiting)

@@ -77,6 +77,7 @@ it.live(
         "30 seconds"
       )
       process.kill(primary.pid, "SIGKILL")
+      // For so long there is no primary: an outage of some length is what is tested.
       yield* Effect.sleep("300 millis")
       yield* promote
       promotedAt = performance.now()
@@ -87,7 +88,13 @@ it.live(
         "10 seconds"
       )
       assert.isBelow(isWhole - promotedAt, 1_000)
-      yield* Effect.sleep("300 millis")
+      const enough = done.size + 200
+      yield* eventually(
+        "more transfers are done",
+        Effect.sync(() => done.size),
+        (size) => size > enough,
+        "10 seconds"
+      )
       yield* Deferred.succeed(stop, undefined)
       yield* Fiber.joinAll(workers)
 

@@ -316,6 +316,7 @@ describe("a server that refuses", () => {
       yield* between.refuse
       yield* between.cut
       const fibers = yield* Effect.forEach(range(20), () => Effect.forkChild(pgdb.select("select 1 as one")))
+      // How long the server refuses is what is tested.
       yield* Effect.sleep("700 millis")
       yield* between.accept
       for (const fiber of fibers) assert.deepStrictEqual(yield* Fiber.join(fiber), [{ one: 1 }])

@@ -6,7 +6,7 @@ import { isAlive } from "./support/folder.ts"
 import { type Given, withDatabase } from "./support/handle.ts"
 import { type Program, program } from "./support/process.ts"
 
-/** By hand for longer: what it shows does not depend on it. */
+/** How long the process stands still, which is what is tested; longer by hand. */
 const seconds = Number(process.env.STOP_SECONDS ?? 2)
 
 const stopped = (child: Program, meanwhile: Effect.Effect<unknown, unknown>) =>

@@ -129,6 +129,7 @@ describe.skipIf(!hasPgbouncer)("behind PgBouncer", () => {
           concurrency: 10
         })
         yield* pooler.command("PAUSE")
+        // How long the pooler pauses is what is tested.
         const [paused] = yield* Effect.all(
           [reads, Effect.andThen(Effect.sleep("200 millis"), pooler.command("RESUME"))],
           {

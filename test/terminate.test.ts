@@ -1,5 +1,5 @@
 /**
- * `terminate` ends the pool of a key, whichever handle opened it: what is under way finishes, what takes too long is cancelled,
+ * `terminate` ends the pool of a key, no matter which handle opened it: what is under way finishes, what takes too long is cancelled,
  * and the next call opens a new pool.
  */
 import { assert, describe, it } from "@effect/vitest"

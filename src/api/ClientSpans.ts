@@ -1,5 +1,5 @@
 /**
- * Statements of Effect's SQL client make their spans themselves, and tell nobody of them. Those of a client from here hand theirs
+ * Statements of Effect's SQL client make their spans themselves, and do not hand them on. Those of a client from here hand theirs
  * to the operation that they are, which notes on it what went wrong.
  *
  * **Gotchas**
@@ -38,7 +38,7 @@ const handingOn = <A>(rows: Stream.Stream<A, SqlError>): Stream.Stream<A, SqlErr
     )
   })
 
-/** Has a statement hand its span on, in whichever way it is run. */
+/** Has a statement hand its span on, however it is run. */
 const handOn = <S extends object>(statement: S): S => {
   const run: unknown = Reflect.get(statement, "withConnectionSpan")
   const rows = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(statement), "stream")?.get

@@ -137,7 +137,7 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
   ) => Effect.Effect<A, E, Exclude<R, PoolRegistry>>
 
   /**
-   * Ends this key's pool now, whichever handle opened it: statements under way get 5 seconds to finish and are cancelled
+   * Ends this key's pool now, no matter which handle opened it: statements under way get 5 seconds to finish and are cancelled
    * then. The next operation opens a new pool. The counterpart of asyncpg's `Pool.close` and pymongo's `MongoClient.close`.
    */
   readonly terminate: Effect.Effect<void, never, PoolRegistry>

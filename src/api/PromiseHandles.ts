@@ -72,7 +72,7 @@ export interface PromiseOperations<Self> {
   readonly trans: (statements: ReadonlyArray<Statement>) => Promise<ReadonlyArray<Outcome>>
   /**
    * Runs an async function in a transaction, which rolls back when the function rejects. Every operation of the same database
-   * that the function begins joins, whichever handle of `PG.promise` it is of, over each `await`.
+   * that the function begins joins, through any handle of `PG.promise`, over each `await`.
    */
   readonly transaction: <A>(f: (self: Self) => PromiseLike<A> | A, options?: TransactionOptions) => Promise<A>
 }

@@ -89,7 +89,7 @@ const writeGroup = <A, E, R>(
   if (returning === "none") return stored
   const { numbers } = group
   const take = ({ rows }: Outcome) => {
-    // Where a trigger kept some of them, nobody knows which.
+    // A trigger kept some of them, and it is not known which.
     for (const [index, row] of rows.entries())
       returned.push([numbers[rows.length === numbers.length ? index : 0] ?? 0, row])
   }

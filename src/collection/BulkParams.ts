@@ -13,7 +13,7 @@ import { shown } from "./CheckInput.ts"
 
 const ColumnParamId: unique symbol = Symbol("effect-global-pool/ColumnParam")
 
-/** One column of many rows, or one value that is none of the rows'. */
+/** One column of many rows, or one value beside the rows. */
 export interface ColumnParam {
   readonly [ColumnParamId]: true
   readonly column: string

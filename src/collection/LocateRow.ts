@@ -18,7 +18,7 @@ const keyIn = (detail: string): readonly [columns: ReadonlyArray<string>, values
   return key === undefined || values === undefined ? undefined : [key.split(", ").map(unquoted), values]
 }
 
-/** The line that the server names for a `COPY` into this relation, in whichever language it speaks, and the column if it can be known. */
+/** The line that the server names for a `COPY` into this relation, in any language, and the column if it can be known. */
 export const inCopy = (
   { column, detail = "", where }: ServerFields,
   relation: string,

@@ -32,7 +32,7 @@ export interface TableBackend<A, E, R> {
   readonly shape: Effect.Effect<TableShape, OperationError, R>
   /** What the catalogue says. */
   readonly freshShape: Effect.Effect<TableShape, OperationError, R>
-  /** What the catalogue says, and until the transaction ends nobody changes it. */
+  /** What the catalogue says; locked, so that it holds until the transaction ends. */
   readonly lockedShape: Effect.Effect<TableShape, OperationError, R>
   /**
    * Sends what stores rows, all or nothing, and gives their number. Where `shape`, what is known of the table, is not true any

@@ -1,5 +1,5 @@
 /**
- * What an upsert is asked to do, checked; and which of its rows mean the same row of the table, told before anything is
+ * What an upsert is asked to do, checked; and which of its rows mean the same row of the table, found before anything is
  * sent, since the server names neither.
  */
 import * as Result from "effect/Result"

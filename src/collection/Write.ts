@@ -20,7 +20,7 @@ export interface Conflict {
 
 type Parsed = SqlBuilder.Parsed<Bound>
 
-/** What a change does to its column; `qualifier` is what tells the table's own column from others of its name. */
+/** What a change does to its column; `qualifier` is what qualifies the table's own column where others have its name. */
 export const assignment = (
   builder: SqlBuilder.SqlBuilder,
   { _tag, column, value }: Change,

@@ -88,7 +88,7 @@ const explain = (log: string, port: number, dataDir: string): EmbeddedPostgresEr
   return startFailed("The Postgres server did not start.", { log })
 }
 
-/** The last line of its pid file is how a server tells that it takes connections. */
+/** The last line of a server's pid file says that it takes connections. */
 const isReady = (pidFile: string, pid: number): boolean => {
   const lines = pidFile.split("\n")
   return lines[0] === String(pid) && lines[7]?.trim() === "ready"

@@ -19,7 +19,7 @@ const blankOf = (text: string, token: Token): string =>
         : "…"
 
 /**
- * Blanks the tokens that `hides` says; it is also told the word or symbol before the token, in lower case.
+ * Blanks the tokens that `hides` says; it also gets the word or symbol before the token, in lower case.
  */
 export const blank = (marked: Marked, hides: (token: Token, before: string) => boolean): Marked => {
   const { text, index } = marked

@@ -1,5 +1,5 @@
 /**
- * How a told error is built, so that it prints as its story and nothing else: by Node, by Effect's loggers, by other ones.
+ * How an error is built, so that it prints as its message and nothing else: by Node, by Effect's loggers, by other ones.
  */
 import type { StackFrame } from "effect/References"
 import { SqlError, type SqlErrorReason } from "effect/sql/SqlError"
@@ -36,7 +36,7 @@ const hide = (target: object, properties: { readonly [key: PropertyKey]: unknown
   }
 }
 
-/** Printed by Node, the error is its name and story: frames of the driver's socket and causes that repeat it help nobody. */
+/** Printed by Node, the error is its name and story: frames of the driver's socket and causes that repeat it are left out. */
 const printPlainly = (error: Error, name: string): void => {
   const text = `${name}: ${error.message}`
   hide(error, { name, stack: text, [inspect]: () => text })

@@ -65,7 +65,7 @@ const build = (
 
 const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`
 
-/** What there is to say of an attempt in vain. */
+/** The line about an attempt that failed. */
 interface Story {
   /** Behind the name of the server and a colon. */
   readonly why: string
@@ -152,7 +152,7 @@ export const connectError = (problem: StartupProblem, about: About): SqlError =>
   return build("ConnectionError", "connect", code, [what, advice], !isPermanent)
 }
 
-/** A server that was tried in vain. */
+/** A server that was tried, and why it was not taken. */
 export interface Tried {
   readonly server: string
   readonly problem: StartupProblem

@@ -17,7 +17,7 @@ export interface Circumstances {
   readonly code: string
   /** The statement's text, empty when the error is not about one. */
   readonly text: string
-  /** The values it had; `undefined` when nobody knows them. */
+  /** The values it had; `undefined` when they are not known. */
   readonly values: Values | undefined
   /** Names that the server gives in fields of their own. */
   readonly names: ReadonlyArray<string>

@@ -189,6 +189,6 @@ const kindOf = (value: unknown): string => {
   )
 }
 
-/** A parameter told by its JavaScript type only, for instance `$2, a string`. */
+/** A parameter by its JavaScript type only, for instance `$2, a string`. */
 export const describeParameter = (params: ReadonlyArray<unknown> | undefined, number: number): string =>
   params !== undefined && number <= params.length ? `$${number}, ${kindOf(params[number - 1])}` : `$${number}`

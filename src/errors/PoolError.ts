@@ -127,7 +127,7 @@ export const conflict = (
     })
   })
 
-/** Whether it is an error of a pool, made by whichever copy of this module: a registry can outlive a reload. */
+/** Whether it is an error of a pool, made by any copy of this module: a registry can outlive a reload. */
 export const isPoolError = (error: unknown): error is PoolError => Predicate.isTagged(error, "PoolError")
 
 /** A pool's error where only a `SqlError` may stand: in Effect's own SQL clients. What is refused once is refused again. */

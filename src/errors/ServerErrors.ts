@@ -126,7 +126,7 @@ const partly = "What it may have committed before is not undone: look before you
 
 /** The error that the server reported, with the whole story as its message; never with a parameter's value. */
 export const serverError = (fields: ServerFields, about: About = {}): SqlError => {
-  // A connection that cannot be had is nobody's statement, and was given no parameter.
+  // No statement was sent on a connection that could not be opened, so there is no parameter to name.
   const at = about.operation === "connect" ? { ...about, text: undefined, params: undefined } : about
   const code = fields.code ?? "XX000"
   const field = (key: string) => (fields[key] === "" ? undefined : fields[key])

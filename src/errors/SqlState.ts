@@ -6,7 +6,7 @@ import { attempt } from "../statement/PlainObject.ts"
 import { stringOf } from "./ConnectionErrors.ts"
 
 /**
- * The SQLSTATE of an error of the database, five characters such as `"22P02"`; `undefined` for an error that is none of the
+ * The SQLSTATE of an error of the database, five characters such as `"22P02"`; `undefined` for an error that is not of the
  * server's, such as a lost connection or a `PoolError`. PostgreSQL's manual lists them in appendix A.
  *
  * The counterpart of asyncpg's `PostgresError.sqlstate`.

@@ -22,7 +22,7 @@ export interface PoolView {
   readonly samples: ReadonlyArray<Sample>
   readonly slowest: ReadonlyArray<Statistics>
   readonly mostFrequent: ReadonlyArray<Statistics>
-  /** `none`: nobody could be asked. */
+  /** `none`: no server could be asked. */
   readonly waits: Option.Option<ReadonlyArray<Wait>>
 }
 

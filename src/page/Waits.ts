@@ -55,7 +55,7 @@ const waitOf = (value: unknown): ReadonlyArray<Wait> => {
   ]
 }
 
-/** Who waits now; `none` where nobody could be asked. A pool that nobody uses is not asked. */
+/** Who waits now; `none` where no server could be asked. An unused pool is not asked. */
 export const look = (pool: Pool): Effect.Effect<Option.Option<ReadonlyArray<Wait>>> =>
   pool.stats().inUse === 0
     ? Effect.succeed(Option.some([]))

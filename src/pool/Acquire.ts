@@ -62,7 +62,7 @@ export interface Acquire {
   readonly isCutOff: () => boolean
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly neverConnected: () => boolean
-  /** Whether nobody has a connection or waits for one, and none is being opened. */
+  /** Whether no connection is lent, waited for or being opened. */
   readonly isUnused: () => boolean
   /** When the last caller gave its connection back; now, while one has it. */
   readonly lastUsed: () => number
@@ -95,7 +95,7 @@ export const make = (options: Options): Acquire => {
     checkQuiet()
   }
 
-  /** A pool that is being closed opens no more connections, so callers without any would wait in vain. */
+  /** A pool that is being closed opens no more connections, so callers that wait for one would wait for ever. */
   const checkClosing = () => {
     if (isClosing && state.connections.size === 0 && connect.isQuiet()) failWaiting(Effect.fail(ended()))
   }

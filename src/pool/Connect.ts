@@ -149,7 +149,7 @@ export const make = (options: Options): Connect => {
           )
           opened = connection
           state.connections.add(connection)
-          // Its end may have come while nobody knew it yet.
+          // It may have ended before the pool knew of it.
           if (Connections.isDead(connection)) run(evict.close(connection, "broken"))
           else onOpen(connection)
           evict.watch()
@@ -178,7 +178,7 @@ export const make = (options: Options): Connect => {
     }
   }
 
-  /** Until one connection is open nobody knows whether the settings are right, so the first is opened alone. */
+  /** Only an open connection shows that the settings are right, so the first is opened alone. */
   const mayOpen = () =>
     (failures === 0 && hasOpened ? true : openings.size === 0) &&
     state.connections.size + openings.size < settings.maxConnections
@@ -204,7 +204,7 @@ export const make = (options: Options): Connect => {
       if (budget.request(requester)) openOne()
       else isRequested = true
     }
-    // For `minConnections` nobody else loses a connection, or two pools would take them from each other without end.
+    // `minConnections` takes no connection from another pool, or two pools would take them from each other for ever.
     while (
       state.connections.size + openings.size < settings.minConnections &&
       mayOpen() &&

@@ -88,7 +88,7 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
       )
       return Effect.flatMap(Effect.timeoutOption(Link.closed(session.socket), patience), (closed) => {
         if (closed._tag === "Some") return gone
-        // Nobody waits for it any longer, but its slot is not free before the server says so.
+        // No fiber waits for it any longer, but its slot is not free before the server says so.
         run(gone)
         return Effect.void
       })

@@ -126,7 +126,7 @@ export const make = (options: Options): Listening => {
     }
   }
 
-  /** Takes a listener out; gives the channels that nobody listens to any more. */
+  /** Takes a listener out; gives the channels that have no listener any more. */
   const takeOut = (listener: Listener): ReadonlyArray<string> => {
     listeners.delete(listener)
     hearing.delete(listener)

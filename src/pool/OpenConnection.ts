@@ -60,7 +60,7 @@ const goesOn = (problem: Startup.StartupProblem): boolean =>
   problem instanceof LinkProblem ||
   (problem instanceof Startup.ServerRefusal && problem.fields.code === "57P03")
 
-/** A server that was tried in vain. */
+/** A server that was tried, and why it was not taken. */
 interface Tried extends ConnectionErrors.Tried {
   readonly address: Address
 }

@@ -9,7 +9,7 @@ import * as Tracer from "effect/Tracer"
 import { errorTypeOf } from "../errors/ErrorType.ts"
 import { placeOf, type ResolvedSettings } from "../settings/Settings.ts"
 
-/** Whether anybody could see a span of this fiber: nobody sees those of Effect's own default. */
+/** Whether a span of this fiber goes anywhere: Effect's default tracer drops them. */
 export const isSeen = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   cache.tracer !== undefined && cache.tracerEnabled && cache.tracer !== Tracer.nativeTracer
 

@@ -106,7 +106,7 @@ export interface Pool {
   readonly cutOff: () => SqlError | undefined
   /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
   readonly neverConnected: () => boolean
-  /** Whether nobody has a connection, waits for one or listens. */
+  /** Whether no connection is lent or waited for, and no channel is listened to. */
   readonly isUnused: () => boolean
   /** Lets what runs and waits finish for `grace` milliseconds, then cancels it, and ends all connections. */
   readonly close: (grace: number) => Effect.Effect<void>
@@ -129,7 +129,7 @@ export interface Shared {
   readonly budget: ConnectionBudget
   readonly keys: Keys
   readonly load: EventLoopLoad.EventLoopLoad
-  /** Tells the keys of their transactions from those of other registries. */
+  /** Distinguishes the keys of their transactions from those of other registries. */
   readonly namespace: string
 }
 

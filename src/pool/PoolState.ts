@@ -29,7 +29,7 @@ export interface Waiter {
   waitingSince: number
   /** When it got its connection. */
   lentAt: number
-  /** It was interrupted while it had its connection: what comes of its statement is nobody's. */
+  /** It was interrupted while it had its connection: the result of its statement is dropped. */
   isAbandoned: boolean
   /** Keys of the pools of which the caller holds a connection already. */
   holds: ReadonlyArray<string>

@@ -1,5 +1,5 @@
 /**
- * Brings a connection whose statement nobody waits for any more back to rest: cancels what runs, and makes sure that no late
+ * Brings a connection whose statement was abandoned back to rest: cancels what runs, and makes sure that no late
  * cancel hits the next statement.
  */
 import * as Deferred from "effect/Deferred"

@@ -56,7 +56,7 @@ export const quickMillis = 1
 export const minCompany = 3
 /** The statements that share although another connection is idle take so long on average in all, at the most. */
 export const maxCompanyMillis = 10
-/** Nobody queues behind a statement that has run for so long. */
+/** Callers do not share a connection with a statement that has run for so long. */
 export const longRunningMillis = 5
 
 /** What the rule looks at of a connection. */

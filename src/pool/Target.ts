@@ -28,7 +28,7 @@ export const reported = ({ parameters }: Pick<Session, "parameters">): Standing 
   return { isStandby, isReadOnly }
 }
 
-/** Why a session of this standing does not do; `undefined` where it does, or where nobody knows. */
+/** Why a session of this standing does not do; `undefined` where it does, or where that is not known. */
 export const misfit = (target: Target, { isReadOnly, isStandby }: Standing): string | undefined => {
   switch (target) {
     case "read-write":

@@ -2,7 +2,7 @@
  * The connections that all pools of a registry may have together, and the order in which pools get one.
  *
  * A slot is taken before a connection is opened and given back when the server has ended it, so the server never sees more
- * than the limit. When no slot is free, the connection that has been idle longest, in whichever pool, is closed for the pool
+ * than the limit. When no slot is free, the connection that has been idle longest, in any pool, is closed for the pool
  * that asks. When none is idle, the pools that ask form a ring and get one slot each in turn; a pool whose connection has
  * had its turn gives it up. Round robin between queues is described in J. Nagle, "On packet switches with infinite storage",
  * RFC 970.

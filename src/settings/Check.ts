@@ -56,7 +56,7 @@ const osUser = (): Checked<string> =>
     catch: () =>
       invalid(
         "username",
-        "The setting username is missing, and this process's user has no name to stand in for it."
+        "The setting username is missing, and this process's user has no name to use in its place."
       )
   })
 

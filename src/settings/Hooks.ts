@@ -5,7 +5,7 @@ import type * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 
-/** A connection that was just opened, for the setting `onConnect`: nobody else has it yet. */
+/** A connection that was just opened, for the setting `onConnect`, before it is lent. */
 export interface Connecting {
   /** Runs a statement on this connection and gives its rows. */
   readonly execute: (

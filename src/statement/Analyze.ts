@@ -50,7 +50,7 @@ export interface Analysis {
   readonly copies: Direction | undefined
   /** It may return rows. */
   readonly returnsRows: boolean
-  /** It may return an anonymous record, whose types only its description or its binary format tells. */
+  /** It may return an anonymous record, whose types are known only from its description or its binary format. */
   readonly mayReturnRecord: boolean
 }
 

@@ -112,7 +112,7 @@ const withoutArguments = new Set(
 /** Whether a function of Postgres takes no arguments and has no effect: no other one of that name comes before it. */
 export const takesNothing = (name: string): boolean => withoutArguments.has(name)
 
-/** Words before a parenthesis that the grammar reserves, so that nobody can define a function in their place. */
+/** Words before a parenthesis that the grammar reserves, so that no function can have such a name. */
 const reserved = new Set(
   (
     "all and any array as case cast coalesce distinct else except exists extract from greatest group grouping having in " +

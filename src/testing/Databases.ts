@@ -22,7 +22,7 @@ const maintenance = "postgres"
 const prefix = "effect_test_"
 /** More connections than a server can have, so that this limit limits nothing. */
 export const connectionLimit = 1_162_301_761
-/** A template that was made longer ago goes when nobody asks for it. */
+/** A template that was made longer ago is dropped when it is no longer in use. */
 const oldTemplate = "7 days"
 const finished = "A template of effect-global-pool/testing, of "
 

@@ -18,7 +18,7 @@ import * as Errors from "../embedded/EmbeddedPostgresError.ts"
 import { checked, type EmbeddedPostgresOptions } from "../embedded/Options.ts"
 import type { ServerSettings } from "../embedded/Server.ts"
 
-/** What the keeper tells: where its server is, or why there is none. */
+/** The keeper's answer: where its server is, or why there is none. */
 type Answer =
   | { readonly server: Omit<ServerSettings, "password"> & { readonly password: string } }
   | { readonly message: string; readonly reason: Errors.Reason }

@@ -71,7 +71,7 @@ export type Meaning =
 export const isLocal = (meaning: Meaning | undefined): meaning is Local =>
   meaning !== undefined && "tag" in meaning
 
-/** A part of a transaction can be read-only. Isolation belongs to the whole, where nobody else can be seen anyway. */
+/** A part of a transaction can be read-only. Isolation belongs to the whole, where no other transaction can be seen anyway. */
 const modes = (text: string): string => (/\bread\s+only\b/i.test(text) ? "set transaction read only" : "")
 
 const refusal = (what: string): Local => ({

@@ -258,7 +258,7 @@ const writers: ReadonlyMap<number, Write> = new Map([
   [oids.uuid, uuid]
 ])
 
-/** How values of a type are written; `undefined` where its binary form is none of the simple ones. */
+/** How values of a type are written; `undefined` where its binary form is not simple. */
 export const writerOf = (types: TypeLookup, oid: number): Write | undefined => {
   const type = types.baseOf(oid)
   if (type?.kind === "enum") return text

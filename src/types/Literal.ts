@@ -1,7 +1,7 @@
 /**
  * JavaScript values as the text that Postgres reads for a known type: arrays, composites, json, dates.
  *
- * A value that cannot be written is noted as a problem, in words that follow "Parameter $1"; the value itself is never told.
+ * A value that cannot be written is noted as a problem, in words that follow "Parameter $1"; the value itself is never shown.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -35,14 +35,14 @@ export interface PgType {
   /** What stands between the elements in the text of an array of it. */
   readonly delimiter: string
   readonly attributes: ReadonlyArray<Attribute>
-  /** For base types of extensions, the name of the output function; it tells `hstore` and `vector` from their names. */
+  /** For base types of extensions, the name of the output function; `hstore` and `vector` are recognised by it, whatever their names. */
   readonly output: string
 }
 
 /** How a session prints dates, as it reported it last. */
 export interface Locale {
   readonly dateStyle: string
-  /** Whether `dateStyle` is `ISO`, in whichever order of day and month. */
+  /** Whether `dateStyle` is `ISO`, in either order of day and month. */
   readonly isIso: boolean
   readonly intervalStyle: string
   readonly timeZone: string

@@ -17,7 +17,7 @@ const pastDate = () =>
     'is a timestamp past the year 275760, where Date ends. Set timestamp: "string", or cast the value to text'
   )
 
-/** The high half of microseconds below 2^43 thousands, whose thousandth a double tells from the next whole number. */
+/** The high half of microseconds below 2^43 thousands, whose thousandth a double can distinguish from the next whole number. */
 const exactHigh = 2_000_000
 
 /** Microseconds since 2000 as a `Date`; the smallest and the largest are `-Infinity` and `Infinity`. */
