@@ -11,47 +11,52 @@ const table = ["create table t (n int)", "insert into t select generate_series(1
 const pid = "select pg_backend_pid() as pid"
 const cursors = "select name from pg_cursors where name <> ''"
 
-withDatabase("streams in pieces, with other statements between, and leaves no cursor", table, (given) =>
-  Effect.gen(function* () {
-    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
-    const sql = yield* pgdb.client
-    const before = yield* Effect.scoped(
-      Effect.gen(function* () {
-        const own = yield* sql.reserve
-        let between: unknown
-        const rows = own.executeStream("select n from t where n > $1 order by n", [10], undefined)
-        const seen = yield* rows.pipe(
-          Stream.tap(({ n }) =>
-            n === 2_000
-              ? Effect.map(own.execute(cursors, [], undefined), (open) => {
-                  between = open
-                })
-              : Effect.void
-          ),
-          Stream.runCollect
-        )
-        expect(seen.map(({ n }) => n)).toEqual(Array.from({ length: 4_990 }, (_, index) => index + 11))
-        expect(between).toEqual([{ name: expect.stringContaining("effect_cursor_") }])
-        expect(yield* own.execute(cursors, [], undefined)).toEqual([])
-        // Ended early, its cursor goes with the connection's return.
-        expect(yield* Stream.runCollect(Stream.take(rows, 1))).toEqual([{ n: 11 }])
-        // What locks rows or writes has no cursor that outlives its statement.
-        expect(
-          yield* Stream.runCollect(own.executeStream("select n from t where n = 1 for update", [], undefined))
-        ).toEqual([{ n: 1 }])
-        expect(
-          yield* Stream.runCollect(own.executeStream("insert into t values (0) returning n", [], undefined))
-        ).toEqual([{ n: 0 }])
-        return yield* own.execute(pid, [], undefined)
-      })
-    )
-    expect(yield* pgdb.select(pid)).toEqual(before)
-    expect(yield* pgdb.select(cursors)).toEqual([])
-    yield* atRest(given)
-  })
+withDatabase(
+  "a reserved connection streams in pieces, with other statements between, and leaves no cursor",
+  table,
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const sql = yield* pgdb.client
+      const before = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const own = yield* sql.reserve
+          let between: unknown
+          const rows = own.executeStream("select n from t where n > $1 order by n", [10], undefined)
+          const seen = yield* rows.pipe(
+            Stream.tap(({ n }) =>
+              n === 2_000
+                ? Effect.map(own.execute(cursors, [], undefined), (open) => {
+                    between = open
+                  })
+                : Effect.void
+            ),
+            Stream.runCollect
+          )
+          expect(seen.map(({ n }) => n)).toEqual(Array.from({ length: 4_990 }, (_, index) => index + 11))
+          expect(between).toEqual([{ name: expect.stringContaining("effect_cursor_") }])
+          expect(yield* own.execute(cursors, [], undefined)).toEqual([])
+          // Ended early, its cursor goes with the connection's return.
+          expect(yield* Stream.runCollect(Stream.take(rows, 1))).toEqual([{ n: 11 }])
+          // What locks rows or writes has no cursor that outlives its statement.
+          expect(
+            yield* Stream.runCollect(
+              own.executeStream("select n from t where n = 1 for update", [], undefined)
+            )
+          ).toEqual([{ n: 1 }])
+          expect(
+            yield* Stream.runCollect(own.executeStream("insert into t values (0) returning n", [], undefined))
+          ).toEqual([{ n: 0 }])
+          return yield* own.execute(pid, [], undefined)
+        })
+      )
+      expect(yield* pgdb.select(pid)).toEqual(before)
+      expect(yield* pgdb.select(cursors)).toEqual([])
+      yield* atRest(given)
+    })
 )
 
-withDatabase("cannot be used after its scope", table, (given) =>
+withDatabase("a reserved connection cannot be used after its scope", table, (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
     const sql = yield* pgdb.client
@@ -70,22 +75,27 @@ withDatabase("cannot be used after its scope", table, (given) =>
   })
 )
 
-withDatabase("ends what a fiber has under way on it when its scope closes", table, (given) =>
-  Effect.gen(function* () {
-    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
-    const sql = yield* pgdb.client
-    const slow = yield* Effect.scoped(
-      Effect.gen(function* () {
-        const own = yield* sql.reserve
-        const fiber = yield* Effect.forkDetach(Effect.exit(own.execute("select pg_sleep(60)", [], undefined)))
-        yield* given.until("it sleeps", (all) =>
-          all.some(({ query, state }) => /sleep/.test(query) && state === "active")
-        )
-        return fiber
-      })
-    )
-    expect(String(yield* Fiber.join(slow))).toContain("canceling statement due to user request")
-    expect(yield* pgdb.selectValue("select 1")).toMatchObject({ value: 1 })
-    yield* atRest(given)
-  })
+withDatabase(
+  "a reserved connection ends what a fiber has under way on it when its scope closes",
+  table,
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const sql = yield* pgdb.client
+      const slow = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const own = yield* sql.reserve
+          const fiber = yield* Effect.forkDetach(
+            Effect.exit(own.execute("select pg_sleep(60)", [], undefined))
+          )
+          yield* given.until("it sleeps", (all) =>
+            all.some(({ query, state }) => /sleep/.test(query) && state === "active")
+          )
+          return fiber
+        })
+      )
+      expect(String(yield* Fiber.join(slow))).toContain("canceling statement due to user request")
+      expect(yield* pgdb.selectValue("select 1")).toMatchObject({ value: 1 })
+      yield* atRest(given)
+    })
 )

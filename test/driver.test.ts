@@ -48,14 +48,14 @@ it("the driver's modules are used by these names, and by no other", () => {
   }
 })
 
-it("the installed driver has them", async () => {
+it("the installed driver has the modules and names that are used", async () => {
   for (const [module, { values }] of Object.entries(used)) {
     const loaded: object = await import(`@effect/sql-pg/${module}`)
     for (const name of values) assert.isTrue(name in loaded, `${module}.${name}`)
   }
 })
 
-it("its connection and its pool are used nowhere, and its client is loaded when it is first asked for", () => {
+it("the driver's connection and pool are used nowhere, and its client is loaded when it is first asked for", () => {
   for (const { file, text } of source) {
     assert.notMatch(text, /sql-pg\/(?:PgConnection|PgPool)"/, file)
     if (file !== join("api", "Client.ts")) {
@@ -69,7 +69,7 @@ it("its connection and its pool are used nowhere, and its client is loaded when 
   }
 })
 
-it("the range of versions is as narrow as an unstable API asks for", () => {
+it("the driver's range of versions is as narrow as an unstable API asks for", () => {
   for (const name of ["effect", "@effect/sql-pg"] as const) {
     assert.match(packageJson.peerDependencies[name], /^~\d+\.\d+\.\d+$/)
   }

@@ -198,27 +198,29 @@ const migrations = Effect.gen(function* () {
   return place
 })
 
-it.live("every step gives the same on both, migrations too", () =>
-  Effect.gen(function* () {
-    const migrationsFolder = yield* migrations
-    const given = yield* Effect.forEach(layers, ([, layer]) =>
-      Effect.gen(function* () {
-        const db = yield* drizzle
-        const results: Record<string, unknown> = {}
-        for (const [name, step] of steps) results[name] = yield* outcome(step(db))
-        yield* migrate(db, { migrationsFolder })
-        yield* migrate(db, { migrationsFolder })
-        results.migrated = yield* db.execute(sql`select * from made order by n`, "objects")
-        return results
-      }).pipe(Effect.provide(layer()))
-    )
-    const [driver, own] = given
-    assert.deepStrictEqual(own, driver)
-    assert.deepStrictEqual(own?.taken, { failed: "UniqueViolation" })
-    assert.deepStrictEqual(own?.relation, { id: 1, author: 1, title: "Notes", writer: { name: "Ada" } })
-    assert.deepStrictEqual(own?.["what is left"], [{ name: "Ada" }, { name: "Grace" }, { name: "Edsger" }])
-    assert.deepStrictEqual(own?.migrated, [{ n: 1 }, { n: 2 }])
-  })
+it.live(
+  "every step of a Drizzle program gives the same on pgdb.layer and on its own driver, migrations too",
+  () =>
+    Effect.gen(function* () {
+      const migrationsFolder = yield* migrations
+      const given = yield* Effect.forEach(layers, ([, layer]) =>
+        Effect.gen(function* () {
+          const db = yield* drizzle
+          const results: Record<string, unknown> = {}
+          for (const [name, step] of steps) results[name] = yield* outcome(step(db))
+          yield* migrate(db, { migrationsFolder })
+          yield* migrate(db, { migrationsFolder })
+          results.migrated = yield* db.execute(sql`select * from made order by n`, "objects")
+          return results
+        }).pipe(Effect.provide(layer()))
+      )
+      const [driver, own] = given
+      assert.deepStrictEqual(own, driver)
+      assert.deepStrictEqual(own?.taken, { failed: "UniqueViolation" })
+      assert.deepStrictEqual(own?.relation, { id: 1, author: 1, title: "Notes", writer: { name: "Ada" } })
+      assert.deepStrictEqual(own?.["what is left"], [{ name: "Ada" }, { name: "Grace" }, { name: "Edsger" }])
+      assert.deepStrictEqual(own?.migrated, [{ n: 1 }, { n: 2 }])
+    })
 )
 
 const at = new Date("2026-03-01T15:30:00.123Z")
@@ -262,7 +264,7 @@ const columns = {
   varchar: [pg.varchar({ length: 5 }), "abc"]
 } as const
 
-it.live("values of every column type come back alike", () =>
+it.live("Drizzle's values of every column type come back alike on both", () =>
   Effect.gen(function* () {
     const given = yield* Effect.forEach(layers, ([, layer]) =>
       Effect.gen(function* () {
@@ -305,7 +307,7 @@ it.live("values of every column type come back alike", () =>
 
 const print = (_: string, value: unknown) => (typeof value === "bigint" ? `${value}n` : value)
 
-it.live("its statements join pgdb.transaction, and a handle's join its transactions", () =>
+it.live("Drizzle's statements join pgdb.transaction, and a handle's join its transactions", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()
     const pgdb = PG.make(settings)

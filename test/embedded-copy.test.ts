@@ -50,7 +50,7 @@ it.effect("a copy of the binaries is complete, linked, and for everyone to use b
   })
 )
 
-it.effect("it is made once, also when several begin together", () =>
+it.effect("a copy of the binaries is made once, also when several begin together", () =>
   Effect.gen(function* () {
     const { make, places } = yield* setting
     const made = yield* Effect.all([make, make, make, make], { concurrency: "unbounded" })
@@ -63,7 +63,7 @@ it.effect("it is made once, also when several begin together", () =>
   })
 )
 
-it.effect("it is made anew when part of it is gone, changed or open to others", () =>
+it.effect("a copy of the binaries is made anew when part of it is gone, changed or open to others", () =>
   Effect.gen(function* () {
     const { make, places } = yield* setting
     const place = yield* make
@@ -86,7 +86,7 @@ it.effect("it is made anew when part of it is gone, changed or open to others", 
   })
 )
 
-it.effect("a link in its place is not followed", () =>
+it.effect("a link in the place of a copy of the binaries is not followed", () =>
   Effect.gen(function* () {
     const { make, temporary } = yield* setting
     const place = yield* make

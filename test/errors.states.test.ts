@@ -19,7 +19,7 @@ const codes = [
   .join(" ")
   .split(" ")
 
-it.effect("each class of SQLSTATE", () =>
+it.effect("each class of SQLSTATE is a SqlError with a reason, the fields of the server and what to do", () =>
   Effect.gen(function* () {
     const { settings } = yield* database()
     const { failing } = yield* teller(settings)

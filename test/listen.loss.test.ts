@@ -122,7 +122,7 @@ it("pauses double from 50 to 100 milliseconds up to 15 to 30 seconds", () => {
 })
 
 it.effect(
-  "it tries again after each pause, by the program's clock, and begins with short ones once it listens",
+  "a listener tries again after each pause, by the program's clock, and begins with short ones once it listens",
   () =>
     Effect.gen(function* () {
       const given = yield* database()

@@ -104,7 +104,7 @@ withDatabase("onListen runs before what comes after it, and its failure is the s
   })
 )
 
-withDatabase("who joins a channel hears nothing of it before its onListen", [], (given) =>
+withDatabase("a listener that joins a channel hears nothing of it before its onListen", [], (given) =>
   Effect.gen(function* () {
     const { pgdb, proxy } = yield* linked(given)
     const first = yield* ear(pgdb, "jobs")
@@ -354,7 +354,7 @@ it.effect("a pool that only listens is not forgotten as idle, until its last lis
   }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer()))
 )
 
-withDatabase("names and options that cannot be are refused, and nothing is sent", [], (given) =>
+withDatabase("wrong names and options of listen are refused, and nothing is sent", [], (given) =>
   Effect.gen(function* () {
     const { pgdb, proxy } = yield* linked(given)
     const refusals = [

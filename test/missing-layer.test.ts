@@ -15,7 +15,7 @@ import { PG } from "effect-global-pool"
 Effect.runPromise(PG.make("postgres://localhost/app").selectValue("select 1")).catch((error) => console.log(error.message))
 `
 
-it.live("the words are those of the README", () =>
+it.live("the compiler's words about missing pools are those of the README", () =>
   Effect.gen(function* () {
     const place = yield* written({ "forgetful.ts": forgetful })
     const compiler = "Type 'PoolRegistry' is not assignable to type 'never'"

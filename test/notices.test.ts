@@ -15,7 +15,7 @@ const raising = `do $$ begin
   raise warning 'a warning';
 end $$`
 
-it.live("onNotice takes them in order, with their fields", () =>
+it.live("onNotice takes notices in order, with their fields", () =>
   Effect.gen(function* () {
     const { settings } = yield* database()
     const notices: Array<PG.Notice> = []
@@ -44,7 +44,7 @@ it.live("onNotice takes them in order, with their fields", () =>
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
-it.live("without it they go to the log, at their level and with the pool's key", () => {
+it.live("without onNotice, notices go to the log, at their level and with the pool's key", () => {
   const lines: Array<{ level: string; text: string; annotations: Readonly<Record<string, unknown>> }> = []
   const logger = Logger.make(({ fiber, logLevel, message }) => {
     const annotations = fiber.getRef(References.CurrentLogAnnotations)
@@ -106,7 +106,7 @@ it.live("what onNotice does wrong is logged and hurts nobody", () => {
   }).pipe(Effect.provide(PoolRegistry.layer()), Effect.provide(Logger.layer([logger])))
 })
 
-it.live("what is not a function is refused", () =>
+it.live("an onNotice that is not a function is refused", () =>
   Effect.gen(function* () {
     const settings: PG.Settings = JSON.parse('{ "onNotice": "log" }')
     const error = yield* Effect.flip(PG.make(settings).select("select 1"))

@@ -129,7 +129,7 @@ it.effect(
     }).pipe(Effect.provide(PoolRegistry.layer({ maxConnections: 2 })))
 )
 
-it.effect("who is interrupted leaves the line", () =>
+it.effect("a caller that is interrupted leaves the queue", () =>
   Effect.gen(function* () {
     const given = yield* tenants(2)
     const letGo = yield* hold(given.pgdb(0), 1)

@@ -60,7 +60,7 @@ const users = [
   "insert into users values (1, 'Ada', 36, 1.1, '\"x\"', '2026-03-01 15:30Z', '{a}'), (2, 'Grace', 45, 2, '{}', null, '{}')"
 ]
 
-withDatabase("conditions that depend on what is asked", users, ({ pgdb }) =>
+withDatabase("pieces make conditions that depend on what is asked", users, ({ pgdb }) =>
   Effect.gen(function* () {
     const search = (asked: { readonly name?: string; readonly least?: number; readonly any?: boolean }) => {
       const conditions = [

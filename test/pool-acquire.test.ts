@@ -133,7 +133,7 @@ withDatabase("maxWaiting of none lets every connection be used", [], (given) =>
   })
 )
 
-withDatabase("first come, first served", [], (given) =>
+withDatabase("callers that wait get connections in the order in which they came", [], (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
     yield* given.witness.query("select pg_advisory_lock(1)")

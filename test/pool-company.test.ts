@@ -60,26 +60,29 @@ withDatabase("reads that travel together have each a Sync and rows of their own"
   })
 )
 
-withDatabase("where one fails, the others are answered, and it alone has its error", tables, (given) =>
-  Effect.gen(function* () {
-    const { all, link } = yield* onOne(given)
-    const params = [...ids.slice(0, 10), 0, ...ids.slice(10)]
-    const [found, sent] = yield* sentBy(link, all(params))
-    // None is sent twice.
-    assert.strictEqual(sent.executed, params.length)
-    for (const [index, n] of params.entries()) {
-      const one = found[index]!
-      if (n !== 0) assert.deepStrictEqual(Result.getOrThrow(one), [{ quotient: Math.trunc(100 / n) }])
-      else if (Result.isFailure(one) && one.failure._tag === "SqlError") {
-        assert.match(one.failure.message, /^division by zero/)
-        assert.include(one.failure.message, read)
-      } else assert.fail("a division by zero is an error of the server")
-    }
-    assert.deepStrictEqual(
-      (yield* all(ids)).map((one) => Result.isSuccess(one)),
-      ids.map(() => true)
-    )
-  })
+withDatabase(
+  "where one of the reads that travel together fails, the others are answered, and it alone has its error",
+  tables,
+  (given) =>
+    Effect.gen(function* () {
+      const { all, link } = yield* onOne(given)
+      const params = [...ids.slice(0, 10), 0, ...ids.slice(10)]
+      const [found, sent] = yield* sentBy(link, all(params))
+      // None is sent twice.
+      assert.strictEqual(sent.executed, params.length)
+      for (const [index, n] of params.entries()) {
+        const one = found[index]!
+        if (n !== 0) assert.deepStrictEqual(Result.getOrThrow(one), [{ quotient: Math.trunc(100 / n) }])
+        else if (Result.isFailure(one) && one.failure._tag === "SqlError") {
+          assert.match(one.failure.message, /^division by zero/)
+          assert.include(one.failure.message, read)
+        } else assert.fail("a division by zero is an error of the server")
+      }
+      assert.deepStrictEqual(
+        (yield* all(ids)).map((one) => Result.isSuccess(one)),
+        ids.map(() => true)
+      )
+    })
 )
 
 withDatabase(
@@ -147,82 +150,29 @@ withDatabase(
     })
 )
 
-withDatabase("one that is interrupted leaves the others their answers", tables, (given) =>
-  Effect.gen(function* () {
-    const { pgdb } = yield* onOne(given)
-    yield* given.witness.query("begin")
-    yield* given.witness.query("lock table numbers")
-    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-    yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
-    yield* Effect.forEach([fibers[0]!, fibers[7]!, fibers[19]!], Fiber.interrupt)
-    yield* given.witness.query("rollback")
-    const exits = yield* Effect.forEach(fibers, Fiber.await)
-    assert.deepStrictEqual(
-      exits.flatMap((exit, index) => (Exit.isSuccess(exit) ? [] : [index])),
-      [0, 7, 19]
-    )
-    assert.deepStrictEqual(yield* pgdb.select(read, [4]), [{ quotient: 25 }])
-  })
-)
-
-withDatabase("one that somebody cancels fails, and the others are answered", tables, (given) =>
-  Effect.gen(function* () {
-    const { pgdb } = yield* onOne(given)
-    yield* given.witness.query("begin")
-    yield* given.witness.query("lock table numbers")
-    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-    const [session] = yield* given.until("they wait", (all) =>
-      all.some(({ waitEvent }) => waitEvent === "relation")
-    )
-    yield* given.witness.query(`select pg_cancel_backend(${session?.pid})`)
-    const ended = yield* Fiber.await(fibers[0]!)
-    assert.match(Exit.isFailure(ended) ? Cause.pretty(ended.cause) : "", /canceling statement/)
-    yield* given.witness.query("rollback")
-    const exits = yield* Effect.forEach(fibers, Fiber.await)
-    assert.deepStrictEqual(
-      exits.flatMap((exit, index) => (Exit.isSuccess(exit) ? [] : [index])),
-      [0]
-    )
-  })
-)
-
-withDatabase("a pool that is ended at once cancels them all, and sends none again", tables, (given) =>
-  Effect.gen(function* () {
-    const { link, pgdb } = yield* onOne(given)
-    yield* given.witness.query("begin")
-    yield* given.witness.query("lock table numbers")
-    const fibers = yield* Effect.forEach(ids.slice(0, 16), (n) =>
-      Effect.forkChild(Effect.flip(pgdb.select(read, [n])))
-    )
-    yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
-    const [, sent] = yield* sentBy(link, pgdb.terminateWithin(0))
-    assert.strictEqual(sent.executed, 0)
-    for (const error of yield* Effect.forEach(fibers, Fiber.join)) assert.strictEqual(error._tag, "SqlError")
-    assert.deepStrictEqual(yield* given.sessions, [])
-    yield* given.witness.query("rollback")
-  })
-)
-
-withDatabase("a connection lost under them: each is sent once more on another one", tables, (given) =>
-  Effect.gen(function* () {
-    const { link, pgdb } = yield* onOne(given)
-    yield* given.witness.query("begin")
-    yield* given.witness.query("lock table numbers")
-    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-    yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
-    const before = link.opened()
-    yield* link.cut
-    yield* eventually("another is opened", Effect.sync(link.opened), (opened) => opened > before)
-    yield* given.witness.query("rollback")
-    assert.deepStrictEqual(
-      yield* Effect.forEach(fibers, Fiber.join),
-      ids.map((n) => [{ quotient: Math.trunc(100 / n) }])
-    )
-  })
+withDatabase(
+  "a read that is interrupted leaves the others on its connection their answers",
+  tables,
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb } = yield* onOne(given)
+      yield* given.witness.query("begin")
+      yield* given.witness.query("lock table numbers")
+      const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
+      yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      yield* Effect.forEach([fibers[0]!, fibers[7]!, fibers[19]!], Fiber.interrupt)
+      yield* given.witness.query("rollback")
+      const exits = yield* Effect.forEach(fibers, Fiber.await)
+      assert.deepStrictEqual(
+        exits.flatMap((exit, index) => (Exit.isSuccess(exit) ? [] : [index])),
+        [0, 7, 19]
+      )
+      assert.deepStrictEqual(yield* pgdb.select(read, [4]), [{ quotient: 25 }])
+    })
 )
 
 withDatabase(
-  "a session that the server ends: what only reads goes on, and each is answered",
+  "a read that another session cancels fails, and the others on its connection are answered",
   tables,
   (given) =>
     Effect.gen(function* () {
@@ -233,14 +183,77 @@ withDatabase(
       const [session] = yield* given.until("they wait", (all) =>
         all.some(({ waitEvent }) => waitEvent === "relation")
       )
-      yield* given.witness.query(`select pg_terminate_backend(${session?.pid})`)
-      yield* given.until("they wait in another session", (all) =>
-        all.some(({ pid, waitEvent }) => waitEvent === "relation" && pid !== session?.pid)
+      yield* given.witness.query(`select pg_cancel_backend(${session?.pid})`)
+      const ended = yield* Fiber.await(fibers[0]!)
+      assert.match(Exit.isFailure(ended) ? Cause.pretty(ended.cause) : "", /canceling statement/)
+      yield* given.witness.query("rollback")
+      const exits = yield* Effect.forEach(fibers, Fiber.await)
+      assert.deepStrictEqual(
+        exits.flatMap((exit, index) => (Exit.isSuccess(exit) ? [] : [index])),
+        [0]
       )
+    })
+)
+
+withDatabase(
+  "a pool that is ended at once cancels all reads that travel together, and sends none again",
+  tables,
+  (given) =>
+    Effect.gen(function* () {
+      const { link, pgdb } = yield* onOne(given)
+      yield* given.witness.query("begin")
+      yield* given.witness.query("lock table numbers")
+      const fibers = yield* Effect.forEach(ids.slice(0, 16), (n) =>
+        Effect.forkChild(Effect.flip(pgdb.select(read, [n])))
+      )
+      yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      const [, sent] = yield* sentBy(link, pgdb.terminateWithin(0))
+      assert.strictEqual(sent.executed, 0)
+      for (const error of yield* Effect.forEach(fibers, Fiber.join))
+        assert.strictEqual(error._tag, "SqlError")
+      assert.deepStrictEqual(yield* given.sessions, [])
+      yield* given.witness.query("rollback")
+    })
+)
+
+withDatabase(
+  "reads that lose their shared connection are each sent once more on another one",
+  tables,
+  (given) =>
+    Effect.gen(function* () {
+      const { link, pgdb } = yield* onOne(given)
+      yield* given.witness.query("begin")
+      yield* given.witness.query("lock table numbers")
+      const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
+      yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      const before = link.opened()
+      yield* link.cut
+      yield* eventually("another is opened", Effect.sync(link.opened), (opened) => opened > before)
       yield* given.witness.query("rollback")
       assert.deepStrictEqual(
         yield* Effect.forEach(fibers, Fiber.join),
         ids.map((n) => [{ quotient: Math.trunc(100 / n) }])
       )
     })
+)
+
+withDatabase("reads on a session that the server ends go on, and each is answered", tables, (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = yield* onOne(given)
+    yield* given.witness.query("begin")
+    yield* given.witness.query("lock table numbers")
+    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
+    const [session] = yield* given.until("they wait", (all) =>
+      all.some(({ waitEvent }) => waitEvent === "relation")
+    )
+    yield* given.witness.query(`select pg_terminate_backend(${session?.pid})`)
+    yield* given.until("they wait in another session", (all) =>
+      all.some(({ pid, waitEvent }) => waitEvent === "relation" && pid !== session?.pid)
+    )
+    yield* given.witness.query("rollback")
+    assert.deepStrictEqual(
+      yield* Effect.forEach(fibers, Fiber.join),
+      ids.map((n) => [{ quotient: Math.trunc(100 / n) }])
+    )
+  })
 )

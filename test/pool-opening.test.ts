@@ -187,16 +187,19 @@ withDatabase("a connection given up while it opens is gone from the server when 
   })
 )
 
-withDatabase("all waiters interrupted: the next call is served all the same", [], ({ settings }) =>
-  Effect.gen(function* () {
-    const between = yield* proxy(settings)
-    const pgdb = PG.make({ ...settings, ...between.address, maxConnections: 1 })
-    yield* between.pause
-    const waiting = yield* Effect.forkChild(pgdb.select("select 1"))
-    yield* eventually("the connection is on its way", Effect.sync(between.open), (open) => open === 1)
-    yield* Fiber.interrupt(waiting)
-    yield* between.resume
-    yield* works(pgdb)
-    assert.strictEqual(between.peak(), 1)
-  })
+withDatabase(
+  "the next call is served when all that waited for an opening were interrupted",
+  [],
+  ({ settings }) =>
+    Effect.gen(function* () {
+      const between = yield* proxy(settings)
+      const pgdb = PG.make({ ...settings, ...between.address, maxConnections: 1 })
+      yield* between.pause
+      const waiting = yield* Effect.forkChild(pgdb.select("select 1"))
+      yield* eventually("the connection is on its way", Effect.sync(between.open), (open) => open === 1)
+      yield* Fiber.interrupt(waiting)
+      yield* between.resume
+      yield* works(pgdb)
+      assert.strictEqual(between.peak(), 1)
+    })
 )

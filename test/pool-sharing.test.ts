@@ -24,7 +24,7 @@ withDatabase(
 )
 
 withDatabase(
-  "a read that shares one is not: its caller goes on, and its neighbour is answered",
+  "a read that shares a connection is not cancelled: its caller goes on, and its neighbour is answered",
   table,
   (given) =>
     Effect.gen(function* () {
@@ -56,19 +56,22 @@ withDatabase(
     })
 )
 
-withDatabase("without pipelining each is cancelled, since none is shared", table, (given) =>
-  Effect.gen(function* () {
-    const { settings, until, witness } = given
-    const pgdb = PG.make({ ...settings, maxConnections: 1, pipelining: false })
-    yield* Effect.replicateEffect(pgdb.select(read), 20)
-    yield* witness.query("begin")
-    yield* witness.query("lock table numbers")
-    const first = yield* Effect.forkChild(pgdb.select(read))
-    const second = yield* Effect.forkChild(pgdb.select(read))
-    yield* until("one waits for the lock", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
-    yield* Fiber.interrupt(first)
-    yield* until("the other waits for it", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
-    yield* witness.query("rollback")
-    assert.deepStrictEqual(yield* Fiber.join(second), [{ n: 2 }])
-  })
+withDatabase(
+  "without pipelining each statement is cancelled, since no connection is shared",
+  table,
+  (given) =>
+    Effect.gen(function* () {
+      const { settings, until, witness } = given
+      const pgdb = PG.make({ ...settings, maxConnections: 1, pipelining: false })
+      yield* Effect.replicateEffect(pgdb.select(read), 20)
+      yield* witness.query("begin")
+      yield* witness.query("lock table numbers")
+      const first = yield* Effect.forkChild(pgdb.select(read))
+      const second = yield* Effect.forkChild(pgdb.select(read))
+      yield* until("one waits for the lock", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      yield* Fiber.interrupt(first)
+      yield* until("the other waits for it", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      yield* witness.query("rollback")
+      assert.deepStrictEqual(yield* Fiber.join(second), [{ n: 2 }])
+    })
 )

@@ -37,7 +37,7 @@ const isHere = (given: TestDatabase, pgdb: PG.Database, application = "effect-gl
     })
   )
 
-withDatabase("forms of a URL", [], (given) =>
+withDatabase("each form of a URL leads to the same database", [], (given) =>
   Effect.gen(function* () {
     const { database, host, password, port, username } = given.settings
     const login = `${encode(username)}:${encode(password)}`
@@ -69,7 +69,7 @@ withDatabase("a field wins over the same part of the URL", [], (given) =>
   })
 )
 
-withDatabase("an address of IPv6", [], (given) =>
+withDatabase("an address of IPv6 is the same place in a field and in a URL", [], (given) =>
   Effect.gen(function* () {
     const there = yield* Effect.exit(who(PG.make({ ...given.settings, host: "::1" })))
     const url = given.url.replace("127.0.0.1", "[::1]")
@@ -79,7 +79,7 @@ withDatabase("an address of IPv6", [], (given) =>
   })
 )
 
-withDatabase("settings of the session", [], ({ settings }) =>
+withDatabase("settings of the session are those that the handle gives", [], ({ settings }) =>
   Effect.gen(function* () {
     const pgdb = PG.make({
       ...settings,

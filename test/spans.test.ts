@@ -152,7 +152,7 @@ withDatabase("an error's span has the SQLSTATE, or what else it is", [table], ({
   })
 )
 
-withDatabase("collections, streams and transactions", [table], ({ pgdb }) =>
+withDatabase("collections, streams and transactions have a span each", [table], ({ pgdb }) =>
   Effect.gen(function* () {
     const people = pgdb.table<{ id: number; name: string }>("people")
     const spans = yield* spansOf(

@@ -28,7 +28,7 @@ const statementUnderWay = Effect.fnUntraced(function* (given: TestDatabase, pgdb
 /** Begins to end a pool: it takes no more calls from then on. */
 const begin = Effect.forkChild({ startImmediately: true })
 
-withDatabase("a handle that opened nothing ends the pool", [], (given) =>
+withDatabase("a handle that opened nothing ends the pool of its key", [], (given) =>
   Effect.gen(function* () {
     const { pgdb, sessions, settings } = given
     const [before] = yield* pgdb.select("select pg_backend_pid() as pid")
@@ -43,7 +43,7 @@ withDatabase("a handle that opened nothing ends the pool", [], (given) =>
   })
 )
 
-withDatabase("where no pool is open there is nothing to do", [], ({ pgdb }) =>
+withDatabase("terminate without an open pool does nothing", [], ({ pgdb }) =>
   Effect.gen(function* () {
     yield* pgdb.terminate
     yield* PG.make({ port: 0 }).terminate
@@ -51,7 +51,7 @@ withDatabase("where no pool is open there is nothing to do", [], ({ pgdb }) =>
   })
 )
 
-withDatabase("a statement under way finishes first", [], (given) =>
+withDatabase("a statement under way finishes before its pool ends", [], (given) =>
   Effect.gen(function* () {
     const { finish, fiber } = yield* statementUnderWay(given, given.pgdb)
     const end = yield* begin(given.pgdb.terminate)
@@ -63,27 +63,30 @@ withDatabase("a statement under way finishes first", [], (given) =>
   })
 )
 
-withDatabase("callers in line are served first too, and a new call gets a new pool meanwhile", [], (given) =>
-  Effect.gen(function* () {
-    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
-    const { finish } = yield* statementUnderWay(given, pgdb)
-    const inLine = yield* Effect.forkChild(pgdb.selectValue("select pg_backend_pid()"))
-    yield* eventually("it stands in line", PoolRegistry.stats, ([pool]) => pool?.waiting === 1)
-    const [old] = yield* given.sessions
-    const end = yield* begin(pgdb.terminate)
-    const [fresh] = yield* pgdb.select<{ pid: number }>("select pg_backend_pid() as pid")
-    assert.notStrictEqual(fresh?.pid, old?.pid)
-    yield* finish
-    assert.deepStrictEqual(yield* Effect.flatMap(Fiber.join(inLine), Effect.fromOption), old?.pid)
-    yield* Fiber.join(end)
-    assert.deepStrictEqual(
-      (yield* given.sessions).map(({ pid }) => pid),
-      [fresh?.pid]
-    )
-  })
+withDatabase(
+  "callers that wait are served before a pool ends, and a new call gets a new pool meanwhile",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const { finish } = yield* statementUnderWay(given, pgdb)
+      const inLine = yield* Effect.forkChild(pgdb.selectValue("select pg_backend_pid()"))
+      yield* eventually("it stands in line", PoolRegistry.stats, ([pool]) => pool?.waiting === 1)
+      const [old] = yield* given.sessions
+      const end = yield* begin(pgdb.terminate)
+      const [fresh] = yield* pgdb.select<{ pid: number }>("select pg_backend_pid() as pid")
+      assert.notStrictEqual(fresh?.pid, old?.pid)
+      yield* finish
+      assert.deepStrictEqual(yield* Effect.flatMap(Fiber.join(inLine), Effect.fromOption), old?.pid)
+      yield* Fiber.join(end)
+      assert.deepStrictEqual(
+        (yield* given.sessions).map(({ pid }) => pid),
+        [fresh?.pid]
+      )
+    })
 )
 
-withDatabase("a transaction under way commits first", ["create table t (n int)"], (given) =>
+withDatabase("a transaction under way commits before its pool ends", ["create table t (n int)"], (given) =>
   Effect.gen(function* () {
     const { finish, fiber } = yield* statementUnderWay(given, given.pgdb)
     const work = yield* Effect.forkChild(
@@ -148,7 +151,7 @@ withDatabase("terminateWithin(0) ends a stream whose reader sleeps, at once", []
   })
 )
 
-withDatabase("terminateWithin(0) cancels at once, and tells who waits why", [], (given) =>
+withDatabase("terminateWithin(0) cancels at once, and the error of waiting callers says why", [], (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
     const running = yield* Effect.forkChild(Effect.flip(pgdb.execute(slow)))
@@ -165,18 +168,21 @@ withDatabase("terminateWithin(0) cancels at once, and tells who waits why", [], 
   })
 )
 
-withDatabase("two at once both come back when the server has no connection left", [], (given) =>
-  Effect.gen(function* () {
-    const { finish } = yield* statementUnderWay(given, given.pgdb)
-    const ends = yield* Effect.forEach([1, 2], () =>
-      begin(Effect.andThen(given.pgdb.terminate, given.sessions))
-    )
-    yield* finish
-    assert.deepStrictEqual(yield* Effect.forEach(ends, Fiber.join), [[], []])
-  })
+withDatabase(
+  "two calls of terminate at once both come back when the server has no connection left",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const { finish } = yield* statementUnderWay(given, given.pgdb)
+      const ends = yield* Effect.forEach([1, 2], () =>
+        begin(Effect.andThen(given.pgdb.terminate, given.sessions))
+      )
+      yield* finish
+      assert.deepStrictEqual(yield* Effect.forEach(ends, Fiber.join), [[], []])
+    })
 )
 
-withDatabase("a second one with less grace cuts the first one short", [], (given) =>
+withDatabase("a second terminate with less grace cuts the first one short", [], (given) =>
   Effect.gen(function* () {
     const { fiber } = yield* statementUnderWay(given, given.pgdb)
     const patient = yield* begin(given.pgdb.terminateWithin("1 hour"))

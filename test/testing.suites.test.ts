@@ -33,8 +33,8 @@ const files = [
 const exceptions = {
   "looks on from another connection while a transaction is open, and a sandbox has one at a time": [
     "no more than a few megabytes are on the way, however long the batch",
-    "interrupted in a statement: cancelled on the server, undone, and the connection is fit",
-    "interrupted in COMMIT: done or undone, never open",
+    "trans interrupted in a statement is cancelled on the server and undone, and the connection is fit",
+    "trans interrupted in COMMIT is done or undone, never open",
     "waiting for a connection, an interrupted trans leaves the line",
     "a connection lost in COMMIT: the outcome is unknown, and it is not for trying again",
     "a backend that is terminated in a statement: nothing took effect, and it may run again",
@@ -45,7 +45,7 @@ const exceptions = {
     "the connection of a transaction is one of the pool, waited for like any",
     "stores nothing when it is interrupted while the server works, or the connection is lost",
     "a handle joins the client's, and the client a handle's",
-    "ends what a fiber has under way on it when its scope closes",
+    "a reserved connection ends what a fiber has under way on it when its scope closes",
     "withLock lets one in at a time",
     "tryLock runs or does not, at once",
     "failure, defect, interruption and a lost connection free the lock",
@@ -53,24 +53,24 @@ const exceptions = {
     "a key is a text, a whole number or a bigint of 64 bits; others are refused, and nothing is sent",
     "a slow consumer blocks the server, and few bytes wait in memory",
     "an early end, a failing and an interrupted consumer cancel on the server",
-    "interrupted before, in and between statements: rolled back when the fiber has ended",
+    "a transaction interrupted before, in and between statements is rolled back when its fiber has ended",
     "waiting for a connection, an interrupted transaction leaves the line",
-    "interrupted in COMMIT: cancelled on the server, undone, not open",
+    "a transaction interrupted in COMMIT is cancelled on the server and undone",
     "a connection lost in COMMIT: the outcome is unknown, and nobody tries again",
     "a backend that is ended in COMMIT leaves the outcome unknown, and the error is not retryable",
     "a single write whose backend is ended while it commits is not reported as done",
     "a failing transaction does not wait for the statement of a fiber that it forked",
     "a statement that is interrupted inside spoils the inner one only",
-    "in trans inside a transaction: the new rows, and the transaction goes on"
+    "trans inside a transaction gives the new rows, and the transaction goes on"
   ],
   "is about transactions of several connections that conflict": [
     "money is neither made nor lost",
-    "runs again on serialization failures and deadlocks",
-    "runs again the one of two that a deadlock chose"
+    "a transaction with retry runs again on serialization failures and deadlocks",
+    "a transaction with retry runs again when a deadlock chose it"
   ],
   "asks the server for the isolation of the transaction, which is that of the sandbox's": [
     "test_isolation_level: by level, and within the default of the session",
-    "options are what the server sees",
+    "options of a transaction are what the server sees",
     "the standard client's way to begin works for handles too, where they ask for nothing"
   ],
   "counts the server's sessions, of which a sandbox has one": [
@@ -82,7 +82,7 @@ const exceptions = {
   "ends the server's session, which is the sandbox's": [
     "a backend that ends in the middle is a typed error",
     "a backend that ends between or in statements: nothing took effect, and it may run again",
-    "runs again on nothing else"
+    "a transaction with retry runs again on nothing else"
   ],
   "listens, which is refused": [
     "arrive, and the connection that listened is clean afterwards",
@@ -95,7 +95,7 @@ const slow = {
   "takes long, and runs with SUITES=all": [
     "find keeps what the filter keeps",
     "the server takes hostile words as values and as names of columns that do not exist",
-    "a fiber of a transaction, whenever it is interrupted"
+    "a fiber of a transaction that is interrupted at any moment leaves the connection fit"
   ]
 }
 

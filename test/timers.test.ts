@@ -50,7 +50,7 @@ it.effect("connectTimeout: an opening that nobody answers ends, and its connecti
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
-it.effect("poolIdleTimeout is five minutes unless told otherwise", () =>
+it.effect("poolIdleTimeout is five minutes by default", () =>
   Effect.gen(function* () {
     const { sessions, settings } = yield* database()
     yield* PG.make(settings).select`select 1`

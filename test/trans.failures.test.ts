@@ -14,7 +14,7 @@ const count = "select count(*)::int as n from t"
 const insert = "insert into t values (1)"
 
 withDatabase(
-  "interrupted in a statement: cancelled on the server, undone, and the connection is fit",
+  "trans interrupted in a statement is cancelled on the server and undone, and the connection is fit",
   [table],
   (given) =>
     Effect.gen(function* () {
@@ -35,7 +35,7 @@ withDatabase(
     })
 )
 
-withDatabase("interrupted in COMMIT: done or undone, never open", slowCommit, (given) =>
+withDatabase("trans interrupted in COMMIT is done or undone, never open", slowCommit, (given) =>
   Effect.gen(function* () {
     yield* given.witness.query("select pg_advisory_lock(1)")
     const fiber = yield* Effect.forkChild(given.pgdb.trans([insert]))
@@ -47,7 +47,7 @@ withDatabase("interrupted in COMMIT: done or undone, never open", slowCommit, (g
   })
 )
 
-withDatabase("interrupted at any moment: all of a batch or nothing of it", [table], (given) =>
+withDatabase("trans interrupted at any moment has done all of its batch or nothing of it", [table], (given) =>
   Effect.gen(function* () {
     const { pgdb } = given
     const batch = Array.from({ length: 300 }, (_, n) => ["insert into t values ($1)", [n]] as const)

@@ -10,7 +10,7 @@ import { atRest, linked, openTransactions, reasonOf, roundTrips, sentBy } from "
 const table = "create table t (n int unique, at timestamptz)"
 const numbers = "select n from t order by n"
 
-withDatabase("gives the outcomes in order, of statements in every form", [table], ({ pgdb }) =>
+withDatabase("trans gives the outcomes in order, of statements in every form", [table], ({ pgdb }) =>
   Effect.gen(function* () {
     const t = pgdb.table("t")
     const outcomes = yield* t.trans([
@@ -77,7 +77,7 @@ withDatabase(
     })
 )
 
-withDatabase("the error is the same one among many statements, wherever it is", [table], (given) =>
+withDatabase("trans gives the same error among many statements, wherever it is", [table], (given) =>
   Effect.gen(function* () {
     const { pgdb } = given
     for (const at of [0, 1, 119, 120, 121, 250, 499]) {
@@ -112,7 +112,7 @@ withDatabase(
 )
 
 withDatabase(
-  "what the program cannot send stops the rest: nothing of the batch takes effect",
+  "a statement of trans that cannot be sent stops the rest: nothing of the batch takes effect",
   [table],
   (given) =>
     Effect.gen(function* () {

@@ -19,31 +19,34 @@ const numbers = "select coalesce(array_agg(n order by n), '{}') as list from t"
 /** A network that turns BEGIN into a word that the server does not know. */
 const garbling = (server: TestServer) => meddle(server, (said) => said.replace("\0BEGIN\0", "\0BEGUN\0"))
 
-withDatabase("in a transaction nothing more is sent, whatever is caught, and it fails", [table], (given) =>
-  Effect.gen(function* () {
-    const { pgdb } = given
-    const refused = Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL NONSENSE")
-    const error = yield* Effect.flip(
-      refused(
-        pgdb.transaction(
-          Effect.gen(function* () {
-            yield* Effect.ignore(pgdb.execute(insert(1)))
-            yield* Effect.ignore(pgdb.execute(insert(2)))
-            yield* Effect.ignore(pgdb.transaction(pgdb.trans([insert(3)])))
-          })
+withDatabase(
+  "a transaction whose BEGIN fails sends nothing more, whatever is caught, and fails",
+  [table],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb } = given
+      const refused = Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL NONSENSE")
+      const error = yield* Effect.flip(
+        refused(
+          pgdb.transaction(
+            Effect.gen(function* () {
+              yield* Effect.ignore(pgdb.execute(insert(1)))
+              yield* Effect.ignore(pgdb.execute(insert(2)))
+              yield* Effect.ignore(pgdb.transaction(pgdb.trans([insert(3)])))
+            })
+          )
         )
       )
-    )
-    expect(error.message).toContain("The server refused to begin the transaction")
-    expect(error.message).toContain("syntax error")
-    expect(isSqlError(error) && error.isRetryable).toBe(false)
-    expect(error.message).toContain("nothing of it took effect")
-    expect(yield* pgdb.select(numbers)).toEqual([{ list: [] }])
-    yield* atRest(given)
-  })
+      expect(error.message).toContain("The server refused to begin the transaction")
+      expect(error.message).toContain("syntax error")
+      expect(isSqlError(error) && error.isRetryable).toBe(false)
+      expect(error.message).toContain("nothing of it took effect")
+      expect(yield* pgdb.select(numbers)).toEqual([{ list: [] }])
+      yield* atRest(given)
+    })
 )
 
-withDatabase("where connections do not pipeline nothing runs without BEGIN", [table], (given) =>
+withDatabase("without pipelining no statement of a transaction runs without BEGIN", [table], (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...(yield* garbling(given.settings)), pipelining: false })
     for (const effect of [

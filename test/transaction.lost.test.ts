@@ -17,7 +17,7 @@ const count = "select count(*)::int as n from t"
 const wait = "select pg_advisory_xact_lock(1)"
 
 withDatabase(
-  "interrupted before, in and between statements: rolled back when the fiber has ended",
+  "a transaction interrupted before, in and between statements is rolled back when its fiber has ended",
   [table],
   (given) =>
     Effect.gen(function* () {
@@ -53,7 +53,7 @@ withDatabase(
 )
 
 withDatabase(
-  "interrupted at any moment: done or undone, and the connection is fit for the next",
+  "a transaction interrupted at any moment is done or undone, and the connection is fit for the next",
   [table],
   (given) =>
     Effect.gen(function* () {
@@ -96,25 +96,28 @@ withDatabase("waiting for a connection, an interrupted transaction leaves the li
   })
 )
 
-withDatabase("interrupted in COMMIT: cancelled on the server, undone, not open", slowCommit, (given) =>
-  Effect.gen(function* () {
-    yield* given.witness.query("select pg_advisory_lock(1)")
-    const ran: Array<string> = []
-    const fiber = yield* Effect.forkChild(
-      given.pgdb.transaction(
-        Effect.andThen(
-          given.pgdb.afterCommit(Effect.sync(() => ran.push("after"))),
-          given.pgdb.execute(insert)
+withDatabase(
+  "a transaction interrupted in COMMIT is cancelled on the server and undone",
+  slowCommit,
+  (given) =>
+    Effect.gen(function* () {
+      yield* given.witness.query("select pg_advisory_lock(1)")
+      const ran: Array<string> = []
+      const fiber = yield* Effect.forkChild(
+        given.pgdb.transaction(
+          Effect.andThen(
+            given.pgdb.afterCommit(Effect.sync(() => ran.push("after"))),
+            given.pgdb.execute(insert)
+          )
         )
       )
-    )
-    yield* blocked(given)
-    yield* Fiber.interrupt(fiber)
-    expect(yield* openTransactions(given)).toBe(0)
-    expect(yield* given.witness.query(count)).toEqual([{ n: 0 }])
-    expect(ran).toEqual([])
-    yield* atRest(given)
-  })
+      yield* blocked(given)
+      yield* Fiber.interrupt(fiber)
+      expect(yield* openTransactions(given)).toBe(0)
+      expect(yield* given.witness.query(count)).toEqual([{ n: 0 }])
+      expect(ran).toEqual([])
+      yield* atRest(given)
+    })
 )
 
 withDatabase(

@@ -13,7 +13,7 @@ const insert = (n: number) => `insert into t values (${n})`
 const numbers = "select coalesce(array_agg(n order by n), '{}') as list from t"
 const concurrent = { concurrency: "unbounded" } as const
 
-withDatabase("an inner one is undone alone, and committed with the outer", [table], (given) =>
+withDatabase("an inner transaction is undone alone, and committed with the outer", [table], (given) =>
   Effect.gen(function* () {
     const { pgdb } = given
     yield* pgdb.transaction(
@@ -73,36 +73,39 @@ withDatabase(
     })
 )
 
-withDatabase("inner ones in forked fibers come one after the other, each all or nothing", [table], (given) =>
-  Effect.gen(function* () {
-    const { pgdb } = given
-    const one = (n: number) =>
-      Effect.exit(
-        pgdb.transaction(
-          Effect.gen(function* () {
-            yield* pgdb.execute(insert(2 * n))
-            yield* Effect.yieldNow
-            if (n % 3 === 0)
-              yield* pgdb.transaction(Effect.ignore(pgdb.transaction(pgdb.execute(insert(2 * n)))))
-            yield* pgdb.execute(insert(2 * n + 1))
-            if (n % 2 === 0) yield* Effect.fail("even")
-          })
+withDatabase(
+  "inner transactions in forked fibers come one after the other, each all or nothing",
+  [table],
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb } = given
+      const one = (n: number) =>
+        Effect.exit(
+          pgdb.transaction(
+            Effect.gen(function* () {
+              yield* pgdb.execute(insert(2 * n))
+              yield* Effect.yieldNow
+              if (n % 3 === 0)
+                yield* pgdb.transaction(Effect.ignore(pgdb.transaction(pgdb.execute(insert(2 * n)))))
+              yield* pgdb.execute(insert(2 * n + 1))
+              if (n % 2 === 0) yield* Effect.fail("even")
+            })
+          )
+        )
+      yield* pgdb.transaction(
+        Effect.all(
+          Array.from({ length: 20 }, (_, n) => one(n)),
+          concurrent
         )
       )
-    yield* pgdb.transaction(
-      Effect.all(
-        Array.from({ length: 20 }, (_, n) => one(n)),
-        concurrent
-      )
-    )
-    const kept = Array.from({ length: 40 }, (_, n) => n).filter((n) => Math.floor(n / 2) % 2 === 1)
-    expect(yield* pgdb.select(numbers)).toEqual([{ list: kept }])
-    yield* atRest(given)
-  })
+      const kept = Array.from({ length: 40 }, (_, n) => n).filter((n) => Math.floor(n / 2) % 2 === 1)
+      expect(yield* pgdb.select(numbers)).toEqual([{ list: kept }])
+      yield* atRest(given)
+    })
 )
 
 withDatabase(
-  "a statement beside an inner one is neither undone with it nor hit by its failure",
+  "a statement beside an inner transaction is neither undone with it nor hit by its failure",
   [table],
   (given) =>
     Effect.gen(function* () {
@@ -257,7 +260,7 @@ withDatabase(
 )
 
 withDatabase(
-  "an inner one that waits for a fiber of the outer fails and says so, after acquireTimeout",
+  "an inner transaction that waits for a fiber of the outer fails and says so, after acquireTimeout",
   [table],
   (given) =>
     Effect.gen(function* () {

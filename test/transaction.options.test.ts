@@ -11,7 +11,7 @@ const insert = (n: number) => `insert into t values (${n})`
 
 import type { TransactionOptions } from "../src/transaction/TransactionOptions.ts"
 
-withDatabase("options are what the server sees", [table], ({ pgdb }) =>
+withDatabase("options of a transaction are what the server sees", [table], ({ pgdb }) =>
   Effect.gen(function* () {
     const seen = Effect.map(
       pgdb.selectOne<{ isolation: string; readonly: string; deferrable: string }>(
@@ -43,7 +43,7 @@ withDatabase("options are what the server sees", [table], ({ pgdb }) =>
 )
 
 withDatabase(
-  "what Postgres has no option for is refused by its name, and nothing of it is sent",
+  "an option that Postgres does not have is refused by its name, and nothing is sent",
   [],
   (given) =>
     Effect.gen(function* () {

@@ -26,7 +26,7 @@ const warm = (settings: PG.Settings) =>
     return pgdb
   })
 
-withDatabase("outside a transaction: the new rows", setUp, ({ settings, witness }) =>
+withDatabase("a stale plan outside a transaction gives the new rows", setUp, ({ settings, witness }) =>
   Effect.gen(function* () {
     const pgdb = yield* warm(settings)
     for (const change of changes) yield* witness.query(change)
@@ -35,26 +35,29 @@ withDatabase("outside a transaction: the new rows", setUp, ({ settings, witness 
   })
 )
 
-withDatabase("in trans: the new rows, however many plans are stale, and everything once", setUp, (given) =>
-  Effect.gen(function* () {
-    const pgdb = yield* warm(given.settings)
-    for (const change of changes) yield* given.witness.query(change)
-    const outcomes = yield* pgdb.trans(["insert into t values (2)", ...reads])
-    expect(outcomes.map(({ rows }) => rows)).toEqual([
-      [],
-      [
-        { n: 1, more: "x" },
-        { n: 2, more: "x" }
-      ],
-      [{ n: "1" }],
-      [{ n: "1" }]
-    ])
-    expect(yield* given.witness.query("select n from t order by n")).toEqual([{ n: 1 }, { n: 2 }])
-    yield* atRest(given)
-  })
+withDatabase(
+  "trans gives the new rows, however many plans are stale, and does everything once",
+  setUp,
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = yield* warm(given.settings)
+      for (const change of changes) yield* given.witness.query(change)
+      const outcomes = yield* pgdb.trans(["insert into t values (2)", ...reads])
+      expect(outcomes.map(({ rows }) => rows)).toEqual([
+        [],
+        [
+          { n: 1, more: "x" },
+          { n: 2, more: "x" }
+        ],
+        [{ n: "1" }],
+        [{ n: "1" }]
+      ])
+      expect(yield* given.witness.query("select n from t order by n")).toEqual([{ n: 1 }, { n: 2 }])
+      yield* atRest(given)
+    })
 )
 
-withDatabase("in trans that changes the table itself: the new rows", setUp, (given) =>
+withDatabase("trans that changes the table itself gives the new rows", setUp, (given) =>
   Effect.gen(function* () {
     const pgdb = yield* warm(given.settings)
     const outcomes = yield* pgdb.trans(["select * from t", changes[0]!, "select * from t", "select * from t"])
@@ -67,7 +70,7 @@ withDatabase("in trans that changes the table itself: the new rows", setUp, (giv
   })
 )
 
-withDatabase("in trans inside a transaction: the new rows, and the transaction goes on", setUp, (given) =>
+withDatabase("trans inside a transaction gives the new rows, and the transaction goes on", setUp, (given) =>
   Effect.gen(function* () {
     const pgdb = yield* warm(given.settings)
     yield* pgdb.transaction(
@@ -85,28 +88,31 @@ withDatabase("in trans inside a transaction: the new rows, and the transaction g
   })
 )
 
-withDatabase("in a transaction: an error that says what to do, or the new rows with retry", setUp, (given) =>
-  Effect.gen(function* () {
-    const pgdb = yield* warm(given.settings)
-    for (const change of changes) yield* given.witness.query(change)
-    let attempts = 0
-    const work = Effect.suspend(() => {
-      attempts++
-      return Effect.all([pgdb.select(reads[0]!), pgdb.select(reads[1]!)])
+withDatabase(
+  "a stale plan in a transaction is an error that says what to do, or gives the new rows with retry",
+  setUp,
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = yield* warm(given.settings)
+      for (const change of changes) yield* given.witness.query(change)
+      let attempts = 0
+      const work = Effect.suspend(() => {
+        attempts++
+        return Effect.all([pgdb.select(reads[0]!), pgdb.select(reads[1]!)])
+      })
+      const error = yield* Effect.flip(pgdb.transaction(work))
+      expect(reasonOf(error)).toBe("SerializationError")
+      expect(isSqlError(error) && error.isRetryable).toBe(true)
+      expect(error.message).toContain(
+        "A table changed after the statement was prepared. Run it again, in a transaction all of it."
+      )
+      expect(attempts).toBe(1)
+      expect(yield* pgdb.transaction(work, { retry: { times: 3 } })).toEqual([
+        [{ n: 1, more: "x" }],
+        [{ n: "1" }]
+      ])
+      yield* atRest(given)
     })
-    const error = yield* Effect.flip(pgdb.transaction(work))
-    expect(reasonOf(error)).toBe("SerializationError")
-    expect(isSqlError(error) && error.isRetryable).toBe(true)
-    expect(error.message).toContain(
-      "A table changed after the statement was prepared. Run it again, in a transaction all of it."
-    )
-    expect(attempts).toBe(1)
-    expect(yield* pgdb.transaction(work, { retry: { times: 3 } })).toEqual([
-      [{ n: 1, more: "x" }],
-      [{ n: "1" }]
-    ])
-    yield* atRest(given)
-  })
 )
 
 withDatabase(
@@ -137,33 +143,36 @@ withDatabase(
 
 const retyped = "alter table u alter column n type text using 'x' || n"
 
-withDatabase("a column of another type than the statement was prepared for: the right rows", setUp, (given) =>
-  Effect.gen(function* () {
-    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
-    const statements = [
-      ["select n from u where n = $1", ["1"], ["x1"]],
-      ["select n from u where n = any($1)", [[1]], [["x1"]]],
-      ["insert into u values ($1) returning n", ["7"], ["x7"]],
-      ["update u set n = $1 where n is null", [null], ["x8"]]
-    ] as const
-    for (const [text, before] of statements) {
-      yield* pgdb.select(text, before)
-      yield* pgdb.select(text, before)
-    }
-    yield* given.witness.query("delete from u where n = 7")
-    yield* given.witness.query(retyped)
-    const [equal, anyOf, insert, update] = statements
-    expect(yield* pgdb.select(equal[0], equal[2])).toEqual([{ n: "x1" }])
-    expect(yield* pgdb.select(insert[0], insert[2])).toEqual([{ n: "x7" }])
-    expect(yield* pgdb.select(update[0], update[2])).toEqual([])
-    // The types of its array were asked for and remembered: one error, and the next time they are asked for again.
-    yield* Effect.ignore(pgdb.select(anyOf[0], anyOf[2]))
-    expect(yield* pgdb.select(anyOf[0], anyOf[2])).toEqual([{ n: "x1" }])
-    yield* atRest(given)
-  })
+withDatabase(
+  "a column of another type than the statement was prepared for gives the right rows",
+  setUp,
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const statements = [
+        ["select n from u where n = $1", ["1"], ["x1"]],
+        ["select n from u where n = any($1)", [[1]], [["x1"]]],
+        ["insert into u values ($1) returning n", ["7"], ["x7"]],
+        ["update u set n = $1 where n is null", [null], ["x8"]]
+      ] as const
+      for (const [text, before] of statements) {
+        yield* pgdb.select(text, before)
+        yield* pgdb.select(text, before)
+      }
+      yield* given.witness.query("delete from u where n = 7")
+      yield* given.witness.query(retyped)
+      const [equal, anyOf, insert, update] = statements
+      expect(yield* pgdb.select(equal[0], equal[2])).toEqual([{ n: "x1" }])
+      expect(yield* pgdb.select(insert[0], insert[2])).toEqual([{ n: "x7" }])
+      expect(yield* pgdb.select(update[0], update[2])).toEqual([])
+      // The types of its array were asked for and remembered: one error, and the next time they are asked for again.
+      yield* Effect.ignore(pgdb.select(anyOf[0], anyOf[2]))
+      expect(yield* pgdb.select(anyOf[0], anyOf[2])).toEqual([{ n: "x1" }])
+      yield* atRest(given)
+    })
 )
 
-withDatabase("a column of another type, in a transaction: the right rows at once", setUp, (given) =>
+withDatabase("a column of another type gives the right rows at once in a transaction", setUp, (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
     const read = "select n from u where n = $1"

@@ -11,7 +11,7 @@ const table = "create table t (n int unique, at timestamptz)"
 const insert = (n: number) => `insert into t values (${n})`
 
 withDatabase(
-  "runs again on serialization failures and deadlocks",
+  "a transaction with retry runs again on serialization failures and deadlocks",
   [table, "insert into t values (1), (2)"],
   (given) =>
     Effect.gen(function* () {
@@ -41,7 +41,7 @@ withDatabase(
 )
 
 withDatabase(
-  "runs again the one of two that a deadlock chose",
+  "a transaction with retry runs again when a deadlock chose it",
   [table, "insert into t values (1), (2)"],
   (given) =>
     Effect.gen(function* () {
@@ -67,7 +67,7 @@ withDatabase(
     })
 )
 
-withDatabase("runs again on nothing else", [table, insert(1)], (given) =>
+withDatabase("a transaction with retry runs again on nothing else", [table, insert(1)], (given) =>
   Effect.gen(function* () {
     const { pgdb, witness } = given
     let attempts = 0
@@ -106,19 +106,22 @@ withDatabase("runs again on nothing else", [table, insert(1)], (given) =>
   })
 )
 
-withDatabase("each attempt runs on the pool of the moment", ["create table t (n int)"], ({ pgdb, witness }) =>
-  Effect.gen(function* () {
-    let attempts = 0
-    const work = Effect.gen(function* () {
-      attempts++
-      yield* pgdb.execute("insert into t values (1)")
-      if (attempts > 1) return attempts
-      yield* pgdb.execute("do $$ begin raise exception using errcode = '40001'; end $$")
-      return 0
+withDatabase(
+  "each attempt of a transaction runs on the pool of the moment",
+  ["create table t (n int)"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      let attempts = 0
+      const work = Effect.gen(function* () {
+        attempts++
+        yield* pgdb.execute("insert into t values (1)")
+        if (attempts > 1) return attempts
+        yield* pgdb.execute("do $$ begin raise exception using errcode = '40001'; end $$")
+        return 0
+      })
+      const ended = Effect.provideService(pgdb.terminate, PoolRegistry, yield* PoolRegistry)
+      const pause = Schedule.recurs(1).pipe(Schedule.tap(() => ended))
+      expect(yield* pgdb.transaction(work, { retry: pause })).toBe(2)
+      expect(yield* witness.query("select n from t")).toEqual([{ n: 1 }])
     })
-    const ended = Effect.provideService(pgdb.terminate, PoolRegistry, yield* PoolRegistry)
-    const pause = Schedule.recurs(1).pipe(Schedule.tap(() => ended))
-    expect(yield* pgdb.transaction(work, { retry: pause })).toBe(2)
-    expect(yield* witness.query("select n from t")).toEqual([{ n: 1 }])
-  })
 )

@@ -49,7 +49,7 @@ it("handles are made of settings, a URL or the environment", () => {
   PG.make({ int8: "float" })
 })
 
-it("rows without a declared type", () => {
+it("rows without a declared type are PG.Row", () => {
   for (const handle of [pgdb, anything]) {
     expectTypeOf(handle.select("select 1")).toEqualTypeOf<Program<ReadonlyArray<PG.Row>>>()
     expectTypeOf(handle.select("select $1", [1])).toEqualTypeOf<Program<ReadonlyArray<PG.Row>>>()

@@ -93,7 +93,7 @@ const operations: Readonly<Record<string, () => void>> = {
   }
 }
 
-it("each operation of a table is here", () => {
+it("each operation of a table has a test of its types here", () => {
   const shared = ["execute", "select", "selectOne", "selectValue", "stream", "trans", "transaction", "run"]
   const names = (value: object | null): ReadonlyArray<string> =>
     value === null || value === Object.prototype
@@ -106,7 +106,7 @@ it("each operation of a table is here", () => {
   assert.deepStrictEqual(new Set(callable), new Set([...Object.keys(operations), ...shared]))
 })
 
-it("operations of a database alone", () => {
+it("operations that only a database has are typed as they are documented", () => {
   expectTypeOf(pgdb.afterCommit(Effect.asVoid(Needed))).toEqualTypeOf<Program<void, PoolError, Needed>>()
   expectTypeOf(pgdb.withLock("key", inner)).toEqualTypeOf<Program<string, Failure | Boom, Needed>>()
   expectTypeOf(pgdb.tryLock(1n, inner)).toEqualTypeOf<
