@@ -1,10 +1,12 @@
 /** `PG.promise`: handles for people outside Effect, whose methods return promises and async iterators. */
+import { Readable } from "node:stream"
 import { assert, expectTypeOf, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import { PG, PoolError, PoolRegistry } from "effect-global-pool"
 import { database, type TestDatabase } from "./support/database.ts"
@@ -87,6 +89,102 @@ test("rows come as an async iterator, and ending a loop early ends the statement
       assert.strictEqual(first, 1)
     })
     yield* until("nothing runs", (all) => all.every(({ state }) => state === "idle"))
+  }))
+
+test("copyFrom takes a file in whatever form it comes, and copyTo gives its bytes to a loop", (given) =>
+  Effect.promise(async () => {
+    const { db, users } = given
+    const bytes = Buffer.from("1,Ada\n")
+    const sources: ReadonlyArray<PG.CopyData> = [
+      "1,Ada\n",
+      bytes,
+      ["1,", bytes.subarray(2)],
+      new Set(["1,Ada"]),
+      (function* () {
+        yield "1,"
+        yield "Ada"
+      })(),
+      (async function* () {
+        yield bytes.subarray(0, 3)
+        yield "da\n"
+      })(),
+      Readable.from([bytes]),
+      new Blob([bytes]).stream(),
+      Stream.make("1,A", "da")
+    ]
+    for (const data of sources) {
+      assert.strictEqual(await users.copyFrom(data), 1)
+      let text = ""
+      for await (const piece of users.copyTo({ header: true })) text += Buffer.from(piece)
+      assert.strictEqual(text, "id,name\n1,Ada\n")
+      assert.strictEqual(await users.delete({ id: 1 }), 1)
+    }
+    assert.strictEqual(await users.copyFrom(["id\tname\n2\tGrace\n"], { format: "text", header: "match" }), 1)
+    const copied = db.copyTo(PG.sql`copy (select id + 1, name from users where id = ${2}) to stdout`)
+    await db.transaction(async () => {
+      await users.insert(ada)
+      assert.strictEqual(await db.copyFrom("copy users from stdin", "4\tAlan\n"), 1)
+    })
+    assert.strictEqual(await db.copyFrom("copy users from stdin", Readable.from(copied)), 1)
+    assert.deepStrictEqual((await users.distinct("id")).toSorted(), [1, 2, 3, 4])
+    expectTypeOf(users.copyFrom).parameter(0).toEqualTypeOf<PG.CopyData>()
+    expectTypeOf(users.copyTo).returns.toEqualTypeOf<AsyncIterable<Uint8Array>>()
+    expectTypeOf(db.copyFrom).returns.toEqualTypeOf<Promise<number>>()
+    expectTypeOf(db.copyTo).returns.toEqualTypeOf<AsyncIterable<Uint8Array>>()
+  }))
+
+test("a copyFrom that fails or is aborted ends its producer and stores nothing", (given) =>
+  Effect.gen(function* () {
+    const { db, runtime, settings, users } = given
+    const failure = (promise: Promise<unknown>) => promise.then(String, (error: unknown) => error)
+    let ended = 0
+    let more = 0
+    const lines = async function* (last: () => string) {
+      try {
+        for (let id = 1; id <= 3000; id++) yield `${id},name\n`
+        yield last()
+        for (let id = 3001; ; id++) {
+          more++
+          yield `${id},name\n`
+        }
+      } finally {
+        ended++
+      }
+    }
+    yield* Effect.promise(async () => {
+      const disk = new Error("the disk is gone")
+      const broken = lines(() => {
+        throw disk
+      })
+      assert.strictEqual(await failure(users.copyFrom(broken)), disk)
+      const bad = await failure(users.copyFrom(lines(() => "secret,name\n")))
+      assert.include(String(bad), "line 3001, column id")
+      assert.notInclude(String(bad), "secret")
+      assert.strictEqual(ended, 2)
+      // What a caller without types may pass.
+      const wrong: unknown = 5
+      const isData = (_: unknown): _ is PG.CopyData => true
+      if (isData(wrong)) assert.include(String(await failure(users.copyFrom(wrong))), "neither an iterable")
+      const controller = new AbortController()
+      const abortable = PG.promise(runtime, { signal: controller.signal }).make(settings).table<User>("users")
+      const endless = lines(() => "3000000,name\n")
+      const copying = failure(
+        abortable.copyFrom(endless, {
+          onProgress: ({ bytes }) => {
+            if (bytes > 100_000) controller.abort()
+          }
+        })
+      )
+      assert.instanceOf(await copying, Error)
+      assert.isAbove(more, 0)
+      assert.strictEqual(ended, 3)
+      for await (const bytes of db.copyTo("copy (select generate_series(1, 10000000)) to stdout")) {
+        assert.isAbove(bytes.length, 0)
+        break
+      }
+    })
+    assert.deepStrictEqual(yield* names(given), [])
+    yield* given.until("nothing runs", (all) => all.every(({ state }) => state === "idle"))
   }))
 
 test("errors are those of the operations, as they are", ({ db, pg, settings, users }) =>

@@ -13,6 +13,7 @@ import type {
   Changes,
   ChangesOf,
   ColumnOf,
+  CopyFromOptions,
   Filter,
   FindOneOptions,
   FindOptions,
@@ -117,6 +118,17 @@ export interface PromiseDecodedRows<A> {
   }
 }
 
+/**
+ * What a `copyFrom` takes: the whole as one text or its bytes, or pieces of it, which come from an array, a generator, a
+ * Readable of Node, a ReadableStream of the web or a stream of Effect.
+ */
+export type CopyData =
+  | string
+  | Uint8Array
+  | Iterable<string | Uint8Array>
+  | AsyncIterable<string | Uint8Array>
+  | Stream.Stream<string | Uint8Array, unknown>
+
 /** A table without SQL. */
 export interface PromiseCollection<Row, New = NewRow<Row>, Change = Changes<Row>> {
   readonly find: <K extends ColumnOf<Row> = ColumnOf<Row>>(
@@ -136,9 +148,10 @@ export interface PromiseCollection<Row, New = NewRow<Row>, Change = Changes<Row>
     options?: WriteOptions<Row, Ret>
   ) => Promise<Returned<Row, Ret>>
   readonly insertStream: (
-    rows: AsyncIterable<New> | Iterable<New>,
+    rows: AsyncIterable<New> | Iterable<New> | Stream.Stream<New, unknown>,
     options?: ProgressOptions
   ) => Promise<number>
+  readonly copyFrom: (data: CopyData, options?: CopyFromOptions<Row>) => Promise<number>
   readonly upsert: <On extends ColumnOf<Row>, const Ret extends Returning<Row> = undefined>(
     rows: KeyedRow<Row, NoInfer<On>, New> | ReadonlyArray<KeyedRow<Row, NoInfer<On>, New>>,
     options: UpsertOptions<Row, On, Ret, Change>
@@ -201,6 +214,7 @@ export type PromiseSchemaTable<S extends RowSchema> = PromiseDecodedTable<
 interface OfDatabases<Tables> extends PromiseRows<Row>, PromiseOperations<PromiseDatabase<Tables>> {
   readonly table: string extends keyof Tables ? AnyPromiseTable : KnownPromiseTable<Tables>
   readonly describe: PromiseRun<Description>
+  readonly copyFrom: (statement: string | Sql, data: CopyData) => Promise<number>
   readonly afterCommit: (f: () => PromiseLike<void> | void) => Promise<void>
   readonly listen: (
     channels: string | ReadonlyArray<string>,

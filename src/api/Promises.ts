@@ -8,15 +8,18 @@ import type * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { ProgressOptions } from "../collection/Types.ts"
+import type { CopyFromOptions, ProgressOptions } from "../collection/Types.ts"
+import { refused } from "../errors/PoolError.ts"
+import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { Settings } from "../settings/Settings.ts"
+import type { Sql } from "../statement/Sql.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import type { LockKey } from "./AdvisoryLock.ts"
 import { call, inherited } from "./AsyncContext.ts"
 import { type Database, make } from "./Database.ts"
 import type { ListenOptions } from "./Listen.ts"
-import type { EffectOnly, PromiseDatabase, Promises } from "./PromiseHandles.ts"
+import type { CopyData, EffectOnly, PromiseDatabase, Promises } from "./PromiseHandles.ts"
 import type { DecodedTable, Table } from "./Table.ts"
 
 /** Options of `PG.promise`. */
@@ -85,10 +88,22 @@ const settled = (runner: Runner, value: unknown): unknown => {
   return isOperation(value) ? (...args: ReadonlyArray<unknown>) => settle(runner, value(...args)) : value
 }
 
-const streamOf = <A>(rows: AsyncIterable<A> | Iterable<A>): Stream.Stream<A, unknown> =>
-  Predicate.hasProperty(rows, Symbol.asyncIterator)
-    ? Stream.fromAsyncIterable(rows, (error) => error)
-    : Stream.fromIterable(rows)
+type Pieces<A> = AsyncIterable<A> | Iterable<A> | Stream.Stream<A, unknown>
+
+const streamOf = <A>(pieces: Pieces<A>): Stream.Stream<A, unknown> => {
+  if (Stream.isStream(pieces)) return pieces
+  if (Predicate.hasProperty(pieces, Symbol.asyncIterator))
+    return Stream.fromAsyncIterable(pieces, (error) => error)
+  return Predicate.hasProperty(pieces, Symbol.iterator)
+    ? Stream.fromIterable(pieces)
+    : Stream.fail(
+        refused("The data are neither an iterable, async or not, nor a stream. Nothing was stored.")
+      )
+}
+
+/** A text and bytes are one piece, and not iterables of characters and numbers. */
+const dataOf = (data: CopyData): Stream.Stream<string | Uint8Array, unknown> =>
+  typeof data === "string" || data instanceof Uint8Array ? Stream.succeed(data) : streamOf(data)
 
 /** A handle with promises; `own` are the properties that are otherwise than the handle's. */
 const facade = <H>(runner: Runner, handle: Handle, own: Readonly<Record<string, unknown>>): H => {
@@ -114,8 +129,10 @@ const tableOf = <H>(runner: Runner, handle: Table | DecodedTable<unknown>): H =>
   const self: H = facade(runner, handle, {
     run: undefined,
     transaction: transactionOf(runner, handle, () => self),
-    insertStream: (rows: AsyncIterable<object> | Iterable<object>, options?: ProgressOptions) =>
-      runner.run(handle.insertStream(streamOf(rows), options))
+    insertStream: (rows: Pieces<object>, options?: ProgressOptions) =>
+      runner.run(handle.insertStream(streamOf(rows), options)),
+    copyFrom: (data: CopyData, options?: CopyFromOptions<unknown> & CopyFromOptions<Row>) =>
+      runner.run(handle.copyFrom(dataOf(data), options))
   })
   return self
 }
@@ -139,6 +156,7 @@ const databaseOf = <H>(runner: Runner, handle: Database): H => {
     table: (name: string, schema?: Schema.Codec<unknown, unknown>) =>
       tableOf(runner, schema === undefined ? handle.table(name) : handle.table(name, schema)),
     transaction: transactionOf(runner, handle, () => self),
+    copyFrom: (statement: string | Sql, data: CopyData) => run(handle.copyFrom(statement, dataOf(data))),
     afterCommit: (f: Callback) => run(handle.afterCommit(Effect.orDie(Effect.asVoid(call(f))))),
     listen: (channels: string | ReadonlyArray<string>, { onListen, ...options }: PromiseListenOptions = {}) =>
       iterate(
