@@ -125,39 +125,44 @@ it.effect("closed connections are counted by the reason", () =>
   }).pipe(metered({ maxConnections: 1 }))
 )
 
-it.effect("how long calls waited is a histogram, in seconds; who got none is a timeout", () =>
-  Effect.gen(function* () {
-    const given = yield* tenants(1)
-    const pgdb = given.pgdb(0, { maxConnections: 1, acquireTimeout: "5 seconds" })
-    const holding = yield* Deferred.make<void>()
-    const letGo = yield* Deferred.make<void>()
-    yield* Effect.forkChild(
-      pgdb.transaction(
-        pgdb.select`select 1`.pipe(
-          Effect.andThen(Deferred.succeed(holding, undefined)),
-          Effect.andThen(Deferred.await(letGo))
+it.effect(
+  "how long calls waited for a connection and had it are histograms, in seconds; a wait in vain is a timeout",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* tenants(1)
+      const pgdb = given.pgdb(0, { maxConnections: 1, acquireTimeout: "5 seconds" })
+      const holding = yield* Deferred.make<void>()
+      const letGo = yield* Deferred.make<void>()
+      yield* Effect.forkChild(
+        pgdb.transaction(
+          pgdb.select`select 1`.pipe(
+            Effect.andThen(Deferred.succeed(holding, undefined)),
+            Effect.andThen(Deferred.await(letGo))
+          )
         )
       )
-    )
-    yield* Deferred.await(holding)
-    const waits = yield* Effect.forkChild(Effect.exit(pgdb.select`select 1`))
-    const waiting = (count: number) =>
-      eventually("it waits", PoolRegistry.stats, ([pool]) => pool?.waiting === count)
-    yield* waiting(1)
-    yield* TestClock.adjust("5 seconds")
-    assert.isTrue(Exit.isFailure(yield* Fiber.join(waits)))
-    assert.deepStrictEqual(yield* series("timeouts", given.names[0]), { count: 1, incremental: true })
-    const second = yield* Effect.forkChild(pgdb.select`select 1`)
-    yield* waiting(1)
-    yield* TestClock.adjust("3 seconds")
-    yield* Deferred.succeed(letGo, undefined)
-    yield* Fiber.join(second)
-    yield* pgdb.select`select 1`
-    const state = yield* series("wait_time", given.names[0])
-    // The first waited for the connection to open, in no time by this clock; the last had it at once.
-    assert.containSubset(state, { count: 3, min: 0, max: 3, sum: 3 })
-    assert.containSubset(state, { buckets: [[0, 2]] })
-  }).pipe(metered())
+      yield* Deferred.await(holding)
+      const waits = yield* Effect.forkChild(Effect.exit(pgdb.select`select 1`))
+      const waiting = (count: number) =>
+        eventually("it waits", PoolRegistry.stats, ([pool]) => pool?.waiting === count)
+      yield* waiting(1)
+      yield* TestClock.adjust("5 seconds")
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(waits)))
+      assert.deepStrictEqual(yield* series("timeouts", given.names[0]), { count: 1, incremental: true })
+      const second = yield* Effect.forkChild(pgdb.select`select 1`)
+      yield* waiting(1)
+      yield* TestClock.adjust("3 seconds")
+      yield* Deferred.succeed(letGo, undefined)
+      yield* Fiber.join(second)
+      yield* pgdb.select`select 1`
+      const state = yield* series("wait_time", given.names[0])
+      // The first waited for the connection to open, in no time by this clock; the last had it at once.
+      assert.containSubset(state, { count: 3, min: 0, max: 3, sum: 3 })
+      assert.containSubset(state, { buckets: [[0, 2]] })
+      // The transaction had it for all of that time, the two behind it for none; the one in vain had none.
+      assert.containSubset(yield* series("use_time", given.names[0]), { count: 3, max: 8, sum: 8 })
+      assert.containSubset(yield* series("create_time", given.names[0]), { count: 1, sum: 0 })
+    }).pipe(metered())
 )
 
 it.live("a hundred pools have series of their own, and all others one together", () =>

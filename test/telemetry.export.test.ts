@@ -67,7 +67,9 @@ const conventions: Readonly<
     ["db.client.connection.pool.name"]
   ],
   "db.client.connection.timeouts": ["counter", "{timeout}", ["db.client.connection.pool.name"]],
-  "db.client.connection.wait_time": ["histogram", "s", ["db.client.connection.pool.name"]]
+  "db.client.connection.wait_time": ["histogram", "s", ["db.client.connection.pool.name"]],
+  "db.client.connection.create_time": ["histogram", "s", ["db.client.connection.pool.name"]],
+  "db.client.connection.use_time": ["histogram", "s", ["db.client.connection.pool.name"]]
 }
 
 const client = 3

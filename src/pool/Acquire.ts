@@ -135,7 +135,7 @@ export const make = (options: Options): Acquire => {
     connect.settle()
     const at = now()
     PoolState.lend(connection, waiter, at)
-    Metrics.recordWait(counts, at - waiter.waitingSince)
+    Metrics.record(counts.waits, at - waiter.waitingSince)
     watchSilence()
     if (waiter.expectedMillis !== undefined) waiter.onConnection(connection)
     else {
@@ -296,6 +296,7 @@ export const make = (options: Options): Acquire => {
         connect.settle()
         return checkQuiet()
       }
+      Metrics.record(counts.uses, at - waiter.lentAt)
       PoolState.takeBack(connection, waiter)
       if (abandoned) connection.isAbandoned = true
       if (connection.users === 0) return onFree(connection)

@@ -12,7 +12,7 @@ import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { ConnectionBudget, Requester } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import { type Evict, expiryOf } from "./Evict.ts"
-import type * as Metrics from "./Metrics.ts"
+import * as Metrics from "./Metrics.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as Connections from "./PooledConnection.ts"
@@ -92,6 +92,7 @@ export const make = (options: Options): Connect => {
   /** `done` takes the opening out of the count, before anybody learns its outcome and may ask for the next. */
   const openCounted = (done: () => void): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) => {
+      const began = clock.currentTimeMillisUnsafe()
       let opened: PooledConnection | undefined
       const onEnd = () => {
         // The server or the network ended it. While a caller has it, the caller's exit takes it out of the count.
@@ -138,6 +139,7 @@ export const make = (options: Options): Connect => {
           failures = 0
           counts.opened++
           const now = clock.currentTimeMillisUnsafe()
+          Metrics.record(counts.creations, now - began)
           const wasReadOnly = Target.reported(session).isReadOnly
           const connection = Connections.make(
             session,

@@ -28,6 +28,14 @@ export type CloseReason =
   /** Its pool ended. */
   | "ended"
 
+/** Lengths of time, in milliseconds. */
+export interface Times {
+  /** How many there were, by the first of `bounds` that is not shorter. */
+  readonly counts: Array<number>
+  sum: number
+  longest: number
+}
+
 /** What is counted under one tag. */
 export interface Counts {
   /** Pools that are open under this tag. */
@@ -35,12 +43,14 @@ export interface Counts {
   opened: number
   readonly closed: Record<CloseReason, number>
   timeouts: number
-  /** Callers who did not have to wait. */
+  /** Callers who did not have to wait, */
   immediate: number
-  /** Those who waited, by the first of `bounds` that is not shorter. */
-  readonly waits: Array<number>
-  waited: number
-  longest: number
+  /** and how long the others did. */
+  readonly waits: Times
+  /** How long openings took that came to a connection. */
+  readonly creations: Times
+  /** How long callers had a connection. */
+  readonly uses: Times
   readonly durations: Durations.Durations
 }
 
@@ -50,39 +60,38 @@ const bounds = [0, 1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000]
 const mostTags = 100
 const other = "other"
 
+const makeTimes = (): Times => ({ counts: new Array<number>(bounds.length + 1).fill(0), sum: 0, longest: 0 })
+
 const makeCounts = (context: Context.Context<never>): Counts => ({
   pools: new Set(),
   opened: 0,
   closed: { idle: 0, expired: 0, evicted: 0, broken: 0, unclean: 0, ended: 0 },
   timeouts: 0,
   immediate: 0,
-  waits: bounds.map(() => 0),
-  waited: 0,
-  longest: 0,
+  waits: makeTimes(),
+  creations: makeTimes(),
+  uses: makeTimes(),
   durations: Durations.make(context)
 })
 
-/** A caller got its connection after so many milliseconds in line. */
-export const recordWait = (counts: Counts, millis: number): void => {
-  counts.waited += millis
-  if (millis > counts.longest) counts.longest = millis
-  for (let index = 0; index < bounds.length; index++) {
-    if (millis <= (bounds[index] ?? 0)) {
-      counts.waits[index] = (counts.waits[index] ?? 0) + 1
-      return
-    }
-  }
-  counts.waits[bounds.length] = (counts.waits[bounds.length] ?? 0) + 1
+/** Notes a time of so many milliseconds. */
+export const record = (times: Times, millis: number): void => {
+  times.sum += millis
+  if (millis > times.longest) times.longest = millis
+  let index = 0
+  while (index < bounds.length && millis > (bounds[index] ?? 0)) index++
+  times.counts[index] = (times.counts[index] ?? 0) + 1
 }
 
-const histogramOf = ({ immediate, longest, waited, waits }: Counts): Metric.HistogramState => {
+/** `immediate` times were no time at all, and are not among the others. */
+const histogramOf = ({ counts, longest, sum }: Times, immediate = 0): Metric.HistogramState => {
   let count = immediate
   const buckets = bounds.map((bound, index): [number, number] => {
-    count += waits[index] ?? 0
+    count += counts[index] ?? 0
     return [bound / 1_000, count]
   })
-  count += waits[bounds.length] ?? 0
-  return { buckets, count, min: 0, max: longest / 1_000, sum: waited / 1_000 }
+  count += counts[bounds.length] ?? 0
+  return { buckets, count, min: 0, max: longest / 1_000, sum: sum / 1_000 }
 }
 
 const nothing = () => undefined
@@ -144,14 +153,19 @@ const register = (context: Context.Context<never>, tag: string, counts: Counts):
     () => counts.timeouts,
     describe("Calls that got no connection within acquireTimeout", "{timeout}")
   )
-  Metric.registerUnsafe(
-    Metric.histogram("db.client.connection.wait_time", {
-      ...describe("How long calls waited for a connection", "s"),
-      boundaries: bounds.map((bound) => bound / 1_000)
-    }),
-    context,
-    hooks(() => histogramOf(counts))
-  )
+  const histogram = (name: string, read: () => Metric.HistogramState, description: string) =>
+    Metric.registerUnsafe(
+      Metric.histogram(`db.client.connection.${name}`, {
+        ...describe(description, "s"),
+        boundaries: bounds.map((bound) => bound / 1_000)
+      }),
+      context,
+      hooks(read)
+    )
+  const { creations, uses, waits } = counts
+  histogram("wait_time", () => histogramOf(waits, counts.immediate), "How long calls waited for a connection")
+  histogram("create_time", () => histogramOf(creations), "How long it took to open a connection")
+  histogram("use_time", () => histogramOf(uses), "How long calls had a connection")
 }
 
 /** The limit of a registry, what is taken of it, and the pools that wait for a part of it. */
