@@ -141,13 +141,6 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
   return undefined
 }
 
-/** Lets go of the rows; their number and size stay. */
-export const release = (piece: Chunk): void => {
-  piece.shapes.clear()
-  piece.groups.clear()
-  piece.last = undefined
-}
-
 /** A column of a group's rows: NULL in rows that lack it. */
 export const valuesOf = (group: Group, column: string): ReadonlyArray<unknown> => {
   const { rows, shapes } = group

@@ -19,7 +19,7 @@ import type { PooledConnection } from "./PooledConnection.ts"
 import type { PoolState } from "./PoolState.ts"
 
 /** From so many milliseconds without use on a connection is asked before it is lent. */
-export const idleMillis = 1_000
+const idleMillis = 1_000
 
 export const isStale = ({ idleSince }: Pick<PooledConnection, "idleSince">, now: number): boolean =>
   now - idleSince > idleMillis

@@ -12,7 +12,7 @@ import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Session } from "../protocol/Session.ts"
 import * as Statement from "../protocol/Statement.ts"
-import type { Connecting } from "../settings/Hooks.ts"
+import type { Connecting } from "../settings/Settings.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
 import { encodePlain } from "../types/Parameters.ts"
 

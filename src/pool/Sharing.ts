@@ -26,8 +26,8 @@ const weight = 1 / 32
 /** A text has to run so often before it may share. */
 export const minRuns = 2
 /** From so many milliseconds on a run counts as long; while this process is busy, from the second on. */
-export const longRunMillis = 10
-export const longRunMillisBusy = 30
+const longRunMillis = 10
+const longRunMillisBusy = 30
 /** With a larger share of long runs a text does not share. */
 export const maxLongShare = 0.15
 /** One run adds so many milliseconds to the average at the most. */
@@ -47,15 +47,15 @@ export const isShort = ({ average, longShare, runs }: Latency): boolean =>
   runs >= minRuns && longShare < maxLongShare && average < longRunMillis
 
 /** The most statements under way on one connection. */
-export const maxShared = 64
+const maxShared = 64
 /** The most on one connection while another is idle. */
-export const maxCompany = 32
+const maxCompany = 32
 /** A read under this average may share although another connection is idle. */
 export const quickMillis = 1
 /** With fewer callers than this on shared connections, one more is better off with an idle one. */
-export const minCompany = 3
+const minCompany = 3
 /** The statements that share although another connection is idle take so long on average in all, at the most. */
-export const maxCompanyMillis = 10
+const maxCompanyMillis = 10
 /** Callers do not share a connection with a statement that has run for so long. */
 export const longRunningMillis = 5
 

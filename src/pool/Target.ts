@@ -29,7 +29,7 @@ export const reported = ({ parameters }: Pick<Session, "parameters">): Standing 
 }
 
 /** Why a session of this standing does not do; `undefined` where it does, or where that is not known. */
-export const misfit = (target: Target, { isReadOnly, isStandby }: Standing): string | undefined => {
+const misfit = (target: Target, { isReadOnly, isStandby }: Standing): string | undefined => {
   switch (target) {
     case "read-write":
       return isReadOnly === true ? "its sessions only read" : undefined

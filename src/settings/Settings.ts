@@ -4,12 +4,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { SqlError } from "effect/sql/SqlError"
+import type { PoolError } from "../errors/PoolError.ts"
 import type { Allowed } from "../protocol/Authentication.ts"
 import type { Encryption } from "../protocol/Encryption.ts"
 import type { Address } from "../protocol/Link.ts"
 import type { Notice } from "../protocol/Notice.ts"
 import { isCodecs } from "../types/TypeCodec.ts"
-import type { Connecting } from "./Hooks.ts"
 import type { Password } from "./Rules.ts"
 import * as Rules from "./Rules.ts"
 
@@ -24,6 +25,17 @@ const defaulted = <S extends Schema.Constraint>(schema: S, otherwise: S["Encoded
 
 const isOnConnect = (value: unknown): value is OnConnect =>
   typeof value === "function" || Effect.isEffect(value)
+
+/** A connection that was just opened, for the setting `onConnect`, before it is lent. */
+export interface Connecting {
+  /** Runs a statement on this connection and gives its rows. */
+  readonly execute: (
+    sql: string,
+    params?: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Readonly<Record<string, unknown>>>, SqlError | PoolError>
+  /** Settings that the server has reported, such as `server_version` and `in_hot_standby`. */
+  readonly parameters: ReadonlyMap<string, string>
+}
 
 /** Runs on each new connection before it is lent. Its failure is the opening's. */
 export type OnConnect =

@@ -15,7 +15,7 @@ const longestText = 8_192
 const literal = /^(?:true|false)$/i
 
 /** A text to show. One with parameters says by itself that its literals are no data. */
-export const textOf = ({ analysis, text }: KnownText): string => {
+const textOf = ({ analysis, text }: KnownText): string => {
   const marked = withoutPasswords({ text, index: undefined })
   const shown =
     analysis.placeholders > 0

@@ -62,7 +62,7 @@ const isSame = (left: ReadonlyMap<string, string>, right: ReadonlyMap<string, st
   left.size === right.size && Array.from(left).every(([name, value]) => right.get(name) === value)
 
 /** Goes back to the savepoint. Where that cannot be, the sandbox is lost. */
-export const rollBack = ({ upstream }: Shared): Effect.Effect<void> =>
+const rollBack = ({ upstream }: Shared): Effect.Effect<void> =>
   Effect.map(upstream.run(Statements.undo), (error) => {
     if (error !== undefined) upstream.session.destroy()
   })

@@ -3,12 +3,13 @@
  * takes them, and builds those of arrays, composites and domains from them. How values are written is in `Literal.ts` and, for
  * bulk data, in `BinaryWriter.ts`.
  */
+import { Buffer } from "node:buffer"
 import { oids } from "./BuiltinTypes.ts"
 import { bigInt64, copy, exactInt64, float64, int16, int32, uint32, utf8 } from "./Bytes.ts"
 import { float4 } from "./Float4.ts"
 import type { ReadBinary, ReadText } from "./PgType.ts"
 import { UnreadableValue } from "./PgType.ts"
-import { bytesFromText, hstoreFromText } from "./TextValues.ts"
+import { put } from "./RecordFormat.ts"
 import * as Timestamps from "./Timestamps.ts"
 import type { TypeCodecs } from "./TypeCodec.ts"
 
@@ -61,6 +62,33 @@ const int8Reader = (int8: ValueOptions["int8"]): TypeReader => {
 
 const withLength: ReadText<string> = (text) =>
   text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
+
+/** `bytea` in either of its forms, `\x00ff` or with octal escapes, whatever `bytea_output` says. */
+export const bytesFromText: ReadText<Uint8Array> = (text) => {
+  if (text.startsWith("\\x")) return new Uint8Array(Buffer.from(text.slice(2), "hex"))
+  const bytes: Array<number> = []
+  for (let at = 0; at < text.length; at++) {
+    if (text.charAt(at) !== "\\") bytes.push(text.charCodeAt(at))
+    else if (text.charAt(at + 1) === "\\") bytes.push(text.charCodeAt(++at))
+    else {
+      bytes.push(Number.parseInt(text.slice(at + 1, at + 4), 8))
+      at += 3
+    }
+  }
+  return Uint8Array.from(bytes)
+}
+
+const pair = /"((?:[^"\\]|\\.)*)"=>(?:NULL|"((?:[^"\\]|\\.)*)")/gs
+const unescape = (text: string): string => text.replace(/\\(.)/gs, "$1")
+
+/** `hstore`: `"a"=>"1", "b"=>NULL` as an object. */
+export const hstoreFromText: ReadText<Readonly<Record<string, string | null>>> = (text) => {
+  const object: Record<string, string | null> = {}
+  for (const [, key = "", value] of text.matchAll(pair)) {
+    put(object, unescape(key), value === undefined ? null : unescape(value))
+  }
+  return object
+}
 
 const parseJson: ReadText = (text) => JSON.parse(text)
 

@@ -143,7 +143,7 @@ export const isTextual = (type: PgType | undefined): boolean =>
 const isBaseNamed = (type: PgType, name: string): boolean => type.kind === "base" && type.name === name
 
 /** Whether an array is one value of the type, and not an array of values. */
-export const takesArray = (type: PgType | undefined): boolean =>
+const takesArray = (type: PgType | undefined): boolean =>
   type !== undefined &&
   (isJsonType(type) || type.kind === "vector" || (type.kind === "base" && vectorTypes.has(type.name)))
 

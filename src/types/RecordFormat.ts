@@ -54,7 +54,7 @@ export const recordFromBinary =
   }
 
 /** The fields of a composite's text, without their quotes; nothing at all between two commas is NULL. */
-export const fieldsOf = (text: string): ReadonlyArray<string | null> => {
+const fieldsOf = (text: string): ReadonlyArray<string | null> => {
   const fields: Array<string | null> = []
   let value: string | null = null
   let quoted = false
