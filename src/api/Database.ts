@@ -246,7 +246,7 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
     effect: Effect.Effect<A, E, R>
   ) => Effect.Effect<A, E | OperationError, R | PoolRegistry>
 
-  /** As `withLock`, but `Option.none()` at once while somebody else holds the lock. */
+  /** As `withLock`, but `Option.none()` at once while the lock is held elsewhere. */
   readonly tryLock: <A, E, R>(
     key: AdvisoryLock.LockKey,
     effect: Effect.Effect<A, E, R>

@@ -36,7 +36,7 @@ const print = (shape: Shape): string => {
   }
 }
 
-/** A field with its variants, of which the schema is what comes out. */
+/** A field with its variants; the schema is what the field decodes to. */
 const modelField = (field: Field, isInsertable: boolean): string => {
   const schema = print(field.out)
   if (field.in === undefined || !isInsertable) return `Model.GeneratedByDb(${schema})`

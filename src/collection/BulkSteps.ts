@@ -116,7 +116,7 @@ function* copy(
 
 const binaryEnds = { header: CopyRows.putHeader, trailer: CopyRows.putTrailer }
 
-/** Stores rows by `COPY`: binary up to the first row of which a value has to go as text. */
+/** Stores rows by `COPY`: binary up to the first row with a value that has to go as text. */
 export function* copySteps(table: string, rows: BulkRows, state: CopyState): Generator<Step> {
   const writers = state.isText ? undefined : CopyRows.writersOf(rows)
   let from = 0

@@ -58,7 +58,7 @@ const parseCount = (name: string, value: unknown, place: string): SqlBuilder.Par
         refuse(place, `${name} is no whole number from 0 up`, `Leave ${name} out where there is none.`)
       )
 
-/** The options of a find, of which only those in `known` are taken. An option that is `undefined` is as good as left out. */
+/** The options of a find; those not in `known` are refused. An option that is `undefined` counts as left out. */
 export const parseOptions = (
   options: unknown,
   known: ReadonlyArray<string>,

@@ -58,7 +58,7 @@ export interface Operators<T> {
   readonly $nin?: ReadonlyArray<Written<Exclude<T, undefined>> | null> | Sql
   /** SQL's `LIKE`: `%` for any characters, `_` for one. */
   readonly $like?: Pattern<T>
-  /** `LIKE` in which case does not matter. */
+  /** `LIKE` without regard to case. */
   readonly $ilike?: Pattern<T>
   /** A regular expression in Postgres' own syntax (`~`), somewhere in the column's text. */
   readonly $regex?: Pattern<T>
@@ -196,7 +196,7 @@ export interface TableTypes<Row, Insert = NewRow<Row>> {
   readonly insert: Insert
 }
 
-/** The tables of a database of which nothing is known. */
+/** The tables of a database without declared tables. */
 export interface AnyTables {
   readonly [table: string]: TableTypes<AnyRow, object>
 }

@@ -18,7 +18,7 @@ export interface Identity {
   readonly gid: number
 }
 
-/** Whether this process is root, who has to step down to run Postgres. */
+/** Whether this process is root, which has to run Postgres as another user. */
 export const isRoot = (): boolean => process.getuid?.() === 0
 
 const lookUp = (user: string, flag: "-u" | "-g"): Effect.Effect<number | undefined> =>

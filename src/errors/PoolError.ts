@@ -69,7 +69,7 @@ const reasons = [
 export type PoolErrorReason = (typeof reasons)[number]["Type"]
 
 /**
- * An error of the pool; `reason._tag` says of which kind.
+ * An error of the pool; `reason._tag` is its kind.
  *
  * **Example** (Telling reasons apart)
  *

@@ -9,7 +9,7 @@ import { AcquireTimeout, PoolError } from "../errors/PoolError.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import type { PoolStats } from "./Stats.ts"
 
-/** Keys of the pools of which the current fiber holds a connection: its transactions and streams. */
+/** Keys of the pools whose connection the current fiber holds, for a transaction or a stream. */
 export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool/Held", {
   defaultValue: () => []
 })
@@ -18,7 +18,7 @@ export const Held = Context.Reference<ReadonlyArray<string>>("effect-global-pool
 export const freeOf = <A, E, R>(effect: Effect.Effect<A, E, R>, key: string): Effect.Effect<A, E, R> =>
   Effect.updateService(effect, Held, (keys) => keys.filter((held) => held !== key))
 
-/** Keys of the pools of which a fiber has a connection reserved: what a stream cannot tell the fiber that reads it otherwise. */
+/** Keys of the pools whose connection a fiber has reserved; a stream passes them to the fiber that reads it. */
 const reserved = new WeakMap<Fiber.Fiber<unknown, unknown>, Array<string>>()
 
 /** Notes that the fiber has a connection reserved, until the function that this gives is called. */
@@ -31,7 +31,7 @@ export const holds = (fiber: Fiber.Fiber<unknown, unknown>, key: string): (() =>
   }
 }
 
-/** Keys of the pools of which the fiber that is about to wait holds a connection, as far as that is known. */
+/** Keys of the pools whose connection the fiber that is about to wait holds, as far as that is known. */
 export const heldBy = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<string> => [
   ...new Set([...fiber.getRef(Held), ...(reserved.get(fiber) ?? [])])
 ]

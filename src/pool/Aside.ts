@@ -1,6 +1,6 @@
 /**
- * A question on a connection beside those of a pool, for those who watch it from outside: the pool's own may all be busy, which
- * is when somebody looks. It counts under the registry's limit, and nothing waits for it or makes room for it.
+ * A question on a connection beside those of a pool, for the page of pools: the pool's own may all be busy just
+ * when its page is opened. It counts under the registry's limit, and nothing waits for it or makes room for it.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

@@ -89,7 +89,7 @@ export const make = (options: Options): Connect => {
     budget.withdraw(requester)
   }
 
-  /** `done` takes the opening out of the count, before anybody learns its outcome and may ask for the next. */
+  /** `done` takes the opening out of the count before its outcome is known, since a caller may then ask for the next. */
   const openCounted = (done: () => void): Effect.Effect<void> =>
     Effect.uninterruptibleMask((restore) => {
       const began = clock.currentTimeMillisUnsafe()

@@ -1,6 +1,6 @@
 /**
  * How long operations took, by what they did: the metric `db.client.operation.duration`. Counted where an operation ends, put
- * together when somebody takes a snapshot. A pool's name has a bounded number of series; what comes later is counted without
+ * together for a snapshot. A pool's name has a bounded number of series; what comes later is counted without
  * its summary.
  */
 import type * as Context from "effect/Context"

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 /** A timer that comes so much too late shows that the process stood still. */
 export const stillMillis = 250
 
-/** Waits so long; the time in which the process stood still does not count, as often as it does. */
+/** Waits so long, not counting time in which the process stood still. */
 const elapsed = (millis: number): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (begin) =>
     Effect.flatMap(Effect.andThen(Effect.sleep(millis), Clock.currentTimeMillis), (end) => {

@@ -61,7 +61,7 @@ export interface Options {
   readonly clock: Clock.Clock
   readonly open: (onNotification: (notification: Notification) => void) => OpenConnection.Open
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** Somebody listens. */
+  /** A listener has joined. */
   readonly onCall: () => void
   /** The error of those that the pool's end cuts off. */
   readonly ended: () => SqlError

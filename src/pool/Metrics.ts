@@ -3,7 +3,7 @@
  *
  * **Details**
  *
- * Counting is integer work where it happens; metrics are put together when somebody takes a snapshot. Every series is tagged
+ * Counting is integer work where it happens; metrics are put together for a snapshot. Every series is tagged
  * with the pool's key as `db.client.connection.pool.name`. The first hundred keys that a metric registry meets get series
  * of their own, which stay when their pools are forgotten; all later ones count together as `other`.
  */

@@ -1,5 +1,5 @@
 /**
- * The setting `onConnect`: what a program runs on each new connection before anybody has it, and again when a reset has taken
+ * The setting `onConnect`: what a program runs on each new connection before it is lent, and again when a reset has taken
  * back what it had set.
  */
 import * as Effect from "effect/Effect"

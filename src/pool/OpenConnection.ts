@@ -202,7 +202,7 @@ export const direct = (
 
       const refuse = (error: SqlError) => Effect.fail({ error, gone: hangUp(goodbyeMillis) })
 
-      /** What a connection goes through before anybody has it. */
+      /** What is done on a connection before it is lent. */
       const prepareFor = (opened: Attempt.Opened): Effect.Effect<Attempt.Opened, OpenFailure> => {
         const { session } = opened
         const ready = Effect.andThen(

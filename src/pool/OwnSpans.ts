@@ -1,6 +1,6 @@
 /**
  * Spans of what a pool does on its own account: it opens connections, resets them, and asks the server about statements and
- * types. Made where somebody sees them, in the fiber that does it: a connection is opened in the context of the registry's layer.
+ * types. Made where a tracer takes them, in the fiber that does it: a connection is opened in the context of the registry's layer.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

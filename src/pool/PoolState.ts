@@ -31,7 +31,7 @@ export interface Waiter {
   lentAt: number
   /** It was interrupted while it had its connection: the result of its statement is dropped. */
   isAbandoned: boolean
-  /** Keys of the pools of which the caller holds a connection already. */
+  /** Keys of the pools whose connection the caller already holds. */
   holds: ReadonlyArray<string>
 }
 
@@ -87,7 +87,7 @@ export const longestWaiting = ({ exclusiveQueue, sharedQueue }: PoolState): Wait
   return exclusive.waitingSince <= shared.waitingSince ? exclusive : shared
 }
 
-/** Time in which this process stood still is no time that a caller waited. */
+/** Time in which this process stood still does not count as time that a caller waited. */
 export const putOff = ({ exclusiveQueue, sharedQueue }: PoolState, millis: number): void => {
   for (const waiter of [...exclusiveQueue, ...sharedQueue]) waiter.waitingSince += millis
 }
@@ -153,7 +153,7 @@ export const takeBack = (connection: PooledConnection, waiter: Waiter): void => 
   connection.load = connection.users === 0 ? 0 : connection.load - (waiter.expectedMillis ?? 0)
 }
 
-/** Keeps one shared connection from more users, so that it comes free for a caller who wants it whole. */
+/** Keeps one shared connection from more users, so that it comes free for a caller that needs it alone. */
 export const drainOne = ({ connections, exclusiveQueue }: PoolState): void => {
   let best: PooledConnection | undefined
   let draining = 0

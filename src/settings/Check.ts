@@ -30,14 +30,14 @@ import * as Words from "./Words.ts"
 type Checked<A> = Result.Result<A, PoolError>
 type Given = Readonly<Record<string, unknown>>
 
-/** Settings that are given: `undefined` is as good as nothing. */
+/** The settings that are given: `undefined` counts as left out. */
 const givenOf = (settings: object): Given => {
   const all: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(settings)) if (value !== undefined) all[name] = value
   return all
 }
 
-/** Settings of which each passed its own rule. A name that no setting has is refused first. */
+/** Settings that each passed their own rule. An unknown name is refused first. */
 const checkEach = (settings: Given): Checked<CheckedSettings> => {
   const unknown = Object.keys(settings).find((name) => !names.includes(name))
   if (unknown !== undefined) return Result.fail(unknownSetting(unknown))
@@ -56,7 +56,7 @@ const osUser = (): Checked<string> =>
     catch: () =>
       invalid(
         "username",
-        "The setting username is missing, and this process's user has no name to use in its place."
+        "The setting username is missing, and the operating system's user has no name to use instead."
       )
   })
 

@@ -156,7 +156,7 @@ export type Settings = {
   readonly [K in keyof Fields]?: Fields[K]["Encoded"] | undefined
 }
 
-/** Settings of which each passed its own rule, defaults filled in. */
+/** Settings that each passed their own rule, defaults filled in. */
 export type CheckedSettings = typeof schema.Type
 
 /** Settings that passed every rule, defaults filled in; times in milliseconds. */

@@ -145,7 +145,7 @@ export const fromTemplate = (strings: ReadonlyArray<string>, values: ReadonlyArr
 }
 
 /**
- * A statement or fragment in which every value is a bound parameter, what is a piece of SQL excepted: a table handle, `PG.id`,
+ * A statement or fragment whose values are bound parameters, except for pieces of SQL: a table handle, `PG.id`,
  * another `PG.sql`, a statement of an `effect/sql` client. Those are spliced in.
  *
  * **Example** (Composing a statement)

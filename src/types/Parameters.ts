@@ -130,7 +130,7 @@ export const typesToDescribe = (params: ReadonlyArray<unknown>): ReadonlyArray<n
 
 const isJsonType = (type: number): boolean => type === oids.json || type === oids.jsonb
 
-/** The types that the server gives a parameter of which it knows nothing. */
+/** The types that the server gives a parameter whose type it cannot infer. */
 const isUnknown = (type: number): boolean => type === 0 || type === oids.text || type === oids.unknown
 
 /** A parameter with the type that it is declared with. */

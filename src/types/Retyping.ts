@@ -1,7 +1,7 @@
 /**
  * Whether a value stays what it is when a column gets another type under a prepared statement.
  *
- * Postgres fixes the types of a prepared statement's parameters when it is prepared. When somebody changes the type of the
+ * Postgres fixes the types of a prepared statement's parameters when it is prepared. When another program changes the type of the
  * column that a parameter is for, the statement goes on with the old type and casts: a Date sent as `date` has lost its time
  * when it reaches a `timestamptz`, `"007"` sent as `int4` arrives in a text column as `7`, and no message says so. So a
  * statement is bound by its prepared name only with values that come out the same either way; with others it is parsed

@@ -4,7 +4,7 @@
  *
  * Built-in types are known from the start. Those of users and extensions are learnt from the catalogue when a result or a
  * parameter first has one, and forgotten when a statement may have changed them. Composite types are asked for with each
- * statement that returns one, since an attribute can be renamed by anybody and the wire names none.
+ * statement that returns one, since another program can rename an attribute and the wire has no names.
  *
  * A dozen types and arrays and composites of them are read in binary; all others as text, which is the string promised.
  */
