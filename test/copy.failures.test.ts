@@ -73,6 +73,75 @@ describe("a bad line", () => {
   )
 })
 
+describe("the form of the data", () => {
+  onOne("is told by the names of the table's columns and the line, without the data", ({ pgdb }) =>
+    Effect.gen(function* () {
+      const cases: ReadonlyArray<
+        readonly [data: string, options: PG.CopyFromOptions, ...said: Array<string>]
+      > = [
+        ["1,a\n2\n", {}, 'missing data for column "name"', "line 2"],
+        ["1\ta\n2\n", { format: "text" }, 'missing data for column "name"', "line 2"],
+        [
+          "1,a\n2,b,secret\n",
+          { columns: ["id", "name"] },
+          "extra data after last expected column",
+          "line 2",
+          '("id", "name")'
+        ],
+        ["1,a\n", { columns: ["id", "nowhere"] }, 'column "nowhere" of relation "t" does not exist'],
+        ["1,a\n", { columns: ["id", "id"] }, 'column "id" specified more than once'],
+        ["id,secret\n", { header: "match" }, "header line field 2", 'expected "name"', "line 1"],
+        [
+          'id,"secret"", expected ""secret"\n',
+          { header: "match" },
+          "header line field 2",
+          'expected "name"',
+          "line 1"
+        ],
+        ["id,name,secret\n", { header: "match" }, "got 3, expected 2", "line 1"],
+        ["\ufeff1,a\n", {}, "line 1, column id", "begin with a byte order mark"],
+        [
+          "\ufeffid,name\n",
+          { header: "match" },
+          "header line field 1",
+          'expected "id"',
+          "begin with a byte order mark"
+        ]
+      ]
+      for (const [data, options, ...said] of cases) {
+        const { message } = yield* Effect.flip(pgdb.table("t").copyFrom(Stream.make(data), options))
+        for (const part of said) assert.include(message, part, data)
+        assert.notInclude(message, "secret")
+      }
+      const late = yield* Effect.flip(
+        pgdb.table("t").copyFrom(Stream.make("\ufeff1,a\nsecret,b\n"), { header: true })
+      )
+      assert.notInclude(late.message, "byte order mark")
+    })
+  )
+
+  onOne(
+    "is not told by what is stored or read: names that come from data stay out",
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const read = yield* Effect.flip(pgdb.table("names").copyFrom(Stream.make("t\nsecret\n")))
+        assert.include(read.message, "42P01")
+        assert.include(read.message, "line 2, column name")
+        const stored = yield* Effect.flip(
+          bytesOf(pgdb.copyTo("copy (select name::regclass from texts) to stdout"))
+        )
+        assert.include(stored.message, "42P01")
+        for (const { message } of [read, stored]) assert.notInclude(message, "secret")
+      }),
+    [
+      ...t,
+      "create table names (name regclass)",
+      "create table texts (name text)",
+      "insert into texts values ('secret')"
+    ]
+  )
+})
+
 class Broken extends Data.TaggedError("Broken")<{ readonly what: string }> {}
 
 describe("an input that", () => {

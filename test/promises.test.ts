@@ -1,5 +1,7 @@
 /** `PG.promise`: handles for people outside Effect, whose methods return promises and async iterators. */
+import { createWriteStream } from "node:fs"
 import { Readable } from "node:stream"
+import { pipeline } from "node:stream/promises"
 import { assert, expectTypeOf, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -133,7 +135,7 @@ test("copyFrom takes a file in whatever form it comes, and copyTo gives its byte
     expectTypeOf(db.copyTo).returns.toEqualTypeOf<AsyncIterable<Uint8Array>>()
   }))
 
-test("a copyFrom that fails or is aborted ends its producer and stores nothing", (given) =>
+test("a copyFrom that fails or is aborted ends its producer and stores nothing; a full disk ends a copyTo", (given) =>
   Effect.gen(function* () {
     const { db, runtime, settings, users } = given
     const failure = (promise: Promise<unknown>) => promise.then(String, (error: unknown) => error)
@@ -182,6 +184,11 @@ test("a copyFrom that fails or is aborted ends its producer and stores nothing",
         assert.isAbove(bytes.length, 0)
         break
       }
+    })
+    yield* Effect.promise(async () => {
+      const rows = db.copyTo("copy (select repeat('x', 100) from generate_series(1, 10000000)) to stdout")
+      const full = await failure(pipeline(rows, createWriteStream("/dev/full")))
+      assert.include(String(full), "ENOSPC")
     })
     assert.deepStrictEqual(yield* names(given), [])
     yield* given.until("nothing runs", (all) => all.every(({ state }) => state === "idle"))

@@ -147,9 +147,21 @@ export const shortened = (text: string): string =>
 /** Bytes of a broken character are data; the one that a JavaScript string can really hold is NUL. */
 const brokenBytes = /0x(?!00\b)[0-9a-f]{2}(?: 0x[0-9a-f]{2})*/g
 
+/** What `COPY` says of the form of its data: names of columns and counts of fields; what was found in the data is left out. */
+const forms: ReadonlyArray<readonly [RegExp, string]> = [
+  [/^missing data for column ".*"$/s, "$&"],
+  [/^wrong number of fields in header line: got \d+, expected \d+$/, "$&"],
+  [
+    /^(column name mismatch in header line field \d+): got .*, expected ("[^"]*")$/s,
+    `$1: got ${ellipsis}, expected $2`
+  ]
+]
+
 /** A message with its quoted parts that may not be shown, and values without quotes, blanked. */
 export const message = (text: string, at: Circumstances, punctuation = false): string => {
   if (at.early && !isData(at.code)) return text
+  const form = at.code === "22P04" && !at.raised ? forms.find(([pattern]) => pattern.test(text)) : undefined
+  if (form !== undefined) return text.replace(...form)
   const said = readable(text)
   const clean = cleaned(at.values === undefined ? said : at.values.blankQuoting(said), at, punctuation)
   return isData(at.code) ? clean.replace(brokenBytes, ellipsis) : clean

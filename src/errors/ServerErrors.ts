@@ -47,6 +47,8 @@ export interface About {
   readonly params?: ReadonlyArray<unknown> | undefined
   /** What each parameter is, in words. */
   readonly parameterNames?: ReadonlyArray<string> | undefined
+  /** It is a `COPY … FROM STDIN`: an error of its data says in which line. */
+  readonly takesData?: boolean | undefined
   /** The row and the column of many, instead of the parameter or the line of a `COPY` that the server names. */
   readonly place?: string | undefined
   /** Which statement of a batch it was, from 1, */
@@ -146,7 +148,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
     text: marked?.text ?? "",
     values: params === undefined ? undefined : valuesOf(params),
     names: namesAtFault.flatMap((key) => field(key) ?? []),
-    early: index !== undefined && where === undefined,
+    early: where === undefined && (index !== undefined || (at.takesData === true && code.startsWith("42"))),
     raised:
       code.startsWith("P0") ||
       condition === undefined ||

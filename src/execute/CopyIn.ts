@@ -36,6 +36,12 @@ export interface CopyInOptions {
   readonly onProgress: ((progress: CopyProgress) => void) | undefined
 }
 
+const byteOrderMark =
+  "The data begin with a byte order mark, which COPY takes for a part of the first field: leave its three bytes out."
+
+const hasByteOrderMark = (bytes: Uint8Array): boolean =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf
+
 const nothing = () => undefined
 const noParameters = { types: [], values: [] }
 
@@ -90,6 +96,7 @@ export const copyIn = <E, R>(
     }
     let isAsked = false
     let bytes = 0
+    let note: string | undefined
     let onAnswer: () => void = nothing
     const answered = () => onAnswer()
     markDirty(connection, job.known.analysis)
@@ -131,6 +138,7 @@ export const copyIn = <E, R>(
         for (const piece of pieces) {
           const encoded = encode(piece)
           if (!(encoded instanceof Uint8Array)) return Effect.fail(encoded)
+          if (bytes === 0 && hasByteOrderMark(encoded)) note = byteOrderMark
           Copy.send(session, encoded)
           bytes += encoded.length
         }
@@ -157,6 +165,7 @@ export const copyIn = <E, R>(
         exchange.state = state
       }
       // Without its end the server has stored nothing.
-      return yield* Settle.errorOf(pool, job, exchange, connection, !isFinished)
+      const told = { ...job, tell: ({ where = "" }) => (/, line 1\b/.test(where) ? { note } : {}) }
+      return yield* Settle.errorOf(pool, told, exchange, connection, !isFinished)
     })
   })

@@ -117,6 +117,7 @@ export const aboutOf = ({ settings, types }: Pool, { bound, known, position }: J
       ? undefined
       : bound.params,
   parameterNames: bound.about,
+  takesData: known.analysis.copies === "in",
   server: describe(settings),
   ...position
 })
