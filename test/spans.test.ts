@@ -2,6 +2,7 @@
  * Spans of operations by OpenTelemetry's conventions for databases: made where somebody sees them, and never with a value.
  */
 import { assert } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -189,6 +190,15 @@ withDatabase("what a pool does on its own account has spans of its own", [], ({ 
         yield* pgdb.execute("set work_mem = '5MB'")
         yield* pgdb.select("select array[mood] from people")
         yield* Effect.exit(PG.make({ ...settings, port: 1, key: "away" }).select("select 1"))
+        const heard = yield* Deferred.make<void>()
+        yield* Effect.scoped(
+          Effect.andThen(
+            Effect.forkScoped(
+              Stream.runDrain(pgdb.listen("news", { onListen: Deferred.succeed(heard, undefined) }))
+            ),
+            Deferred.await(heard)
+          )
+        )
       }).pipe(Effect.provide(PoolRegistry.layer()))
     )
     const own = spans.filter(({ name }) => name.startsWith("pool "))
@@ -197,6 +207,7 @@ withDatabase("what a pool does on its own account has spans of its own", [], ({ 
     assert.isAbove(byName("pool describe").length, 0)
     assert.isAbove(byName("pool learn types").length, 0)
     assert.isAbove(byName("pool reset").length, 0)
+    assert.strictEqual(byName("pool listen").length, 1)
     for (const { attributes, kind, status } of own) {
       assert.strictEqual(kind, "client")
       assert.strictEqual(status._tag, "Ended")

@@ -30,6 +30,7 @@ import { describe, type ResolvedSettings } from "../settings/Settings.ts"
 import { quote } from "../statement/Names.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
+import * as OwnSpans from "./OwnSpans.ts"
 
 /** Who hears of the notifications of some channels. Its functions are called from the connection, and must be quick. */
 export interface Listener {
@@ -156,12 +157,13 @@ export const make = (options: Options): Listening => {
     Commands.run(session, makeStatement(text), [], onSettled, { keep: false, syncs })
   }
 
-  /** Under one `Sync` the channels of a listener are listened to together or not at all. */
-  const listenTo = (session: Session, listener: Listener) => {
+  /** Under one `Sync` the channels of a listener are listened to together or not at all. `onAnswer` is called with the answer. */
+  const listenTo = (session: Session, listener: Listener, onAnswer = (): void => undefined) => {
     const last = Array.from(listener.channels).pop()
     for (const channel of listener.channels) {
       const text = `LISTEN ${quote(channel)}`
       const onSettled = ({ error, state }: Exchange) => {
+        if (channel === last) onAnswer()
         if (session.end() !== undefined || !listeners.has(listener)) return
         if (error?.code === readOnly)
           session.destroy(new Error("it is one to a standby, which takes no LISTEN"))
@@ -195,9 +197,18 @@ export const make = (options: Options): Listening => {
   const serve = (of: Period, session: Session, over: Deferred<void>): Effect.Effect<never, Loss> =>
     Effect.suspend(() => {
       hasConnected = true
-      of.session = session
-      for (const listener of listeners) listenTo(session, listener)
-      return Effect.raceFirst(Deferreds.await(over), check(session))
+      const asked = Effect.callback<void>((resume) => {
+        // A listener that is added from here on listens by itself.
+        of.session = session
+        let open = listeners.size
+        if (open === 0) resume(Effect.void)
+        const onAnswer = () => {
+          if (--open === 0) resume(Effect.void)
+        }
+        for (const listener of Array.from(listeners)) listenTo(session, listener, onAnswer)
+      })
+      const listening = Effect.andThen(OwnSpans.within(settings, "listen", asked), check(session))
+      return Effect.raceFirst(Deferreds.await(over), listening)
     }).pipe(
       Effect.flatMap(() => {
         const end = session.end() ?? { farewell: undefined, cause: undefined }

@@ -45,7 +45,7 @@ export const note = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>): void
 /** Runs an effect of the pool's own in a span of this name. */
 export const within = <A, E, R>(
   settings: ResolvedSettings,
-  name: "connect" | "reset" | "describe" | "learn types",
+  name: "connect" | "reset" | "describe" | "learn types" | "listen",
   effect: Effect.Effect<A, E, R>,
   errorOf: (error: E) => unknown = (error) => error
 ): Effect.Effect<A, E, R> =>
