@@ -3,6 +3,7 @@ import { assert, describe, layer } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
@@ -270,7 +271,9 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
       ["LISTEN", "listen news"],
       ["VACUUM", "vacuum users"],
       ["CREATE DATABASE", "create database other"],
-      ["CREATE INDEX CONCURRENTLY", "create index concurrently on users (name)"]
+      ["CREATE INDEX CONCURRENTLY", "create index concurrently on users (name)"],
+      ["PREPARE TRANSACTION", "prepare transaction 'one'"],
+      ["COMMIT AND CHAIN", "commit and chain"]
     ] as const) {
       it.effect(what, () =>
         TestDatabase.sandbox(
@@ -333,19 +336,39 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   })
 
-  it.effect("fibers with a sandbox each do not see each other", () =>
-    Effect.gen(function* () {
-      const seen = yield* Effect.forEach(
-        ["Ada", "Grace", "Alan"],
-        (name) => TestDatabase.sandbox(Effect.andThen(users.insert({ id: undefined, name }), names)),
-        { concurrency: 1 }
-      )
-      assert.deepStrictEqual(seen, [
-        ["Root", "Ada"],
-        ["Root", "Grace"],
-        ["Root", "Alan"]
-      ])
-    })
+  it.effect(
+    "fibers with a sandbox each at one time do not see each other, and others have to say which",
+    () =>
+      Effect.gen(function* () {
+        const people = ["Ada", "Grace", "Alan"]
+        const meeting = Effect.map(Latch.make(), (latch) => {
+          let there = 0
+          const arrive = Effect.suspend(() => (++there === people.length ? latch.open : Effect.void))
+          return Effect.andThen(arrive, latch.await)
+        })
+        const [allOpen, allAsked] = yield* Effect.all([meeting, meeting])
+        const seen = yield* Effect.forEach(
+          people,
+          (name) =>
+            TestDatabase.sandbox(
+              Effect.gen(function* () {
+                yield* users.insert({ name })
+                yield* allOpen
+                const runtime = ManagedRuntime.make(PG.layer)
+                yield* Effect.addFinalizer(() => Effect.promise(() => runtime.dispose()))
+                const outside = Effect.promise(() => runtime.runPromise(Effect.flip(users.count())))
+                assert.include((yield* outside).message, "Several sandboxes are open at one time")
+                yield* allAsked
+                return yield* names
+              })
+            ),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(
+          seen,
+          people.map((name) => ["Root", name])
+        )
+      })
   )
 
   it.effect("outside of a sandbox what is done stays, and the handle is the database's", () =>
