@@ -47,9 +47,13 @@ const cancelUntil = (
     })
   })
 
+/** Recoveries that are under way: a cancel of theirs may still be on its way. */
+const recoveries = new WeakMap<PooledConnection, Deferred.Deferred<void>>()
+
 /**
  * Cancels what runs and waits until nothing is under way, for `patience` milliseconds at the most: a server that stays silent
- * for longer is given up. Never fails; the connection may be dead afterwards.
+ * for longer is given up. Never fails; the connection may be dead afterwards. One that is asked for during another begins after
+ * it, since only then no cancel is left.
  */
 export const recover = (connection: PooledConnection, patience: number): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -57,8 +61,18 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
     if (isDead(connection)) return Effect.void
     session.setReading(true)
     session.giveUp?.()
+    const giveUp = { duration: patience, orElse: () => Effect.sync(() => session.destroy()) }
+    const earlier = recoveries.get(connection)
+    if (earlier !== undefined) {
+      return Effect.andThen(
+        Effect.timeoutOrElse(Deferred.await(earlier), giveUp),
+        recover(connection, patience)
+      )
+    }
     if (session.pending() === 0 && !connection.isCancelled) return Effect.void
     const done = Deferred.makeUnsafe<void>()
+    const over = Deferred.makeUnsafe<void>()
+    recoveries.set(connection, over)
     connection.isCancelled = true
     connection.isCancelPassedOn = false
     return Effect.gen(function* () {
@@ -75,10 +89,15 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
       yield* drained(session)
       connection.isCancelled = false
     }).pipe(
-      Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.sync(() => session.destroy()) }),
-      Effect.uninterruptible
+      Effect.timeoutOrElse(giveUp),
+      Effect.ensuring(
+        Effect.sync(() => {
+          recoveries.delete(connection)
+          Deferred.doneUnsafe(over, Effect.void)
+        })
+      )
     )
-  })
+  }).pipe(Effect.uninterruptible)
 
 /** An interruption waits so long for a sign that the server heard of it, */
 const signMillis = 100
