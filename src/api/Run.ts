@@ -18,7 +18,7 @@ import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
 
-export interface RunOptions extends Jobs.JobOptions, Operation.Options {
+export interface StatementOptions extends Jobs.JobOptions, Operation.Options {
   /** The table of the handle. */
   readonly table?: string | undefined
 }
@@ -31,7 +31,7 @@ const joining: RunJob = (pool, fiber, job) => {
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
 
-const shownOf = (pool: Pool, { text }: Bound, job: Jobs.Job | PoolError, { table }: RunOptions) =>
+const shownOf = (pool: Pool, { text }: Bound, job: Jobs.Job | PoolError, { table }: StatementOptions) =>
   ofStatement(pool, Jobs.isJob(job) ? job.known : pool.statements.get(text), table)
 
 /** Looks at a statement and runs it, as one operation. */
@@ -39,7 +39,7 @@ export const runStatement = (
   pool: Pool,
   fiber: AnyFiber,
   statement: Bound,
-  options: RunOptions = {},
+  options: StatementOptions = {},
   run = joining
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const timing = Operation.timingOf(pool)
@@ -61,7 +61,7 @@ const streaming: StreamJob = (pool, fiber, job) => {
 export const streamStatement = (
   pool: Pool,
   statement: Bound,
-  options: RunOptions = {},
+  options: StatementOptions = {},
   stream = streaming
 ): Rows =>
   Stream.unwrap(

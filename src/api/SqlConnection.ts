@@ -15,7 +15,7 @@ import * as InTransaction from "../transaction/InTransaction.ts"
 import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
 import { type Joined, membershipIn, type Transaction } from "../transaction/TransactionState.ts"
 import type { OwnReaders } from "../types/TypeMap.ts"
-import { type RunOptions, runStatement, streamStatement } from "./Run.ts"
+import { runStatement, type StatementOptions, streamStatement } from "./Run.ts"
 
 /** How a client's values are read, and what its parameters are before they are encoded. */
 export interface Values {
@@ -28,8 +28,8 @@ const plain: Values = { readers: undefined, parameters: Result.succeed }
 
 /** How statements of a connection run. */
 interface Runner {
-  readonly run: (statement: Bound, options: RunOptions) => Effect.Effect<Exchange, SqlError | PoolError>
-  readonly stream: (statement: Bound, options: RunOptions) => Rows
+  readonly run: (statement: Bound, options: StatementOptions) => Effect.Effect<Exchange, SqlError | PoolError>
+  readonly stream: (statement: Bound, options: StatementOptions) => Rows
 }
 
 type Transform = ((rows: ReadonlyArray<object>) => ReadonlyArray<object>) | undefined
@@ -53,7 +53,7 @@ const resultOf = (exchange: Exchange) => ({
 const connection = ({ run, stream }: Runner, { parameters, readers }: Values): Connection => {
   const bound = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<Bound, PoolError> =>
     Effect.map(Effect.fromResult(parameters(params)), (params) => ({ text, params }))
-  const ask = (text: string, params: ReadonlyArray<unknown>, options: RunOptions) =>
+  const ask = (text: string, params: ReadonlyArray<unknown>, options: StatementOptions) =>
     Effect.mapError(
       Effect.flatMap(bound(text, params), (statement) =>
         run(statement, { readers, hasSpan: true, ...options })

@@ -30,7 +30,7 @@ import * as Upsert from "./Upsert.ts"
 
 /** What is done with the rows. */
 interface Work extends CopyState {
-  readonly returning: Returning.Returning
+  readonly returning: Returning.Columns
   /** Rows that came back, with their numbers. */
   readonly returned: Array<readonly [number: number, row: Row]>
   /** The call as a message names it. */
@@ -194,7 +194,7 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   table: TableBackend<A, E, R>,
   place: string,
   given: unknown,
-  returning: Returning.Returning,
+  returning: Returning.Columns,
   plan?: Upsert.Plan
 ): Effect.fn.Return<Returning.Stored, E | OperationError, R> {
   if (!isArray(given)) {

@@ -83,7 +83,7 @@ export const store = (
   site: SqlBuilder.Site,
   columns: Columns,
   group: Group,
-  returning: Returning.Returning,
+  returning: Returning.Columns,
   conflict?: Conflict
 ): SqlBuilder.Parsed<Bulk> => {
   const builder = SqlBuilder.make(site)

@@ -88,7 +88,7 @@ const entries = Effect.fnUntraced(function* <A, E, R>({ at, table }: Context<A, 
 /** What a caller is given of a write. */
 const given = <A, E, R, Ret extends ReturningOption<A>>(
   { at, table }: Context<A, E, R>,
-  returning: Returning.Returning,
+  returning: Returning.Columns,
   note: string,
   write: Effect.Effect<Returning.Stored, E | OperationError, R>
 ): Effect.Effect<Returned<A, Ret>, E | OperationError, R> =>
@@ -98,7 +98,7 @@ const update = Effect.fnUntraced(function* <A, E, R>(
   context: Context<A, E, R>,
   filter: unknown,
   changes: unknown,
-  returning: Returning.Returning
+  returning: Returning.Columns
 ) {
   const { at, table } = context
   const parsed = yield* Effect.fromResult(Change.parse(changes, at))

@@ -12,20 +12,20 @@ import type { TableBackend } from "./TableBackend.ts"
 import type { Returning as Given, Returned } from "./Types.ts"
 
 /** The columns that are asked for; none for the number of rows. */
-export type Returning = ReadonlyArray<string> | "all" | "none"
+export type Columns = ReadonlyArray<string> | "all" | "none"
 
 /** The value of the option. */
-export const parse = (value: unknown, place: string): SqlBuilder.Parsed<Returning> => {
+export const parse = (value: unknown, place: string): SqlBuilder.Parsed<Columns> => {
   if (value === undefined || value === false) return Result.succeed("none")
   if (value === true) return Result.succeed("all")
   return parseColumns("returning", value, place)
 }
 
 /** Options that have nothing else. */
-export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed<Returning> =>
+export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed<Columns> =>
   Result.gen(function* () {
     if (options === undefined) return "none"
-    let returning: Returning = "none"
+    let returning: Columns = "none"
     for (const [name, value] of yield* entriesOf(options, "the options", place, "{ returning: true }")) {
       if (name !== "returning") {
         return yield* Result.fail(refuse(place, `${shown(name)} is no option`, "The option is returning."))
@@ -36,7 +36,7 @@ export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed
   })
 
 /** ` returning …` */
-export const print = (builder: SqlBuilder.SqlBuilder, returning: Returning): string => {
+export const print = (builder: SqlBuilder.SqlBuilder, returning: Columns): string => {
   if (returning === "none") return ""
   return ` returning ${returning === "all" ? "*" : SqlBuilder.columns(builder, returning)}`
 }
@@ -48,7 +48,7 @@ export type Stored = Pick<Outcome, "rowCount" | "rows">
 export const give = <A, E, R, Ret extends Given<A>>(
   { translation }: TableBackend<A, E, R>,
   at: At,
-  returning: Returning,
+  returning: Columns,
   { rowCount, rows }: Stored
 ): Effect.Effect<Returned<A, Ret>, E> => {
   const given: Effect.Effect<unknown, E> =

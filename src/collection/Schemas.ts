@@ -16,7 +16,7 @@ import { ofRows, ofValue, ofValues, tell } from "./SchemaMismatch.ts"
 import type { ColumnOf } from "./Types.ts"
 
 /** What a table handle takes as its schema: it needs no services. */
-export type RowSchema<Row> = Schema.Codec<Row, unknown>
+type RowCodec<Row> = Schema.Codec<Row, unknown>
 
 type ColumnSchema = Schema.Codec<unknown, unknown>
 
@@ -135,7 +135,7 @@ const some = (
 }
 
 /** Translation by a schema. */
-export const translating = <Row>(schema: RowSchema<Row>): Translation<Row, Schema.SchemaError> => {
+export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema.SchemaError> => {
   const fields = fieldsOf(schema)
   const decodeRows = lazy(() => Schema.decodeUnknownEffect(Schema.Array(schema)))
   const insert = variantOf(schema, "insert")

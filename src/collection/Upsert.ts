@@ -19,7 +19,7 @@ export interface Plan {
   readonly update: ReadonlyArray<string> | undefined
   /** What changes in place of them. */
   readonly changes: ReadonlyArray<Change.Change> | undefined
-  readonly returning: Returning.Returning
+  readonly returning: Returning.Columns
 }
 
 const names = (option: string, value: unknown, place: string): Parsed<ReadonlyArray<string>> => {
@@ -37,7 +37,7 @@ const parsePlan = (options: unknown, place: string): Parsed<Plan> =>
     let on: ReadonlyArray<string> = []
     let update: Plan["update"]
     let changes: Plan["changes"]
-    let returning: Returning.Returning = "none"
+    let returning: Returning.Columns = "none"
     for (const [option, value] of yield* entriesOf(
       options,
       "the options",

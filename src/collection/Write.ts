@@ -59,14 +59,14 @@ export const insert = (site: SqlBuilder.Site, row: Entries): Parsed => {
 }
 
 /** The statement with what it returns. */
-const returned = (builder: SqlBuilder.SqlBuilder, text: string, returning: Returning.Returning): Parsed =>
+const returned = (builder: SqlBuilder.SqlBuilder, text: string, returning: Returning.Columns): Parsed =>
   SqlBuilder.finish(builder, `${text}${Returning.print(builder, returning)}`, returning === "all")
 
 export const upsert = (
   site: SqlBuilder.Site,
   row: Entries,
   conflict: Conflict,
-  returning: Returning.Returning
+  returning: Returning.Columns
 ): Parsed => {
   const builder = SqlBuilder.make(site)
   return returned(builder, `${into(builder, row)}${onConflict(builder, conflict)}`, returning)
@@ -76,7 +76,7 @@ export const update = (
   site: SqlBuilder.Site,
   condition: Condition,
   changes: ReadonlyArray<Change>,
-  returning: Returning.Returning
+  returning: Returning.Columns
 ): Parsed => {
   const builder = SqlBuilder.make(site)
   const set = changes.map((change) => assignment(builder, change))
@@ -87,11 +87,7 @@ export const update = (
   )
 }
 
-export const remove = (
-  site: SqlBuilder.Site,
-  condition: Condition,
-  returning: Returning.Returning
-): Parsed => {
+export const remove = (site: SqlBuilder.Site, condition: Condition, returning: Returning.Columns): Parsed => {
   const builder = SqlBuilder.make(site)
   return returned(builder, `delete from ${site.table}${where(builder, condition)}`, returning)
 }

@@ -8,7 +8,7 @@ import { SqlError, type SqlErrorReason } from "effect/sql/SqlError"
  * `error.reason.cause`: the server's fields, without any parameter's value. `code` is the SQLSTATE, or Node's code when the
  * connection failed. `position` counts characters of the statement's text from 1.
  */
-export interface ServerFields extends Error {
+export interface ServerCause extends Error {
   readonly code?: string
   readonly condition?: string
   readonly severity?: string
@@ -43,8 +43,8 @@ const printPlainly = (error: Error, name: string): void => {
 }
 
 /** The server's fields as an error; those that are `undefined` are left out. */
-export const fieldsOf = (message: string, fields: { readonly [key: string]: unknown }): ServerFields => {
-  const cause: ServerFields = new Error(message)
+export const fieldsOf = (message: string, fields: { readonly [key: string]: unknown }): ServerCause => {
+  const cause: ServerCause = new Error(message)
   hide(cause, { stack: `Error: ${message}` })
   for (const [key, value] of Object.entries(fields))
     if (value !== undefined) Object.assign(cause, { [key]: value })

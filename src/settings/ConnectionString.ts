@@ -10,7 +10,7 @@
 import * as Result from "effect/Result"
 
 /** Texts by libpq's words. */
-export type Words = Readonly<Record<string, string>>
+export type Texts = Readonly<Record<string, string>>
 
 type Read<A> = Result.Result<A, string>
 
@@ -42,7 +42,7 @@ const hostAt = (rest: string): Read<readonly [host: string, port: string, rest: 
 }
 
 /** The pairs behind the `?`. */
-const parametersOf = (query: string): Read<Words> =>
+const parametersOf = (query: string): Read<Texts> =>
   Result.gen(function* () {
     const words: Record<string, string> = {}
     const pairs = query.split("&")
@@ -65,7 +65,7 @@ const strayAt =
 const atBehind =
   "it has an @ behind the ?, which libpq takes for the one before the host: write it %40, or write /? for ?"
 
-const urlWords = (text: string): Read<Words> =>
+const urlWords = (text: string): Read<Texts> =>
   Result.gen(function* () {
     if (text.includes("#"))
       return yield* Result.fail("it has a #, which is written %23 in a name or a password")
@@ -100,7 +100,7 @@ const urlWords = (text: string): Read<Words> =>
 /** A keyword, `=`, and a value: quoted, or up to the next space; a backslash takes what follows as it stands. */
 const pair = /[ \t-\r]*([^= \t-\r]*)[ \t-\r]*(=?)[ \t-\r]*('(?:[^'\\]|\\.)*(')?|(?:[^ \t-\r\\]|\\.?)*)/sy
 
-const keywordWords = (text: string): Read<Words> =>
+const keywordWords = (text: string): Read<Texts> =>
   Result.gen(function* () {
     const words: Record<string, string> = {}
     pair.lastIndex = 0
@@ -121,7 +121,7 @@ const keywordWords = (text: string): Read<Words> =>
   })
 
 /** Reads a connection string; fails with the rule that it breaks. */
-export const parse = (text: string): Read<Words> => {
+export const parse = (text: string): Read<Texts> => {
   if (text === "") return Result.fail("it is empty")
   if (text.includes("\0")) return Result.fail("it holds a NUL character")
   if (urlPrefix.test(text)) return urlWords(text)

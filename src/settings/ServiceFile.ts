@@ -6,12 +6,12 @@ import { readFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import * as Result from "effect/Result"
-import type { Words } from "./ConnectionString.ts"
+import type { Texts } from "./ConnectionString.ts"
 
 /** A service's words, and the file that they stand in. */
 export interface Service {
   readonly file: string
-  readonly texts: Words
+  readonly texts: Texts
 }
 
 /** The files that are looked into, in their order. The variables that name them count for every handle. */
@@ -38,7 +38,7 @@ const sectionOf = (text: string, service: string): ReadonlyArray<string> | undef
     .filter((line) => line !== "" && !line.startsWith("#"))
 }
 
-const wordsOf = (lines: ReadonlyArray<string>): Result.Result<Words, string> => {
+const wordsOf = (lines: ReadonlyArray<string>): Result.Result<Texts, string> => {
   const words: Record<string, string> = {}
   for (const line of lines) {
     const [, name, value] = /^([^=]*?)\s*=\s*(.*)$/.exec(line) ?? []
