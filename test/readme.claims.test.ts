@@ -1,6 +1,6 @@
 /** What the README and the pages in docs/ say of names, files, settings and the folders' order is so. */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs"
-import { dirname, join, normalize } from "node:path"
+import { basename, dirname, join, normalize } from "node:path"
 import { assert, expect, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -176,6 +176,19 @@ it("docs/errors.md names every reason of the errors", () => {
     codes(first)
   )
   for (const tag of tags.filter((tag) => tag !== "SqlErrorReason")) assert.include(told, tag)
+})
+
+it("every file of src has a name of its own, begins with a paragraph about itself and keeps to 400 lines", () => {
+  const names = sources.map((file) => basename(file))
+  assert.deepStrictEqual(
+    names.filter((name, index) => names.indexOf(name) !== index),
+    []
+  )
+  for (const file of sources) {
+    const source = sourceOf(file)
+    assert.match(source, /^(#!.*\n)?\/\*\*/, file)
+    assert.isAtMost(source.split("\n").length, 401, file)
+  }
 })
 
 /** What a file imports from others of the package. */

@@ -11,7 +11,7 @@ import { isInTransaction, markDirty, type PooledConnection } from "../pool/Poole
 import { statementOf } from "../pool/StatementCache.ts"
 import { ask } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
-import { make as makeStatement } from "../protocol/Statement.ts"
+import { make as makeStatement } from "../protocol/KnownStatement.ts"
 import { queryOf } from "../statement/CopyStatement.ts"
 import { tokenAt } from "../statement/Scan.ts"
 import type { Bound } from "../statement/Statement.ts"

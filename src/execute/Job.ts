@@ -1,3 +1,7 @@
+/**
+ * A statement that may be sent: checked by its text and by what the pool remembers of that, with what is needed to send it, to
+ * read its rows and to word its error. Made by `prepare`, run by `Execute.ts`, by streams and by transactions.
+ */
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { About } from "../errors/ServerErrors.ts"
 import type { Pool } from "../pool/Pool.ts"

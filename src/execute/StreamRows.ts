@@ -20,7 +20,7 @@ import { isDead, isInTransaction, markDirty, type PooledConnection } from "../po
 import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
-import { descriptionOf } from "../protocol/Statement.ts"
+import { descriptionOf } from "../protocol/KnownStatement.ts"
 import * as CopyOut from "./CopyOut.ts"
 import type * as Execute from "./Execute.ts"
 import * as Jobs from "./Job.ts"

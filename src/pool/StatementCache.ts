@@ -16,7 +16,7 @@
  */
 
 import type { ErrorType } from "../errors/ErrorType.ts"
-import { type Memory, make as makeStatement, type Statement } from "../protocol/Statement.ts"
+import { type Memory, make as makeStatement, type Statement } from "../protocol/KnownStatement.ts"
 import { type Analysis, analyze } from "../statement/Analyze.ts"
 import type { Series } from "./Durations.ts"
 import type { Latency } from "./Sharing.ts"

@@ -5,8 +5,8 @@ import * as Effect from "effect/Effect"
 import type { WireValue } from "../types/PgType.ts"
 import * as Commands from "./Commands.ts"
 import type { Exchange } from "./Exchange.ts"
+import * as Statement from "./KnownStatement.ts"
 import type { Session } from "./Session.ts"
-import * as Statement from "./Statement.ts"
 
 /** Runs a statement that is parsed anew. Interruption drops the answer. */
 export const ask = (

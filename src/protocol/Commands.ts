@@ -7,10 +7,10 @@ import type { BinaryColumns, RowShape } from "../types/RowReader.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import type { CopyHandler, Exchange } from "./Exchange.ts"
 import * as Exchanges from "./Exchange.ts"
+import type { Description, Statement } from "./KnownStatement.ts"
 import * as Writer from "./MessageWriter.ts"
 import * as PreparedStatements from "./PreparedStatements.ts"
 import type { Session } from "./Session.ts"
-import type { Description, Statement } from "./Statement.ts"
 
 export interface RunOptions {
   /** Bound by its prepared name, and prepared where it is not; else parsed as the unnamed statement. */

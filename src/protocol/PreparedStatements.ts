@@ -15,10 +15,10 @@ import type { WireValue } from "../types/PgType.ts"
 import type { ReadRow, RowShape } from "../types/RowReader.ts"
 import * as RowReader from "../types/RowReader.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
+import type { Description, Statement } from "./KnownStatement.ts"
+import { describeAs, descriptionOf, generationOf } from "./KnownStatement.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as Writer from "./MessageWriter.ts"
-import type { Description, Statement } from "./Statement.ts"
-import { describeAs, descriptionOf, generationOf } from "./Statement.ts"
 
 /** How many statements a session keeps prepared. */
 export const maxPrepared = 256

@@ -41,7 +41,7 @@ export interface Notification {
   readonly processId: number
 }
 
-/** What a session tells without being asked. */
+/** The events of a session. */
 export interface Listeners {
   readonly onNotice: (notice: ServerFields) => void
   readonly onNotification: (notification: Notification) => void
@@ -84,7 +84,7 @@ export interface Session {
   readonly end: () => SessionEnd | undefined
   /** Ends the session at once: everything in the queue is lost. */
   readonly destroy: (cause?: Error) => void
-  /** Says goodbye: the server ends the session when it has answered what it was asked. */
+  /** Says goodbye: the server ends the session when it has answered all exchanges. */
   readonly terminate: () => void
   /** Calls this each time that the server is ready for the next, until it is given `undefined`. */
   readonly watch: (onReady: (() => void) | undefined) => void
@@ -114,11 +114,7 @@ const mostParameters = 1_000
 const statuses: Readonly<Record<number, TransactionStatus>> = { 73: "idle", 84: "open", 69: "failed" }
 
 /** What the start-up has found out. */
-export interface Given {
-  readonly socket: Socket
-  readonly incoming: Incoming
-  readonly types: TypeMap
-  readonly key: BackendKey
+export interface Given extends Pick<Session, "socket" | "incoming" | "types" | "key"> {
   readonly parameters: Map<string, string>
   readonly listeners: Listeners
 }
