@@ -31,7 +31,7 @@ export const elsewhere = Symbol("elsewhere")
  * Runs a statement on a connection that its caller has whole: describes it first where that is needed, and sends it again
  * where it was refused for something remembered.
  */
-export const runOn: (
+const runOn: (
   pool: Pool,
   connection: PooledConnection,
   job: Job,

@@ -6,7 +6,7 @@
  * - what was never written to a socket, on another connection;
  * - what the server refused before it ran it, when it was bound by something remembered (`StatementCache.ts`) and that may be
  *   why: once, with what the server says now;
- * - a plain read outside a transaction whose connection was lost: it reads tables and calls no function, so that nobody can
+ * - a plain read outside a transaction whose connection was lost: it reads tables and calls no function, so that no caller can
  *   tell whether it ran once or twice.
  *
  * Nothing else is: no write, no `CALL`, no function, no stream, and nothing inside a transaction.

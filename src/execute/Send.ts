@@ -32,7 +32,7 @@ export const isTypical = ({ session: { floats, locale } }: PooledConnection): bo
   floats !== "short" && locale.isIso
 
 /** Whether a composite type is among a statement's columns: its attributes are asked for each time. */
-export const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArray<number> => {
+const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArray<number> => {
   const columns = descriptionOf(statement)?.columns
   if (columns === undefined || columns.length === 0) return none
   const version = types.version()

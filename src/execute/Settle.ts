@@ -62,7 +62,7 @@ export const onDone = (pool: Pool, connection: PooledConnection, { known: { anal
 }
 
 /**
- * Gives the rows of a statement that has run. Types that nobody of the pool has met are asked for on its own connection.
+ * Gives the rows of a statement that has run. Types that are new to the pool are asked for on its own connection.
  */
 export const finish = (
   pool: Pool,

@@ -72,7 +72,7 @@ const nothing = () => undefined
 const none: ReadonlyArray<number> = []
 
 /** Parsing an `INSERT` locks its table against changes of its definition until the transaction ends. */
-export const lockText = (table: string): string => `insert into ${table} default values`
+const lockText = (table: string): string => `insert into ${table} default values`
 
 const divisionByZero = "22012"
 const featureNotSupported = "0A000"
@@ -249,7 +249,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
 }
 
 /**
- * Sends the steps and gives the number of rows stored. The connection is its caller's alone, who has a transaction open where
+ * Sends the steps and gives the number of rows stored. The connection is lent to this caller alone, which has a transaction open where
  * connections do not pipeline.
  */
 export const store: (

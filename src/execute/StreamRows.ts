@@ -64,7 +64,7 @@ const makeReader = (connection: PooledConnection) => {
     take: (exchange: Exchange): boolean => {
       const { rows } = exchange
       exchange.rows = []
-      // Cancelled with its pool, or read by nobody, it has to come to its end.
+      // Cancelled with its pool, or abandoned by its reader, it has to come to its end.
       if (isClosed || connection.isCancelled) return rows.length === 0
       if (isFilled(rows)) pieces.push(rows)
       give()

@@ -14,7 +14,7 @@ import type { BackendKey } from "./Session.ts"
 /** How long a request may take until the server has passed it on. */
 const patience = 5_000
 
-/** Sends one request, and waits until the server has passed it on. `false` when nobody knows whether it has. */
+/** Sends one request, and waits until the server has passed it on. `false` when that is not known. */
 export const request = (address: Address, encryption: Encryption, key: BackendKey): Effect.Effect<boolean> =>
   Effect.acquireRelease(
     Link.open(address, encryption),

@@ -103,7 +103,7 @@ const connect = (
 const offered = 0x53
 const declined = 0x4e
 
-/** Asks for TLS; the server answers with one byte. More than one would be bytes from somebody in between (CVE-2021-23222). */
+/** Asks for TLS; the server answers with one byte. More than one would be bytes that an attacker put in between (CVE-2021-23222). */
 const negotiate = (socket: Net.Socket): Effect.Effect<number, LinkProblem> =>
   Effect.suspend(() => {
     socket.write(PgProtocol.encodeSslRequest())

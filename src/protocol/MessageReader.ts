@@ -32,7 +32,7 @@ export class ProtocolViolation extends Error {
 /** So many bytes may come until the server is ready for the first statement: it reports a few kilobytes. */
 export const openingLimit = 0x10_0000
 /** Up to where a message is taken before the server has accepted the client: an error, or a step of the authentication. */
-export const startupLimit = 65_536
+const startupLimit = 65_536
 /** Postgres allows no value and no row over 1 GiB. */
 export const sessionLimit = 0x4000_0000
 

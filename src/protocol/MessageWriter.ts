@@ -132,7 +132,7 @@ export const execute = (writer: MessageWriter, portal: string, maxRows: number):
   end(writer, lengthAt)
 }
 
-/** `Close` of a prepared statement or a portal; closing one that does not exist is no error. */
+/** `Close` of a prepared statement or a portal; closing one that does not exist is not an error. */
 export const close = (writer: MessageWriter, kind: "statement" | "portal", name: string): void => {
   reserve(writer, 8 + name.length * 3)
   const lengthAt = begin(writer, 0x43)

@@ -21,7 +21,7 @@ import type { MessageWriter } from "./MessageWriter.ts"
 import * as Writer from "./MessageWriter.ts"
 
 /** How many statements a session keeps prepared. */
-export const maxPrepared = 256
+const maxPrepared = 256
 
 /**
  * The formats that one `Bind` asked for. What reads the rows takes these and not the present knowledge of the types, which
@@ -211,7 +211,7 @@ const noTypes: ReadonlyArray<number> = []
 
 /**
  * The types of a statement's columns, and inside of them, that have to be asked for: those that are not known, and composite
- * types that were learnt before the statement was sent, since anybody may have renamed an attribute.
+ * types that were learnt before the statement was sent, since another program may have renamed an attribute.
  */
 export const typesToAsk = (types: TypeMap, prepared: Prepared, answers: number): ReadonlyArray<number> => {
   const { description } = prepared

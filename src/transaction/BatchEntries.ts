@@ -25,7 +25,7 @@ export interface Entry {
   encoded: Encoded | undefined
 }
 
-export const numbered = (error: PoolError, { file, line, number, of }: Jobs.Position): PoolError => {
+const numbered = (error: PoolError, { file, line, number, of }: Jobs.Position): PoolError => {
   const where = line === undefined ? "" : `, line ${line}${file === undefined ? "" : ` of ${file}`}`
   return refused(`Statement ${number} of ${of}${where}: ${error.message}`)
 }
@@ -52,7 +52,7 @@ export const entriesOf = (
   const shape = naming === "camel" ? "camel" : "object"
   const entries: Array<Entry> = []
   let searchPath = givenPath
-  // A hole in the array is no statement, so the index goes over it.
+  // A hole in the array is refused as a missing statement, so the loop goes by index.
   for (let index = 0; index < of; index++) {
     const position = positions?.[index] ?? { number: index + 1, of }
     const bound = fromStatement(statements[index], naming)

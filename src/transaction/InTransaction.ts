@@ -2,7 +2,7 @@
  * Statements of a transaction: one at a time on its connection, each behind what waits to be sent before it.
  *
  * What waits and the statement share one `Sync`: when `BEGIN` or `SAVEPOINT` fails, the server skips the statement. A nested
- * transaction keeps its outer one's mutex until it ends, so that what it rolls back is its own and nobody else's.
+ * transaction keeps its outer one's mutex until it ends, so that it rolls back nothing but its own work.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -49,7 +49,7 @@ const nothing = () => undefined
 const noneAhead: ReadonlyArray<Ahead> = []
 
 /** Writes what waits; without a `Sync`, since a statement follows. */
-export const writePending = (
+const writePending = (
   transaction: Transaction,
   onSettled: (() => void) | undefined = undefined
 ): ReadonlyArray<Ahead> => {
@@ -78,7 +78,7 @@ export const sendPending = (transaction: Transaction): Effect.Effect<void, SqlEr
   })
 
 /** The error of what was sent ahead, if it failed. */
-export const aheadError = (transaction: Transaction, ahead: ReadonlyArray<Ahead>): SqlError | undefined => {
+const aheadError = (transaction: Transaction, ahead: ReadonlyArray<Ahead>): SqlError | undefined => {
   for (const { exchange, pending } of ahead) {
     if (exchange.state !== "failed") continue
     const error = serverError(exchange.error ?? {}, { text: pending.text })
@@ -93,7 +93,7 @@ export const aheadError = (transaction: Transaction, ahead: ReadonlyArray<Ahead>
 }
 
 /** Notes when the server has no transaction open although it should: nothing may run outside of it. */
-export const checkOpen = (transaction: Transaction): void => {
+const checkOpen = (transaction: Transaction): void => {
   const { connection, failure, hasBegun, hasEnded } = transaction
   if (!hasBegun || hasEnded || failure !== undefined || isDead(connection)) return
   if (connection.session.status() === "idle") transaction.failure = TransactionErrors.lostTransaction()

@@ -66,7 +66,7 @@ const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effe
       Effect.andThen(
         Effect.sync(() => {
           if (connection.hasCatalogueChanges) pool.onCatalogueChange()
-          // It is what it was before, which nobody noted.
+          // It is again what it was before, which is not known.
           if (connection.searchPath !== "") connection.searchPath = `before ${level.savepoint}`
           State.sendLater(transaction, outer, `RELEASE SAVEPOINT ${level.savepoint}`)
         })
@@ -74,7 +74,7 @@ const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effe
     )
   })
 
-/** Runs an effect in a savepoint of the fiber's level, which nobody else uses until it ends. */
+/** Runs an effect in a savepoint of the fiber's level, which has the connection to itself until it ends. */
 export const nested = <A, E, R>(
   [joined, depth]: Membership,
   outer: Level,

@@ -131,7 +131,7 @@ const checkModes = (membership: Membership, options: TransactionOptions) =>
     }
   )
 
-/** Commits. Interrupted on the way, it is committed or not, and nobody waits longer to know. */
+/** Commits. Interrupted on the way, it is committed or not, and the fiber does not wait to know. */
 const committed = (transaction: Transaction, restore: Restore): Effect.Effect<void, SqlError | PoolError> =>
   Effect.onExitPrimitive(restore(commit(transaction)), (exit) =>
     Exit.isFailure(exit) && !transaction.hasEnded ? undone(transaction, Exit.hasInterrupts(exit)) : undefined

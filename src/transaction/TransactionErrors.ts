@@ -1,6 +1,5 @@
 /**
- * What became of a transaction that did not end as its caller meant it to, told so that the caller knows whether it may
- * run it again.
+ * The errors of a transaction that did not end as its caller meant it to: each says whether it may run again.
  */
 import { ConnectionError, type SqlError, UnknownError } from "effect/sql/SqlError"
 import { fieldsOf, finish } from "../errors/BuildError.ts"

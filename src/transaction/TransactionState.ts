@@ -52,11 +52,11 @@ export interface Transaction {
   portals: number
   /** `BEGIN` was sent. */
   hasBegun: boolean
-  /** It was committed or rolled back, and the connection may be somebody else's by now. */
+  /** It was committed or rolled back, and its connection may have been lent again. */
   hasEnded: boolean
   /** Why nothing more is sent although it has not ended: `BEGIN` failed. */
   failure: SqlError | PoolError | undefined
-  /** Whether a statement is under way, and who waits until there is none. */
+  /** Whether a statement is under way, and the fibers that wait until there is none. */
   isRunning: boolean
   readonly onRest: Set<() => void>
 }

@@ -64,7 +64,7 @@ const withLength: ReadText<string> = (text) =>
   text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
 
 /** `bytea` in either of its forms, `\x00ff` or with octal escapes, whatever `bytea_output` says. */
-export const bytesFromText: ReadText<Uint8Array> = (text) => {
+const bytesFromText: ReadText<Uint8Array> = (text) => {
   if (text.startsWith("\\x")) return new Uint8Array(Buffer.from(text.slice(2), "hex"))
   const bytes: Array<number> = []
   for (let at = 0; at < text.length; at++) {
@@ -82,7 +82,7 @@ const pair = /"((?:[^"\\]|\\.)*)"=>(?:NULL|"((?:[^"\\]|\\.)*)")/gs
 const unescape = (text: string): string => text.replace(/\\(.)/gs, "$1")
 
 /** `hstore`: `"a"=>"1", "b"=>NULL` as an object. */
-export const hstoreFromText: ReadText<Readonly<Record<string, string | null>>> = (text) => {
+const hstoreFromText: ReadText<Readonly<Record<string, string | null>>> = (text) => {
   const object: Record<string, string | null> = {}
   for (const [, key = "", value] of text.matchAll(pair)) {
     put(object, unescape(key), value === undefined ? null : unescape(value))
