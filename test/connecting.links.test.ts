@@ -226,7 +226,8 @@ describe("a link that", () => {
       yield* together(pgdb, 4)
       yield* proxy.delay("200 millis", "100 millis")
       const { took } = yield* timed(Effect.timeoutOption(pgdb.select("select pg_sleep(1)"), "50 millis"))
-      assert.isBelow(took, 190)
+      // The answer takes over a second.
+      assert.isBelow(took, 900)
       const values = Effect.forEach(
         range(40),
         (n) =>
