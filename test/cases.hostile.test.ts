@@ -1,4 +1,4 @@
-/** Input that nobody means: objects that throw, refer to themselves or have no end, and long texts. A typed error in a short time. */
+/** Hostile input: objects that throw, refer to themselves or have no end, and long texts. A typed error in a short time. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

@@ -261,7 +261,7 @@ describe("errors and results", () => {
               sql.withTransaction(Effect.andThen(sql`set local statement_timeout = 100`, sql.unsafe(text)))
             )
           assert.deepStrictEqual(yield* timed(ours), yield* timed(theirs), text)
-          // A failure that nobody passes on rolls all of it back.
+          // A failure that is not passed on rolls all of it back.
           const swallowed = (sql: SqlClient) =>
             Effect.flip(sql.withTransaction(Effect.andThen(Effect.ignore(sql.unsafe(text)), Effect.void)))
           if (text.includes("sleep")) continue

@@ -209,7 +209,7 @@ describe("a server that refuses", () => {
         assert.strictEqual(error.reason._tag, "AcquireTimeout")
         assert.include(error.message, "Opening one more failed: too many connections for role")
         assert.include(error.message, "raise max_connections of the server")
-        // Two that are open, and attempts in vain, with pauses between them.
+        // Two that are open, and failed attempts with pauses between them.
         assert.isAtLeast(between.opened(), 4)
         assert.isAtMost(between.opened(), 10)
         yield* short.terminate

@@ -1,5 +1,5 @@
 /**
- * An error that nobody handles reads like a person wrote it: its story, once, and where in the program it was.
+ * An unhandled error reads as a person would write it: what happened, once, and where in the program it was.
  */
 import { expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"

@@ -43,7 +43,7 @@ interface Given {
   readonly connect: TestDatabase["connect"]
 }
 
-/** A test through a counting proxy, on a table of a hundred users; on one connection unless told otherwise. */
+/** A test through a counting proxy, on a table of a hundred users; on one connection by default. */
 const throughProxy = <E>(
   name: string,
   body: (given: Given) => Effect.Effect<void, E, PoolRegistry | Scope.Scope>,

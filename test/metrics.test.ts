@@ -159,7 +159,7 @@ it.effect(
       // The first waited for the connection to open, in no time by this clock; the last had it at once.
       assert.containSubset(state, { count: 3, min: 0, max: 3, sum: 3 })
       assert.containSubset(state, { buckets: [[0, 2]] })
-      // The transaction had it for all of that time, the two behind it for none; the one in vain had none.
+      // The transaction had it for all of that time, the two behind it for none, nor the one that timed out.
       assert.containSubset(yield* series("use_time", given.names[0]), { count: 3, max: 8, sum: 8 })
       assert.containSubset(yield* series("create_time", given.names[0]), { count: 1, sum: 0 })
     }).pipe(metered())

@@ -13,7 +13,7 @@ import { tenants } from "./support/tenants.ts"
 
 const numbers = (count: number) => Array.from({ length: count }, (_, index) => index)
 
-/** Holds every connection that a pool may have until told to let go. */
+/** Holds every connection that a pool may have; the effect that it gives lets go of them. */
 const hold = (pgdb: PG.Database, count: number) =>
   Effect.gen(function* () {
     const letGo = yield* Deferred.make<void>()

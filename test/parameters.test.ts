@@ -355,7 +355,7 @@ it.effect("the types of parameters are asked for in one round trip, and forgotte
     const ints = costOf("select $1::int[] as v", [1, 2], [1, 2])
     expect(yield* ints).toMatchObject({ trips: 2, letters: "P1 D1 B1 E1 S2" })
     expect(yield* ints).toMatchObject({ trips: 1, letters: "B1 E1 S1" })
-    // A Date would lose its time if somebody made a timestamp of a date meanwhile: the server looks at the statement anew.
+    // A Date would lose its time if another program made a timestamp of a date meanwhile: the server looks at the statement anew.
     const date = costOf("select $1::timestamptz as v", new Date(0), new Date(0))
     expect(yield* date).toMatchObject({ trips: 2, letters: "P2 D2 B1 E1 S2" })
     expect(yield* date).toMatchObject({ trips: 1, letters: "P1 D1 B1 E1 S1" })

@@ -1,4 +1,4 @@
-/** A runtime outside Effect that nobody disposes keeps its process alive until its pools are forgotten, and no longer. */
+/** A runtime outside Effect that is not disposed keeps its process alive until its pools are forgotten, and no longer. */
 import { join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * The rule of repeating: what may have run is sent again by nobody. A bad network, a server that ends sessions and tables that
+ * The rule of repeating: what may have run is never sent again. A bad network, a server that ends sessions and tables that
  * change come between callers who repeat what is retryable and nothing else, and a table counts every effect.
  */
 import { expect } from "@effect/vitest"

@@ -1,4 +1,4 @@
-/** SQL files: cut into statements as psql does, run all or none, and told by the line where they fail. */
+/** SQL files: cut into statements as psql does, run all or none, and with the failing line in the error. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"

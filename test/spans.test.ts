@@ -1,5 +1,5 @@
 /**
- * Spans of operations by OpenTelemetry's conventions for databases: made where somebody sees them, and never with a value.
+ * Spans of operations by OpenTelemetry's conventions for databases: made where a tracer takes them, and never with a value.
  */
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"

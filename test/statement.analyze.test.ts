@@ -468,7 +468,7 @@ it.each([
   expect(analyze(text)).toMatchObject({ isRead: true, isPlainRead: false })
 })
 
-// Postgres takes these words of its grammar for names of functions, so that anybody may define one.
+// Postgres takes these words of its grammar for names of functions, so that a user may define one.
 it.each([
   "by",
   "cube",

@@ -1,5 +1,5 @@
 /**
- * A database per tenant: pools that nobody uses are forgotten, handles and clients stay valid, and what happens to one
+ * A database per tenant: unused pools are forgotten, handles and clients stay valid, and what happens to one
  * database, or to the whole server, leaves nothing behind.
  */
 import { assert, it } from "@effect/vitest"

@@ -1,4 +1,4 @@
-/** A failure that a program catches is none for the server any less: what it undid is never told as done. */
+/** A failure that a program catches is still one for the server: what it undid is never reported as done. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

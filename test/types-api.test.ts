@@ -90,7 +90,7 @@ it("rows that a schema decodes", () => {
   // Neither is about the table's rows.
   expectTypeOf(decoded.selectValue("select 1")).toEqualTypeOf<Program<Option.Option<unknown>>>()
   expectTypeOf(decoded.execute("select 1")).toEqualTypeOf<Program<PG.Outcome>>()
-  // @ts-expect-error What a schema decodes, nobody has to vouch for.
+  // @ts-expect-error What a schema decodes needs no type from the caller.
   decoded.select<User>("select 1")
 })
 

@@ -53,7 +53,7 @@ export const traces: Effect.Effect<ReadonlyArray<string>, never, Temporary> = Ef
   ({ path }) => tracesIn(path)
 )
 
-/** Whether a process is there and runs; one that has ended and that nobody collected does not. */
+/** Whether a process is there and runs; one that has ended and was not collected does not. */
 export const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)

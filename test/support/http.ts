@@ -37,7 +37,7 @@ export const ask = (url: string, { body, headers = {}, method }: Request = {}): 
     }
   })
 
-/** Whether somebody takes connections there: no request, which could itself hold up a server that ends. */
+/** Whether a server takes connections there: no request, which could itself hold up a server that ends. */
 export const listens = (url: string): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
     const { hostname, port } = new URL(url)
