@@ -6,27 +6,53 @@
  */
 import { Buffer } from "node:buffer"
 import type { OnReadOpts, Socket } from "node:net"
+import * as Predicate from "effect/Predicate"
 
 export interface Incoming {
   /** Takes a chunk, which is valid during the call only. */
   onChunk: (chunk: Buffer) => void
 }
 
-export const make = (): Incoming => ({ onChunk: () => undefined })
+/** A server that speaks before it is spoken to is not a Postgres server: its first chunk is kept for the error that says so. */
+export const make = (): Incoming => {
+  let early: Buffer | undefined
+  let take: Incoming["onChunk"] = (chunk) => {
+    early ??= Buffer.from(chunk)
+  }
+  return {
+    get onChunk() {
+      return take
+    },
+    set onChunk(onChunk) {
+      take = onChunk
+      const first = early
+      early = undefined
+      if (first !== undefined) onChunk(first)
+    }
+  }
+}
 
 /** What one read of a socket brings at the most. */
 const buffer = /* @__PURE__ */ Buffer.allocUnsafeSlow(65_536)
 
-/** How a socket that is made with this option reads. */
-export const intoOneBuffer = (incoming: Incoming): OnReadOpts => ({
-  buffer,
-  callback: (size) => {
-    incoming.onChunk(buffer.subarray(0, size))
+/** Cloudflare's runtime serves each request apart from all others, and takes a buffer to read into away for good. */
+export const isCloudflare = (): boolean => {
+  const navigator: unknown = Reflect.get(globalThis, "navigator")
+  return Predicate.hasProperty(navigator, "userAgent") && navigator.userAgent === "Cloudflare-Workers"
+}
+
+/** Options of a socket that reads into the one buffer, where the platform can; one that reads into another says so by `bytes`. */
+export const intoOneBuffer = (incoming: Incoming): { readonly onread?: OnReadOpts } => {
+  if (isCloudflare()) return {}
+  const callback = (size: number, bytes: Uint8Array): boolean => {
+    const chunk = bytes === buffer ? buffer : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    incoming.onChunk(chunk.subarray(0, size))
     return true
   }
-})
+  return { onread: { buffer, callback } }
+}
 
-/** Takes what a socket emits: that of TLS, or one of a platform that does not know the option above. */
+/** Takes what a socket emits: that of TLS, or one of a platform without the option above. */
 export const fromEvents = (incoming: Incoming, socket: Socket): void => {
   socket.on("data", (chunk: Buffer) => incoming.onChunk(chunk))
 }

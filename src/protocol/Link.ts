@@ -184,7 +184,7 @@ export const open = (
 ): Effect.Effect<Link, LinkProblem> => {
   if (attempt === "plain") {
     const incoming = Incoming.make()
-    return Effect.map(connect(address, keepAlive, { onread: Incoming.intoOneBuffer(incoming) }), (socket) =>
+    return Effect.map(connect(address, keepAlive, Incoming.intoOneBuffer(incoming)), (socket) =>
       inTheClear(socket, listenTo(socket, incoming))
     )
   }

@@ -9,8 +9,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Predicate from "effect/Predicate"
 import { Route } from "../pool/Route.ts"
+import { isCloudflare } from "../protocol/Incoming.ts"
 import { PoolRegistry } from "./PoolRegistry.ts"
 
 interface Shared {
@@ -28,13 +28,8 @@ const make = (): Shared => ({
   memoMap: Layer.makeMemoMapUnsafe()
 })
 
-const isolatesRequests = (): boolean => {
-  const navigator: unknown = Reflect.get(globalThis, "navigator")
-  return Predicate.hasProperty(navigator, "userAgent") && navigator.userAgent === "Cloudflare-Workers"
-}
-
 const shared = (): Shared => {
-  if (isolatesRequests()) return make()
+  if (isCloudflare()) return make()
   const known: unknown = Reflect.get(globalThis, name)
   if (isShared(known)) return known
   const made = make()
