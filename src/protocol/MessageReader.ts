@@ -53,15 +53,15 @@ export const make = (onMessage: OnMessage): MessageReader => {
     return length + 1
   }
 
-  /** Keeps the rest of a chunk until more arrives. */
+  /** Keeps the beginning of a message until more arrives. */
   const keep = (rest: Buffer): void => {
     pieces = [Buffer.from(rest)]
     pending = rest.length
     needed = rest.length >= 5 ? lengthAt(rest, 0) : 5
   }
 
-  const read = (bytes: Buffer): void => {
-    let at = 0
+  const read = (bytes: Buffer, from: number): void => {
+    let at = from
     while (bytes.length - at >= 5) {
       const size = lengthAt(bytes, at)
       if (bytes.length - at < size) break
@@ -72,21 +72,33 @@ export const make = (onMessage: OnMessage): MessageReader => {
     if (at < bytes.length) keep(bytes.subarray(at))
   }
 
+  /** Completes the message that has begun, as far as a chunk goes; gives where the next one begins in it. */
+  const complete = (chunk: Buffer): number => {
+    let at = 0
+    while (pending > 0) {
+      const part = chunk.subarray(at, at + needed - pending)
+      at += part.length
+      pending += part.length
+      if (pending < needed) {
+        pieces.push(Buffer.from(part))
+        return at
+      }
+      const whole = Buffer.concat([...pieces, part], pending)
+      needed = lengthAt(whole, 0)
+      pieces = pending < needed ? [whole] : []
+      if (pending < needed) continue
+      pending = 0
+      reader.onMessage(whole[0]!, whole, 5, whole.length)
+    }
+    return at
+  }
+
   const reader: MessageReader = {
     onMessage,
     limit: (bytes) => {
       most = bytes
     },
-    push: (chunk) => {
-      if (pending === 0) return read(chunk)
-      pieces.push(Buffer.from(chunk))
-      pending += chunk.length
-      if (pending < needed) return
-      const whole = Buffer.concat(pieces, pending)
-      pieces = []
-      pending = 0
-      read(whole)
-    }
+    push: (chunk) => read(chunk, pending === 0 ? 0 : complete(chunk))
   }
   return reader
 }

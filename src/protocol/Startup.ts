@@ -65,6 +65,7 @@ export const open = ({
     let key = { pid: 0, secret: 0 }
     let isAccepted = false
     let isOver = false
+    let session: Session | undefined
 
     const stop = () => {
       isOver = true
@@ -108,10 +109,7 @@ export const open = ({
         case "ReadyForQuery": {
           stop()
           reader.limit(MessageReader.sessionLimit)
-          const session = Sessions.make(
-            { socket, incoming, types, key, parameters: reported, listeners },
-            reader
-          )
+          session = Sessions.make({ socket, incoming, types, key, parameters: reported, listeners }, reader)
           resume(Effect.succeed(session))
           return
         }
@@ -132,6 +130,8 @@ export const open = ({
         }
         reader.push(chunk)
       } catch (cause) {
+        // Behind the message that made the session, the violation is the session's.
+        if (session !== undefined) session.destroy(cause instanceof Error ? cause : new Error(String(cause)))
         fail(new LinkProblem("The server does not speak Postgres's protocol", { cause }))
       }
     }

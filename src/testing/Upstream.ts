@@ -49,8 +49,12 @@ export const make = ({ address, encryption, session }: Opened): Upstream => {
   })
   reader.limit(MessageReader.sessionLimit)
   incoming.onChunk = (chunk) => {
-    // Messages wait for their client, and a chunk is valid during this call only.
-    reader.push(Buffer.from(chunk))
+    try {
+      // Messages wait for their client, and a chunk is valid during this call only.
+      reader.push(Buffer.from(chunk))
+    } catch {
+      session.destroy()
+    }
     upstream.onPause()
   }
   socket.once("close", () => onReady?.(""))
