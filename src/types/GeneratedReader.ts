@@ -1,5 +1,5 @@
 /**
- * A reader of rows as a function of its own for one result: `RowReader.ts` changes to it for results of many rows, where
+ * A reader of rows as a function of its own for one result: `RowReader.ts` changes to it when a statement has given many rows, where
  * the platform allows code to be generated. One literal makes the object, and each column's reader is called at a place of
  * its own, which V8 compiles to code for exactly these types: a row takes half of what the loop over all columns takes.
  *
@@ -13,7 +13,7 @@ import type { ReadBinary } from "./PgType.ts"
 import type { ReadRow } from "./RowReader.ts"
 
 /** More columns make a function that takes longer to compile than it saves. */
-const mostColumns = 64
+const mostColumns = 32
 const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/
 
 /** How the function ends with an error. */

@@ -76,8 +76,8 @@ const maker = (names: ReadonlyArray<string>): ((values: ReadonlyArray<unknown>) 
   }
 }
 
-/** So many rows make it worth while to generate a reader. */
-const manyRows = 300
+/** So many rows of a statement make it worth while to generate a reader: by then its compilation has cost less than they did. */
+const manyRows = 2_000
 
 /** A reader of rows with these columns; `binary` says of each whether it comes in binary format. */
 export const make = (
