@@ -6,7 +6,7 @@ import { blank, withoutPasswords } from "../errors/BlankLiterals.ts"
 import type * as Durations from "../pool/Durations.ts"
 import { serverOf } from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
-import type { KnownText, Shown } from "../pool/StatementCache.ts"
+import { type KnownText, longestKept, type Shown } from "../pool/StatementCache.ts"
 import { summarize } from "../statement/Summary.ts"
 
 /** The most characters of a batch's texts, and of a statement's. */
@@ -84,6 +84,9 @@ export const ofStatement = (pool: Pool, known: KnownText, table: string | undefi
   return known.shown
 }
 
+/** Of so many different texts a batch is worked out once. */
+const mostKept = 16
+
 const areSame = (one: ReadonlyArray<KnownText>, other: ReadonlyArray<KnownText>): boolean =>
   one.length === other.length && one.every((known, index) => known === other[index])
 
@@ -118,6 +121,8 @@ export const ofBatch = (pool: Pool, all: ReadonlyArray<KnownText>, table: string
     },
     undefined
   )
-  if (first !== undefined) first.batch = { texts, size: all.length, shown }
+  // What the cache does not keep, or is much, is not kept here either.
+  const isSmall = texts.length <= mostKept && texts.every(({ text }) => text.length <= longestKept)
+  if (first !== undefined && isSmall) first.batch = { texts, size: all.length, shown }
   return shown
 }
