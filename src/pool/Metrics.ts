@@ -33,6 +33,7 @@ export interface Times {
   /** How many there were, by the first of `bounds` that is not shorter. */
   readonly counts: Array<number>
   sum: number
+  shortest: number
   longest: number
 }
 
@@ -60,7 +61,12 @@ const bounds = [0, 1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000]
 const mostTags = 100
 const other = "other"
 
-const makeTimes = (): Times => ({ counts: new Array<number>(bounds.length + 1).fill(0), sum: 0, longest: 0 })
+const makeTimes = (): Times => ({
+  counts: new Array<number>(bounds.length + 1).fill(0),
+  sum: 0,
+  shortest: Number.POSITIVE_INFINITY,
+  longest: 0
+})
 
 const makeCounts = (context: Context.Context<never>): Counts => ({
   pools: new Set(),
@@ -78,20 +84,22 @@ const makeCounts = (context: Context.Context<never>): Counts => ({
 export const record = (times: Times, millis: number): void => {
   times.sum += millis
   if (millis > times.longest) times.longest = millis
+  if (millis < times.shortest) times.shortest = millis
   let index = 0
   while (index < bounds.length && millis > (bounds[index] ?? 0)) index++
   times.counts[index] = (times.counts[index] ?? 0) + 1
 }
 
 /** `immediate` times were no time at all, and are not among the others. */
-const histogramOf = ({ counts, longest, sum }: Times, immediate = 0): Metric.HistogramState => {
+const histogramOf = ({ counts, longest, shortest, sum }: Times, immediate = 0): Metric.HistogramState => {
   let count = immediate
   const buckets = bounds.map((bound, index): [number, number] => {
     count += counts[index] ?? 0
     return [bound / 1_000, count]
   })
   count += counts[bounds.length] ?? 0
-  return { buckets, count, min: 0, max: longest / 1_000, sum: sum / 1_000 }
+  const min = immediate > 0 || count === 0 ? 0 : shortest / 1_000
+  return { buckets, count, min, max: longest / 1_000, sum: sum / 1_000 }
 }
 
 const nothing = () => undefined
