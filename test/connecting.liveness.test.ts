@@ -1,16 +1,18 @@
 /** Staying connected: idle connections that ended, links that go silent, servers that refuse, and a process that stood still. */
 import { spawnSync } from "node:child_process"
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as TestClock from "effect/testing/TestClock"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { pauseOf } from "../src/pool/Connect.ts"
-import { eventually } from "./support/database.ts"
+import { database, eventually } from "./support/database.ts"
 import { type Given, together, withDatabase } from "./support/handle.ts"
 import { liar } from "./support/liar.ts"
+import { linked } from "./support/link.ts"
 import { root } from "./support/process.ts"
 import { proxy } from "./support/proxy.ts"
 
@@ -410,3 +412,39 @@ describe("onConnect", () => {
     })
   )
 })
+
+it.effect(
+  "an outage long after another failure is a new one: its callers wait for the server to come back",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* database()
+      const failed = yield* Deferred.make<void>()
+      let onConnect: Effect.Effect<unknown, string> = Effect.void
+      const { pgdb, proxy } = yield* linked(given, {
+        idleTimeout: "1 hour",
+        onConnect: Effect.suspend(() => onConnect)
+      })
+      const held = yield* Deferred.make<void>()
+      const over = yield* Deferred.make<void>()
+      const hold = Effect.andThen(Deferred.succeed(held, undefined), Deferred.await(over))
+      const holder = yield* Effect.forkChild(pgdb.transaction(Effect.andThen(pgdb.select("select 1"), hold)))
+      yield* Deferred.await(held)
+      onConnect = Effect.andThen(Deferred.succeed(failed, undefined), Effect.fail("not now"))
+      const second = yield* Effect.forkChild(pgdb.transaction(pgdb.select("select 2")))
+      yield* Deferred.await(failed)
+      yield* Deferred.succeed(over, undefined)
+      yield* Fiber.join(holder)
+      yield* Fiber.join(second)
+      onConnect = Effect.void
+      yield* proxy.refuse
+      yield* TestClock.adjust("1 minute")
+      yield* proxy.cut
+      yield* eventually("the connection is gone", PoolRegistry.stats, ([pool]) => pool?.open === 0)
+      const late = yield* Effect.forkChild(pgdb.select("select 3 as n"))
+      yield* TestClock.adjust("4 seconds")
+      assert.isUndefined(late.pollUnsafe())
+      yield* proxy.accept
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(late), [{ n: 3 }])
+    }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer()))
+)

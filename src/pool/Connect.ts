@@ -76,8 +76,11 @@ export const make = (options: Options): Connect => {
   let isStopped = false
   let lastFailure: SqlError | undefined
   let failures = 0
-  /** When the first of them was, */
+  /** When the first of them was, and the last; */
   let outageSince = 0
+  let failedAt = 0
+  /** since when all of them were refusals that stay; */
+  let refusedSince: number | undefined
   /** and when the next opening is tried. */
   let retryAt = 0
   /** So long callers of a pool that had connections wait for one again: a failover takes its time, a restart less. */
@@ -109,7 +112,14 @@ export const make = (options: Options): Connect => {
           done()
           lastFailure = error
           const now = clock.currentTimeMillisUnsafe()
-          if (failures++ === 0) outageSince = now
+          // What failed long before this opening began was another outage.
+          if (failures === 0 || began - failedAt > patience) {
+            failures = 0
+            outageSince = now
+            refusedSince = undefined
+          }
+          failures++
+          failedAt = now
           retryAt = now + pauseOf(failures, Math.random())
           // Its slot is free when nothing of it is left on the server; its callers do not wait for that.
           run(
@@ -126,9 +136,11 @@ export const make = (options: Options): Connect => {
           const isPermanent = isDefect || !error.isRetryable
           const failure = isDefect ? Effect.die(Cause.squash(cause)) : Effect.fail(error)
           const lasts = now - outageSince
+          refusedSince = isPermanent ? (refusedSince ?? now) : undefined
           if (PoolState.staying(state) > 0 || openings.size > 0) {
             // Others serve the callers, though not for ever where no further one can be had.
-            if (isPermanent && lasts >= connectTimeout) onFailure(failure, now - connectTimeout)
+            const isRefused = refusedSince !== undefined && now - refusedSince >= connectTimeout
+            if (isRefused) onFailure(failure, now - connectTimeout)
           } else if (isPermanent || !hasOpened || lasts >= patience) onFailure(failure)
           demand()
         },
