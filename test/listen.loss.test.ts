@@ -3,6 +3,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -94,6 +95,26 @@ it.effect("a link that went silent is noticed in 10 seconds and answerTimeout, a
     yield* listens(2)
     yield* eventually("one connection is left", given.sessions, (all) => all.length === 1)
     assert.isUndefined(fiber.pollUnsafe())
+  }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer()))
+)
+
+it.effect("a link that goes silent before LISTEN is answered is noticed as well", () =>
+  Effect.gen(function* () {
+    const given = yield* database()
+    const opened = yield* Deferred.make<void>()
+    let onConnect: Effect.Effect<unknown> = Effect.void
+    const { pgdb, proxy } = yield* linked(given, {
+      answerTimeout: "3 seconds",
+      onConnect: Effect.suspend(() => onConnect)
+    })
+    onConnect = Effect.andThen(proxy.pause, Deferred.succeed(opened, undefined))
+    const { fiber } = yield* ear(pgdb, "a", { retry: Schedule.recurs(0) })
+    yield* Deferred.await(opened)
+    yield* TestClock.adjust("13 seconds")
+    assert.include(
+      (yield* Effect.flip(Fiber.join(fiber))).message,
+      "the server did not answer within 3000 ms"
+    )
   }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer()))
 )
 

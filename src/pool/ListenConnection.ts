@@ -148,6 +148,9 @@ export const make = (options: Options): Listening => {
     for (const listener of Array.from(listeners)) fail(listener, cause)
   }
 
+  const lost = (session: Session): SqlError =>
+    ConnectionErrors.listenerError(session.end() ?? { farewell: undefined, cause: undefined }, { server })
+
   const send = (
     session: Session,
     text: string,
@@ -157,13 +160,15 @@ export const make = (options: Options): Listening => {
     Commands.run(session, makeStatement(text), [], onSettled, { keep: false, syncs })
   }
 
-  /** Under one `Sync` the channels of a listener are listened to together or not at all. `onAnswer` is called with the answer. */
-  const listenTo = (session: Session, listener: Listener, onAnswer = (): void => undefined) => {
+  /** Under one `Sync` the channels of a listener are listened to together or not at all. `onAnswer` is called once, when they are or with the reason. */
+  const listenTo = (session: Session, listener: Listener, onAnswer = (_: SqlError | undefined) => {}) => {
     const last = Array.from(listener.channels).pop()
     for (const channel of listener.channels) {
       const text = `LISTEN ${quote(channel)}`
       const onSettled = ({ error, state }: Exchange) => {
-        if (channel === last) onAnswer()
+        if (error !== undefined) onAnswer(serverError(error, { text, server }))
+        else if (channel === last && state !== "skipped")
+          onAnswer(state === "done" ? undefined : lost(session))
         if (session.end() !== undefined || !listeners.has(listener)) return
         if (error?.code === readOnly)
           session.destroy(new Error("it is one to a standby, which takes no LISTEN"))
@@ -197,23 +202,23 @@ export const make = (options: Options): Listening => {
   const serve = (of: Period, session: Session, over: Deferred<void>): Effect.Effect<never, Loss> =>
     Effect.suspend(() => {
       hasConnected = true
-      const asked = Effect.callback<void>((resume) => {
+      const asked = Effect.callback<void, SqlError>((resume) => {
         // A listener that is added from here on listens by itself.
         of.session = session
         let open = listeners.size
         if (open === 0) resume(Effect.void)
-        const onAnswer = () => {
-          if (--open === 0) resume(Effect.void)
+        const onAnswer = (error: SqlError | undefined) => {
+          if (error !== undefined) resume(Effect.fail(error))
+          else if (--open === 0) resume(Effect.void)
         }
         for (const listener of Array.from(listeners)) listenTo(session, listener, onAnswer)
       })
-      const listening = Effect.andThen(OwnSpans.within(settings, "listen", asked), check(session))
-      return Effect.raceFirst(Deferreds.await(over), listening)
+      // What failed was said to its listener.
+      const listening = Effect.ignore(OwnSpans.within(settings, "listen", asked))
+      const serving = Effect.all([listening, check(session)], { concurrency: "unbounded", discard: true })
+      return Effect.raceFirst(Deferreds.await(over), serving)
     }).pipe(
-      Effect.flatMap(() => {
-        const end = session.end() ?? { farewell: undefined, cause: undefined }
-        return Effect.fail<Loss>({ error: ConnectionErrors.listenerError(end, { server }), isFinal: false })
-      }),
+      Effect.flatMap(() => Effect.fail<Loss>({ error: lost(session), isFinal: false })),
       Effect.ensuring(
         Effect.suspend(() => {
           of.session = undefined
