@@ -163,6 +163,20 @@ test("a copyFrom that fails or is aborted ends its producer and stores nothing; 
       assert.include(String(bad), "line 3001, column id")
       assert.notInclude(String(bad), "secret")
       assert.strictEqual(ended, 2)
+      const plain = function* (bad: string) {
+        try {
+          for (let id = 1; ; id++) yield id === 5 ? bad : `${id},name\n`
+        } finally {
+          ended++
+        }
+      }
+      assert.include(String(await failure(users.copyFrom(plain("secret,name\n")))), "line 5, column id")
+      const thrown = function* (): Generator<string> {
+        yield "1,name\n"
+        throw disk
+      }
+      assert.strictEqual(await failure(users.copyFrom(thrown())), disk)
+      assert.strictEqual(ended, 3)
       // What a caller without types may pass.
       const wrong: unknown = 5
       const isData = (_: unknown): _ is PG.CopyData => true
@@ -179,7 +193,7 @@ test("a copyFrom that fails or is aborted ends its producer and stores nothing; 
       )
       assert.instanceOf(await copying, Error)
       assert.isAbove(more, 0)
-      assert.strictEqual(ended, 3)
+      assert.strictEqual(ended, 4)
       for await (const bytes of db.copyTo("copy (select generate_series(1, 10000000)) to stdout")) {
         assert.isAbove(bytes.length, 0)
         break

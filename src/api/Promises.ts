@@ -90,12 +90,18 @@ const settled = (runner: Runner, value: unknown): unknown => {
 
 type Pieces<A> = AsyncIterable<A> | Iterable<A> | Stream.Stream<A, unknown>
 
+/** A generator is asked for one at a time, and ended with the stream; what is in memory already goes as it is. */
+const oneByOne = async function* <A>(pieces: Iterable<A>): AsyncGenerator<A> {
+  yield* pieces
+}
+
 const streamOf = <A>(pieces: Pieces<A>): Stream.Stream<A, unknown> => {
   if (Stream.isStream(pieces)) return pieces
   if (Predicate.hasProperty(pieces, Symbol.asyncIterator))
     return Stream.fromAsyncIterable(pieces, (error) => error)
+  if (Array.isArray(pieces)) return Stream.fromIterable(pieces)
   return Predicate.hasProperty(pieces, Symbol.iterator)
-    ? Stream.fromIterable(pieces)
+    ? Stream.fromAsyncIterable(oneByOne(pieces), (error) => error)
     : Stream.fail(
         refused("The data are neither an iterable, async or not, nor a stream. Nothing was stored.")
       )
