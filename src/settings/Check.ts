@@ -238,7 +238,14 @@ export const checkLater = (
   settings: Settings,
   environment?: Words.Words
 ): (() => Checked<ResolvedSettings>) => {
-  const given = snapshot(settings)
+  const given = { settings: snapshot(settings) }
   let checked: Checked<ResolvedSettings> | undefined
-  return () => (checked ??= check(given, environment))
+  return () => {
+    if (checked !== undefined && Result.isSuccess(checked)) return checked
+    // What failed is looked at again: a file may be there by then.
+    checked = check(given.settings, environment)
+    // A password is kept in one place.
+    if (Result.isSuccess(checked)) given.settings = {}
+    return checked
+  }
 }
