@@ -128,6 +128,10 @@ describe("insertStream", () => {
         yield* s.insertMany(Array.from({ length: 12_000 }, (_, id) => ({ id, a: `a${id}` })))
         assert.strictEqual(yield* t.insertStream(s.findStream({ id: { $gte: 2000 } })), 10_000)
         assert.deepStrictEqual(yield* t.find({ id: 11_999 }), [{ id: 11_999, a: "a11999" }])
+        // Longer rows, so that the reader ends while the last piece is on its way.
+        yield* t.delete({ id: { $gte: 0 } })
+        yield* s.update({ id: { $gte: 0 } }, { a: "long ".repeat(20) })
+        assert.strictEqual(yield* t.insertStream(s.findStream({ id: { $gte: 2000 } })), 10_000)
       })
   )
 })

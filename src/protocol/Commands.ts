@@ -103,9 +103,10 @@ export const fetch = (
   return exchange
 }
 
-/** Closes a portal, in the round trip of whatever comes next. */
-export const closePortal = ({ writer }: Session, portal: string): void =>
-  Writer.close(writer, "portal", portal)
+/** Closes a portal with the next statement: whoever stops reading may do so while another statement or a `COPY` is being written. */
+export const closePortal = ({ statements }: Session, portal: string): void => {
+  statements.portals.push(portal)
+}
 
 /** Has a statement parsed and described without running it. */
 export const describe = (

@@ -85,6 +85,8 @@ export interface PreparedStatements {
   readonly byStatement: Map<Statement, Prepared>
   /** Names that the server is to forget, with the next statement that is written. */
   obsolete: Array<string>
+  /** Portals that it is to close then. */
+  portals: Array<string>
   /** How many were named so far: no name is used twice. */
   named: number
 }
@@ -92,6 +94,7 @@ export interface PreparedStatements {
 export const make = (): PreparedStatements => ({
   byStatement: new Map(),
   obsolete: [],
+  portals: [],
   named: 0
 })
 
@@ -116,7 +119,11 @@ const none: ReadonlyArray<string> = []
 
 /** Has the server forget what is obsolete, and gives the names: those that the server skips are obsolete again. */
 export const writeCloses = (statements: PreparedStatements, writer: MessageWriter): ReadonlyArray<string> => {
-  const { obsolete } = statements
+  const { obsolete, portals } = statements
+  if (portals.length > 0) {
+    statements.portals = []
+    for (const portal of portals) Writer.close(writer, "portal", portal)
+  }
   if (obsolete.length === 0) return none
   statements.obsolete = []
   for (const name of obsolete) Writer.close(writer, "statement", name)
