@@ -257,7 +257,11 @@ export const stream = <A, E, R, E2, R2>(
           if (!isCopied(work, full)) return write(table, work, full)
           const steps = Array.from(copying(table, work, full))
           const problem = steps.find(isPoolError)
-          const store = table.store(() => (problem === undefined ? steps : [problem]).values(), undefined)
+          const send = () => (problem === undefined ? steps : [problem]).values()
+          const letGo = Effect.sync(() => {
+            steps.length = 0
+          })
+          const store = Effect.ensuring(table.store(send, undefined), letGo)
           const sure = Effect.catchIf(store, isMistaken, ({ error }) => Effect.fail(error))
           if (taken.rows > 0) return Effect.succeed(sure)
           // In a savepoint: where no COPY is taken, its rows and all others go by INSERT.
@@ -270,25 +274,32 @@ export const stream = <A, E, R, E2, R2>(
         const flush = Effect.suspend(() => {
           const full = piece
           piece = Chunk.make(place, shape.columns, false, Chunk.small)
-          const store = Effect.flatMap(ready(full), put)
+          const letGo = Effect.sync(() => Chunk.clear(full))
+          const store = Effect.flatMap(ready(full), (store) => put(Effect.ensuring(store, letGo)))
           taken = { rows: taken.rows + full.rows, bytes: taken.bytes + full.bytes }
           return Effect.map(store, () => onProgress?.(taken))
         })
-        const take = (
-          chunk: ReadonlyArray<unknown>,
+        /** Takes rows in from where the last call has stopped. They are let go for the same reason as those of a piece. */
+        const take = (left: {
+          rows: ReadonlyArray<unknown>
           from: number
-        ): Effect.Effect<void, OperationError, R> => {
-          for (let index = from; index < chunk.length; index++) {
-            const problem = Chunk.take(piece, chunk[index], taken.rows + piece.rows + 1)
+        }): Effect.Effect<void, OperationError, R> => {
+          const { rows } = left
+          for (let index = left.from; index < rows.length; index++) {
+            const problem = Chunk.take(piece, rows[index], taken.rows + piece.rows + 1)
             if (problem !== undefined) return Effect.fail(problem)
-            if (Chunk.isFull(piece)) return Effect.flatMap(flush, () => take(chunk, index + 1))
+            if (Chunk.isFull(piece)) {
+              left.from = index + 1
+              return Effect.flatMap(flush, () => take(left))
+            }
           }
+          left.rows = []
           return Effect.void
         }
         return Stream.runForEachArray(rows, (chunk) =>
           Effect.flatMap(
             table.translation.stored({ place, before: taken.rows + piece.rows }, chunk),
-            (stored) => take(stored, 0)
+            (stored) => take({ rows: stored, from: 0 })
           )
         ).pipe(Effect.andThen(Effect.suspend(() => (piece.rows > 0 ? flush : Effect.void))))
       })

@@ -11,7 +11,7 @@
 
 import type { PoolError } from "../errors/PoolError.ts"
 import { sizeOf } from "../execute/Progress.ts"
-import { attempt, isPlain } from "../statement/PlainObject.ts"
+import { isPlain } from "../statement/PlainObject.ts"
 import type { Columns } from "../types/TableShape.ts"
 import type { Fields } from "./CheckInput.ts"
 import { described, refuse } from "./CheckInput.ts"
@@ -56,7 +56,7 @@ export interface Limits {
 export const large: Limits = { rows: 10_000, bytes: 4 * 1024 * 1024 }
 
 /** For a stream's rows: what lives shorter costs less memory. */
-export const small: Limits = { rows: 2500, bytes: 1024 * 1024 }
+export const small: Limits = { rows: 5000, bytes: 2 * 1024 * 1024 }
 
 export const make = (place: string, columns: Columns, exact: boolean, limits: Limits | undefined): Chunk => ({
   place,
@@ -69,6 +69,14 @@ export const make = (place: string, columns: Columns, exact: boolean, limits: Li
   rows: 0,
   bytes: 0
 })
+
+/** Lets go of the rows: V8 may keep what held the piece for long, and would keep them with it. */
+export const clear = ({ groups }: Chunk): void => {
+  for (const group of groups.values()) {
+    group.rows.length = 0
+    group.numbers.length = 0
+  }
+}
 
 export const isFull = ({ bytes, limits, rows }: Chunk): boolean =>
   limits !== undefined && (rows >= limits.rows || bytes >= limits.bytes)
@@ -108,12 +116,18 @@ const isLikeLast = ({ last }: Chunk, row: Fields): boolean => {
 }
 
 /** Takes one row into the piece, or says why it cannot be stored; `number` counts the rows of the whole call from 1. */
-export const take = (piece: Chunk, row: unknown, number: number): PoolError | undefined =>
-  attempt(
-    () => takeRow(piece, row, number),
-    () =>
-      refuse(piece.place, `row ${number} cannot be read: one of its properties throws`, "Give plain objects.")
-  )
+export const take = (piece: Chunk, row: unknown, number: number): PoolError | undefined => {
+  // No functions, which would be made for each row.
+  try {
+    return takeRow(piece, row, number)
+  } catch {
+    return refuse(
+      piece.place,
+      `row ${number} cannot be read: one of its properties throws`,
+      "Give plain objects."
+    )
+  }
+}
 
 const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefined => {
   if (!isPlain(row)) {
