@@ -1,5 +1,5 @@
 /** `PG.promise`: handles for people outside Effect, whose methods return promises and async iterators. */
-import { createWriteStream } from "node:fs"
+import { createReadStream, createWriteStream } from "node:fs"
 import { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
 import { assert, expectTypeOf, it } from "@effect/vitest"
@@ -133,6 +133,16 @@ test("copyFrom takes a file in whatever form it comes, and copyTo gives its byte
     expectTypeOf(users.copyTo).returns.toEqualTypeOf<AsyncIterable<Uint8Array>>()
     expectTypeOf(db.copyFrom).returns.toEqualTypeOf<Promise<number>>()
     expectTypeOf(db.copyTo).returns.toEqualTypeOf<AsyncIterable<Uint8Array>>()
+  }))
+
+test("a copyFrom of a file that is missing rejects, also where its pool is yet to be opened", ({ pg, settings }) =>
+  Effect.promise(async () => {
+    const cold = pg.make({ ...settings, key: "cold" }).table<User>("users")
+    const missing = createReadStream("/nowhere/users.csv")
+    const gone = new Promise<void>((resolve) => missing.on("close", () => resolve()))
+    const outcome = await cold.copyFrom(missing).then(String, (error: unknown) => error)
+    assert.include(String(outcome), "ENOENT")
+    await gone
   }))
 
 test("a copyFrom that fails or is aborted ends its producer and stores nothing; a full disk ends a copyTo", (given) =>

@@ -90,6 +90,13 @@ const settled = (runner: Runner, value: unknown): unknown => {
 
 type Pieces<A> = AsyncIterable<A> | Iterable<A> | Stream.Stream<A, unknown>
 
+const ignore = () => undefined
+
+/** A stream of Node's that fails before it is read would end the process: whoever reads it gets the error then. */
+const heedErrors = (pieces: object): void => {
+  if (Predicate.hasProperty(pieces, "on") && Predicate.isFunction(pieces.on)) pieces.on("error", ignore)
+}
+
 /** A generator is asked for one at a time, and ended with the stream; what is in memory already goes as it is. */
 const oneByOne = async function* <A>(pieces: Iterable<A>): AsyncGenerator<A> {
   yield* pieces
@@ -97,8 +104,10 @@ const oneByOne = async function* <A>(pieces: Iterable<A>): AsyncGenerator<A> {
 
 const streamOf = <A>(pieces: Pieces<A>): Stream.Stream<A, unknown> => {
   if (Stream.isStream(pieces)) return pieces
-  if (Predicate.hasProperty(pieces, Symbol.asyncIterator))
+  if (Predicate.hasProperty(pieces, Symbol.asyncIterator)) {
+    heedErrors(pieces)
     return Stream.fromAsyncIterable(pieces, (error) => error)
+  }
   if (Array.isArray(pieces)) return Stream.fromIterable(pieces)
   return Predicate.hasProperty(pieces, Symbol.iterator)
     ? Stream.fromAsyncIterable(oneByOne(pieces), (error) => error)
