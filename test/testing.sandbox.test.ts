@@ -296,6 +296,16 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
       )
     }
 
+    it.effect("pgdb.listen", () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const message = yield* refusalOf(Stream.runDrain(pgdb.listen("news")))
+          assert.include(message, "LISTEN does nothing in a sandbox")
+          assert.include(message, "Run the test on a database of its own")
+        })
+      )
+    )
+
     it.effect("a transaction that waits for another one's end", () =>
       TestDatabase.sandbox(
         Effect.gen(function* () {

@@ -166,13 +166,14 @@ export const make = (options: Options): Listening => {
     for (const channel of listener.channels) {
       const text = `LISTEN ${quote(channel)}`
       const onSettled = ({ error, state }: Exchange) => {
-        if (error !== undefined) onAnswer(serverError(error, { text, server }))
+        if (error !== undefined) onAnswer(serverError(error, { text, server, params: [] }))
         else if (channel === last && state !== "skipped")
           onAnswer(state === "done" ? undefined : lost(session))
         if (session.end() !== undefined || !listeners.has(listener)) return
         if (error?.code === readOnly)
           session.destroy(new Error("it is one to a standby, which takes no LISTEN"))
-        else if (error !== undefined) fail(listener, Cause.fail(serverError(error, { text, server })))
+        else if (error !== undefined)
+          fail(listener, Cause.fail(serverError(error, { text, server, params: [] })))
         else if (state === "done" && channel === last) {
           failures = 0
           hearing.add(listener)
@@ -289,7 +290,8 @@ export const make = (options: Options): Listening => {
       const pause = Effect.sleep(pauseOf(failures++, Math.random()))
       for (const listener of Array.from(listeners)) listener.onLost(error)
       const isFirst = failures === 1 && listeners.size > 0
-      const warning = `The pool "${settings.key}" does not listen until its connection is open again. ${error.message}`
+      const [why = ""] = error.message.split("\n")
+      const warning = `The pool "${settings.key}" has lost the connection on which it listens (${why}). It opens one again by itself, and onListen runs then.`
       return Effect.andThen(
         isFirst ? Effect.logWarning(warning) : Effect.void,
         Effect.andThen(
