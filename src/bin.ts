@@ -5,6 +5,7 @@
 import { createRequire } from "node:module"
 
 const require = createRequire(import.meta.url)
+const { peerDependencies, version } = require("../package.json")
 const needed = ["effect", "@effect/platform-node"]
 const missing = needed.filter((name) => {
   try {
@@ -14,11 +15,12 @@ const missing = needed.filter((name) => {
   }
 })
 if (missing.length > 0) {
+  const packages = missing.map((name) => `"${name}@${peerDependencies[name]}"`).join(" ")
   process.stderr.write(
-    `effect-global-pool's commands need ${missing.join(" and ")}, which is not installed here. Run: npm install --save-dev ${missing.join(" ")}\n`
+    `effect-global-pool's commands need ${missing.join(" and ")}, which is not installed here. Run: npm install --save-dev ${packages}\n`
   )
   process.exitCode = 1
 } else {
   const { main } = await import("./cli/Main.ts")
-  main(require("../package.json").version)
+  main(version)
 }

@@ -128,7 +128,7 @@ describe("copyFrom", () => {
       assert.include((yield* odd({ format: "xml" })).message, 'It is "csv", "text" or "binary".')
       assert.include((yield* odd({ header: "yes" })).message, 'It is true, false or "match".')
       assert.include((yield* odd({ delimiter: 1 })).message, "the option delimiter is a number")
-      assert.include((yield* odd({ null: "\0" })).message, "the option null is another text")
+      assert.include((yield* odd({ null: "\0" })).message, "the option null is an unknown text")
       assert.include((yield* odd({ columns: [] })).message, "columns is an array that holds no names")
       assert.include((yield* odd({ delimitr: "," })).message, '"delimitr" is no option')
       for (const statement of ["select 1", "copy people from '/etc/passwd'", "copy people to stdout", ""]) {

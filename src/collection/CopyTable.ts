@@ -51,7 +51,7 @@ const optionsOf = (
       if (value === undefined || others.includes(name)) continue
       const text = written(name, value)
       if (Result.isFailure(text)) {
-        const what = `the option ${name} is ${typeof value === "string" ? "another text" : described(value)}`
+        const what = `the option ${name} is ${typeof value === "string" ? "an unknown text" : described(value)}`
         return yield* Result.fail(refuse(place, what, `It is ${text.failure}.`))
       }
       texts.set(name, text.success)
