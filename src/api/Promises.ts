@@ -92,7 +92,7 @@ type Pieces<A> = AsyncIterable<A> | Iterable<A> | Stream.Stream<A, unknown>
 
 const ignore = () => undefined
 
-/** A stream of Node's that fails before it is read would end the process: whoever reads it gets the error then. */
+/** A stream of Node's that fails before it is read would end the process; the error comes again when it is read. */
 const heedErrors = (pieces: object): void => {
   if (Predicate.hasProperty(pieces, "on") && Predicate.isFunction(pieces.on)) pieces.on("error", ignore)
 }

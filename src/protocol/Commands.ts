@@ -103,7 +103,7 @@ export const fetch = (
   return exchange
 }
 
-/** Closes a portal with the next statement: whoever stops reading may do so while another statement or a `COPY` is being written. */
+/** Closes a portal with the next statement: a reader may stop while another statement or a `COPY` is being written. */
 export const closePortal = ({ statements }: Session, portal: string): void => {
   statements.portals.push(portal)
 }

@@ -42,7 +42,7 @@ const isProgram = (value: unknown): boolean =>
 const wrong = (name: string, rule: string): PoolError =>
   invalid(name, `The option ${name} of TestDatabase.layer ${rule}. Nothing was started.`)
 
-/** What is wrong with them. The settings in `url`, and the options in `server`, are looked at by whoever takes them. */
+/** What is wrong with them. The settings in `url`, and the options in `server`, are looked at where they are used. */
 export const problemOf = (options: object): PoolError | undefined => {
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   for (const [name, value] of given) {
