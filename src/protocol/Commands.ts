@@ -63,6 +63,7 @@ export const run = (
 ): Exchange => {
   const { statements, writer } = session
   const keeps = keep && session.keepsStatements
+  PreparedStatements.writePortalCloses(statements, writer)
   const known = keeps ? PreparedStatements.find(statements, statement) : undefined
   const closes = known === undefined ? PreparedStatements.writeCloses(statements, writer) : undefined
   const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keeps)
@@ -94,6 +95,7 @@ export const fetch = (
   onSettled: (exchange: Exchange) => void,
   onProgress?: (exchange: Exchange) => void
 ): Exchange => {
+  PreparedStatements.writePortalCloses(session.statements, session.writer)
   Writer.execute(session.writer, portal, maxRows)
   Writer.sync(session.writer)
   const exchange = Exchanges.make(onSettled, { prepared, formats, shape, onProgress })

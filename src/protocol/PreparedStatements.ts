@@ -115,15 +115,19 @@ export const forget = ({ byStatement, obsolete }: PreparedStatements, statement:
 /** Forgets all: the server does not have them any more. */
 export const clear = ({ byStatement }: PreparedStatements): void => byStatement.clear()
 
+/** Closes the portals that nobody reads any more. */
+export const writePortalCloses = (statements: PreparedStatements, writer: MessageWriter): void => {
+  const { portals } = statements
+  if (portals.length === 0) return
+  statements.portals = []
+  for (const portal of portals) Writer.close(writer, "portal", portal)
+}
+
 const none: ReadonlyArray<string> = []
 
 /** Has the server forget what is obsolete, and gives the names: those that the server skips are obsolete again. */
 export const writeCloses = (statements: PreparedStatements, writer: MessageWriter): ReadonlyArray<string> => {
-  const { obsolete, portals } = statements
-  if (portals.length > 0) {
-    statements.portals = []
-    for (const portal of portals) Writer.close(writer, "portal", portal)
-  }
+  const { obsolete } = statements
   if (obsolete.length === 0) return none
   statements.obsolete = []
   for (const name of obsolete) Writer.close(writer, "statement", name)
