@@ -112,8 +112,8 @@ export const make = (options: Options): Connect => {
           done()
           lastFailure = error
           const now = clock.currentTimeMillisUnsafe()
-          // What failed long before this opening began was another outage.
-          if (failures === 0 || began - failedAt > patience) {
+          // What failed long before this opening began, longer than any pause, was another outage.
+          if (failures === 0 || began - failedAt > patience + longestPause) {
             failures = 0
             outageSince = now
             refusedSince = undefined
