@@ -83,6 +83,8 @@ layer(Temporary.layer)("examples/worker.ts", (it) => {
       yield* other.query("begin")
       yield* other.query("lock table receipts")
       yield* witness.query("insert into jobs values (gen_random_uuid(), 'tea'), (gen_random_uuid(), 'tea')")
+      // One for each, as those that are added have.
+      yield* witness.query("notify jobs")
       yield* witness.query("notify jobs")
       yield* until(
         "two workers wait for the lock",
