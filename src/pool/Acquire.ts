@@ -278,7 +278,7 @@ export const make = (options: Options): Acquire => {
           run(Effect.asVoid(answered))
         }
       }
-      counts.immediate++
+      Metrics.record(counts.waits, 0)
       PoolState.lend(connection, waiter, at)
       watchSilence()
       return connection

@@ -11,6 +11,8 @@ import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import type { ConnectionBudget } from "./Budget.ts"
 import * as Durations from "./Durations.ts"
+import type { Histogram } from "./Histogram.ts"
+import * as Histograms from "./Histogram.ts"
 import type { PoolStats } from "./Stats.ts"
 
 /** Why a connection was closed. */
@@ -28,15 +30,6 @@ export type CloseReason =
   /** Its pool ended. */
   | "ended"
 
-/** Lengths of time, in milliseconds. */
-export interface Times {
-  /** How many there were, by the first of `bounds` that is not shorter. */
-  readonly counts: Array<number>
-  sum: number
-  shortest: number
-  longest: number
-}
-
 /** What is counted under one tag. */
 export interface Counts {
   /** Pools that are open under this tag. */
@@ -44,63 +37,35 @@ export interface Counts {
   opened: number
   readonly closed: Record<CloseReason, number>
   timeouts: number
-  /** Callers who did not have to wait, */
-  immediate: number
-  /** and how long the others did. */
-  readonly waits: Times
+  /** How long callers waited for a connection. */
+  readonly waits: Histogram
   /** How long openings took that came to a connection. */
-  readonly creations: Times
+  readonly creations: Histogram
   /** How long callers had a connection. */
-  readonly uses: Times
+  readonly uses: Histogram
   readonly durations: Durations.Durations
 }
 
 const reasons = ["idle", "expired", "evicted", "broken", "unclean", "ended"] as const
-/** In milliseconds; a caller who did not wait is in the first. */
-const bounds = [0, 1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 30_000]
+/** In seconds; a caller who did not wait is in the first. */
+const bounds = [0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30]
 const mostTags = 100
 const other = "other"
-
-const makeTimes = (): Times => ({
-  counts: new Array<number>(bounds.length + 1).fill(0),
-  sum: 0,
-  shortest: Number.POSITIVE_INFINITY,
-  longest: 0
-})
 
 const makeCounts = (context: Context.Context<never>): Counts => ({
   pools: new Set(),
   opened: 0,
   closed: { idle: 0, expired: 0, evicted: 0, broken: 0, unclean: 0, ended: 0 },
   timeouts: 0,
-  immediate: 0,
-  waits: makeTimes(),
-  creations: makeTimes(),
-  uses: makeTimes(),
+  waits: Histograms.make(bounds),
+  creations: Histograms.make(bounds),
+  uses: Histograms.make(bounds),
   durations: Durations.make(context)
 })
 
 /** Notes a time of so many milliseconds. */
-export const record = (times: Times, millis: number): void => {
-  times.sum += millis
-  if (millis > times.longest) times.longest = millis
-  if (millis < times.shortest) times.shortest = millis
-  let index = 0
-  while (index < bounds.length && millis > (bounds[index] ?? 0)) index++
-  times.counts[index] = (times.counts[index] ?? 0) + 1
-}
-
-/** `immediate` times were no time at all, and are not among the others. */
-const histogramOf = ({ counts, longest, shortest, sum }: Times, immediate = 0): Metric.HistogramState => {
-  let count = immediate
-  const buckets = bounds.map((bound, index): [number, number] => {
-    count += counts[index] ?? 0
-    return [bound / 1_000, count]
-  })
-  count += counts[bounds.length] ?? 0
-  const min = immediate > 0 || count === 0 ? 0 : shortest / 1_000
-  return { buckets, count, min, max: longest / 1_000, sum: sum / 1_000 }
-}
+export const record = (histogram: Histogram, millis: number): void =>
+  Histograms.record(histogram, millis / 1_000)
 
 const nothing = () => undefined
 
@@ -161,19 +126,18 @@ const register = (context: Context.Context<never>, tag: string, counts: Counts):
     () => counts.timeouts,
     describe("Calls that got no connection within acquireTimeout", "{timeout}")
   )
-  const histogram = (name: string, read: () => Metric.HistogramState, description: string) =>
+  const histogram = (name: string, counted: Histogram, description: string) =>
     Metric.registerUnsafe(
       Metric.histogram(`db.client.connection.${name}`, {
         ...describe(description, "s"),
-        boundaries: bounds.map((bound) => bound / 1_000)
+        boundaries: bounds
       }),
       context,
-      hooks(read)
+      hooks(() => Histograms.stateOf(counted))
     )
-  const { creations, uses, waits } = counts
-  histogram("wait_time", () => histogramOf(waits, counts.immediate), "How long calls waited for a connection")
-  histogram("create_time", () => histogramOf(creations), "How long it took to open a connection")
-  histogram("use_time", () => histogramOf(uses), "How long calls had a connection")
+  histogram("wait_time", counts.waits, "How long calls waited for a connection")
+  histogram("create_time", counts.creations, "How long it took to open a connection")
+  histogram("use_time", counts.uses, "How long calls had a connection")
 }
 
 /** The limit of a registry, what is taken of it, and the pools that wait for a part of it. */

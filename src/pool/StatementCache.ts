@@ -18,7 +18,7 @@
 import type { ErrorType } from "../errors/ErrorType.ts"
 import { type Memory, make as makeStatement, type Statement } from "../protocol/KnownStatement.ts"
 import { type Analysis, analyze } from "../statement/Analyze.ts"
-import type { Series } from "./Durations.ts"
+import type { Histogram } from "./Histogram.ts"
 import type { Latency } from "./Sharing.ts"
 import * as Sharing from "./Sharing.ts"
 
@@ -38,9 +38,9 @@ export interface Shown {
   readonly text: string
   readonly attributes: Readonly<Record<string, string | number>>
   /** Where its runs are counted, */
-  readonly series: Series
+  readonly series: Histogram
   /** and those that failed. */
-  readonly failed: (error: ErrorType | undefined) => Series
+  readonly failed: (error: ErrorType | undefined) => Histogram
   readonly usage: Usage | undefined
 }
 

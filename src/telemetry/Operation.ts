@@ -8,7 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
 import { errorTypeOf } from "../errors/ErrorType.ts"
-import * as Durations from "../pool/Durations.ts"
+import * as Histogram from "../pool/Histogram.ts"
 import { isSeen, note } from "../pool/OwnSpans.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Shown, Timing } from "../pool/StatementCache.ts"
@@ -65,7 +65,7 @@ const count = ({ failed, series, usage }: Shown, millis: number, exit: Exit.Exit
   }
   const isFailed = Exit.isFailure(exit)
   if (usage !== undefined && isFailed) usage.failures++
-  Durations.record(isFailed ? failed(errorTypeOf(exit)) : series, millis / 1_000)
+  Histogram.record(isFailed ? failed(errorTypeOf(exit)) : series, millis / 1_000)
 }
 
 const millisBetween = (from: bigint, to: bigint): number => Number(to - from) / 1e6
