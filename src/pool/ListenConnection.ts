@@ -166,14 +166,14 @@ export const make = (options: Options): Listening => {
     for (const channel of listener.channels) {
       const text = `LISTEN ${quote(channel)}`
       const onSettled = ({ error, state }: Exchange) => {
-        if (error !== undefined) onAnswer(serverError(error, { text, server, params: [] }))
+        const refusal = error === undefined ? undefined : serverError(error, { text, server, params: [] })
+        if (refusal !== undefined) onAnswer(refusal)
         else if (channel === last && state !== "skipped")
           onAnswer(state === "done" ? undefined : lost(session))
         if (session.end() !== undefined || !listeners.has(listener)) return
         if (error?.code === readOnly)
           session.destroy(new Error("it is one to a standby, which takes no LISTEN"))
-        else if (error !== undefined)
-          fail(listener, Cause.fail(serverError(error, { text, server, params: [] })))
+        else if (refusal !== undefined) fail(listener, Cause.fail(refusal))
         else if (state === "done" && channel === last) {
           failures = 0
           hearing.add(listener)
