@@ -47,6 +47,20 @@ const onOne = Effect.fnUntraced(function* ({ settings }: Given, text = read) {
   return { all, link, pgdb }
 })
 
+/** Runs reads that wait for a lock of the witness, until its `rollback`: their fibers, and the session that waits. */
+const waiting = Effect.fnUntraced(function* <A, E, R>(
+  given: Given,
+  reads: ReadonlyArray<Effect.Effect<A, E, R>>
+) {
+  yield* given.witness.query("begin")
+  yield* given.witness.query("lock table numbers")
+  const fibers = yield* Effect.forEach(reads, (one) => Effect.forkChild(one))
+  const [session] = yield* given.until("they wait", (all) =>
+    all.some(({ waitEvent }) => waitEvent === "relation")
+  )
+  return { fibers, session }
+})
+
 withDatabase("reads that travel together have each a Sync and rows of their own", tables, (given) =>
   Effect.gen(function* () {
     const { all, link } = yield* onOne(given)
@@ -156,10 +170,10 @@ withDatabase(
   (given) =>
     Effect.gen(function* () {
       const { pgdb } = yield* onOne(given)
-      yield* given.witness.query("begin")
-      yield* given.witness.query("lock table numbers")
-      const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-      yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      const { fibers } = yield* waiting(
+        given,
+        ids.map((n) => pgdb.select(read, [n]))
+      )
       yield* Effect.forEach([fibers[0]!, fibers[7]!, fibers[19]!], Fiber.interrupt)
       yield* given.witness.query("rollback")
       const exits = yield* Effect.forEach(fibers, Fiber.await)
@@ -177,11 +191,9 @@ withDatabase(
   (given) =>
     Effect.gen(function* () {
       const { pgdb } = yield* onOne(given)
-      yield* given.witness.query("begin")
-      yield* given.witness.query("lock table numbers")
-      const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-      const [session] = yield* given.until("they wait", (all) =>
-        all.some(({ waitEvent }) => waitEvent === "relation")
+      const { fibers, session } = yield* waiting(
+        given,
+        ids.map((n) => pgdb.select(read, [n]))
       )
       yield* given.witness.query(`select pg_cancel_backend(${session?.pid})`)
       const ended = yield* Fiber.await(fibers[0]!)
@@ -201,12 +213,10 @@ withDatabase(
   (given) =>
     Effect.gen(function* () {
       const { link, pgdb } = yield* onOne(given)
-      yield* given.witness.query("begin")
-      yield* given.witness.query("lock table numbers")
-      const fibers = yield* Effect.forEach(ids.slice(0, 16), (n) =>
-        Effect.forkChild(Effect.flip(pgdb.select(read, [n])))
+      const { fibers } = yield* waiting(
+        given,
+        ids.slice(0, 16).map((n) => Effect.flip(pgdb.select(read, [n])))
       )
-      yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
       const [, sent] = yield* sentBy(link, pgdb.terminateWithin(0))
       assert.strictEqual(sent.executed, 0)
       for (const error of yield* Effect.forEach(fibers, Fiber.join))
@@ -222,10 +232,10 @@ withDatabase(
   (given) =>
     Effect.gen(function* () {
       const { link, pgdb } = yield* onOne(given)
-      yield* given.witness.query("begin")
-      yield* given.witness.query("lock table numbers")
-      const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-      yield* given.until("they wait", (all) => all.some(({ waitEvent }) => waitEvent === "relation"))
+      const { fibers } = yield* waiting(
+        given,
+        ids.map((n) => pgdb.select(read, [n]))
+      )
       const before = link.opened()
       yield* link.cut
       yield* eventually("another is opened", Effect.sync(link.opened), (opened) => opened > before)
@@ -240,11 +250,9 @@ withDatabase(
 withDatabase("reads on a session that the server ends go on, and each is answered", tables, (given) =>
   Effect.gen(function* () {
     const { pgdb } = yield* onOne(given)
-    yield* given.witness.query("begin")
-    yield* given.witness.query("lock table numbers")
-    const fibers = yield* Effect.forEach(ids, (n) => Effect.forkChild(pgdb.select(read, [n])))
-    const [session] = yield* given.until("they wait", (all) =>
-      all.some(({ waitEvent }) => waitEvent === "relation")
+    const { fibers, session } = yield* waiting(
+      given,
+      ids.map((n) => pgdb.select(read, [n]))
     )
     yield* given.witness.query(`select pg_terminate_backend(${session?.pid})`)
     yield* given.until("they wait in another session", (all) =>
