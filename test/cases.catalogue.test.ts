@@ -64,7 +64,7 @@ const byTable = Object.fromEntries(
 
 for (const [what, ways] of Object.entries({ "a statement": bySQL, "a table's operation": byTable })) {
   withEachSetting(
-    `${what} stores what it is given when the column's type has changed since, whoever changed it`,
+    `${what} stores what it is given when the column's type has been changed since, here or by another session`,
     ["create table m (id int primary key, x date)"],
     newYork,
     ({ pgdb, witness }) =>

@@ -74,7 +74,7 @@ describe("a bad line", () => {
 })
 
 describe("the form of the data", () => {
-  onOne("is told by the names of the table's columns and the line, without the data", ({ pgdb }) =>
+  onOne("names the table's columns and the line, without the data", ({ pgdb }) =>
     Effect.gen(function* () {
       const cases: ReadonlyArray<
         readonly [data: string, options: PG.CopyFromOptions, ...said: Array<string>]

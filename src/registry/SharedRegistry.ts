@@ -2,7 +2,7 @@
  * The registry of the whole process.
  *
  * It is the one piece of global state: a `MemoMap` under a registered symbol, so that every copy of this module, and every
- * reload of it in a development server, finds the same registry for as long as any scope holds it.
+ * reload of it in a development server, finds the same registry while a scope holds it.
  *
  * Cloudflare's runtime ends the I/O of a request with the request and lets no other use it: there, each scope that builds
  * the layer has a registry of its own.
