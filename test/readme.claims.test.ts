@@ -10,6 +10,7 @@ import { PG, PoolRegistry } from "effect-global-pool"
 import { checked } from "../src/embedded/Options.ts"
 import { check } from "../src/settings/Check.ts"
 import { names, schema } from "../src/settings/Settings.ts"
+import { mutations } from "./mutations/list.ts"
 import { blocksOf, exampleOf } from "./support/blocks.ts"
 import { root } from "./support/process.ts"
 import { settingsTable } from "./support/settings-table.ts"
@@ -188,6 +189,13 @@ it("every file of src has a name of its own, begins with a paragraph about itsel
     const source = sourceOf(file)
     assert.match(source, /^(#!.*\n)?\/\*\*/, file)
     assert.isAtMost(source.split("\n").length, 401, file)
+  }
+})
+
+it("each mutation has one place in the sources that it changes, and tests that should notice", () => {
+  for (const { file, from, rule, tests } of mutations) {
+    assert.strictEqual(sourceOf(file).split(from).length, 2, rule)
+    for (const test of tests) assert.isTrue(existsSync(join(root, "test", `${test}.test.ts`)), test)
   }
 })
 

@@ -180,8 +180,8 @@ export const mutations: ReadonlyArray<Mutation> = [
   mutation(
     "effects of a nested transaction that was rolled back do not run after the commit",
     "transaction/Savepoint.ts",
-    "Exit.isSuccess(exit)\n              ? Effect.sync(() => release(transaction, outer, level))",
-    "Exit.isSuccess(exit) || (outer.afterCommit.push(...level.afterCommit), false)\n              ? Effect.sync(() => release(transaction, outer, level))",
+    "const undone = Effect.andThen(undo(transaction",
+    "outer.afterCommit.push(...level.afterCommit)\n          const undone = Effect.andThen(undo(transaction",
     "transaction.nested",
     "transaction"
   )
