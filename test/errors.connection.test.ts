@@ -333,9 +333,8 @@ it.live(
       const fiber = yield* Effect.forkChild(
         Effect.flip(pgdb.select("select pg_sleep(60), $1::text", ["hunter2"]))
       )
-      yield* db.until("it runs", (sessions) =>
-        sessions.some(({ query }) => query.startsWith("select pg_sleep"))
-      )
+      // Described is not yet run: what is cut then is sent again.
+      yield* db.until("it runs", (sessions) => sessions.some(({ waitEvent }) => waitEvent === "PgSleep"))
       yield* network.cut
       const error = sqlError(yield* Fiber.join(fiber))
       expect(error.reason._tag).toBe("ConnectionError")

@@ -447,7 +447,7 @@ it.effect("a statement that took too long and one that was cancelled have errors
     yield* eventually(
       "it is cancelled",
       db.witness.query(
-        "select pg_cancel_backend(pid) as done from pg_stat_activity where datname = current_database() and query like 'select pg_sleep%'"
+        "select pg_cancel_backend(pid) as done from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
       ),
       (rows) => rows.length > 0
     )
