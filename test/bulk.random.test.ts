@@ -199,7 +199,7 @@ describe("many rows at once", () => {
         const story = JSON.stringify({ columns: columns.map(({ type }) => type), rows }, (_, value) =>
           typeof value === "bigint" ? `${value}n` : value
         )
-        const tables = ["one", "many", "stream"].map((name) => `${name}${number}`)
+        const tables = ["one", "many", "stream", "long"].map((name) => `${name}${number}`)
         for (const name of tables) {
           const definition = columns.map(({ type }, index) => `${quoted(names[index]!)} ${type}`)
           if (triggers) definition.push("changed text")
@@ -211,7 +211,7 @@ describe("many rows at once", () => {
             )
           }
         }
-        const [one, many, stream] = tables.map((name) => pgdb.table(name))
+        const [one, many, stream, long] = tables.map((name) => pgdb.table(name))
         const single = yield* Effect.exit(
           pgdb.transaction(Effect.forEach(rows, (row) => one!.insert(row), { discard: true }))
         )
@@ -219,11 +219,28 @@ describe("many rows at once", () => {
         const flowing = yield* Effect.exit(stream!.insertStream(Stream.rechunk(Stream.fromIterable(rows), 4)))
         assert.strictEqual(together._tag, single._tag, `${story}\n${together}\n${single}`)
         assert.strictEqual(flowing._tag, single._tag, story)
+        // Behind so many rows they are in a later piece of the stream.
+        const ahead = Stream.fromIterable(Array.from({ length: 6000 }, () => rows[0] ?? {}))
+        const behind = yield* Effect.exit(long!.insertStream(Stream.concat(ahead, Stream.fromIterable(rows))))
+        assert.strictEqual(behind._tag, single._tag, story)
         const look = (name: string) => witness.query(`select t::text as row from ${name} as t order by 1`)
         const expected = yield* look(tables[0]!)
         assert.lengthOf(expected, single._tag === "Success" ? rows.length : 0)
         assert.deepStrictEqual(yield* look(tables[1]!), expected, story)
         assert.deepStrictEqual(yield* look(tables[2]!), expected, story)
+        const counted = yield* witness.query(
+          `select t::text as row, count(*)::int as count from ${tables[3]} as t group by 1`
+        )
+        const extra = counted.filter(({ count }) => Number(count) > 6000)
+        assert.lengthOf(extra, single._tag === "Success" ? 1 : 0, story)
+        const rest = counted.flatMap(({ count, row }) =>
+          Array.from({ length: Number(count) - (row === extra[0]?.row ? 6000 : 0) }, () => row)
+        )
+        assert.sameDeepMembers(
+          rest,
+          expected.map(({ row }) => row),
+          story
+        )
         if (single._tag === "Success") stored++
         else failed++
         for (const name of tables) yield* witness.query(`drop table ${name}`)

@@ -26,6 +26,14 @@ export interface BulkRows {
   readonly isMixed: boolean
 }
 
+/** Rows as an error tells of them. */
+export interface KnownRows extends Pick<BulkRows, "place" | "shape" | "columns" | "keys" | "takesInstances"> {
+  readonly length: () => number
+  /** The number of a row in the whole call. */
+  readonly numberOf: (index: number) => number | undefined
+  readonly valueOf: (index: number, at: number) => unknown
+}
+
 /** A column that the catalogue does not show: the server says so when it reads the statement. */
 export const unknownColumn = (name: string): Column => ({
   name,
@@ -59,15 +67,22 @@ export const make = (
 export const valueOf = ({ isMixed }: BulkRows, row: Fields, key: string): unknown =>
   isMixed && !Object.hasOwn(row, key) ? null : row[key]
 
+export const known = (rows: BulkRows): KnownRows => ({
+  ...rows,
+  length: () => rows.rows.length,
+  numberOf: (index) => rows.numbers[index],
+  valueOf: (index, at) => valueOf(rows, rows.rows[index] ?? {}, rows.keys[at]!)
+})
+
 /** A value as the text that an `INSERT` of its row would send, `null` for NULL, or why it cannot be stored. */
-export const textOf = (rows: BulkRows, index: number, at: number): string | null | PoolError => {
-  const { numbers, place, shape, takesInstances } = rows
+export const textOf = (rows: KnownRows, index: number, at: number): string | null | PoolError => {
+  const { place, shape, takesInstances } = rows
   const [column, key] = [rows.columns[at]!, rows.keys[at]!]
   const writing: Writing = { types: shape.types, problem: undefined }
-  const where = `${place}, row ${numbers[index]}`
+  const where = `${place}, row ${rows.numberOf(index)}`
   let text: string | null = null
   try {
-    const value = valueOf(rows, rows.rows[index]!, key)
+    const value = rows.valueOf(index, at)
     const refusal = valueRefusal(value, key, where, takesInstances)
     if (refusal !== undefined) return refusal
     text = storedText(writing, value, column.oid)

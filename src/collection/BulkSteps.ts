@@ -9,7 +9,7 @@ import type { ServerFields } from "../protocol/MessageReader.ts"
 import { quote } from "../statement/Names.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import * as Sink from "../types/Sink.ts"
-import { type BulkRows, textOf } from "./BulkRows.ts"
+import { type BulkRows, type KnownRows, known, textOf } from "./BulkRows.ts"
 import { shown } from "./CheckInput.ts"
 import * as CopyRows from "./CopyRows.ts"
 import * as LocateRow from "./LocateRow.ts"
@@ -26,24 +26,24 @@ const usualSize = 16
 const mostNamed = 3
 
 /** The story of an error: where it is about these rows, and what its texts must not show. */
-const aboutOf = (rows: BulkRows, found: LocateRow.Place | undefined): About => {
-  const { numbers, place } = rows
+const aboutOf = (rows: KnownRows, found: LocateRow.Place | undefined): About => {
+  const { place } = rows
   const [first, ...others] = found?.rows ?? []
   if (first === undefined || others.length >= mostNamed) return {}
-  const named = [first, ...others].map((index) => numbers[index])
+  const named = [first, ...others].map(rows.numberOf)
   const where = `${place}, ${named.length === 1 ? "row" : "rows"} ${named.join(" and ")}`
   const at = rows.columns.findIndex(({ name }) => name === found?.column)
   const column = rows.keys[at] ?? found?.column
   return {
     place: column === undefined ? where : `${where}, column ${shown(column)}`,
-    params: [first, ...others].flatMap((index) => Object.values(rows.rows[index] ?? {}))
+    params: [first, ...others].flatMap((index) => rows.keys.map((_, at) => rows.valueOf(index, at)))
   }
 }
 
-const inInsert = (rows: BulkRows, fields: ServerFields): LocateRow.Place | undefined => {
+const inInsert = (rows: KnownRows, fields: ServerFields): LocateRow.Place | undefined => {
   const parameter = /parameter \$(\d+)/.exec(fields.where ?? "")?.[1]
   const sent: LocateRow.InsertedRows = {
-    length: rows.rows.length,
+    length: rows.length(),
     columns: rows.columns.map(({ name }) => name),
     tableColumns: [...rows.shape.columns.keys()],
     limited: (most) =>
@@ -63,7 +63,8 @@ const inInsert = (rows: BulkRows, fields: ServerFields): LocateRow.Place | undef
 const relationOf = (table: string): string =>
   (/(?:^|\.)"((?:[^"]|"")*)"$/.exec(table)?.[1] ?? table).replaceAll('""', '"')
 
-const copyOf = (table: string, rows: BulkRows, from: number, format: "binary" | "text"): Storing => {
+/** The statement that `COPY`s these rows from `from` on. */
+export const copyOf = (table: string, rows: KnownRows, from: number, format: "binary" | "text"): Storing => {
   const names = rows.columns.map(({ name }) => name)
   return {
     _tag: "Storing",
@@ -121,19 +122,19 @@ export function* copySteps(table: string, rows: BulkRows, state: CopyState): Gen
   const writers = state.isText ? undefined : CopyRows.writersOf(rows)
   let from = 0
   if (writers !== undefined) {
-    from = yield* copy(rows, 0, copyOf(table, rows, 0, "binary"), binaryEnds, (sink, next) =>
+    from = yield* copy(rows, 0, copyOf(table, known(rows), 0, "binary"), binaryEnds, (sink, next) =>
       CopyRows.putBinary(sink, rows, writers, next, messageSize)
     )
   }
   if (from === rows.rows.length) return
   state.isText = true
-  yield* copy(rows, from, copyOf(table, rows, from, "text"), undefined, (sink, next) =>
+  yield* copy(rows, from, copyOf(table, known(rows), from, "text"), undefined, (sink, next) =>
     CopyRows.putTexts(sink, rows, next, messageSize)
   )
 }
 
 /** What to say of an error of an `INSERT` of these rows. */
 export const tellInsert =
-  (rows: BulkRows): Tell =>
+  (rows: KnownRows): Tell =>
   (fields) =>
     aboutOf(rows, inInsert(rows, fields))

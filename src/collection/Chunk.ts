@@ -58,6 +58,9 @@ export const large: Limits = { rows: 10_000, bytes: 4 * 1024 * 1024 }
 /** For a stream's rows: what lives shorter costs less memory. */
 export const small: Limits = { rows: 5000, bytes: 2 * 1024 * 1024 }
 
+/** For rows that are written at once and let go: they die young. */
+export const written: Limits = { rows: 1000, bytes: 256 * 1024 }
+
 export const make = (place: string, columns: Columns, exact: boolean, limits: Limits | undefined): Chunk => ({
   place,
   columns,
@@ -103,16 +106,19 @@ const shapeOf = (piece: Chunk, keys: ReadonlyArray<string>): Shape => {
   return shape
 }
 
-/** Whether a row has the columns of the row before it, each with a value. */
-const isLikeLast = ({ last }: Chunk, row: Fields): boolean => {
-  if (last === undefined) return false
+/** The size of a row, where it is wanted, if the row has the columns of the one before it, each with a value; else `undefined`. */
+const sizeLikeLast = ({ last, limits }: Chunk, row: Fields): number | undefined => {
+  if (last === undefined) return undefined
   const { keys } = last
   let index = 0
+  let size = 0
   for (const key in row) {
-    if (key !== keys[index] || row[key] === undefined) return false
+    const value = row[key]
+    if (key !== keys[index] || value === undefined) return undefined
+    if (limits !== undefined) size += sizeOf(value)
     index++
   }
-  return index === keys.length
+  return index === keys.length ? size : undefined
 }
 
 /** Takes one row into the piece, or says why it cannot be stored; `number` counts the rows of the whole call from 1. */
@@ -138,7 +144,8 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
     )
   }
   let kept = row
-  if (!isLikeLast(piece, row)) {
+  let size = sizeLikeLast(piece, row)
+  if (size === undefined) {
     // Columns that are `undefined` take their defaults.
     const entries = Object.entries(row).filter(([, value]) => value !== undefined)
     if (entries.length < Object.keys(row).length) kept = Object.fromEntries(entries)
@@ -146,8 +153,9 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
       piece,
       entries.map(([key]) => key)
     )
+    size = entries.reduce((sum, [, value]) => sum + sizeOf(value), 0)
   }
-  if (piece.limits !== undefined) for (const key in kept) piece.bytes += sizeOf(kept[key])
+  piece.bytes += size
   const { group } = piece.last!
   group.rows.push(kept)
   group.numbers.push(number)

@@ -12,6 +12,7 @@ import type { Outcome } from "../execute/Outcome.ts"
 import { attempt, isArray } from "../statement/PlainObject.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Bulk from "./Bulk.ts"
+import * as BulkStream from "./BulkStream.ts"
 import * as Change from "./Change.ts"
 import { described, entriesOf, refuse } from "./CheckInput.ts"
 import type { Collection } from "./CollectionOperations.ts"
@@ -191,7 +192,7 @@ export const operations = <A, E, R>(): {
         () => Stream.isStream(rows),
         () => false
       )
-        ? Bulk.stream(table, at, rows, options)
+        ? BulkStream.stream(table, at, rows, options)
         : Effect.fail(
             refuse(at, `the rows are ${described(rows)}, not a Stream`, "Give an array to insertMany.")
           ),

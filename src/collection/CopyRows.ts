@@ -8,8 +8,9 @@ import { Buffer } from "node:buffer"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Write } from "../types/BinaryWriter.ts"
 import { writerOf } from "../types/BinaryWriter.ts"
+import { int32 } from "../types/Bytes.ts"
 import { putInt16, putInt32, putText, reserve, type Sink } from "../types/Sink.ts"
-import { type BulkRows, textOf, valueOf } from "./BulkRows.ts"
+import { type BulkRows, known, textOf, valueOf } from "./BulkRows.ts"
 
 const signature = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1")
 
@@ -73,16 +74,22 @@ export const putBinary = (
 const special = /[\\\n\r\t]/
 const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" }
 
+const unescapes: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t" }
+
+const unescaped = (text: string): string =>
+  text.replace(/\\(.)/gs, (_, escape: string) => unescapes[escape] ?? escape)
+
 const escaped = (text: string): string =>
   special.test(text) ? text.replace(/[\\\n\r\t]/g, (character) => escapes[character]!) : text
 
 /** As `putBinary`, in the text format; or why a value cannot be stored at all. */
 export const putTexts = (sink: Sink, rows: BulkRows, from: number, size: number): number | PoolError => {
+  const told = known(rows)
   let index = from
   for (; index < rows.rows.length && sink.at < size; index++) {
     let line = ""
     for (let at = 0; at < rows.columns.length; at++) {
-      const text = textOf(rows, index, at)
+      const text = textOf(told, index, at)
       if (typeof text === "object" && text !== null) return text
       if (at > 0) line += "\t"
       line += text === null ? "\\N" : escaped(text)
@@ -93,3 +100,29 @@ export const putTexts = (sink: Sink, rows: BulkRows, from: number, size: number)
   }
   return index
 }
+
+/** Reads back the rows that `putHeader` and `putBinary` wrote. */
+export const writtenBinary = (
+  bytes: Buffer,
+  readers: ReadonlyArray<(bytes: Buffer, offset: number, size: number) => unknown>
+): ReadonlyArray<ReadonlyArray<unknown>> => {
+  const rows: Array<ReadonlyArray<unknown>> = []
+  for (let at = signature.length; at < bytes.length; ) {
+    at += 2
+    const row = readers.map((read) => {
+      const size = int32(bytes, at)
+      const start = at + 4
+      at = start + Math.max(0, size)
+      return size < 0 ? null : read(bytes, start, size)
+    })
+    rows.push(row)
+  }
+  return rows
+}
+
+/** Reads back the rows that `putTexts` wrote. */
+export const writtenTexts = (bytes: Buffer): ReadonlyArray<ReadonlyArray<unknown>> =>
+  bytes
+    .toString("utf8")
+    .split("\n")
+    .map((line) => line.split("\t").map((text) => (text === "\\N" ? null : unescaped(text))))

@@ -65,7 +65,7 @@ export class Mistaken {
   }
 }
 
-/** Data of this size make room for other fibers, and wait for the socket. */
+/** Behind data of this size other fibers have their turn, and what comes next waits for the socket. */
 const roomSize = 65_536
 
 const nothing = () => undefined
@@ -94,6 +94,8 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
   /** Copies that the server has asked for data. */
   const asked = new Set<Storing>()
   let open: Storing | undefined
+  /** Bytes of data since there was room for sure. */
+  let waiting = 0
   let isBroken = false
   let isSynced = false
   let isFinished = false
@@ -112,6 +114,8 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
       committed = exchange
       resume(Effect.void)
     })
+    // The fiber of a stream goes on with the next rows first.
+    session.flush()
   })
 
   /** Where connections do not pipeline, what was written is answered first. */
@@ -177,8 +181,11 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
   }
 
   const data = (bytes: Uint8Array): Effect.Effect<void> => {
-    Copy.send(session, bytes)
-    return bytes.length < roomSize ? Effect.void : Copy.room(session)
+    const room = waiting < roomSize ? Effect.void : Copy.room(session)
+    waiting = (waiting < roomSize ? waiting : 0) + bytes.length
+    return Effect.map(room, () => {
+      if (!isStopped()) Copy.send(session, bytes)
+    })
   }
 
   /** Has the server undo what was sent. */

@@ -24,11 +24,14 @@ const isObjectPrototype = (value: object): boolean =>
   (Object.getPrototypeOf(value) === null && Object.hasOwn(value, "isPrototypeOf"))
 
 /** Whether a value is an object literal (of any realm) or one without a prototype: those are read as data. */
-export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" &&
-  value !== null &&
-  attempt(() => {
+export const isPlain = (value: unknown): value is Readonly<Record<string, unknown>> => {
+  if (typeof value !== "object" || value === null) return false
+  // No function, which would be made for each value.
+  try {
     if (Array.isArray(value)) return false
     const prototype: object | null = Object.getPrototypeOf(value)
     return prototype === null || isObjectPrototype(prototype)
-  }, no)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * What arrays and streams of rows share on their way into a table: which of them can go by `COPY`, and pieces by `INSERT`, a
+ * statement or a few for each, one behind another.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import type { OperationError } from "../errors/PoolError.ts"
+import type { Outcome, Row } from "../execute/Outcome.ts"
+import type { Mistaken } from "../execute/StoreRows.ts"
+import type { TableShape } from "../types/TableShape.ts"
+import * as BulkRows from "./BulkRows.ts"
+import * as BulkSql from "./BulkSql.ts"
+import type { CopyState } from "./BulkSteps.ts"
+import { tellInsert } from "./BulkSteps.ts"
+import { wayOf } from "./BulkWay.ts"
+import type * as Chunk from "./Chunk.ts"
+import type * as Returning from "./Returning.ts"
+import type { TableBackend } from "./TableBackend.ts"
+import * as Upsert from "./Upsert.ts"
+
+/** What is done with the rows. */
+export interface Work extends CopyState {
+  readonly returning: Returning.Columns
+  /** Rows that came back, with their numbers. */
+  readonly returned: Array<readonly [number: number, row: Row]>
+  /** The call as a message names it. */
+  readonly place: string
+  readonly shape: TableShape
+  /** `undefined` for an insert. */
+  readonly plan: Upsert.Plan | undefined
+}
+
+export const insertion = (place: string, shape: TableShape): Work => ({
+  place,
+  shape,
+  plan: undefined,
+  returning: "none",
+  returned: [],
+  isText: false
+})
+
+export const siteOf = <A, E, R>(table: TableBackend<A, E, R>, place: string) => ({
+  place,
+  table: table.name,
+  naming: table.naming,
+  takesInstances: table.takesInstances
+})
+
+/** Whether all rows of a piece can go by `COPY`. */
+export const isCopied = ({ plan, returning, shape }: Work, { groups }: Chunk.Chunk): boolean => {
+  const wanted = { upsert: plan !== undefined, returning: returning !== "none" }
+  return Array.from(groups.values()).every(({ columns }) => wayOf(shape, columns, wanted) !== "insert")
+}
+
+/** The statement that stores a group of rows, ready to run. */
+const writeGroup = <A, E, R>(
+  table: TableBackend<A, E, R>,
+  { place, plan, returned, returning, shape }: Work,
+  group: Chunk.Group
+): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
+  const site = siteOf(table, place)
+  const conflict =
+    plan === undefined
+      ? Result.succeed(undefined)
+      : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place)
+  const written = Result.flatMap(conflict, (conflict) =>
+    BulkSql.store(site, shape.columns, group, returning, conflict)
+  )
+  if (Result.isFailure(written)) return Effect.fail(written.failure)
+  const tell = tellInsert(BulkRows.known(BulkRows.make(site, shape, group)))
+  const stored = table.bulk(written.success.text, written.success.params, place, tell)
+  if (returning === "none") return stored
+  const { numbers } = group
+  const take = ({ rows }: Outcome) => {
+    // A trigger kept some of them, and it is not known which.
+    for (const [index, row] of rows.entries())
+      returned.push([numbers[rows.length === numbers.length ? index : 0] ?? 0, row])
+  }
+  return Effect.map(stored, (outcome) => Effect.tap(outcome, (outcome) => Effect.sync(() => take(outcome))))
+}
+
+/** What stores a piece by `INSERT` and gives the number of rows stored. */
+export const write = <A, E, R>(
+  table: TableBackend<A, E, R>,
+  work: Work,
+  piece: Chunk.Chunk
+): Effect.Effect<Effect.Effect<number, OperationError, R>, OperationError, R> =>
+  Effect.map(
+    Effect.forEach(Array.from(piece.groups.values()), (group) => writeGroup(table, work, group)),
+    (statements) =>
+      Effect.map(Effect.all(statements), (outcomes) =>
+        outcomes.reduce((stored, { rowCount }) => stored + rowCount, 0)
+      )
+  )
+
+/**
+ * Stores pieces in turn, in a transaction: while the server works on one, the next is taken in and written. At most two
+ * are held at a time.
+ */
+export const inTurn = <E, R, E2, R2>(
+  feed: (
+    put: (store: Effect.Effect<number, E, R>) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<void, E2, R2>
+): Effect.Effect<number, E | E2, R | R2> =>
+  Effect.scoped(
+    Effect.flatMap(Effect.scope, (scope) => {
+      let stored = 0
+      let underWay: Fiber.Fiber<number, E> | undefined
+      const finish = Effect.suspend(() =>
+        underWay === undefined
+          ? Effect.void
+          : Effect.map(Fiber.join(underWay), (rows) => {
+              stored += rows
+            })
+      )
+      const start = (store: Effect.Effect<number, E, R>) =>
+        Effect.map(Effect.forkIn(store, scope, { startImmediately: true }), (fiber) => {
+          underWay = fiber
+        })
+      return feed((store) => Effect.flatMap(finish, () => start(store))).pipe(
+        Effect.andThen(finish),
+        Effect.map(() => stored)
+      )
+    })
+  )
+
+export const isMistaken = (error: { readonly _tag: string }): error is Mistaken => error._tag === "Mistaken"
