@@ -1,35 +1,44 @@
 /**
  * The data of a `COPY … TO STDOUT`, gathered from the messages of each chunk that arrives.
  */
+import { Buffer } from "node:buffer"
 import type { CopyHandler, Exchange } from "../protocol/Exchange.ts"
-import * as Sink from "../types/Sink.ts"
-
-/** About what one read of a socket brings. */
-const chunkSize = 65_536
-/** Up to this size a loop is faster than a call out of JavaScript. */
-const longestLoop = 48
 
 export interface CopyOut extends CopyHandler {
   /** Makes what has arrived the exchange's one row. */
   readonly gather: (exchange: Exchange) => void
 }
 
+const nothing = /* @__PURE__ */ Buffer.allocUnsafeSlow(0)
+
+/** A chunk is copied as it is, and the headers of its messages are closed up in the copy: measured, the fastest way. */
 export const make = (): CopyOut => {
-  let sink: Sink.Sink | undefined
+  let source: Buffer | undefined
+  let data = nothing
+  let at = 0
+  /** From a place in the chunk to the same in the copy. */
+  let shift = 0
   return {
     onIn: () => undefined,
     onData: (bytes, start, end) => {
-      const size = end - start
-      sink ??= Sink.make(chunkSize)
-      Sink.reserve(sink, size)
-      if (size > longestLoop) bytes.copy(sink.bytes, sink.at, start, end)
-      else for (let index = 0; index < size; index++) sink.bytes[sink.at + index] = bytes[start + index]!
-      sink.at += size
+      if (bytes === source) data.copyWithin(at, start + shift, end + shift)
+      else {
+        // In front of a chunk stands the message that the last one had begun.
+        const larger = Buffer.allocUnsafeSlow(at + bytes.length - start)
+        larger.set(data.subarray(0, at))
+        larger.set(bytes.subarray(start), at)
+        data = larger
+        source = bytes
+        shift = at - start
+      }
+      at += end - start
     },
     gather: (exchange) => {
-      if (sink === undefined) return
-      exchange.rows.push(new Uint8Array(sink.bytes.buffer, sink.bytes.byteOffset, sink.at))
-      sink = undefined
+      if (source === undefined) return
+      exchange.rows.push(new Uint8Array(data.buffer, data.byteOffset, at))
+      source = undefined
+      data = nothing
+      at = 0
     }
   }
 }

@@ -36,8 +36,11 @@ export type Rows = Stream.Stream<Row, SqlError | PoolError>
 type Failure = SqlError | PoolError
 export type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>
 
-/** Pieces that wait for the reader before the socket is paused. A piece is what one read of the socket brought. */
-const mostPieces = 2
+/**
+ * Pieces that wait for the reader before the socket is paused. A piece is what one read of the socket brought: the server writes
+ * 8 KiB at a time, and a reader that is slower finds all that came meanwhile.
+ */
+const mostPieces = 16
 
 const isFilled = (rows: ReadonlyArray<unknown>): rows is readonly [unknown, ...Array<unknown>] =>
   rows.length > 0
@@ -52,11 +55,13 @@ const makeReader = (connection: PooledConnection) => {
 
   const give = (): void => {
     if (waiting === undefined) return
-    const piece = pieces.shift()
+    const [piece, ...others] = pieces
     if (piece === undefined && end === undefined) return
     const resume = waiting
     waiting = undefined
-    resume(piece === undefined ? (end ?? Cause.done()) : Effect.succeed(piece))
+    pieces.length = 0
+    if (piece === undefined) resume(end ?? Cause.done())
+    else resume(Effect.succeed(others.length === 0 ? piece : [...piece, ...others.flat()]))
   }
 
   return {
