@@ -2,6 +2,7 @@
  * Rows of a stream into a table, all or nothing: a piece at a time, by `COPY` where that means the same (`BulkWay.ts`), else by
  * `INSERT`. The first piece shows whether the table takes a `COPY`; what follows is written as it comes (`CopyPiece.ts`).
  */
+import type { Buffer } from "node:buffer"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
@@ -31,20 +32,23 @@ const makeTaker = <A, E, R>(
   let copied = CopyPiece.make(site, shape, work)
   let taken: Progress = { rows: 0, bytes: 0 }
   let isFirst = true
+  let spare: Buffer | undefined
 
   const letGoOf = (rows: Chunk.Chunk) => Effect.sync(() => Chunk.clear(rows))
   const progressed = Effect.sync(() => onProgress?.(taken))
 
-  /** What sends the rows that are written already. */
+  /** What sends the rows that are written already. Two pieces take turns in the same memory. */
   const sending = () => {
-    const steps = CopyPiece.stepsOf(copied)
-    copied = CopyPiece.make(site, shape, work, copied)
-    const letGo = Effect.sync(() => {
-      steps.length = 0
-    })
-    return Effect.ensuring(
-      table.store(() => steps.values(), undefined),
-      letGo
+    const sent = copied
+    const steps = CopyPiece.stepsOf(sent)
+    copied = CopyPiece.make(site, shape, work, spare)
+    spare = undefined
+    const store = table.store(() => steps.values(), undefined)
+    return Effect.tap(store, () =>
+      Effect.sync(() => {
+        spare = CopyPiece.roomOf(sent)
+        steps.length = 0
+      })
     )
   }
 

@@ -7,6 +7,7 @@
  * `COPY` anew), and rows that wait are what a garbage collector copies. So a piece has many rows, and has them as bytes; what an
  * error tells of a row is read back from there.
  */
+import { Buffer } from "node:buffer"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Step } from "../execute/StoreRows.ts"
 import * as Sink from "../types/Sink.ts"
@@ -32,8 +33,8 @@ export interface CopyPiece {
   readonly state: CopyState
   /** By format and columns. */
   readonly runs: Map<string, Run>
-  /** What is made ready for its bytes. */
-  readonly room: number
+  /** Holds the bytes of its first run. */
+  readonly room: Buffer
   rows: number
 }
 
@@ -41,23 +42,19 @@ export interface CopyPiece {
 const mostBytes = 2 ** 21
 const mostRows = 32_768
 const smallRoom = 2 ** 16
-/** A full piece, and what it takes before it is seen to be full. */
-const largeRoom = mostBytes + 2 ** 18
 
-/** A piece behind these is likely to be as large as the last. */
 export const make = (
   site: SqlBuilder.Site,
   shape: TableShape,
   state: CopyState,
-  last?: CopyPiece
-): CopyPiece => ({
-  site,
-  shape,
-  state,
-  runs: new Map(),
-  room: last !== undefined && isFull(last) ? largeRoom : smallRoom,
-  rows: 0
-})
+  room: Buffer = Buffer.allocUnsafeSlow(smallRoom)
+): CopyPiece => ({ site, shape, state, runs: new Map(), room, rows: 0 })
+
+/** The memory of a piece that was stored, for the next one. */
+export const roomOf = ({ room, runs }: CopyPiece): Buffer => {
+  const [first] = runs.values()
+  return first?.sink.bytes ?? room
+}
 
 export const isFull = ({ rows, runs }: CopyPiece): boolean => {
   let bytes = 0
@@ -70,7 +67,7 @@ const runOf = ({ room, runs }: CopyPiece, rows: BulkRows.BulkRows, format: Run["
   const known = runs.get(name)
   if (known !== undefined) return known
   const { columns, keys, place, shape, takesInstances } = rows
-  const sink = Sink.make(runs.size === 0 ? room : smallRoom)
+  const sink = runs.size === 0 ? { bytes: room, at: 0 } : Sink.make(smallRoom)
   const run: Run = { place, shape, columns, keys, takesInstances, format, sink, numbers: [] }
   if (format === "binary") CopyRows.putHeader(sink)
   runs.set(name, run)
