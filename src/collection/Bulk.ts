@@ -35,6 +35,7 @@ const cut = (
   seen: Upsert.Seen
 ): Chunk.Chunk | PoolError => {
   const piece = Chunk.make(place, columns, plan !== undefined, limits)
+  if (limits === undefined && Chunk.takeAlike(piece, rows)) return piece
   for (let number = from; number <= rows.length && !Chunk.isFull(piece); number++) {
     const row = rows[number - 1]
     const problem =

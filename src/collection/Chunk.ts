@@ -19,9 +19,9 @@ import { described, refuse } from "./CheckInput.ts"
 export interface Group {
   /** Columns that some of the rows name, in order of appearance. */
   readonly columns: Set<string>
-  readonly rows: Array<Fields>
+  rows: Array<Fields>
   /** Each row's number in the whole call, from 1. */
-  readonly numbers: Array<number>
+  numbers: Array<number>
   /** How many different sets of columns its rows have. */
   shapes: number
 }
@@ -106,19 +106,41 @@ const shapeOf = (piece: Chunk, keys: ReadonlyArray<string>): Shape => {
   return shape
 }
 
-/** The size of a row, where it is wanted, if the row has the columns of the one before it, each with a value; else `undefined`. */
-const sizeLikeLast = ({ last, limits }: Chunk, row: Fields): number | undefined => {
-  if (last === undefined) return undefined
-  const { keys } = last
+/** The size of a row, where it is wanted, if the row has these columns, each with a value; else `undefined`. */
+const sizeIfAlike = (keys: ReadonlyArray<string>, isMeasured: boolean, row: Fields): number | undefined => {
   let index = 0
   let size = 0
   for (const key in row) {
     const value = row[key]
     if (key !== keys[index] || value === undefined) return undefined
-    if (limits !== undefined) size += sizeOf(value)
+    if (isMeasured) size += sizeOf(value)
     index++
   }
   return index === keys.length ? size : undefined
+}
+
+/** Takes all rows into an empty piece if they have the same columns, each with a value; else it takes none. */
+export const takeAlike = (piece: Chunk, rows: ReadonlyArray<unknown>): boolean => {
+  const [first] = rows
+  if (!isPlain(first)) return false
+  const kept: Array<Fields> = new Array(rows.length)
+  const numbers: Array<number> = new Array(rows.length)
+  try {
+    const keys = Object.keys(first)
+    for (let index = 0; index < rows.length; index++) {
+      const row = rows[index]
+      if (!isPlain(row) || sizeIfAlike(keys, false, row) === undefined) return false
+      kept[index] = row
+      numbers[index] = index + 1
+    }
+    const { group } = shapeOf(piece, keys)
+    group.rows = kept
+    group.numbers = numbers
+    piece.rows = rows.length
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** Takes one row into the piece, or says why it cannot be stored; `number` counts the rows of the whole call from 1. */
@@ -144,7 +166,8 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
     )
   }
   let kept = row
-  let size = sizeLikeLast(piece, row)
+  const isMeasured = piece.limits !== undefined
+  let size = piece.last === undefined ? undefined : sizeIfAlike(piece.last.keys, isMeasured, row)
   if (size === undefined) {
     // Columns that are `undefined` take their defaults.
     const entries = Object.entries(row).filter(([, value]) => value !== undefined)
@@ -153,7 +176,7 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
       piece,
       entries.map(([key]) => key)
     )
-    size = entries.reduce((sum, [, value]) => sum + sizeOf(value), 0)
+    size = isMeasured ? entries.reduce((sum, [, value]) => sum + sizeOf(value), 0) : 0
   }
   piece.bytes += size
   const { group } = piece.last!

@@ -174,7 +174,7 @@ const startRunner = (entry: PeerEntry, workload: Workload, context: Context): Ru
         child.ask({ do: "once", operation, turn })
       )
       if (wrong !== undefined) throw new Error(wrong)
-      if (times === undefined) await child.ask({ do: "round", warm: 0, milliseconds: context.warm })
+      await child.ask({ do: "round", warm: context.warm, milliseconds: 200 })
     },
     round: async () =>
       (await child.ask({

@@ -139,13 +139,12 @@ def used():
 turn = 1
 
 
-async def measure(operations, milliseconds):
+async def measure(operations, milliseconds, times):
     global turn
     begun = 0
     finished = 0
     in_time = 0
     latencies = []
-    times = load.get("times")
     share = load["slowShare"]
     random = 0x2545F491
     start = time.perf_counter()
@@ -202,8 +201,9 @@ async def obey(operations, command):
         rows = await operations[command["operation"]](command["turn"])
         return [dict(row) for row in rows] if isinstance(rows, list) else rows
     if command["warm"] > 0:
-        await measure(operations, command["warm"])
-    return await measure(operations, command["milliseconds"])
+        # Warming up takes a length of time, whatever a round is.
+        await measure(operations, command["warm"], None)
+    return await measure(operations, command["milliseconds"], load.get("times"))
 
 
 async def main():

@@ -83,7 +83,7 @@ export const workloads = (sizes: Sizes): ReadonlyArray<Workload> => [
   workload("insert-many", `insertMany of ${sizes.bulk} rows of 5 columns`, "insertMany", 1, {
     unit: "rows/s",
     weight: sizes.bulk,
-    times: 1,
+    times: 5,
     quick: true
   }),
   workload("stream", `Stream of ${sizes.events} rows of 4 columns`, "stream", 1, {
