@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { checked } from "../src/embedded/Options.ts"
 import { check } from "../src/settings/Check.ts"
-import { names, schema } from "../src/settings/Settings.ts"
+import { defaults, names, schema } from "../src/settings/Settings.ts"
 import { mutations } from "./mutations/list.ts"
 import { blocksOf, exampleOf } from "./support/blocks.ts"
 import { root } from "./support/process.ts"
@@ -49,29 +49,32 @@ it("docs/settings.md lists the settings as they are declared, with the defaults 
 
 it("the docstring of each setting ends in the default that the code has", () => {
   const [{ host, port }] = Result.getOrThrow(check({ username: "me" })).servers
-  const defaults: Readonly<Record<string, unknown>> = { ...Schema.decodeUnknownSync(schema)({}), host, port }
+  const code: Readonly<Record<string, unknown>> = { ...defaults, host, port }
   const declared = settingsTable()
   assert.deepStrictEqual(
     declared.map(([name]) => name),
     [...names]
   )
   for (const [name, , value] of declared) {
-    const [code] = codes(value)
-    if (code === undefined || code === "Infinity") {
+    const [said] = codes(value)
+    if (said === undefined || said === "Infinity") {
       assert.include(
         [undefined, Number.POSITIVE_INFINITY, "{}"],
-        typeof defaults[name] === "object" ? JSON.stringify(defaults[name]) : defaults[name],
+        typeof code[name] === "object" ? JSON.stringify(code[name]) : code[name],
         name
       )
     } else {
-      const given: unknown = JSON.parse(code)
+      const given: unknown = JSON.parse(said)
       const [, seconds] = /^(\d+) seconds?$/.exec(String(given)) ?? []
-      assert.strictEqual(
-        defaults[name] ?? false,
-        seconds === undefined ? given : Number(seconds) * 1000,
-        name
-      )
+      assert.strictEqual(code[name] ?? false, seconds === undefined ? given : Number(seconds) * 1000, name)
     }
+  }
+})
+
+it("each default keeps the rule of its setting", () => {
+  for (const [name, value] of Object.entries(defaults)) {
+    const field = Object.entries(schema.fields).find(([key]) => key === name)?.[1]
+    assert.isTrue(field !== undefined && Schema.is(field)(value), name)
   }
 })
 

@@ -97,7 +97,7 @@ export const make = (options: Options): Acquire => {
 
   /** A pool that is being closed opens no more connections, so callers that wait for one would wait for ever. */
   const checkClosing = () => {
-    if (isClosing && state.connections.size === 0 && connect.isQuiet()) failWaiting(Effect.fail(ended()))
+    if (isClosing && state.connections.size === 0 && connect.isQuiet()) failWaiting(Effect.failSync(ended))
   }
 
   const watchSilence = Alive.watch(clock, runTimer, settings, state)
@@ -331,7 +331,7 @@ export const make = (options: Options): Acquire => {
         checkClosing()
         yield* Effect.timeoutOption(Effect.interruptible(untilQuiet), grace)
         isCutOff = true
-        failWaiting(Effect.fail(ended()))
+        failWaiting(Effect.failSync(ended))
         yield* connect.abandon
         const patience = grace > 0 ? endMillis : endAtOnceMillis
         yield* Effect.forEach(state.connections, (connection) => end(connection, patience), {

@@ -350,7 +350,7 @@ export const make = (options: Options): Listening => {
     hasConnected: () => hasConnected,
     close: Effect.suspend(() => {
       isClosed = true
-      failAll(Cause.fail(ended()))
+      if (listeners.size > 0) failAll(Cause.fail(ended()))
       return leaving === undefined ? Effect.void : Effect.asVoid(Fiber.await(leaving))
     })
   }

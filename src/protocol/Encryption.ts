@@ -9,7 +9,7 @@ import { readdir, readFile, stat } from "node:fs/promises"
 import * as Net from "node:net"
 import { homedir } from "node:os"
 import { join } from "node:path"
-import * as Tls from "node:tls"
+import type * as Tls from "node:tls"
 import * as Effect from "effect/Effect"
 import type { Address } from "./Link.ts"
 import { LinkProblem } from "./LinkProblem.ts"
@@ -78,6 +78,11 @@ export const none: Encryption = {
   maxVersion: undefined
 }
 
+export type NodeTls = typeof Tls
+
+/** Node's `tls`, which is worth milliseconds of a script's start, is loaded for the first link that is encrypted. */
+export const nodeTls: Effect.Effect<NodeTls> = Effect.promise(() => import("node:tls"))
+
 /** The name of Postgres's protocol in TLS (ALPN). */
 export const protocol = "postgresql"
 
@@ -103,22 +108,28 @@ const given = (text: string | undefined): string | undefined => (text === "" ? u
  * The authorities of the system, where Node can tell them; else those that Node brings along. Looked up by name, since a
  * bundler would make an import of it, which fails on a Node that does not have it.
  */
-const systemAuthorities = (): Tls.ConnectionOptions => {
-  const list: typeof Tls.getCACertificates | undefined = Reflect.get(Tls, "getCACertificates")
+const systemAuthorities = (tls: NodeTls): Tls.ConnectionOptions => {
+  const list: typeof Tls.getCACertificates | undefined = Reflect.get(tls, "getCACertificates")
   return typeof list === "function" ? { ca: [...list("default"), ...list("system")] } : {}
 }
 
 /** As Node checks it; an address may stand in place of a name where a certificate has no list of names, as in libpq. */
-const checkIdentity: NonNullable<Tls.ConnectionOptions["checkServerIdentity"]> = (name, certificate) => {
-  const error = Tls.checkServerIdentity(name, certificate)
-  const isNamed = certificate.subjectaltname === undefined && certificate.subject.CN === name
-  return Net.isIP(name) > 0 && isNamed ? undefined : error
-}
+const checkIdentity =
+  (tls: NodeTls): NonNullable<Tls.ConnectionOptions["checkServerIdentity"]> =>
+  (name, certificate) => {
+    const error = tls.checkServerIdentity(name, certificate)
+    const isNamed = certificate.subjectaltname === undefined && certificate.subject.CN === name
+    return Net.isIP(name) > 0 && isNamed ? undefined : error
+  }
 
-const authorities = (mode: Mode, files: Files): Effect.Effect<Tls.ConnectionOptions, LinkProblem> =>
+const authorities = (
+  tls: NodeTls,
+  mode: Mode,
+  files: Files
+): Effect.Effect<Tls.ConnectionOptions, LinkProblem> =>
   Effect.gen(function* () {
     const named = given(files.sslrootcert)
-    if (named === "system") return { ...systemAuthorities(), checkServerIdentity: checkIdentity }
+    if (named === "system") return { ...systemAuthorities(tls), checkServerIdentity: checkIdentity(tls) }
     const file = named ?? own("root.crt")
     const ca = yield* ofFile(`the root certificate, ${file},`, () => readFile(file))
     if (ca === undefined) {
@@ -143,7 +154,7 @@ const authorities = (mode: Mode, files: Files): Effect.Effect<Tls.ConnectionOpti
     return {
       ca,
       ...(crl.length === 0 ? {} : { crl }),
-      checkServerIdentity: mode === "verify-full" ? checkIdentity : () => undefined
+      checkServerIdentity: mode === "verify-full" ? checkIdentity(tls) : () => undefined
     }
   })
 
@@ -183,6 +194,7 @@ export const optionsOf = (
   { host, path }: Address
 ): Effect.Effect<Tls.ConnectionOptions, LinkProblem> =>
   Effect.gen(function* () {
+    const tls = yield* nodeTls
     const named = path === undefined ? host : undefined
     const isName = named !== undefined && Net.isIP(named) === 0
     const all: Tls.ConnectionOptions = {
@@ -193,13 +205,13 @@ export const optionsOf = (
       rejectUnauthorized: true,
       ...(minVersion === undefined ? {} : { minVersion }),
       ...(maxVersion === undefined ? {} : { maxVersion }),
-      ...(files === undefined ? {} : yield* authorities(mode, files)),
+      ...(files === undefined ? {} : yield* authorities(tls, mode, files)),
       ...(files === undefined ? {} : yield* identity(files)),
       ...options.read()
     }
     // Made here, since `tls.connect` would throw.
     return yield* Effect.try({
-      try: () => ({ ...all, secureContext: all.secureContext ?? Tls.createSecureContext(all) }),
+      try: () => ({ ...all, secureContext: all.secureContext ?? tls.createSecureContext(all) }),
       catch: (cause) =>
         wrong(
           "A certificate or a key cannot be used",

@@ -2,7 +2,6 @@
  * The way to a server: a socket that is connected, and encrypted where that is asked for.
  */
 import * as Net from "node:net"
-import * as Tls from "node:tls"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import * as Effect from "effect/Effect"
 import { certificateHash } from "./CertificateHash.ts"
@@ -136,24 +135,27 @@ const encrypt = (
   address: Address,
   encryption: Encryption
 ): Effect.Effect<Link, LinkProblem> =>
-  Effect.flatMap(Encryptions.optionsOf(encryption, address), (options) => {
-    const encrypted = Tls.connect({ ...options, socket })
-    encrypted.on("error", () => undefined)
-    return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {
-      if (encryption.negotiation === "direct" && encrypted.alpnProtocol !== Encryptions.protocol) {
-        discard(encrypted)
-        return Effect.fail(noDirect())
-      }
-      const certificate = encrypted.getPeerX509Certificate()?.raw
-      return Effect.succeed({
-        socket: encrypted,
-        incoming: listenTo(encrypted),
-        isEncrypted: true,
-        isPrivate: true,
-        certificateHash: certificate === undefined ? undefined : certificateHash(certificate)
+  Effect.flatMap(
+    Effect.all([Encryptions.nodeTls, Encryptions.optionsOf(encryption, address)]),
+    ([tls, options]) => {
+      const encrypted = tls.connect({ ...options, socket })
+      encrypted.on("error", () => undefined)
+      return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {
+        if (encryption.negotiation === "direct" && encrypted.alpnProtocol !== Encryptions.protocol) {
+          discard(encrypted)
+          return Effect.fail(noDirect())
+        }
+        const certificate = encrypted.getPeerX509Certificate()?.raw
+        return Effect.succeed({
+          socket: encrypted,
+          incoming: listenTo(encrypted),
+          isEncrypted: true,
+          isPrivate: true,
+          certificateHash: certificate === undefined ? undefined : certificateHash(certificate)
+        })
       })
-    })
-  }).pipe(Effect.onError(() => Effect.sync(() => discard(socket))))
+    }
+  ).pipe(Effect.onError(() => Effect.sync(() => discard(socket))))
 
 const isLoopback = (address: string | undefined): boolean =>
   address === undefined || address === "::1" || /^(?:::ffff:)?127\./.test(address)

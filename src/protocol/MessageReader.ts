@@ -113,6 +113,19 @@ const cString = (bytes: Buffer, start: number, end: number): string => {
 /** The tag of a `CommandComplete`, for instance `INSERT 0 1`. */
 export const commandTag = cString
 
+/** A `ParameterStatus`, a dozen of which come with each session; `undefined` where it is not as it should be. */
+const parameterStatus = (
+  bytes: Buffer,
+  start: number,
+  end: number
+): PgProtocol.BackendMessage | undefined => {
+  const middle = bytes.indexOf(0, start)
+  const last = bytes.indexOf(0, middle + 1)
+  if (middle < 0 || last !== end - 1) return undefined
+  const name = utf8(bytes, start, middle - start)
+  return { _tag: "ParameterStatus", name, value: utf8(bytes, middle + 1, last - middle - 1) }
+}
+
 /** The types in a `ParameterDescription`, which counts them without a sign; `PgProtocol` takes 32 767 at the most. */
 export const parameterTypes = (bytes: Buffer, start: number, end: number): ReadonlyArray<number> => {
   const count = uint16(bytes, start)
@@ -139,7 +152,8 @@ export const decode = (
     return message
   }
   try {
-    return once(Buffer.from(bytes.subarray(start - 5, end)))
+    const status = type === 0x53 ? parameterStatus(bytes, start, end) : undefined
+    return status ?? once(Buffer.from(bytes.subarray(start - 5, end)))
   } catch {
     const text = Buffer.from(bytes.toString("utf8", start, end))
     const frame = Buffer.allocUnsafe(5 + text.length)

@@ -19,9 +19,10 @@ export type { Password } from "./Rules.ts"
 /** A setting that has no default. */
 const setting = Schema.optionalKey
 
-/** A setting with a default, as a user would write it. */
-const defaulted = <S extends Schema.Constraint>(schema: S, otherwise: S["Encoded"]) =>
-  Schema.withDecodingDefaultKey(Effect.succeed(otherwise))(schema)
+/** A setting with a default, as the pool uses it. */
+const defaulted = <S extends Schema.Top>(schema: S, otherwise: S["Type"]) => schema.annotateKey({ otherwise })
+
+const seconds = (count: number): number => count * 1_000
 
 const isOnConnect = (value: unknown): value is OnConnect =>
   typeof value === "function" || Effect.isEffect(value)
@@ -82,23 +83,23 @@ export const schema = Schema.Struct({
   /** How many connections stay open when idle. `0`. */
   minConnections: defaulted(Rules.whole(0, 100_000), 0),
   /** An unused connection is closed after this time. `"60 seconds"`. */
-  idleTimeout: defaulted(Rules.orZero, "60 seconds"),
+  idleTimeout: defaulted(Rules.orZero, seconds(60)),
   /** A connection older than this is replaced when it comes back. No limit: `Infinity`. */
   connectionTTL: defaulted(Rules.positive, Number.POSITIVE_INFINITY),
   /** By how much of itself `connectionTTL` varies, so that connections are not all replaced at once. `0.1`. */
   lifetimeJitter: defaulted(Rules.share, 0.1),
   /** How long opening one connection may take, authentication included; for each host. `"5 seconds"`. */
-  connectTimeout: defaulted(Rules.positive, "5 seconds"),
+  connectTimeout: defaulted(Rules.positive, seconds(5)),
   /** How long an operation waits for a connection. `"30 seconds"`. */
-  acquireTimeout: defaulted(Rules.positive, "30 seconds"),
+  acquireTimeout: defaulted(Rules.positive, seconds(30)),
   /** How many operations may wait for a connection; one more fails at once. No limit. */
   maxWaiting: setting(Rules.whole(0, 1_000_000_000)),
   /** The server ends a statement that runs longer; 24 days at the most. No limit: `Infinity`. */
   statementTimeout: defaulted(Rules.serverTimeout, Number.POSITIVE_INFINITY),
   /** A server that is silent for so much longer than `statementTimeout` is given up. `"5 seconds"`. */
-  answerTimeout: defaulted(Rules.positive, "5 seconds"),
+  answerTimeout: defaulted(Rules.positive, seconds(5)),
   /** After so long without traffic the system begins to probe a link; `Infinity` probes none. `"10 seconds"`. */
-  keepAlive: defaulted(Rules.positive, "10 seconds"),
+  keepAlive: defaulted(Rules.positive, seconds(10)),
   /** What an `int8` is in JavaScript: `"number"`, which fails clearly past ±(2^53−1), `"bigint"` or `"string"`. `"number"`. */
   int8: defaulted(Rules.oneOf(["number", "bigint", "string"]), "number"),
   /** What a `timestamp` or `timestamptz` is in JavaScript: a `"date"`, or a `"string"` with its microseconds. `"date"`. */
@@ -129,7 +130,7 @@ export const schema = Schema.Struct({
   /** Which statements are [logged](observability.md#the-log): none, those that take `slowStatement` or longer, or all. `"none"`. */
   logStatements: defaulted(Rules.oneOf(["none", "slow", "all"]), "none"),
   /** From this time on a statement is slow, its wait for a connection included. `"1 second"`. */
-  slowStatement: defaulted(Rules.orZero, "1 second"),
+  slowStatement: defaulted(Rules.orZero, seconds(1)),
   /** The pool's name in the registry. The database's name. */
   key: setting(Rules.shortText(256))
 })
@@ -139,8 +140,15 @@ type Fields = typeof schema.fields
 /** Names of the settings. */
 export const names: ReadonlyArray<string> = Object.keys(schema.fields)
 
-// A copy, since V8 copies and reads an object that grew field by field more slowly, and each handle's settings begin with this one.
-const makeDefaults = () => ({ ...Schema.decodeSync(schema)({}) })
+// No decoding, which would be a good part of a script's start. A copy, since V8 copies and reads an object that grew field by field
+// more slowly, and each handle's settings begin with this one.
+const makeDefaults = (): CheckedSettings => {
+  const values = Object.entries(schema.fields).flatMap(([name, field]) => {
+    const key = Schema.resolveAnnotationsKey(field)
+    return key === undefined || !("otherwise" in key) ? [] : [[name, key.otherwise] as const]
+  })
+  return { ...(Object.fromEntries(values) as CheckedSettings) }
+}
 
 /** The settings of a database about which nothing is said. */
 export const defaults = /* @__PURE__ */ makeDefaults()
