@@ -272,6 +272,8 @@ export const make = (options: Options): Acquire => {
           const answered = Alive.ask(connection, settings, state)
           if (waiter.caution !== "tries") {
             state.asked.add(connection)
+            // It belongs to nobody until it has answered: no read shares it meanwhile.
+            connection.isExclusive = true
             run(Effect.flatMap(answered, (isAlive) => Effect.sync(() => onAnswer(connection, isAlive))))
             return undefined
           }

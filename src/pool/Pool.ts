@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
@@ -272,7 +272,8 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const { connection } = waiter
       waiter.isAbandoned = true
-      if (connection === undefined || !connection.isExclusive) {
+      const isShared = waiter.expectedMillis !== undefined
+      if (connection === undefined || isShared) {
         giveBack(waiter, connection !== undefined)
         return Effect.void
       }
@@ -322,9 +323,17 @@ export const make = Effect.fnUntraced(function* (
       wait(waiter, fiber, (connection) => resume(Effect.succeed(connection)), resume)
     )
 
-  /** Takes a connection back from a caller who had it whole; one who was interrupted left its statement under way. */
+  /**
+   * Takes a connection back from a caller who had it whole, once what goes on behind the caller's back is over: it would meet
+   * the next caller's statements else. One who was interrupted left its statement under way.
+   */
   const end = (waiter: PoolState.Waiter): Effect.Effect<void> | undefined => {
-    if ((waiter.connection?.session.pending() ?? 0) > 0) return abandon(waiter)
+    const { connection } = waiter
+    if (connection !== undefined && connection.cleanups.size > 0) {
+      const ended = Effect.flatMap(Fiber.awaitAll(connection.cleanups), () => end(waiter) ?? Effect.void)
+      return Effect.asVoid(Effect.forkDetach(ended, { startImmediately: true }))
+    }
+    if ((connection?.session.pending() ?? 0) > 0) return abandon(waiter)
     giveBack(waiter, false)
     return undefined
   }

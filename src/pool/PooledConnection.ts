@@ -1,6 +1,7 @@
 /**
  * A connection of a pool: its session, and what the pool keeps about it.
  */
+import type * as Fiber from "effect/Fiber"
 import type { Encryption } from "../protocol/Encryption.ts"
 import type { Address } from "../protocol/Link.ts"
 import type { Session } from "../protocol/Session.ts"
@@ -26,7 +27,7 @@ export interface PooledConnection extends IdleConnection {
   users: number
   /** Milliseconds that the statements of its users take on average, in all. */
   load: number
-  /** Lent to one caller whole, or being reset: it is not shared. */
+  /** Lent to one caller whole, being reset, or asked whether it is alive: it is not shared. */
   isExclusive: boolean
   /** Takes no more users: a caller waits for it whole, its turn has ended, or it is too old. */
   isDraining: boolean
@@ -36,6 +37,8 @@ export interface PooledConnection extends IdleConnection {
   isCancelled: boolean
   /** The server has heard of the last cancel. */
   isCancelPassedOn: boolean
+  /** What goes on behind the back of a caller who left: the connection is not lent again before its end. */
+  readonly cleanups: Set<Fiber.Fiber<unknown>>
   sessionEffects: SessionEffects
   /** The catalogue was changed in a transaction that has not ended. */
   hasCatalogueChanges: boolean
@@ -73,6 +76,7 @@ export const make = (
   isAbandoned: false,
   isCancelled: false,
   isCancelPassedOn: false,
+  cleanups: new Set(),
   sessionEffects: "none",
   hasCatalogueChanges: false,
   searchPath: "",

@@ -112,10 +112,12 @@ export const awaitBriefly = (
   connection: PooledConnection,
   effect: Effect.Effect<unknown>
 ): Effect.Effect<void> =>
-  Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), (recovery) =>
-    Effect.flatMap(Effect.timeoutOption(Fiber.await(recovery), signMillis), (ended) =>
+  Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), (recovery) => {
+    connection.cleanups.add(recovery)
+    recovery.addObserver(() => connection.cleanups.delete(recovery))
+    return Effect.flatMap(Effect.timeoutOption(Fiber.await(recovery), signMillis), (ended) =>
       Option.isSome(ended) || !connection.isCancelPassedOn
         ? Effect.void
         : Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), endMillis))
     )
-  )
+  })

@@ -58,9 +58,7 @@ export const copyOutInside = <E>(
       const [{ transaction }] = membership
       const level = State.levelOf(transaction, membership)
       const release = yield* Mutex.hold(level.mutex, State.patienceOf(transaction), true)
-      yield* Effect.addFinalizer(() =>
-        Effect.andThen(InTransaction.settle(transaction), Effect.sync(release))
-      )
+      yield* Effect.addFinalizer(() => InTransaction.settle(transaction, release))
       const before = () => State.closedError(transaction, level)
       const refusal = before()
       if (refusal !== undefined) return yield* refusal

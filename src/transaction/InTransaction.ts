@@ -256,8 +256,8 @@ export const ask = (transaction: Transaction, text: string): Effect.Effect<Excha
     command(transaction, text, (exchange) => resume(Effect.succeed(exchange)), true)
   })
 
-/** Cancels what is still under way on the connection; waits a moment for it. */
-export const settle = (transaction: Transaction): Effect.Effect<void> =>
+/** Cancels what is still under way on the connection, and then does `after`; waits a moment for it. */
+export const settle = (transaction: Transaction, after: () => void): Effect.Effect<void> =>
   Effect.suspend(() =>
-    transaction.connection.session.pending() === 0 ? Effect.void : cancelThen(transaction, nothing)
+    transaction.connection.session.pending() === 0 ? Effect.sync(after) : cancelThen(transaction, after)
   )

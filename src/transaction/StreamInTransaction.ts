@@ -141,9 +141,7 @@ const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, Sq
   return Stream.unwrap(
     Effect.gen(function* () {
       const release = yield* Mutex.hold(root.mutex, State.patienceOf(transaction))
-      yield* Effect.addFinalizer(() =>
-        Effect.andThen(InTransaction.settle(transaction), Effect.sync(release))
-      )
+      yield* Effect.addFinalizer(() => InTransaction.settle(transaction, release))
       const pull = yield* start(pool, connection, job, () => State.closedError(transaction, root))
       return Stream.fromPull(Effect.succeed(pull))
     })
