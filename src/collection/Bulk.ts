@@ -7,24 +7,14 @@
 import * as Effect from "effect/Effect"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { isPoolError } from "../errors/PoolError.ts"
-import type { Step } from "../execute/StoreRows.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import type { TableShape } from "../types/TableShape.ts"
-import { insertion, inTurn, isCopied, isMistaken, siteOf, type Work, write } from "./BulkPieces.ts"
-import * as BulkRows from "./BulkRows.ts"
-import { copySteps } from "./BulkSteps.ts"
+import { copying, insertion, inTurn, isCopied, isMistaken, type Work, write } from "./BulkPieces.ts"
 import { described, refuse } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import * as Upsert from "./Upsert.ts"
-
-/** What copies a piece, group by group. */
-function* copying<A, E, R>(table: TableBackend<A, E, R>, work: Work, piece: Chunk.Chunk): Generator<Step> {
-  for (const group of piece.groups.values()) {
-    yield* copySteps(table.name, BulkRows.make(siteOf(table, work.place), work.shape, group), work)
-  }
-}
 
 /** Rows from number `from` on, counted from 1, up to these limits. */
 const cut = (

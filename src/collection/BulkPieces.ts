@@ -2,17 +2,18 @@
  * What arrays and streams of rows share on their way into a table: which of them can go by `COPY`, and pieces by `INSERT`, a
  * statement or a few for each, one behind another.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
-import type { Mistaken } from "../execute/StoreRows.ts"
+import type { Mistaken, Step } from "../execute/StoreRows.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import * as BulkRows from "./BulkRows.ts"
 import * as BulkSql from "./BulkSql.ts"
 import type { CopyState } from "./BulkSteps.ts"
-import { tellInsert } from "./BulkSteps.ts"
+import { copySteps, tellInsert } from "./BulkSteps.ts"
 import { wayOf } from "./BulkWay.ts"
 import type * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
@@ -51,6 +52,17 @@ export const siteOf = <A, E, R>(table: TableBackend<A, E, R>, place: string) => 
 export const isCopied = ({ plan, returning, shape }: Work, { groups }: Chunk.Chunk): boolean => {
   const wanted = { upsert: plan !== undefined, returning: returning !== "none" }
   return Array.from(groups.values()).every(({ columns }) => wayOf(shape, columns, wanted) !== "insert")
+}
+
+/** What copies a piece, group by group. */
+export function* copying<A, E, R>(
+  table: TableBackend<A, E, R>,
+  work: Work,
+  piece: Chunk.Chunk
+): Generator<Step> {
+  for (const group of piece.groups.values()) {
+    yield* copySteps(table.name, BulkRows.make(siteOf(table, work.place), work.shape, group), work)
+  }
 }
 
 /** The statement that stores a group of rows, ready to run. */
@@ -96,7 +108,7 @@ export const write = <A, E, R>(
 
 /**
  * Stores pieces in turn, in a transaction: while the server works on one, the next is taken in and written. At most two
- * are held at a time.
+ * are held at a time. When one cannot be stored, no more rows are taken in.
  */
 export const inTurn = <E, R, E2, R2>(
   feed: (
@@ -107,6 +119,7 @@ export const inTurn = <E, R, E2, R2>(
     Effect.flatMap(Effect.scope, (scope) => {
       let stored = 0
       let underWay: Fiber.Fiber<number, E> | undefined
+      const broken = Deferred.makeUnsafe<never, E>()
       const finish = Effect.suspend(() =>
         underWay === undefined
           ? Effect.void
@@ -115,13 +128,21 @@ export const inTurn = <E, R, E2, R2>(
             })
       )
       const start = (store: Effect.Effect<number, E, R>) =>
-        Effect.map(Effect.forkIn(store, scope, { startImmediately: true }), (fiber) => {
-          underWay = fiber
-        })
-      return feed((store) => Effect.flatMap(finish, () => start(store))).pipe(
-        Effect.andThen(finish),
-        Effect.map(() => stored)
+        Effect.map(
+          Effect.forkIn(
+            Effect.tapCause(store, (cause) => Deferred.failCause(broken, cause)),
+            scope,
+            { startImmediately: true }
+          ),
+          (fiber) => {
+            underWay = fiber
+          }
+        )
+      const fed = Effect.andThen(
+        feed((store) => Effect.flatMap(finish, () => start(store))),
+        finish
       )
+      return Effect.map(Effect.raceFirst(fed, Deferred.await(broken)), () => stored)
     })
   )
 

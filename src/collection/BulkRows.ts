@@ -26,8 +26,10 @@ export interface BulkRows {
   readonly isMixed: boolean
 }
 
-/** Rows as an error tells of them. */
+/** What the message of an error needs to know of the rows. */
 export interface KnownRows extends Pick<BulkRows, "place" | "shape" | "columns" | "keys" | "takesInstances"> {
+  /** The values are as the caller gave them, so that none of them is shown. */
+  readonly areGiven: boolean
   readonly length: () => number
   /** The number of a row in the whole call. */
   readonly numberOf: (index: number) => number | undefined
@@ -69,6 +71,7 @@ export const valueOf = ({ isMixed }: BulkRows, row: Fields, key: string): unknow
 
 export const known = (rows: BulkRows): KnownRows => ({
   ...rows,
+  areGiven: true,
   length: () => rows.rows.length,
   numberOf: (index) => rows.numbers[index],
   valueOf: (index, at) => valueOf(rows, rows.rows[index] ?? {}, rows.keys[at]!)

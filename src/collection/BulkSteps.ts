@@ -15,7 +15,7 @@ import * as CopyRows from "./CopyRows.ts"
 import * as LocateRow from "./LocateRow.ts"
 
 /** Data of a `COPY` go in messages of about so many bytes. */
-const messageSize = 131_072
+export const messageSize = 131_072
 /** Rows longer than this make a message grow. */
 const spareSize = 4_096
 
@@ -36,7 +36,10 @@ const aboutOf = (rows: KnownRows, found: LocateRow.Place | undefined): About => 
   const column = rows.keys[at] ?? found?.column
   return {
     place: column === undefined ? where : `${where}, column ${shown(column)}`,
-    params: [first, ...others].flatMap((index) => rows.keys.map((_, at) => rows.valueOf(index, at)))
+    // Of values that were read back it is not known how a message may show them: it shows none then.
+    ...(rows.areGiven
+      ? { params: [first, ...others].flatMap((index) => rows.keys.map((_, at) => rows.valueOf(index, at))) }
+      : {})
   }
 }
 

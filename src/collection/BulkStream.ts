@@ -3,12 +3,15 @@
  * `INSERT`. The first piece shows whether the table takes a `COPY`; what follows is written as it comes (`CopyPiece.ts`).
  */
 import type { Buffer } from "node:buffer"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
+import { isPoolError } from "../errors/PoolError.ts"
 import type { Progress } from "../execute/Progress.ts"
+import type { Step } from "../execute/StoreRows.ts"
 import type { TableShape } from "../types/TableShape.ts"
-import { insertion, inTurn, isCopied, isMistaken, siteOf, write } from "./BulkPieces.ts"
+import { copying, insertion, inTurn, isCopied, isMistaken, siteOf, write } from "./BulkPieces.ts"
 import * as Chunk from "./Chunk.ts"
 import * as CopyPiece from "./CopyPiece.ts"
 import type { TableBackend } from "./TableBackend.ts"
@@ -16,6 +19,12 @@ import type { ProgressOptions } from "./Types.ts"
 
 /** Stores the pieces of a stream in turn, in a transaction, as they are taken in. */
 type Put<R> = (store: Effect.Effect<number, OperationError, R>) => Effect.Effect<void, OperationError, R>
+
+/**
+ * A piece is no larger than what the server stores in this time, in milliseconds, since each is a statement, which has a limit of its
+ * own. Nor does it wait longer for rows of a slow stream, so that a refusal is not told late.
+ */
+const mostMillis = 250
 
 /** Takes rows, and stores them by `put`; `finish` stores the last. */
 const makeTaker = <A, E, R>(
@@ -28,67 +37,106 @@ const makeTaker = <A, E, R>(
   const site = siteOf(table, place)
   const next = (limits: Chunk.Limits) => Chunk.make(place, shape.columns, false, limits)
   let work = insertion(place, shape)
-  let piece = next(Chunk.small)
+  let chunk = next(Chunk.small)
   let copied = CopyPiece.make(site, shape, work)
-  let taken: Progress = { rows: 0, bytes: 0 }
-  let isFirst = true
+  /** The memory of a piece that was stored: two take turns. */
   let spare: Buffer | undefined
+  let mostRows = CopyPiece.mostRows
+  let isFirst = true
+  /** Rows taken in, in front of the chunk. */
+  let taken = 0
+  let sent: Progress = { rows: 0, bytes: 0 }
+  /** What the piece has, as the progress counts it. */
+  let held: Progress = sent
+  /** When its first row came. */
+  let since = 0
 
+  const add = (progress: Progress, { bytes, rows }: Progress): Progress => ({
+    rows: progress.rows + rows,
+    bytes: progress.bytes + bytes
+  })
+  const progressed = (more: Progress) =>
+    Effect.sync(() => {
+      sent = add(sent, more)
+      onProgress?.(sent)
+    })
   const letGoOf = (rows: Chunk.Chunk) => Effect.sync(() => Chunk.clear(rows))
-  const progressed = Effect.sync(() => onProgress?.(taken))
 
-  /** What sends the rows that are written already. Two pieces take turns in the same memory. */
-  const sending = () => {
-    const sent = copied
-    const steps = CopyPiece.stepsOf(sent)
-    copied = CopyPiece.make(site, shape, work, spare)
-    spare = undefined
-    const store = table.store(() => steps.values(), undefined)
-    return Effect.tap(store, () =>
-      Effect.sync(() => {
-        spare = CopyPiece.roomOf(sent)
-        steps.length = 0
-      })
+  /** Sends steps, and sees how long the server takes for them. */
+  const sending = (steps: Array<Step>) =>
+    Effect.flatMap(Clock.currentTimeMillis, (start) =>
+      Effect.tap(
+        table.store(() => steps.values(), undefined),
+        (rows) =>
+          Effect.map(Clock.currentTimeMillis, (end) => {
+            steps.length = 0
+            const fitting = Math.floor((rows * mostMillis) / Math.max(1, end - start))
+            mostRows = Math.min(CopyPiece.mostRows, Math.max(Chunk.brief.rows, fitting))
+          })
+      )
     )
-  }
 
+  /** Sends the piece. */
   const send = Effect.suspend(() => {
     if (copied.rows === 0) return Effect.void
-    const store = Effect.catchIf(sending(), isMistaken, ({ error }) => Effect.fail(error))
-    return Effect.andThen(put(store), progressed)
+    const piece = copied
+    const more = held
+    held = { rows: 0, bytes: 0 }
+    const stored = Effect.tap(sending(CopyPiece.stepsOf(piece)), () =>
+      Effect.sync(() => {
+        spare = CopyPiece.roomOf(piece)
+      })
+    )
+    const sure = Effect.catchIf(stored, isMistaken, ({ error }) => Effect.fail(error))
+    return Effect.flatMap(put(sure), () => {
+      // The piece in front of it is stored by now.
+      copied = CopyPiece.make(site, shape, work, spare)
+      spare = undefined
+      return progressed(more)
+    })
   })
 
   /** Sends the first rows, in a savepoint: where no COPY is taken, they and all others go by INSERT. */
   const sendFirst = (rows: Chunk.Chunk) => {
-    const stored = Effect.catchIf(table.transaction(sending()), isMistaken, () => {
+    const steps = Array.from(copying(table, work, rows))
+    const problem = steps.find(isPoolError)
+    if (problem !== undefined) return Effect.fail(problem)
+    const stored = Effect.catchIf(table.transaction(sending(steps)), isMistaken, () => {
       work = { ...work, shape: { ...shape, refusesCopy: true } }
       return Effect.flatten(write(table, work, rows))
     })
-    const first = Effect.ensuring(stored, letGoOf(rows))
-    return Effect.flatMap(first, (count) => Effect.andThen(put(Effect.succeed(count)), progressed))
+    return Effect.flatMap(Effect.ensuring(stored, letGoOf(rows)), (count) =>
+      Effect.andThen(put(Effect.succeed(count)), progressed(rows))
+    )
   }
 
   const insert = (rows: Chunk.Chunk) =>
     Effect.flatMap(write(table, work, rows), (store) =>
-      Effect.andThen(put(Effect.ensuring(store, letGoOf(rows))), progressed)
+      Effect.andThen(put(Effect.ensuring(store, letGoOf(rows))), progressed(rows))
     )
 
   const flush = Effect.suspend((): Effect.Effect<void, OperationError, R> => {
-    const rows = piece
+    const rows = chunk
     const wasFirst = isFirst
     isFirst = false
-    taken = { rows: taken.rows + rows.rows, bytes: taken.bytes + rows.bytes }
+    taken += rows.rows
     if (!isCopied(work, rows)) {
-      piece = next(Chunk.small)
+      chunk = next(Chunk.small)
       return Effect.andThen(send, insert(rows))
     }
-    piece = next(Chunk.written)
+    chunk = next(Chunk.brief)
+    if (wasFirst) return sendFirst(rows)
     const problem = CopyPiece.take(copied, rows)
     // What is on its way is stored first, and undone with the transaction.
     if (problem !== undefined) return Effect.andThen(put(Effect.succeed(0)), Effect.fail(problem))
-    if (wasFirst) return sendFirst(rows)
-    // The socket takes a large piece in parts, while others have their turn.
-    return CopyPiece.isFull(copied) ? send : Effect.yieldNow
+    const wasEmpty = held.rows === 0
+    held = add(held, rows)
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (wasEmpty) since = now
+      if (CopyPiece.isFull(copied, mostRows) || now - since >= mostMillis) return send
+      // The socket takes a large piece in parts, while others have their turn.
+      return Effect.yieldNow
+    })
   })
 
   /** Takes rows in from where the last call has stopped, and lets go of them. */
@@ -98,9 +146,9 @@ const makeTaker = <A, E, R>(
   }): Effect.Effect<void, OperationError, R> => {
     const { rows } = left
     for (let index = left.from; index < rows.length; index++) {
-      const problem = Chunk.take(piece, rows[index], taken.rows + piece.rows + 1)
+      const problem = Chunk.take(chunk, rows[index], taken + chunk.rows + 1)
       if (problem !== undefined) return Effect.fail(problem)
-      if (Chunk.isFull(piece)) {
+      if (Chunk.isFull(chunk)) {
         left.from = index + 1
         return Effect.flatMap(flush, () => takeFrom(left))
       }
@@ -110,11 +158,11 @@ const makeTaker = <A, E, R>(
   }
 
   return {
-    take: (chunk: ReadonlyArray<unknown>): Effect.Effect<void, E | OperationError, R> =>
-      Effect.flatMap(table.translation.stored({ place, before: taken.rows + piece.rows }, chunk), (rows) =>
+    take: (chunked: ReadonlyArray<unknown>): Effect.Effect<void, E | OperationError, R> =>
+      Effect.flatMap(table.translation.stored({ place, before: taken + chunk.rows }, chunked), (rows) =>
         takeFrom({ rows, from: 0 })
       ),
-    finish: Effect.suspend(() => (piece.rows > 0 ? Effect.andThen(flush, send) : send))
+    finish: Effect.suspend(() => (chunk.rows > 0 ? Effect.andThen(flush, send) : send))
   }
 }
 

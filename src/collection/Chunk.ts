@@ -58,8 +58,8 @@ export const large: Limits = { rows: 10_000, bytes: 4 * 1024 * 1024 }
 /** For a stream's rows: what lives shorter costs less memory. */
 export const small: Limits = { rows: 5000, bytes: 2 * 1024 * 1024 }
 
-/** For rows that are written at once and let go: they die young. */
-export const written: Limits = { rows: 1000, bytes: 256 * 1024 }
+/** For rows of a stream that are written at once and let go. */
+export const brief: Limits = { rows: 1000, bytes: 256 * 1024 }
 
 export const make = (place: string, columns: Columns, exact: boolean, limits: Limits | undefined): Chunk => ({
   place,

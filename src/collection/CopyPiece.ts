@@ -6,24 +6,30 @@
  * A `COPY` of few rows costs the server more for each of them (it begins by making its table longer, and has that for every
  * `COPY` anew), and rows that wait are what a garbage collector copies. So a piece has many rows, and has them as bytes; what an
  * error tells of a row is read back from there.
+ *
+ * Rows of one group of `Chunk.ts` keep their order: only the last `COPY` of a group takes more of its rows. One that lacks
+ * columns of it has NULL there, and one that has others begins the next.
  */
 import { Buffer } from "node:buffer"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Step } from "../execute/StoreRows.ts"
+import { attempt } from "../statement/PlainObject.ts"
+import type { Write } from "../types/BinaryWriter.ts"
 import * as Sink from "../types/Sink.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import { readerOf } from "../types/WrittenField.ts"
 import * as BulkRows from "./BulkRows.ts"
-import { type CopyState, copyOf } from "./BulkSteps.ts"
+import { type CopyState, copyOf, messageSize } from "./BulkSteps.ts"
 import type * as Chunk from "./Chunk.ts"
 import * as CopyRows from "./CopyRows.ts"
 import type * as SqlBuilder from "./SqlBuilder.ts"
 
 /** The rows of one `COPY`. */
 interface Run extends Pick<BulkRows.KnownRows, "place" | "shape" | "columns" | "keys" | "takesInstances"> {
-  readonly format: "binary" | "text"
+  /** How its columns are written in binary; `undefined` where it goes as text. */
+  readonly writers: ReadonlyArray<Write> | undefined
   readonly sink: Sink.Sink
-  /** The numbers of its rows, a list for each group. */
+  /** The numbers of its rows, a list for each group of rows. */
   readonly numbers: Array<ReadonlyArray<number>>
 }
 
@@ -31,63 +37,84 @@ export interface CopyPiece {
   readonly site: SqlBuilder.Site
   readonly shape: TableShape
   readonly state: CopyState
-  /** By format and columns. */
-  readonly runs: Map<string, Run>
+  readonly runs: Array<Run>
+  /** The last run of each group. */
+  readonly last: Map<string, Run>
   /** Holds the bytes of its first run. */
   readonly room: Buffer
   rows: number
 }
 
-/** So many bytes or rows are sent at once. Measured: with more the server is hardly faster. */
+/** About so many bytes or rows are sent at once. Measured: with more the server is hardly faster. */
 const mostBytes = 2 ** 21
-const mostRows = 32_768
-const smallRoom = 2 ** 16
+export const mostRows = 32_768
+const firstRoom = 2 ** 16
+/** Further runs begin small: there may be many. */
+const smallRoom = 2 ** 10
+/** The memory of a huge row is not kept for the next piece. */
+const largestRoom = 4 * mostBytes
 
 export const make = (
   site: SqlBuilder.Site,
   shape: TableShape,
   state: CopyState,
-  room: Buffer = Buffer.allocUnsafeSlow(smallRoom)
-): CopyPiece => ({ site, shape, state, runs: new Map(), room, rows: 0 })
+  room: Buffer = Buffer.allocUnsafeSlow(firstRoom)
+): CopyPiece => ({ site, shape, state, runs: [], last: new Map(), room, rows: 0 })
 
-/** The memory of a piece that was stored, for the next one. */
-export const roomOf = ({ room, runs }: CopyPiece): Buffer => {
-  const [first] = runs.values()
-  return first?.sink.bytes ?? room
+/** The memory of a piece that was stored, for another one. */
+export const roomOf = ({ room, runs }: CopyPiece): Buffer | undefined => {
+  const bytes = runs[0]?.sink.bytes ?? room
+  return bytes.length <= largestRoom ? bytes : undefined
 }
 
-export const isFull = ({ rows, runs }: CopyPiece): boolean => {
+/** Whether it has so many rows, or about as many bytes as are sent at once. */
+export const isFull = ({ rows, runs }: CopyPiece, most: number): boolean => {
   let bytes = 0
-  for (const { sink } of runs.values()) bytes += sink.at
-  return rows >= mostRows || bytes >= mostBytes
+  for (const [index, { sink }] of runs.entries()) bytes += index === 0 ? sink.at : sink.bytes.length
+  return rows >= most || bytes >= mostBytes
 }
 
-const runOf = ({ room, runs }: CopyPiece, rows: BulkRows.BulkRows, format: Run["format"]): Run => {
-  const name = [format, ...rows.keys].join("\0")
-  const known = runs.get(name)
-  if (known !== undefined) return known
+/** The run that takes rows of a group next. */
+const runOf = (
+  piece: CopyPiece,
+  name: string,
+  rows: BulkRows.BulkRows,
+  writers: ReadonlyArray<Write> | undefined
+): Run => {
+  const last = piece.last.get(name)
+  const isSame = last !== undefined && (last.writers === undefined) === (writers === undefined)
+  if (isSame && rows.keys.every((key) => last.keys.includes(key))) return last
   const { columns, keys, place, shape, takesInstances } = rows
-  const sink = runs.size === 0 ? { bytes: room, at: 0 } : Sink.make(smallRoom)
-  const run: Run = { place, shape, columns, keys, takesInstances, format, sink, numbers: [] }
-  if (format === "binary") CopyRows.putHeader(sink)
-  runs.set(name, run)
+  const sink = piece.runs.length === 0 ? { bytes: piece.room, at: 0 } : Sink.make(smallRoom)
+  const run: Run = { place, shape, columns, keys, takesInstances, writers, sink, numbers: [] }
+  if (writers !== undefined) CopyRows.putHeader(sink)
+  piece.runs.push(run)
+  piece.last.set(name, run)
   return run
 }
 
+/** Rows with the columns of a run, which may have more of them. */
+const inRun = (rows: BulkRows.BulkRows, { columns, keys }: Run): BulkRows.BulkRows => ({
+  ...rows,
+  columns,
+  keys,
+  isMixed: rows.isMixed || keys.length > rows.keys.length
+})
+
 const all = Number.POSITIVE_INFINITY
 
-const put = (piece: CopyPiece, rows: BulkRows.BulkRows): PoolError | undefined => {
+const put = (piece: CopyPiece, name: string, rows: BulkRows.BulkRows): PoolError | undefined => {
   const writers = piece.state.isText ? undefined : CopyRows.writersOf(rows)
   let from = 0
   if (writers !== undefined) {
-    const run = runOf(piece, rows, "binary")
-    from = CopyRows.putBinary(run.sink, rows, writers, 0, all)
+    const run = runOf(piece, name, rows, writers)
+    from = CopyRows.putBinary(run.sink, inRun(rows, run), run.writers ?? writers, 0, all)
     run.numbers.push(from === rows.rows.length ? rows.numbers : rows.numbers.slice(0, from))
   }
   if (from === rows.rows.length) return undefined
   piece.state.isText = true
-  const run = runOf(piece, rows, "text")
-  const end = CopyRows.putTexts(run.sink, rows, from, all)
+  const run = runOf(piece, name, rows, undefined)
+  const end = CopyRows.putTexts(run.sink, inRun(rows, run), from, all)
   if (typeof end !== "number") return end
   run.numbers.push(rows.numbers.slice(from))
   return undefined
@@ -95,8 +122,8 @@ const put = (piece: CopyPiece, rows: BulkRows.BulkRows): PoolError | undefined =
 
 /** Writes rows behind those that it has, or says why one of them cannot be stored. */
 export const take = (piece: CopyPiece, { groups, rows }: Chunk.Chunk): PoolError | undefined => {
-  for (const group of groups.values()) {
-    const problem = put(piece, BulkRows.make(piece.site, piece.shape, group))
+  for (const [name, group] of groups) {
+    const problem = put(piece, name, BulkRows.make(piece.site, piece.shape, group))
     if (problem !== undefined) return problem
   }
   piece.rows += rows
@@ -105,20 +132,31 @@ export const take = (piece: CopyPiece, { groups, rows }: Chunk.Chunk): PoolError
 
 /** What is told of a run's rows; they are read back once it is asked for. */
 const knownRows = (run: Run): BulkRows.KnownRows => {
-  const written = run.sink.bytes.subarray(0, run.sink.at)
+  const { columns, keys, place, shape, sink, takesInstances, writers } = run
+  const written = sink.bytes.subarray(0, sink.at)
   let rows: ReadonlyArray<ReadonlyArray<unknown>> | undefined
-  const read = () => {
-    const { columns, format, shape } = run
-    if (format === "text") return CopyRows.writtenTexts(written)
-    const readers = columns.map(({ oid }) => readerOf(shape.types, oid))
-    return CopyRows.writtenBinary(written, readers)
-  }
+  let numbers: ReadonlyArray<number> | undefined
+  const read = () =>
+    writers === undefined
+      ? CopyRows.writtenTexts(written)
+      : CopyRows.writtenBinary(
+          written,
+          columns.map(({ oid }) => readerOf(shape.types, oid))
+        )
   return {
-    ...run,
+    place,
+    shape,
+    columns,
+    keys,
+    takesInstances,
+    areGiven: false,
     length: () => run.numbers.reduce((sum, { length }) => sum + length, 0),
-    numberOf: (index) => run.numbers.flat()[index],
+    numberOf: (index) => {
+      numbers ??= run.numbers.flat()
+      return numbers[index]
+    },
     valueOf: (index, at) => {
-      rows ??= read()
+      rows ??= attempt(read, () => [])
       return rows[index]?.[at]
     }
   }
@@ -127,12 +165,14 @@ const knownRows = (run: Run): BulkRows.KnownRows => {
 /** What sends a piece, which takes no more. */
 export const stepsOf = ({ runs, site }: CopyPiece): Array<Step> => {
   const steps: Array<Step> = []
-  for (const run of runs.values()) {
-    const { format, numbers, sink } = run
+  for (const run of runs) {
+    const { numbers, sink, writers } = run
     if (numbers.every(({ length }) => length === 0)) continue
-    steps.push(copyOf(site.table, knownRows(run), 0, format))
-    if (format === "binary") CopyRows.putTrailer(sink)
-    steps.push(sink.bytes.subarray(0, sink.at))
+    steps.push(copyOf(site.table, knownRows(run), 0, writers === undefined ? "text" : "binary"))
+    if (writers !== undefined) CopyRows.putTrailer(sink)
+    for (let from = 0; from < sink.at; from += messageSize) {
+      steps.push(sink.bytes.subarray(from, Math.min(sink.at, from + messageSize)))
+    }
   }
   return steps
 }

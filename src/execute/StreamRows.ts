@@ -37,10 +37,11 @@ type Failure = SqlError | PoolError
 export type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>
 
 /**
- * Pieces that wait for the reader before the socket is paused. A piece is what one read of the socket brought: the server writes
- * 8 KiB at a time, and a reader that is slower finds all that came meanwhile.
+ * So many pieces or bytes wait for the reader before the socket is paused. A piece is the rows that one read of the socket
+ * completed: the server writes 8 KiB at a time, and a reader that is slower finds all that came meanwhile.
  */
 const mostPieces = 16
+const mostBytes = 131_072
 
 const isFilled = (rows: ReadonlyArray<unknown>): rows is readonly [unknown, ...Array<unknown>] =>
   rows.length > 0
@@ -52,6 +53,8 @@ const makeReader = (connection: PooledConnection) => {
   let end: Pull | undefined
   let waiting: ((piece: Pull) => void) | undefined
   let isClosed = false
+  /** What the socket had read when no piece was left. */
+  let bytesRead = session.socket.bytesRead
 
   const give = (): void => {
     if (waiting === undefined) return
@@ -60,6 +63,7 @@ const makeReader = (connection: PooledConnection) => {
     const resume = waiting
     waiting = undefined
     pieces.length = 0
+    bytesRead = session.socket.bytesRead
     if (piece === undefined) resume(end ?? Cause.done())
     else resume(Effect.succeed(others.length === 0 ? piece : [...piece, ...others.flat()]))
   }
@@ -74,7 +78,8 @@ const makeReader = (connection: PooledConnection) => {
       if (isFilled(rows)) pieces.push(rows)
       give()
       // What is being cancelled is read to its end.
-      if (pieces.length >= mostPieces && !connection.isCancelled) session.setReading(false)
+      const isMuch = pieces.length >= mostPieces || session.socket.bytesRead - bytesRead >= mostBytes
+      if (pieces.length > 0 && isMuch && !connection.isCancelled) session.setReading(false)
       return true
     },
     finish: (result: Pull): void => {
@@ -89,7 +94,7 @@ const makeReader = (connection: PooledConnection) => {
     pull: Effect.callback<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>((resume) => {
       waiting = resume
       give()
-      if (pieces.length < mostPieces) session.setReading(true)
+      if (pieces.length === 0) session.setReading(true)
       return Effect.sync(() => {
         waiting = undefined
       })

@@ -12,8 +12,13 @@ import type { TypeLookup } from "./TypeLookup.ts"
 const dayMilliseconds = 86_400_000
 const epochDays = 10_957
 
-const date: ReadBinary<string> = (bytes, offset) =>
-  new Date((int32(bytes, offset) + epochDays) * dayMilliseconds).toISOString().slice(0, 10)
+/** As the server prints it, in the style `ISO`. */
+const date: ReadBinary<string> = (bytes, offset) => {
+  const time = new Date((int32(bytes, offset) + epochDays) * dayMilliseconds)
+  const year = time.getUTCFullYear()
+  const day = time.toISOString().replace(/^.*?(-\d\d-\d\d)T.*$/, "$1")
+  return `${String(year > 0 ? year : 1 - year).padStart(4, "0")}${day}${year > 0 ? "" : " BC"}`
+}
 
 const uuid: ReadBinary<string> = (bytes, offset, size) =>
   bytes.toString("hex", offset, offset + size).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")
