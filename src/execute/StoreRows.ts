@@ -65,7 +65,7 @@ export class Mistaken {
   }
 }
 
-/** Behind data of this size other fibers have their turn, and what comes next waits for the socket. */
+/** Behind so many bytes of data the next ones wait until the socket takes more, and other fibers have their turn. */
 const roomSize = 65_536
 
 const nothing = () => undefined
@@ -114,7 +114,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
       committed = exchange
       resume(Effect.void)
     })
-    // The fiber of a stream goes on with the next rows first.
+    // At once: the fiber of a stream takes its next rows before the microtask that sends what was written.
     session.flush()
   })
 

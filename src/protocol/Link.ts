@@ -190,7 +190,8 @@ export const open = (
       inTheClear(socket, listenTo(socket, incoming))
     )
   }
-  return Effect.flatMap(connect(address, keepAlive, {}), (socket) => {
+  // Loaded before the server is asked: nobody listens to the socket between its answer and the encryption.
+  return Effect.flatMap(Effect.andThen(Encryptions.nodeTls, connect(address, keepAlive, {})), (socket) => {
     if (encryption.negotiation === "direct") return encrypt(socket, address, encryption)
     return Effect.flatMap(negotiate(socket), (answer) => {
       if (answer === offered) return encrypt(socket, address, encryption)
