@@ -24,6 +24,13 @@ export const mutations: ReadonlyArray<Mutation> = [
     "pool.sharing-rule"
   ),
   mutation(
+    "no read shares a connection that is asked whether it lives",
+    "pool/Acquire.ts",
+    "            connection.isExclusive = true\n            run(Effect.flatMap(answered",
+    "            run(Effect.flatMap(answered",
+    "pool-asked"
+  ),
+  mutation(
     "nobody queues behind a long statement",
     "pool/Sharing.ts",
     "now - connection.busySince < longRunningMillis",
