@@ -58,6 +58,15 @@ describe("the later pieces of a stream", () => {
         assert.strictEqual(yield* pgdb.table("nodes").insertStream(Stream.fromIterable(rows)), 9000)
         const found = yield* witness.query("select count(*)::int as children from nodes where parent > 0")
         assert.deepStrictEqual(found, [{ children: 2000 }])
+        // Rows that need a statement of their own stand between the children and those before them.
+        yield* witness.query("truncate nodes")
+        yield* witness.query("alter table nodes add note text default 'x'")
+        const noted = [
+          ...range(1, 6000).map((id) => ({ id })),
+          ...range(6001, 7000).map((id) => ({ id, note: "y" })),
+          ...range(7001, 8000).map((id) => ({ id, parent: id - 1000 }))
+        ]
+        assert.strictEqual(yield* pgdb.table("nodes").insertStream(Stream.fromIterable(noted)), 8000)
       })
   )
 
@@ -155,6 +164,27 @@ describe("the later pieces of a stream", () => {
         const { message } = yield* Effect.flip(pgdb.table("t").insertStream(rows))
         assert.match(message, /23505.*row 6000/s)
         assert.isBelow(taken, 100_000)
+      })
+  )
+
+  withDatabase(
+    "do not wait for a thousand rows of a slow stream",
+    ["create table t (id int primary key)"],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        let taken = 0
+        const quick = Stream.range(1, 5500)
+        const slow = Stream.fromIterable(range(5501, 5560)).pipe(
+          Stream.rechunk(1),
+          Stream.tap(() => Effect.sleep("100 millis"))
+        )
+        const rows = Stream.map(Stream.concat(quick, slow), (id) => {
+          taken++
+          return { id: id === 5400 ? 1 : id }
+        })
+        const { message } = yield* Effect.flip(pgdb.table("t").insertStream(rows))
+        assert.match(message, /23505.*row 5400/s)
+        assert.isBelow(taken, 5540)
       })
   )
 

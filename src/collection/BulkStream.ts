@@ -22,7 +22,7 @@ type Put<R> = (store: Effect.Effect<number, OperationError, R>) => Effect.Effect
 
 /**
  * A piece is no larger than what the server stores in this time, in milliseconds, since each is a statement, which has a limit of its
- * own. Nor does it wait longer for rows of a slow stream, so that a refusal is not told late.
+ * own. Nor does it wait longer while a slow stream gives rows, so that a refusal is not told late.
  */
 const mostMillis = 250
 
@@ -32,8 +32,10 @@ const makeTaker = <A, E, R>(
   place: string,
   shape: TableShape,
   { onProgress }: ProgressOptions,
+  clock: Clock.Clock,
   put: Put<R>
 ) => {
+  const now = () => clock.currentTimeMillisUnsafe()
   const site = siteOf(table, place)
   const next = (limits: Chunk.Limits) => Chunk.make(place, shape.columns, false, limits)
   let work = insertion(place, shape)
@@ -48,7 +50,7 @@ const makeTaker = <A, E, R>(
   let sent: Progress = { rows: 0, bytes: 0 }
   /** What the piece has, as the progress counts it. */
   let held: Progress = sent
-  /** When its first row came. */
+  /** When the first row came that was not sent. */
   let since = 0
 
   const add = (progress: Progress, { bytes, rows }: Progress): Progress => ({
@@ -64,17 +66,18 @@ const makeTaker = <A, E, R>(
 
   /** Sends steps, and sees how long the server takes for them. */
   const sending = (steps: Array<Step>) =>
-    Effect.flatMap(Clock.currentTimeMillis, (start) =>
-      Effect.tap(
+    Effect.suspend(() => {
+      const start = now()
+      return Effect.tap(
         table.store(() => steps.values(), undefined),
         (rows) =>
-          Effect.map(Clock.currentTimeMillis, (end) => {
+          Effect.sync(() => {
             steps.length = 0
-            const fitting = Math.floor((rows * mostMillis) / Math.max(1, end - start))
+            const fitting = Math.floor((rows * mostMillis) / Math.max(1, now() - start))
             mostRows = Math.min(CopyPiece.mostRows, Math.max(Chunk.brief.rows, fitting))
           })
       )
-    )
+    })
 
   /** Sends the piece. */
   const send = Effect.suspend(() => {
@@ -105,9 +108,11 @@ const makeTaker = <A, E, R>(
       work = { ...work, shape: { ...shape, refusesCopy: true } }
       return Effect.flatten(write(table, work, rows))
     })
-    return Effect.flatMap(Effect.ensuring(stored, letGoOf(rows)), (count) =>
+    const first = Effect.flatMap(Effect.ensuring(stored, letGoOf(rows)), (count) =>
       Effect.andThen(put(Effect.succeed(count)), progressed(rows))
     )
+    // Rows in front of them may have gone by INSERT.
+    return Effect.andThen(put(Effect.succeed(0)), first)
   }
 
   const insert = (rows: Chunk.Chunk) =>
@@ -118,26 +123,24 @@ const makeTaker = <A, E, R>(
   const flush = Effect.suspend((): Effect.Effect<void, OperationError, R> => {
     const rows = chunk
     const wasFirst = isFirst
-    isFirst = false
     taken += rows.rows
     if (!isCopied(work, rows)) {
       chunk = next(Chunk.small)
       return Effect.andThen(send, insert(rows))
     }
-    chunk = next(Chunk.brief)
+    isFirst = false
+    // Rows of several groups change places in a chunk, and are fewer COPYs in a larger one.
+    chunk = next(rows.groups.size > 1 ? Chunk.small : Chunk.brief)
     if (wasFirst) return sendFirst(rows)
     const problem = CopyPiece.take(copied, rows)
     // What is on its way is stored first, and undone with the transaction.
     if (problem !== undefined) return Effect.andThen(put(Effect.succeed(0)), Effect.fail(problem))
-    const wasEmpty = held.rows === 0
     held = add(held, rows)
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      if (wasEmpty) since = now
-      if (CopyPiece.isFull(copied, mostRows) || now - since >= mostMillis) return send
-      // The socket takes a large piece in parts, while others have their turn.
-      return Effect.yieldNow
-    })
+    // The socket takes a large piece in parts, while others have their turn.
+    return CopyPiece.isFull(copied, mostRows) ? send : Effect.yieldNow
   })
+
+  const sendAll = Effect.suspend(() => (chunk.rows > 0 ? Effect.andThen(flush, send) : send))
 
   /** Takes rows in from where the last call has stopped, and lets go of them. */
   const takeFrom = (left: {
@@ -145,6 +148,7 @@ const makeTaker = <A, E, R>(
     from: number
   }): Effect.Effect<void, OperationError, R> => {
     const { rows } = left
+    if (chunk.rows + held.rows === 0) since = now()
     for (let index = left.from; index < rows.length; index++) {
       const problem = Chunk.take(chunk, rows[index], taken + chunk.rows + 1)
       if (problem !== undefined) return Effect.fail(problem)
@@ -154,7 +158,7 @@ const makeTaker = <A, E, R>(
       }
     }
     left.rows = []
-    return Effect.void
+    return now() - since < mostMillis ? Effect.void : sendAll
   }
 
   return {
@@ -162,7 +166,7 @@ const makeTaker = <A, E, R>(
       Effect.flatMap(table.translation.stored({ place, before: taken + chunk.rows }, chunked), (rows) =>
         takeFrom({ rows, from: 0 })
       ),
-    finish: Effect.suspend(() => (chunk.rows > 0 ? Effect.andThen(flush, send) : send))
+    finish: sendAll
   }
 }
 
@@ -182,9 +186,9 @@ export const stream = <A, E, R, E2, R2>(
   options: ProgressOptions
 ): Effect.Effect<number, E | E2 | OperationError, R | R2> =>
   table.transaction(
-    Effect.flatMap(table.lockedShape, (shape) =>
+    Effect.flatMap(Effect.all([table.lockedShape, Clock.Clock]), ([shape, clock]) =>
       inTurn<OperationError, R, E | E2 | OperationError, R | R2>((put) => {
-        const taker = makeTaker(table, place, shape, options, put)
+        const taker = makeTaker(table, place, shape, options, clock, put)
         return Effect.andThen(Stream.runForEachArray(rows, taker.take), taker.finish)
       })
     )

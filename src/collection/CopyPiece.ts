@@ -7,7 +7,7 @@
  * `COPY` anew), and rows that wait are what a garbage collector copies. So a piece has many rows, and has them as bytes; what an
  * error tells of a row is read back from there.
  *
- * Rows of one group of `Chunk.ts` keep their order: only the last `COPY` of a group takes more of its rows. One that lacks
+ * Only the last `COPY` takes more rows, so that no row goes in before one of an earlier chunk. Of the same group, a row that lacks
  * columns of it has NULL there, and one that has others begins the next.
  */
 import { Buffer } from "node:buffer"
@@ -26,6 +26,7 @@ import type * as SqlBuilder from "./SqlBuilder.ts"
 
 /** The rows of one `COPY`. */
 interface Run extends Pick<BulkRows.KnownRows, "place" | "shape" | "columns" | "keys" | "takesInstances"> {
+  readonly group: string
   /** How its columns are written in binary; `undefined` where it goes as text. */
   readonly writers: ReadonlyArray<Write> | undefined
   readonly sink: Sink.Sink
@@ -38,8 +39,6 @@ export interface CopyPiece {
   readonly shape: TableShape
   readonly state: CopyState
   readonly runs: Array<Run>
-  /** The last run of each group. */
-  readonly last: Map<string, Run>
   /** Holds the bytes of its first run. */
   readonly room: Buffer
   rows: number
@@ -59,7 +58,7 @@ export const make = (
   shape: TableShape,
   state: CopyState,
   room: Buffer = Buffer.allocUnsafeSlow(firstRoom)
-): CopyPiece => ({ site, shape, state, runs: [], last: new Map(), room, rows: 0 })
+): CopyPiece => ({ site, shape, state, runs: [], room, rows: 0 })
 
 /** The memory of a piece that was stored, for another one. */
 export const roomOf = ({ room, runs }: CopyPiece): Buffer | undefined => {
@@ -77,19 +76,18 @@ export const isFull = ({ rows, runs }: CopyPiece, most: number): boolean => {
 /** The run that takes rows of a group next. */
 const runOf = (
   piece: CopyPiece,
-  name: string,
+  group: string,
   rows: BulkRows.BulkRows,
   writers: ReadonlyArray<Write> | undefined
 ): Run => {
-  const last = piece.last.get(name)
-  const isSame = last !== undefined && (last.writers === undefined) === (writers === undefined)
+  const last = piece.runs.at(-1)
+  const isSame = last?.group === group && (last.writers === undefined) === (writers === undefined)
   if (isSame && rows.keys.every((key) => last.keys.includes(key))) return last
   const { columns, keys, place, shape, takesInstances } = rows
   const sink = piece.runs.length === 0 ? { bytes: piece.room, at: 0 } : Sink.make(smallRoom)
-  const run: Run = { place, shape, columns, keys, takesInstances, writers, sink, numbers: [] }
+  const run: Run = { place, shape, columns, keys, takesInstances, group, writers, sink, numbers: [] }
   if (writers !== undefined) CopyRows.putHeader(sink)
   piece.runs.push(run)
-  piece.last.set(name, run)
   return run
 }
 

@@ -10,7 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { ConnectionError, SqlError } from "effect/sql/SqlError"
@@ -33,7 +33,7 @@ import * as Notices from "./Notices.ts"
 import * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as PoolState from "./PoolState.ts"
-import { awaitBriefly } from "./Recover.ts"
+import { awaitBriefly, whenClean } from "./Recover.ts"
 import { reset } from "./Reset.ts"
 import * as Sharing from "./Sharing.ts"
 import * as StatementCache from "./StatementCache.ts"
@@ -272,8 +272,7 @@ export const make = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const { connection } = waiter
       waiter.isAbandoned = true
-      const isShared = waiter.expectedMillis !== undefined
-      if (connection === undefined || isShared) {
+      if (connection === undefined || waiter.expectedMillis !== undefined) {
         giveBack(waiter, connection !== undefined)
         return Effect.void
       }
@@ -330,8 +329,8 @@ export const make = Effect.fnUntraced(function* (
   const end = (waiter: PoolState.Waiter): Effect.Effect<void> | undefined => {
     const { connection } = waiter
     if (connection !== undefined && connection.cleanups.size > 0) {
-      const ended = Effect.flatMap(Fiber.awaitAll(connection.cleanups), () => end(waiter) ?? Effect.void)
-      return Effect.asVoid(Effect.forkDetach(ended, { startImmediately: true }))
+      const again = Effect.suspend(() => end(waiter) ?? Effect.void)
+      return whenClean(connection, 4 * settings.answerTimeout, again)
     }
     if ((connection?.session.pending() ?? 0) > 0) return abandon(waiter)
     giveBack(waiter, false)

@@ -121,3 +121,23 @@ export const awaitBriefly = (
         : Effect.asVoid(Effect.timeoutOption(Fiber.await(recovery), endMillis))
     )
   })
+
+/**
+ * Does `after` behind the caller's back, once what goes on there is over. Each part of that ends by itself; if one does not within
+ * `patience` milliseconds, the session is given up.
+ */
+export const whenClean = (
+  connection: PooledConnection,
+  patience: number,
+  after: Effect.Effect<void>
+): Effect.Effect<void> => {
+  const giveUp = Effect.sync(() => {
+    connection.session.destroy()
+    connection.cleanups.clear()
+  })
+  const clean = Effect.timeoutOrElse(Effect.asVoid(Fiber.awaitAll(connection.cleanups)), {
+    duration: patience,
+    orElse: () => giveUp
+  })
+  return Effect.asVoid(Effect.forkDetach(Effect.andThen(clean, after), { startImmediately: true }))
+}
