@@ -128,7 +128,7 @@ export const take = (piece: CopyPiece, { groups, rows }: Chunk.Chunk): PoolError
   return undefined
 }
 
-/** What is told of a run's rows; they are read back once it is asked for. */
+/** What the message of an error needs of a run's rows, which are read back when it asks for one. */
 const knownRows = (run: Run): BulkRows.KnownRows => {
   const { columns, keys, place, shape, sink, takesInstances, writers } = run
   const written = sink.bytes.subarray(0, sink.at)
