@@ -181,9 +181,9 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
   }
 
   const data = (bytes: Uint8Array): Effect.Effect<void> => {
-    const room = waiting < roomSize ? Effect.void : Copy.room(session)
-    waiting = (waiting < roomSize ? waiting : 0) + bytes.length
-    return Effect.map(room, () => {
+    const isMuch = waiting >= roomSize
+    waiting = (isMuch ? 0 : waiting) + bytes.length
+    return Effect.map(isMuch ? Copy.room(session) : Effect.void, () => {
       if (!isStopped()) Copy.send(session, bytes)
     })
   }

@@ -190,11 +190,11 @@ const identity = (files: Files): Effect.Effect<Tls.ConnectionOptions, LinkProble
 
 /** What `tls.connect` is given for a server. */
 export const optionsOf = (
+  tls: NodeTls,
   { files, maxVersion, minVersion, mode, options, sendsName }: Encryption,
   { host, path }: Address
 ): Effect.Effect<Tls.ConnectionOptions, LinkProblem> =>
   Effect.gen(function* () {
-    const tls = yield* nodeTls
     const named = path === undefined ? host : undefined
     const isName = named !== undefined && Net.isIP(named) === 0
     const all: Tls.ConnectionOptions = {

@@ -131,31 +131,29 @@ const listenTo = (socket: Net.Socket, incoming = Incoming.make()): Incoming.Inco
 }
 
 const encrypt = (
+  tls: Encryptions.NodeTls,
   socket: Net.Socket,
   address: Address,
   encryption: Encryption
 ): Effect.Effect<Link, LinkProblem> =>
-  Effect.flatMap(
-    Effect.all([Encryptions.nodeTls, Encryptions.optionsOf(encryption, address)]),
-    ([tls, options]) => {
-      const encrypted = tls.connect({ ...options, socket })
-      encrypted.on("error", () => undefined)
-      return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {
-        if (encryption.negotiation === "direct" && encrypted.alpnProtocol !== Encryptions.protocol) {
-          discard(encrypted)
-          return Effect.fail(noDirect())
-        }
-        const certificate = encrypted.getPeerX509Certificate()?.raw
-        return Effect.succeed({
-          socket: encrypted,
-          incoming: listenTo(encrypted),
-          isEncrypted: true,
-          isPrivate: true,
-          certificateHash: certificate === undefined ? undefined : certificateHash(certificate)
-        })
+  Effect.flatMap(Encryptions.optionsOf(tls, encryption, address), (options) => {
+    const encrypted = tls.connect({ ...options, socket })
+    encrypted.on("error", () => undefined)
+    return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {
+      if (encryption.negotiation === "direct" && encrypted.alpnProtocol !== Encryptions.protocol) {
+        discard(encrypted)
+        return Effect.fail(noDirect())
+      }
+      const certificate = encrypted.getPeerX509Certificate()?.raw
+      return Effect.succeed({
+        socket: encrypted,
+        incoming: listenTo(encrypted),
+        isEncrypted: true,
+        isPrivate: true,
+        certificateHash: certificate === undefined ? undefined : certificateHash(certificate)
       })
-    }
-  ).pipe(Effect.onError(() => Effect.sync(() => discard(socket))))
+    })
+  }).pipe(Effect.onError(() => Effect.sync(() => discard(socket))))
 
 const isLoopback = (address: string | undefined): boolean =>
   address === undefined || address === "::1" || /^(?:::ffff:)?127\./.test(address)
@@ -191,15 +189,17 @@ export const open = (
     )
   }
   // Loaded before the server is asked: nobody listens to the socket between its answer and the encryption.
-  return Effect.flatMap(Effect.andThen(Encryptions.nodeTls, connect(address, keepAlive, {})), (socket) => {
-    if (encryption.negotiation === "direct") return encrypt(socket, address, encryption)
-    return Effect.flatMap(negotiate(socket), (answer) => {
-      if (answer === offered) return encrypt(socket, address, encryption)
-      if (attempt === "offered") return Effect.succeed(inTheClear(socket))
-      discard(socket)
-      return Effect.fail(noTls())
+  return Effect.flatMap(Encryptions.nodeTls, (tls) =>
+    Effect.flatMap(connect(address, keepAlive, {}), (socket) => {
+      if (encryption.negotiation === "direct") return encrypt(tls, socket, address, encryption)
+      return Effect.flatMap(negotiate(socket), (answer) => {
+        if (answer === offered) return encrypt(tls, socket, address, encryption)
+        if (attempt === "offered") return Effect.succeed(inTheClear(socket))
+        discard(socket)
+        return Effect.fail(noTls())
+      })
     })
-  })
+  )
 }
 
 /** The address that a link is connected to, which a name may not stand for any more later. */
