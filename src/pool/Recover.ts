@@ -22,27 +22,27 @@ const progress = ({ session }: PooledConnection): Effect.Effect<boolean> =>
   })
 
 /**
- * Sends cancels until nothing is under way: one that overtakes its statement finds nothing to cancel, and one that hits makes
- * room for the next statement of a shared connection.
+ * Sends cancels until nothing is under way but the wait for it: one that overtakes its statement finds nothing to cancel, and
+ * one that hits makes room for the next statement of a shared connection.
  */
 const cancelUntil = (
   connection: PooledConnection,
-  done: Deferred.Deferred<void>,
+  draining: Fiber.Fiber<boolean>,
   pause: number
 ): Effect.Effect<boolean> =>
   Effect.suspend(() => {
-    const isDone = () => Deferred.isDoneUnsafe(done) || isDead(connection)
-    if (isDone()) return Effect.succeed(true)
     const { address, encryption, session } = connection
+    const isDone = () => session.pending() <= 1 || isDead(connection)
+    if (isDone()) return Effect.succeed(true)
     const pending = session.pending()
     return Effect.flatMap(Cancel.request(address, encryption, session.key), (isPassedOn) => {
       connection.isCancelPassedOn = isPassedOn
       if (!isPassedOn || isDone()) return Effect.succeed(isPassedOn)
-      if (session.pending() < pending) return cancelUntil(connection, done, firstPause)
+      if (session.pending() < pending) return cancelUntil(connection, draining, firstPause)
       const waited = Effect.as(Effect.sleep(pause), false)
       return Effect.flatMap(
-        Effect.raceAllFirst([waited, progress(connection), Effect.as(Deferred.await(done), true)]),
-        (isProgress) => cancelUntil(connection, done, isProgress ? firstPause : pause * 2)
+        Effect.raceAllFirst([waited, progress(connection), Effect.as(Fiber.await(draining), true)]),
+        (isProgress) => cancelUntil(connection, draining, isProgress ? firstPause : pause * 2)
       )
     })
   })
@@ -70,17 +70,16 @@ export const recover = (connection: PooledConnection, patience: number): Effect.
       )
     }
     if (session.pending() === 0 && !connection.isCancelled) return Effect.void
-    const done = Deferred.makeUnsafe<void>()
     const over = Deferred.makeUnsafe<void>()
     recoveries.set(connection, over)
     connection.isCancelled = true
     connection.isCancelPassedOn = false
     return Effect.gen(function* () {
-      const cancelling = yield* Effect.forkDetach(cancelUntil(connection, done, firstPause), {
+      const draining = yield* Effect.forkDetach(drained(session), { startImmediately: true })
+      const cancelling = yield* Effect.forkDetach(cancelUntil(connection, draining, firstPause), {
         startImmediately: true
       })
-      const isAlive = yield* drained(session)
-      yield* Deferred.succeed(done, undefined)
+      const isAlive = yield* Fiber.join(draining)
       if (!isAlive) return
       const isPassedOn = yield* Fiber.join(cancelling)
       // A signal is delivered before a process reads its next message, so a round trip after the request takes the hit or
