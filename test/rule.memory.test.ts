@@ -2,6 +2,7 @@
  * The rule of memory: what a pool remembers of statements, tables and types never shows. Two programs change tables and types
  * at random between random operations, and a pool that has just been made says what each of them has to give.
  */
+import { isDeepStrictEqual } from "node:util"
 import { expect } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -183,6 +184,26 @@ const outcomeOf = (exit: Exit.Exit<unknown, PG.OperationError>): unknown => {
   return PG.sqlState(error) ?? error.message.replace(/\d+/g, "n")
 }
 
+/** Operations with a statement of the caller's own text. */
+const isOwnText = (name: string): boolean =>
+  /^(?:select|execute|stream|trans|insert returning|insert in|client)/.test(name)
+
+const takesText = new Set(["text", "character varying", "character", "json", "jsonb", "date", "bytea"])
+
+/** Whether a change of the column's type is one of those that `Retyping.ts` says are not seen for such a value. */
+const isUnseen = (name: string, x: unknown, type: string): boolean =>
+  isOwnText(name) &&
+  typeof x === "object" &&
+  x !== null &&
+  (type === "bytea" || (Array.isArray(x) && (takesText.has(type) || type.startsWith("timestamp"))))
+
+/** In a transaction what the server cannot read as the column's type now has spoiled it: it cannot be looked at anew. */
+const isSpoilt = (name: string, x: unknown, mine: unknown, stored: unknown): boolean =>
+  name === "insert in a transaction" &&
+  typeof x === "object" &&
+  mine === "22P02" &&
+  isDeepStrictEqual(stored, [])
+
 const history = (all: ReadonlyArray<Step>): string =>
   all
     .map((step) =>
@@ -200,6 +221,12 @@ const play = ({ pgdb, settings, witness }: Given, all: ReadonlyArray<Step>) =>
         Effect.exit(witness.query("select to_jsonb(t) - 'id' as row from t where id = $1", [id])),
         (exit) => (Exit.isSuccess(exit) ? exit.value : "none")
       )
+    const columnType = Effect.map(
+      witness.query(
+        "select data_type as type from information_schema.columns where table_name = 't' and column_name = 'x'"
+      ),
+      ([row]) => String(row?.type)
+    )
     for (const [index, step] of all.entries()) {
       if (step._tag === "Define") {
         for (const text of step.texts)
@@ -214,6 +241,9 @@ const play = ({ pgdb, settings, witness }: Given, all: ReadonlyArray<Step>) =>
       const right = outcomeOf(yield* Effect.exit(run(fresh, ++id, step.x)))
       yield* fresh.terminate
       const rightStored = yield* stored(id)
+      const isSame = isDeepStrictEqual([mine, mineStored], [right, rightStored])
+      if (!isSame && isUnseen(step.name, step.x, yield* columnType)) continue
+      if (!isSame && isSpoilt(step.name, step.x, mine, mineStored)) continue
       expect([mine, mineStored], `seed ${seed}, step ${index}:\n${history(all.slice(0, index + 1))}`).toEqual(
         [right, rightStored]
       )
@@ -238,5 +268,41 @@ for (const [name, options] of Object.entries({
         { ...given, pgdb: PG.make({ ...given.settings, ...newYork, ...options }) },
         sample(steps, Number(process.env.STEPS ?? 150))
       )
+  )
+}
+
+/** Changes of a column's type by another program under which a value would be stored as something else, or found by it. */
+const changes: ReadonlyArray<readonly [name: string, from: string, to: string, x: unknown]> = [
+  ["update", "bytea", "jsonb", "1.10"],
+  ["update", "float8", "json", "1.5"],
+  ["upsert", "int[]", "text", [1, 2]],
+  ["upsert", "text[]", "varchar(40)", ["a"]],
+  ["upsert", "int[]", "text", Int32Array.of(1, 2)],
+  ["table's insert in a transaction", "int[]", "text", [1, 2]],
+  ["table's insert in a transaction", "bytea", "jsonb", "12"],
+  ["find by x", "int[]", "text", ["007"]],
+  ["find by x", "timestamptz[]", "text", []],
+  ["insert in a transaction", "text", "int", [1, 2]],
+  ["insert in a transaction", "json", "text[]", null]
+]
+
+for (const [mode, options] of Object.entries({ "by default": {}, "without prepare": { prepare: false } })) {
+  withDatabase(
+    `a value is what it is for the type that the column has now, ${mode}`,
+    ["create table t (id int primary key, x int)", "insert into t values (1)"],
+    (given) =>
+      Effect.gen(function* () {
+        const pgdb = PG.make({ ...given.settings, ...newYork, ...options })
+        for (const [name, from, to, x] of changes) {
+          const define = (type: string): Step => ({
+            _tag: "Define",
+            texts: [`alter table t alter x type ${type} using null`],
+            isOwn: false
+          })
+          const run: Step = { _tag: "Run", name, x }
+          yield* given.witness.query("delete from t where id > 1")
+          yield* play({ ...given, pgdb }, [define(from), run, run, define(to), run])
+        }
+      })
   )
 }

@@ -166,6 +166,6 @@ export const copyIn = <E, R>(
       }
       // Without its end the server has stored nothing.
       const told = { ...job, tell: ({ where = "" }) => (/, line 1\b/.test(where) ? { note } : {}) }
-      return yield* Settle.errorOf(pool, told, exchange, connection, !isFinished)
+      return yield* Settle.errorOf(pool, told, exchange, connection, { isHarmless: !isFinished })
     })
   })

@@ -19,6 +19,7 @@ import type { ColumnValues } from "../statement/Statement.ts"
 import { areSensitive, encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { encodePlain, encodeTyped, typesToDescribe, typesToTry } from "../types/Parameters.ts"
+import { isAmbiguous, isCompound, surviveRetyping } from "../types/Retyping.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import { learn } from "./Learn.ts"
 
@@ -176,7 +177,7 @@ export const encode: (
     !areSensitive(connection.session.types, given.params, remembered.parameterTypes)
   ) {
     const encoded = yield* Effect.result(encodeExpected(connection, given, remembered))
-    if (Result.isSuccess(encoded)) return encoded.success
+    if (Result.isSuccess(encoded)) return { ...encoded.success, isRemembered: true }
   }
   let described = yield* Effect.result(describe(connection, statement, given.keeps, true))
   const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
@@ -216,8 +217,15 @@ export const encodeColumns: (
     const missing = [...types.unknown(prepared.parameterTypes), ...types.composites(prepared.parameterTypes)]
     if (missing.length > 0) yield* learn(connection, missing)
     const encoded = encodeColumnValues(types, params, prepared.parameterTypes, values, place)
-    if (Result.isSuccess(encoded)) return encoded.success
-    refusal = encoded.failure
+    if (Result.isFailure(encoded)) refusal = encoded.failure
+    else {
+      const { success } = encoded
+      // A prepared statement puts an array into a column of texts without a word.
+      const isPrepared =
+        surviveRetyping(types, success.values, success.types, prepared.parameterTypes) &&
+        !params.some((value, index) => isCompound(value) && values[index]?.role === "stored")
+      if (isPrepared || (isGuarded && !inTransaction) || !params.some(isAmbiguous)) return success
+    }
   }
   forget(statement)
   const described = yield* Effect.result(describe(connection, statement, keeps))
@@ -225,8 +233,8 @@ export const encodeColumns: (
     // In a transaction that has failed nothing can be looked at again.
     if (refusal !== undefined && session.status() === "failed") return yield* refusal
     // What an increment is added to may not say of which type it is, as with dates: then its own value does.
-    const isAmbiguous = described.failure.exchange.error?.code === ambiguous
-    const plain = isAmbiguous ? encodePlain(params) : undefined
+    const isUnclear = described.failure.exchange.error?.code === ambiguous
+    const plain = isUnclear ? encodePlain(params) : undefined
     return plain ?? (yield* Effect.fail(described.failure))
   }
   const { parameterTypes } = described.success

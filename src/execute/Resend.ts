@@ -62,9 +62,15 @@ const staleCodes: ReadonlySet<string | undefined> = new Set(
   "0A000 42601 42703 42704 42804 42809 42846 42883 42P01 42P18 XX000".split(" ")
 )
 
-/** Whether a statement that was bound by its prepared name was refused since the catalogue is not what it was. */
-export const wasStalePlan = (exchange: Answer & Pick<Exchange, "parses" | "prepared">): boolean =>
-  !exchange.parses &&
+/**
+ * Whether a statement that was bound by its prepared name, or encoded by what is remembered, was refused since the catalogue is
+ * not what it was.
+ */
+export const wasStalePlan = (
+  exchange: Answer & Pick<Exchange, "parses" | "prepared">,
+  isRemembered: boolean
+): boolean =>
+  (isRemembered || !exchange.parses) &&
   exchange.prepared !== undefined &&
   wasRefused(exchange) &&
   staleCodes.has(exchange.error?.code)

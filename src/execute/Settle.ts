@@ -35,20 +35,27 @@ export const failureOf = (
     : ConnectionErrors.unsentError(about, end)
 }
 
-/** The error of a statement that did not come to its end. `isHarmless`: if it was lost, nothing took effect. */
+interface ErrorOptions {
+  /** If it was lost, nothing took effect. */
+  readonly isHarmless?: boolean
+  /** Its parameters were encoded by what is remembered. */
+  readonly isRemembered?: boolean | undefined
+}
+
+/** The error of a statement that did not come to its end. */
 export const errorOf = (
   pool: Pool,
   job: Job,
   exchange: Exchange,
   connection: PooledConnection,
-  isHarmless = job.known.analysis.isPlainRead
+  { isHarmless = job.known.analysis.isPlainRead, isRemembered = false }: ErrorOptions = {}
 ): SqlError => {
   const { analysis } = job.known
   const isInside = isInTransaction(connection)
   const about: About = {
     ...aboutOf(pool, job),
     mayHaveCommitted: mayCommit(analysis) && exchange.isBound && !isInside,
-    isStale: isInside && wasStalePlan(exchange),
+    isStale: isInside && wasStalePlan(exchange, isRemembered),
     ...(exchange.error === undefined ? undefined : job.tell?.(exchange.error))
   }
   return failureOf(pool, connection, exchange, about, isHarmless)

@@ -28,6 +28,8 @@ import type { TypeMap } from "./TypeMap.ts"
 export interface Encoded {
   readonly types: ReadonlyArray<number>
   readonly values: ReadonlyArray<WireValue>
+  /** Whether that is by what an earlier statement told of the types, which may be stale. */
+  readonly isRemembered?: boolean
 }
 
 const EncodedId: unique symbol = Symbol("encoded")

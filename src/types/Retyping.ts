@@ -7,8 +7,14 @@
  * statement is bound by its prepared name only with values that come out the same either way; with others it is parsed
  * anew, and takes the types that the tables have now.
  *
- * One change is not seen, and would cost every text its prepared statement: a text column that another program makes `citext` is
- * compared as text by connections that had prepared the comparison, until they end.
+ * Three changes by another program are not seen, since looking for them would cost a prepared statement or a round trip each time:
+ *
+ * - a text column that becomes `citext` is compared as text by connections that had prepared the comparison, until they end;
+ * - a column of dates, texts or json that becomes `bytea` takes a Date or a plain object as the bytes of its text;
+ * - an array column that becomes a column of texts, json, dates or bytes takes an array as the text `{…}`.
+ *
+ * The last two are about statements of the caller's own text alone, where a table's handle looks at its columns: a new pool would
+ * refuse the value.
  *
  * A value whose type was declared, such as a number, is sent as that type in both cases.
  */
@@ -54,6 +60,17 @@ const survives = (types: TypeMap, value: WireValue, type: number): boolean => {
   }
   return false
 }
+
+/** What json would take for something else than a string. */
+const jsonLike = /^\s*(?:-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null|[[{"].*)\s*$/s
+
+/** Whether it is written in another way for other types: an array, an object. */
+export const isCompound = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !(value instanceof Date)
+
+/** Whether its text for one type can be another value for another type, which does not refuse it. */
+export const isAmbiguous = (value: unknown): boolean =>
+  typeof value === "string" ? jsonLike.test(value) : isCompound(value)
 
 /** Whether a prepared statement whose parameters have these types may be bound with these values. */
 export const surviveRetyping = (
