@@ -6,7 +6,7 @@
  * | a text: what it shows, how long it takes | by text | never | – |
  * | a statement: types of its parameters, columns of its rows | by text and declared types, for the pool; apart for each `search_path` that a transaction sets by a statement that shows it | this program ran a statement that may change the catalogue; the server refused to bind it; a new description differs | was refused before it ran, and is sent again with what the server says now; inside a transaction it fails with `SerializationError`, so that `retry` repeats all of it |
  * | a prepared statement | by session | the same, for all sessions of the pool at once | the same |
- * | the types that the server fixed for its parameters | with it | another program changed a column's type, of which there is no message: so it is bound only with values that come out the same for every type (`Retyping.ts`), and parsed anew with others | – |
+ * | the types that the server fixed for its parameters | with it | another program changed a column's type, of which there is no message: so it is bound only with values that come out the same for every type (`Retyping.ts`, which names three exceptions), and parsed anew with others | – |
  * | a type of users: kind, elements | by OID, for the pool | this program may have changed the catalogue; an OID that is not known is asked for | is refused before it ran |
  * | a composite type's attributes | for one statement: asked for in the same round trip each time | – | – |
  * | a table's columns and what else decides how rows are stored in it (`TableShape.ts`) | by name, for the pool | the statement before a `COPY` of rows, in the same transaction, compares them with the catalogue | was refused before it ran, looks again and is sent again |
