@@ -1,9 +1,13 @@
 /** A connection that the standard client reserves: whole for its caller, streamed through, and given back for good. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { PG } from "effect-global-pool"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { eventually } from "./support/database.ts"
 import { withDatabase } from "./support/handle.ts"
 import { atRest } from "./support/link.ts"
 
@@ -98,4 +102,25 @@ withDatabase(
       expect(yield* pgdb.selectValue("select 1")).toMatchObject({ value: 1 })
       yield* atRest(given)
     })
+)
+
+withDatabase("who waits for a reserved connection ends when the scope does", table, (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    const sql = yield* pgdb.client
+    yield* pgdb.transaction(
+      Effect.gen(function* () {
+        yield* pgdb.select(pid)
+        const scope = yield* Scope.make()
+        const waiting = yield* Effect.forkChild(Scope.provide(sql.reserve, scope))
+        yield* eventually("it waits", PoolRegistry.stats, ([pool]) => pool?.waiting === 1)
+        yield* Scope.close(scope, Exit.void)
+        const ended = yield* Effect.timeoutOption(Fiber.await(waiting), "3 seconds")
+        expect(Option.map(ended, (exit) => Exit.isFailure(exit) && Exit.hasInterrupts(exit))).toEqual(
+          Option.some(true)
+        )
+      })
+    )
+    yield* atRest(given)
+  })
 )

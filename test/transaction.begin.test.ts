@@ -97,3 +97,18 @@ withDatabase("a cancel that hits BEGIN leaves nothing of the statement behind it
     yield* atRest(given)
   })
 )
+
+withDatabase(
+  "a statement that returns a composite does not run without BEGIN, though its type is asked for in between",
+  [table],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const returning = pgdb.select("insert into t values (1) returning t")
+      yield* returning
+      yield* pgdb.execute("delete from t")
+      const refused = Effect.provideService(SqlClient.BeginTransaction, "BEGIN ISOLATION LEVEL NONSENSE")
+      const error = yield* Effect.flip(refused(pgdb.transaction(returning)))
+      expect(error.message).toContain("nothing of it took effect")
+      expect(yield* witness.query(numbers)).toEqual([{ list: [] }])
+    })
+)

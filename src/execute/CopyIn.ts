@@ -119,9 +119,10 @@ export const copyIn = <E, R>(
         }
         onAnswer()
       })
+    // Also before the server asks for data: where it does not, it passes a `CopyFail` over.
     const end = (write: (writer: Writer.MessageWriter) => void): void => {
       session.giveUp = undefined
-      if (isAsked && !isOver()) write(session.writer)
+      if (!isOver()) write(session.writer)
     }
     const fail = (writer: Writer.MessageWriter) =>
       Writer.copyFail(writer, "the input failed or was interrupted")

@@ -57,17 +57,20 @@ const runOn: (
     return yield* errorOf(pool, job, failure.exchange, connection)
   }
   const { composites, encoded } = prepared.success
-  const refusal = before()
-  if (refusal !== undefined) return yield* refusal
-  markDirty(connection, job.known.analysis)
-  const [, { exchange, usedMemory }] = yield* Effect.all(
-    [
-      // What became of the statement counts; its rows ask again.
-      composites.length === 0 ? Effect.void : Effect.ignore(learn(connection, composites)),
-      sendOnce(pool, connection, job, encoded)
-    ],
-    { concurrency: "unbounded" }
-  )
+  const sent = Effect.suspend(() => {
+    const refusal = before()
+    if (refusal !== undefined) return Effect.fail(refusal)
+    markDirty(connection, job.known.analysis)
+    return sendOnce(pool, connection, job, encoded)
+  })
+  // The question goes first: what `before` writes is under one `Sync` with the statement and nothing else, so that the statement is
+  // skipped where a `BEGIN` fails. What became of the statement counts; its rows ask again.
+  const { exchange, usedMemory } =
+    composites.length === 0
+      ? yield* sent
+      : (yield* Effect.all([Effect.ignore(learn(connection, composites)), sent], {
+          concurrency: "unbounded"
+        }))[1]
   if (exchange.state === "done") {
     onDone(pool, connection, job)
     if (attempts === 0 && hasUncertainFloats(pool, connection, job, exchange)) {

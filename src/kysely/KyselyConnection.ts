@@ -131,7 +131,10 @@ export const reserved = async (
 ): Promise<Session> => {
   const scope = Scope.makeUnsafe()
   const run = Effect.runPromiseWith(context)
-  const connection = await start(context, Scope.provide(sql.reserve, scope))
+  const connection = await start(context, Scope.provide(sql.reserve, scope)).catch(async (error) => {
+    await run(Scope.close(scope, Exit.void))
+    throw error
+  })
   const command = (text: string) => run(resultOf(connection.executeRaw(text, [])))
   const complete = async (text: string) => {
     await command(text)

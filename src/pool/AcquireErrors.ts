@@ -4,8 +4,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import type { SqlError } from "effect/sql/SqlError"
+import { ConnectionError, SqlError } from "effect/sql/SqlError"
 import { AcquireTimeout, PoolError } from "../errors/PoolError.ts"
+import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import type { PoolStats } from "./Stats.ts"
 
@@ -88,3 +89,13 @@ export const noPlaceToListen = (stats: PoolStats, budget: ConnectionBudget, mill
     stats,
     `The pool "${stats.key}" got no place for the connection on which it listens within acquireTimeout, ${millis} ms: all pools together have ${budget.used()} of ${budget.max}. Raise the registry's maxConnections: each database that listens takes one of them for as long as it does.`
   )
+
+/** The pool takes nobody any more. */
+export const ended = ({ key }: ResolvedSettings): SqlError =>
+  new SqlError({
+    reason: new ConnectionError({
+      cause: new Error("The pool was ended while this operation waited or ran"),
+      message: `The pool "${key}" was ended while this operation waited or ran. The next operation opens a new one.`,
+      operation: "acquire"
+    })
+  })

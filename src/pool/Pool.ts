@@ -13,7 +13,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import { ConnectionError, SqlError } from "effect/sql/SqlError"
+import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Keys } from "../protocol/Scram.ts"
 import type { Notification, Session } from "../protocol/Session.ts"
@@ -115,15 +115,6 @@ export interface Pool {
 /** One database's pool as a service: what its layer in the registry provides. */
 export const Service = Context.Service<Pool>("effect-global-pool/Pool")
 
-const endedError = (settings: ResolvedSettings): SqlError =>
-  new SqlError({
-    reason: new ConnectionError({
-      cause: new Error("The pool was ended while this operation waited or ran"),
-      message: `The pool "${settings.key}" was ended while this operation waited or ran. The next operation opens a new one.`,
-      operation: "acquire"
-    })
-  })
-
 /** What the pools of a registry share. */
 export interface Shared {
   readonly budget: ConnectionBudget
@@ -171,7 +162,7 @@ export const make = Effect.fnUntraced(function* (
     runTimer,
     counts,
     onIdle: () => watchIdle(),
-    ended: () => endedError(settings)
+    ended: () => AcquireErrors.ended(settings)
   })
   const { state } = acquire
 
@@ -182,7 +173,7 @@ export const make = Effect.fnUntraced(function* (
     run,
     clock,
     onCall: acquire.onCall,
-    ended: () => endedError(settings),
+    ended: () => AcquireErrors.ended(settings),
     noPlace: () => AcquireErrors.noPlaceToListen(stats(), budget, settings.acquireTimeout)
   })
 
@@ -254,7 +245,7 @@ export const make = Effect.fnUntraced(function* (
     onConnection: (connection: PooledConnection) => void,
     onFailure: (failure: Effect.Effect<never, PoolFailure>) => void
   ) => {
-    if (acquire.isClosing()) return onFailure(Effect.fail(endedError(settings)))
+    if (acquire.isClosing()) return onFailure(Effect.fail(AcquireErrors.ended(settings)))
     // A caller that waits only until a connection is open does not count.
     if (PoolState.waiting(state) - acquire.toCome() >= settings.maxWaiting) {
       return onFailure(Effect.fail(AcquireErrors.tooMany(stats(), budget)))
@@ -291,6 +282,7 @@ export const make = Effect.fnUntraced(function* (
       // After one that was dead, those that are shared may be too.
       const isShort = isSharing && caution !== "asks all" && latency !== undefined && Sharing.isShort(latency)
       const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined, caution)
+      let isRegistering = true
       const start = (connection: PooledConnection): void => {
         begin(connection, (result, keeps = false) => {
           if (waiter.isAbandoned) return
@@ -300,7 +292,10 @@ export const make = Effect.fnUntraced(function* (
               giveBack(waiter, false)
               return undefined
             })
-            return resume(release)
+            // Not at once: an interruption in the next step would find neither this nor what `Effect.callback` runs then.
+            return isRegistering
+              ? queueMicrotask(() => (waiter.isAbandoned ? undefined : resume(release)))
+              : resume(release)
           }
           const at = now()
           if (latency !== undefined) {
@@ -313,6 +308,7 @@ export const make = Effect.fnUntraced(function* (
       const connection = acquire.take(waiter)
       if (connection !== undefined) start(connection)
       else wait(waiter, fiber, start, resume)
+      isRegistering = false
       return abandon(waiter)
     })
 
@@ -354,6 +350,8 @@ export const make = Effect.fnUntraced(function* (
     let release: (() => void) | undefined
     const finalizer = Effect.suspend(() => {
       release?.()
+      // Another fiber may wait for what is not to come any more.
+      if (waiter.connection === undefined) waiter.onFailure(Effect.interrupt)
       return end(waiter) ?? Effect.void
     })
     const taken = Effect.suspend(() => {
@@ -388,7 +386,7 @@ export const make = Effect.fnUntraced(function* (
     onCatalogueChange,
     stats,
     isClosing: acquire.isClosing,
-    cutOff: () => (acquire.isCutOff() ? endedError(settings) : undefined),
+    cutOff: () => (acquire.isCutOff() ? AcquireErrors.ended(settings) : undefined),
     neverConnected: () => acquire.neverConnected() && !listening.hasConnected() && !listening.hasListeners(),
     isUnused: () => acquire.isUnused() && !listening.hasListeners(),
     lastUsed: () => Math.max(listening.lastUsed(), acquire.lastUsed()),

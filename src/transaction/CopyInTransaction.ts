@@ -57,8 +57,8 @@ export const copyOutInside = <E>(
     Effect.gen(function* () {
       const [{ transaction }] = membership
       const level = State.levelOf(transaction, membership)
-      const release = yield* Mutex.hold(level.mutex, State.patienceOf(transaction), true)
-      yield* Effect.addFinalizer(() => InTransaction.settle(transaction, release))
+      const settle = (release: () => void) => InTransaction.settle(transaction, release)
+      yield* Mutex.hold(level.mutex, State.patienceOf(transaction), settle, true)
       const before = () => State.closedError(transaction, level)
       const refusal = before()
       if (refusal !== undefined) return yield* refusal

@@ -150,7 +150,7 @@ export const inTurn = <A, E, R = never>(
   return Mutex.withTurn(
     level.mutex,
     State.patienceOf(transaction),
-    (release) =>
+    (release, restore) =>
       Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
         const refusal = State.closedError(transaction, level)
         if (refusal !== undefined) {
@@ -172,13 +172,19 @@ export const inTurn = <A, E, R = never>(
           pipelines ? Effect.void : sendPending(transaction),
           Effect.suspend(() => run(before, level))
         )
-        return Effect.onExitPrimitive(program, (exit): Effect.Effect<A, E | SqlError> | undefined => {
-          if (Exit.hasInterrupts(exit)) return Effect.andThen(cancelThen(transaction, rest), exit)
-          checkOpen(transaction)
-          const error = aheadError(transaction, ahead)
-          rest()
-          return error === undefined ? undefined : Effect.fail(error)
-        })
+        let failure: SqlError | undefined
+        const settled = Effect.onExitPrimitive(
+          restore(program),
+          (exit): Effect.Effect<A, E | SqlError> | undefined => {
+            if (Exit.hasInterrupts(exit)) return Effect.andThen(cancelThen(transaction, rest), exit)
+            checkOpen(transaction)
+            failure = aheadError(transaction, ahead)
+            rest()
+            return failure === undefined || Exit.isFailure(exit) ? undefined : Effect.fail(failure)
+          }
+        )
+        // A statement that was skipped fails by what stood in front of it.
+        return Effect.mapError(settled, (error) => failure ?? error)
       }),
     isProgram
   )
@@ -240,7 +246,7 @@ export const run = (
 /** Cancels what a fiber that outlived its level still runs, and waits until it rests. */
 export const rest = (transaction: Transaction): Effect.Effect<void> =>
   Effect.suspend(() => {
-    if (!transaction.isRunning) return Effect.void
+    if (!transaction.isRunning && transaction.connection.session.pending() === 0) return Effect.void
     return Effect.andThen(
       recover(transaction.connection, transaction.pool.settings.answerTimeout),
       Effect.callback<void>((resume) => {

@@ -2,6 +2,9 @@
  * A FIFO mutex.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { Restore } from "../pool/Pool.ts"
 
 /** A holder of the mutex, or one that waits for it. */
 export interface Turn {
@@ -65,35 +68,37 @@ const wait = <E>(mutex: Mutex, turn: Turn, patience: Patience<E>): Effect.Effect
     )
   })
 
-/** Runs an effect with the mutex held. `release` gives it back; interruption while waiting leaves the line. */
+/**
+ * Runs an effect with the mutex held, which `release` gives back; interruption while waiting leaves the line. The effect is
+ * interruptible in what it restores alone: a fiber may be interrupted between any two steps, also between getting its turn and
+ * being sure to give it back.
+ */
 export const withTurn = <A, E, R, E2>(
   mutex: Mutex,
   patience: Patience<E2>,
-  effect: (release: () => void) => Effect.Effect<A, E, R>,
+  effect: (release: () => void, restore: Restore) => Effect.Effect<A, E, R>,
   isProgram = false
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.suspend(() => {
+  Effect.uninterruptibleMask((restore) => {
     const turn: Turn = { isProgram, onTurn: undefined }
     const done = () => release(mutex, turn)
-    let hasBegun = false
-    const begin = Effect.suspend(() => {
-      hasBegun = true
-      return effect(done)
-    })
     if (mutex.holder === undefined) {
       mutex.holder = turn
-      return begin
+      return effect(done, restore)
     }
     mutex.waiting.add(turn)
-    return Effect.onExitPrimitive(Effect.andThen(wait(mutex, turn, patience), begin), () => {
-      if (!hasBegun) done()
+    const waited = Effect.onExitPrimitive(restore(wait(mutex, turn, patience)), (exit) => {
+      if (Exit.isFailure(exit)) done()
       return undefined
     })
+    return Effect.flatMap(waited, () => effect(done, restore))
   })
 
-/** Holds the mutex until the function that this gives is called. Interruption while waiting leaves the line. */
+/** Holds the mutex until the scope closes, when `settle` gives it back. Interruption while waiting leaves the line. */
 export const hold = <E>(
   mutex: Mutex,
   patience: Patience<E>,
+  settle: (release: () => void) => Effect.Effect<void>,
   isProgram = false
-): Effect.Effect<() => void, E> => withTurn(mutex, patience, (release) => Effect.succeed(release), isProgram)
+): Effect.Effect<void, E, Scope.Scope> =>
+  withTurn(mutex, patience, (release) => Effect.addFinalizer(() => settle(release)), isProgram)

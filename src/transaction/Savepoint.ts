@@ -84,7 +84,7 @@ export const nested = <A, E, R>(
   return Mutex.withTurn(
     outer.mutex,
     State.patienceOf(transaction),
-    (done) =>
+    (done, restore) =>
       Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
         const refusal = State.closedError(transaction, outer)
         if (refusal !== undefined) {
@@ -96,7 +96,7 @@ export const nested = <A, E, R>(
           Effect.suspend(() => enter(State.membershipOf(joined, depth + 1, level))),
           Effect.andThen(close(transaction, level), checkFailed(transaction, level))
         )
-        return Effect.onExitPrimitive(inside, (exit) => {
+        return Effect.onExitPrimitive(restore(inside), (exit) => {
           if (Exit.isSuccess(exit)) {
             release(transaction, outer, level)
             done()

@@ -140,8 +140,8 @@ const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, Sq
   const { connection, pool, root } = transaction
   return Stream.unwrap(
     Effect.gen(function* () {
-      const release = yield* Mutex.hold(root.mutex, State.patienceOf(transaction))
-      yield* Effect.addFinalizer(() => InTransaction.settle(transaction, release))
+      const settle = (release: () => void) => InTransaction.settle(transaction, release)
+      yield* Mutex.hold(root.mutex, State.patienceOf(transaction), settle)
       const pull = yield* start(pool, connection, job, () => State.closedError(transaction, root))
       return Stream.fromPull(Effect.succeed(pull))
     })
