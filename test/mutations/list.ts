@@ -191,5 +191,33 @@ export const mutations: ReadonlyArray<Mutation> = [
     "outer.afterCommit.push(...level.afterCommit)\n          const undone = Effect.andThen(undo(transaction",
     "transaction.nested",
     "transaction"
+  ),
+  mutation(
+    "a turn is given back whatever step is interrupted",
+    "transaction/Mutex.ts",
+    "Effect.uninterruptibleMask((restore) => {",
+    "Effect.suspend(() => {\n    const restore: Restore = (effect) => effect",
+    "interruption.steps"
+  ),
+  mutation(
+    "a statement whose types are asked for is under one Sync with its BEGIN",
+    "execute/Execute.ts",
+    "Effect.all([Effect.ignore(learn(connection, composites)), sent], {",
+    "Effect.all([sent, Effect.ignore(learn(connection, composites))], {",
+    "transaction.begin"
+  ),
+  mutation(
+    "a connection is given back when its caller is interrupted in the step after",
+    "pool/Pool.ts",
+    "return isRegistering\n",
+    "return false\n",
+    "interruption.steps"
+  ),
+  mutation(
+    "a COPY that is given up before its data are asked for ends",
+    "execute/CopyIn.ts",
+    "if (!isOver()) write(session.writer)",
+    "if (isAsked && !isOver()) write(session.writer)",
+    "copy.interrupted"
   )
 ]
