@@ -17,7 +17,11 @@ export const literalOf = (text: string): string =>
 
 /** A key of an object or interface: in quotes where it has to be. */
 export const keyOf = (name: string): string =>
-  /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? name : literalOf(name)
+  name === "__proto__"
+    ? '["__proto__"]'
+    : /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name)
+      ? name
+      : literalOf(name)
 
 /** What a file's own names must not hide, and what it declares itself. */
 const taken = [

@@ -42,17 +42,34 @@ export const blank = (marked: Marked, hides: (token: Token, before: string) => b
     : { text: result + text.slice(kept), index: index === undefined ? undefined : index + shift }
 }
 
+/** Where a backslash may escape a quote only the session knows where a literal ends: nothing behind the first is shown. */
+export const beforeLiterals = (text: string): string =>
+  text.includes("\\'") ? `${text.slice(0, text.indexOf("'"))}…` : text
+
+const password = /password/i
+
+/** Whether a statement may set a password, which its text and what a server quotes of it may show. */
+export const hasPassword = (text: string): boolean => password.test(text)
+
 /**
- * A statement without the passwords it sets: the string behind the word `password`, as in `alter role … password '…'` and
- * `options (password '…')`. Where a backslash may escape a quote only the session knows where that string ends: nothing
- * behind the word is shown.
+ * A statement without the passwords it sets: strings behind a word or name with `password` in it, as in
+ * `alter role … password '…'`, `options (sslpassword '…')` and `password = '…'`, with their continuations, and connection strings that have one.
+ * Where a backslash may escape a quote only the session knows where that string ends: nothing behind the word is shown.
  */
 export const withoutPasswords = (marked: Marked): Marked => {
   const { index, text } = marked
-  const first = text.search(/\bpassword\b/i)
+  const first = text.search(password)
   if (first < 0) return marked
-  if (!text.includes("\\'"))
-    return blank(marked, (token, before) => token.kind === "string" && before === "password")
+  if (!text.includes("\\'")) {
+    let isSecret = false
+    return blank(marked, (token) => {
+      const said = text.slice(token.start, token.end)
+      const hides = token.kind === "string" && (isSecret || hasPassword(said))
+      // It goes on behind `=`, and a string goes on in the next one.
+      isSecret = hides || hasPassword(said) || (isSecret && said === "=")
+      return hides
+    })
+  }
   const end = first + "password".length
   return { text: `${text.slice(0, end)} …`, index: index === undefined ? undefined : Math.min(index, end) }
 }

@@ -9,7 +9,7 @@
  * 22). Rows and keys in details are always blanked: they show what is stored, too.
  */
 import { valueOf } from "../statement/Scan.ts"
-import { blank, type Marked } from "./BlankLiterals.ts"
+import { blank, hasPassword, type Marked } from "./BlankLiterals.ts"
 import { holds, type Values } from "./ParameterValues.ts"
 
 /** What is known of an error when its texts are cleaned. */
@@ -159,7 +159,8 @@ const forms: ReadonlyArray<readonly [RegExp, string]> = [
 
 /** A message with its quoted parts that may not be shown, and values without quotes, blanked. */
 export const message = (text: string, at: Circumstances, punctuation = false): string => {
-  if (at.early && !isData(at.code)) return text
+  // It may quote a password, up to the end of a statement whose quotes do not match.
+  if (at.early && !isData(at.code)) return hasPassword(at.text) ? text.replace(/ at or near ".*$/s, "") : text
   const form = at.code === "22P04" && !at.raised ? forms.find(([pattern]) => pattern.test(text)) : undefined
   if (form !== undefined) return text.replace(...form)
   const said = readable(text)

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import { blank } from "../errors/BlankLiterals.ts"
+import { beforeLiterals, blank } from "../errors/BlankLiterals.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { ask } from "../protocol/Ask.ts"
 
@@ -39,7 +39,10 @@ select pg_catalog.json_agg(one) as waits from (
 
 /** A text of any session's statement, without what it says there. */
 export const withoutValues = (text: string): string =>
-  blank({ text, index: undefined }, ({ kind }) => kind === "string" || kind === "number").text
+  blank(
+    { text: beforeLiterals(text), index: undefined },
+    ({ kind }) => kind === "string" || kind === "number"
+  ).text
 
 const waitOf = (value: unknown): ReadonlyArray<Wait> => {
   const text = (key: string) => (Predicate.hasProperty(value, key) ? String(value[key]) : "")

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { ask, askAll } from "../protocol/Ask.ts"
+import { floatsOf } from "../protocol/FloatDigits.ts"
 import * as PreparedStatements from "../protocol/PreparedStatements.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import * as OnConnect from "./OnConnect.ts"
@@ -51,7 +52,7 @@ export const reset = (connection: PooledConnection, settings: ResolvedSettings):
     }
     connection.isAbandoned = false
     connection.sessionEffects = "none"
-    if (session.floats === "short") session.floats = "unknown"
+    if (session.floats === "short") session.floats = floatsOf(session)
     return true
   }).pipe(
     Effect.timeoutOrElse({ duration: settings.answerTimeout, orElse: () => Effect.succeed(false) }),

@@ -16,6 +16,7 @@ import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import type { Locale } from "../types/PgType.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import { type Exchange, stands } from "./Exchange.ts"
+import { type FloatDigits, floatsOf } from "./FloatDigits.ts"
 import type { Incoming } from "./Incoming.ts"
 import type { MessageReader, ServerFields } from "./MessageReader.ts"
 import { commandTag, decode, isFatal, isServers, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
@@ -72,8 +73,7 @@ export interface Session {
   giveUp: (() => void) | undefined
   /** Whether statements may be kept prepared: not behind a pooler that changes servers. */
   keepsStatements: boolean
-  /** Whether it prints all digits of a float, which it does not report by itself. */
-  floats: "unknown" | "exact" | "short"
+  floats: FloatDigits
   readonly status: () => TransactionStatus
   /** Adds an exchange whose messages were just written into `writer`, and sends them soon. */
   readonly enqueue: (exchange: Exchange) => void
@@ -345,7 +345,7 @@ export const make = (
     locale,
     giveUp: undefined,
     keepsStatements: true,
-    floats: "unknown",
+    floats: floatsOf({ parameters }),
     status: () => status,
     enqueue: (exchange) => {
       if (end !== undefined || isTerminating) {

@@ -251,7 +251,8 @@ const changesCatalogueOf = (command: string, text: string, from: number, traits:
   return command === "do" ? mayHold(text, blockDefines) : readers.has(command) && traits.table
 }
 
-const floatDigits = /extra_float_digits/i
+/** Also where the name of a setting is not written out, as in `set_config($1, …)` and in code that a `DO` puts together. */
+const floatDigits = /extra_float_digits|\bset_config\b(?!"?\s*\(\s*'[^'\\]*'\s*,)|^\s*do\b.*\bexecute\b/is
 const searchPath = /search_path|^\s*set\b.*\bschema\b/is
 const writesRows = new Set(["insert", "update", "delete", "merge"])
 const readsRows = new Set([...readers, "explain", "call", "fetch", "execute"])

@@ -2,7 +2,7 @@
  * What is shown of a statement or a batch: its name and attributes by OpenTelemetry's conventions for Postgres, and the series
  * that its durations are counted in. No parameter is shown, no password, and of a text without parameters no literal.
  */
-import { blank, withoutPasswords } from "../errors/BlankLiterals.ts"
+import { beforeLiterals, blank, withoutPasswords } from "../errors/BlankLiterals.ts"
 import type * as Durations from "../pool/Durations.ts"
 import { serverOf } from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
@@ -16,17 +16,17 @@ const literal = /^(?:true|false)$/i
 
 /** A text to show. One with parameters says by itself that its literals are no data. */
 const textOf = ({ analysis, text }: KnownText): string => {
-  const marked = withoutPasswords({ text, index: undefined })
-  const shown =
-    analysis.placeholders > 0
-      ? marked
-      : blank(
-          marked,
-          ({ end, kind, start }) =>
-            kind === "string" ||
-            kind === "number" ||
-            (kind === "word" && literal.test(marked.text.slice(start, end)))
-        )
+  const hasParameters = analysis.placeholders > 0
+  const marked = withoutPasswords({ text: hasParameters ? text : beforeLiterals(text), index: undefined })
+  const shown = hasParameters
+    ? marked
+    : blank(
+        marked,
+        ({ end, kind, start }) =>
+          kind === "string" ||
+          kind === "number" ||
+          (kind === "word" && literal.test(marked.text.slice(start, end)))
+      )
   return cut(shown.text)
 }
 

@@ -10,6 +10,7 @@
  */
 import { isSql } from "../statement/Sql.ts"
 import { oids } from "./BuiltinTypes.ts"
+import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
 import { bytesOf, literal } from "./Literal.ts"
 import { putInt16, putInt32, putInt64, putText, reserve, type Sink, setInt32 } from "./Sink.ts"
@@ -64,7 +65,7 @@ const float8: Write = (sink, value) => {
 
 const float4: Write = (sink, value) => {
   if (typeof value !== "number") return false
-  const single = Math.fround(value)
+  const single = singleOf(value)
   // The server refuses a number that overflows or vanishes in single precision.
   if ((Number.isFinite(value) && !Number.isFinite(single)) || (single === 0 && value !== 0)) return false
   reserve(sink, 8)

@@ -14,6 +14,7 @@ import { isPlain } from "../statement/PlainObject.ts"
 import type { Role } from "../statement/Slot.ts"
 import type { ColumnRole } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
+import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
 import { arrayLiteral, bytesOf, fail, hasOwnForm, isJsonType, literal, unreadable } from "./Literal.ts"
 import { type Encoded, encodeOne as encodeGiven, type One, refusal, typesToDescribe } from "./Parameters.ts"
@@ -79,7 +80,7 @@ const widest = (left: Wide | undefined, right: Wide | undefined): Wide | undefin
 /** A number as it is compared in a wider type: with a `real`, as the `real` that it is there. */
 const widened = (value: unknown, type: number): unknown => {
   if (type !== oids.float4 || typeof value !== "number") return value
-  const single = Math.fround(value)
+  const single = singleOf(value)
   return Number.isFinite(single) || !Number.isFinite(value) ? single : value
 }
 

@@ -27,6 +27,23 @@ const isHalfway = (decimal: number, value: number): boolean => {
   return other !== value && Math.fround(other) === other
 }
 
+/** The digits of a decimal, all that the longest of those below can have. */
+const mantissa = (text: string): string => text.replace(/e.*$|[-.]/g, "").padEnd(100, "0")
+
+/**
+ * A number as the `real` that the server makes of its text. Where a number lies in the middle of two, that is not the nearest
+ * one to itself but the nearest to the decimal that stands for it.
+ */
+export const singleOf = (value: number): number => {
+  const nearest = Math.fround(value)
+  const other = 2 * value - nearest
+  if (other === value || Math.fround(other) !== other) return nearest
+  const shown = mantissa(value.toExponential())
+  const exact = mantissa(value.toExponential(99))
+  if (shown === exact) return nearest
+  return shown > exact === Math.abs(other) > Math.abs(nearest) ? other : nearest
+}
+
 export const float4: ReadBinary<number> = (bytes, offset) => {
   const value = float32(bytes, offset)
   if (!Number.isFinite(value) || (Number.isInteger(value) && Math.abs(value) < exactBelow)) return value

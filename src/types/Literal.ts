@@ -68,6 +68,8 @@ const stringify = (value: unknown): string | Error => {
 /** A value as json. */
 export const jsonLiteral = (writing: Problem, value: unknown): string | null => {
   if (typeof value === "bigint") return String(value)
+  if (typeof value === "number" && !Number.isFinite(value))
+    return fail(writing, "is not finite, which json cannot hold")
   const text = stringify(value)
   return typeof text === "string" ? text : fail(writing, text.message)
 }
@@ -196,6 +198,12 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
 
 const int8Limit = 2n ** 63n
 
+/** A number as a text that every type takes for the same number: all digits of a whole number that an `int8` can be. */
+export const numberText = (value: number): string =>
+  !Number.isSafeInteger(value) && Number.isInteger(value) && Math.abs(value) < 2 ** 63
+    ? String(BigInt(value))
+    : String(value)
+
 const ownLiteral = (writing: Writing, { codec, type }: OwnCodec, value: unknown): string | null => {
   const written = write(codec, type, value)
   return "text" in written ? written.text : fail(writing, written.problem)
@@ -212,7 +220,7 @@ export const literal = (writing: Writing, value: unknown, oid: number): string |
       return isJsonType(type) ? jsonLiteral(writing, value) : value
     case "number":
       if (Object.is(value, -0)) return isJsonType(type) ? "0" : "-0"
-      return isJsonType(type) ? jsonLiteral(writing, value) : String(value)
+      return isJsonType(type) ? jsonLiteral(writing, value) : numberText(value)
     case "boolean":
       return String(value)
     case "bigint":

@@ -19,6 +19,7 @@ import {
   jsonLiteral,
   literal,
   nameOf,
+  numberText,
   unreadable
 } from "./Literal.ts"
 import type { WireValue } from "./PgType.ts"
@@ -60,9 +61,6 @@ const numberType = (value: number): number => {
   return Number.isFinite(value) ? oids.numeric : -1
 }
 
-const numberText = (value: number, type: number): string =>
-  type === oids.int8 ? String(BigInt(value)) : Object.is(value, -0) ? "-0" : String(value)
-
 /** Views that hold bytes and nothing else; an `Int32Array` may be meant as an array of numbers. */
 const isBytes = (value: object): boolean =>
   attempt(
@@ -93,10 +91,10 @@ const plainType = (value: unknown): number => {
   return -1
 }
 
-const plainValue = (value: unknown, type: number): WireValue => {
+const plainValue = (value: unknown): WireValue => {
   if (value === null || value === undefined) return null
   if (typeof value === "string") return value
-  if (typeof value === "number") return numberText(value, type)
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : numberText(value)
   if (typeof value !== "object") return String(value)
   return isEncoded(value) ? value[EncodedId].value : (bytesOf(value) ?? null)
 }
@@ -121,7 +119,7 @@ export const encodePlain = (params: ReadonlyArray<unknown>): Encoded | undefined
       )
       if (bytes === undefined) return undefined
       values[index] = bytes
-    } else values[index] = plainValue(value, type)
+    } else values[index] = plainValue(value)
   }
   return { types, values }
 }
@@ -148,7 +146,7 @@ export const encodeOne = (writing: Writing, value: unknown, expected: number): O
     return { type: plain > 0 ? expected : 0, value: literal(writing, value, expected) }
   }
   const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
-  if (plain >= 0) return { type: plain, value: plainValue(value, plain) }
+  if (plain >= 0) return { type: plain, value: plainValue(value) }
   if (typeof value === "number") {
     if (isJsonType(base)) return { type: 0, value: fail(writing, "is not finite, which json cannot hold") }
     return { type: dateTypes.has(base) ? 0 : oids.float8, value: String(value) }

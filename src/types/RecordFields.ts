@@ -57,11 +57,27 @@ const offsetOf = (seconds: number): string => {
 
 const unixDays = 10_957
 
+/** From 1 March of the year 0, with which a cycle of the Gregorian calendar begins, to 1 January 2000. */
+const toEpoch = 730_425
+const perCycle = 146_097
+
+/**
+ * A day since 2000, also one that no `Date` can be. The algorithm is `civil_from_days` of H. Hinnant, "chrono-Compatible
+ * Low-Level Date Algorithms", 2014.
+ */
 const dayOf = (days: number): { readonly text: string; readonly era: string } => {
-  const date = new Date((days + unixDays) * 86_400_000)
-  const year = date.getUTCFullYear()
-  const shown = year > 0 ? year : 1 - year
-  const text = `${pad(shown, 4)}-${pad(date.getUTCMonth() + 1, 2)}-${pad(date.getUTCDate(), 2)}`
+  const cycle = Math.floor((days + toEpoch) / perCycle)
+  const inCycle = days + toEpoch - cycle * perCycle
+  const leapless =
+    inCycle - Math.floor(inCycle / 1_460) + Math.floor(inCycle / 36_524) - Math.floor(inCycle / 146_096)
+  const yearOfCycle = Math.floor(leapless / 365)
+  const before = 365 * yearOfCycle + Math.floor(yearOfCycle / 4) - Math.floor(yearOfCycle / 100)
+  const inYear = inCycle - before
+  const fromMarch = Math.floor((5 * inYear + 2) / 153)
+  const month = fromMarch < 10 ? fromMarch + 3 : fromMarch - 9
+  const year = yearOfCycle + cycle * 400 + (month <= 2 ? 1 : 0)
+  const day = inYear - Math.floor((153 * fromMarch + 2) / 5) + 1
+  const text = `${pad(year > 0 ? year : 1 - year, 4)}-${pad(month, 2)}-${pad(day, 2)}`
   return { text, era: year > 0 ? "" : " BC" }
 }
 
@@ -125,6 +141,14 @@ const interval: ReadBinary<string> = (bytes, offset) => {
 }
 
 const text: ReadBinary<string> = utf8
+
+/** `"char"`, one byte: nothing for 0, `\\377` where it is no ASCII. */
+const char: ReadBinary<string> = (bytes, offset) => {
+  const byte = bytes[offset] ?? 0
+  if (byte > 127) return `\\${byte.toString(8)}`
+  return byte === 0 ? "" : String.fromCharCode(byte)
+}
+
 /** Prints in one style alone: for others only the server can. */
 const inStyle =
   (setting: "DateStyle" | "IntervalStyle", style: string, read: ReadBinary<string>): ReadBinary<string> =>
@@ -149,7 +173,7 @@ const printers: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Ma
   [oids.time, time],
   [oids.timetz, timetz],
   [oids.interval, inStyle("IntervalStyle", "postgres", interval)],
-  [oids.char, text]
+  [oids.char, char]
 ])
 
 /** A double as the server prints it: in the exponential form from 15 digits on. */
