@@ -42,6 +42,24 @@ const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
     return Effect.sync(() => signal.removeEventListener("abort", abort))
   })
 
+const ignore = () => undefined
+
+/** Has `next` wait for the one before it, as in an async generator: two at once would begin the stream twice. */
+const inTurn = <A>(pieces: AsyncIterable<A>): AsyncIterable<A> => ({
+  [Symbol.asyncIterator]: () => {
+    const iterator = pieces[Symbol.asyncIterator]()
+    let last: Promise<unknown> = Promise.resolve()
+    return {
+      ...iterator,
+      next: () => {
+        const result = last.then(() => iterator.next())
+        last = result.catch(ignore)
+        return result
+      }
+    }
+  }
+})
+
 const runnerOf = <E>(
   runtime: ManagedRuntime.ManagedRuntime<PoolRegistry, E>,
   { signal }: PromiseOptions
@@ -54,14 +72,18 @@ const runnerOf = <E>(
     run: (effect) => {
       const inside = inherited()
       const program = inside === undefined ? effect : Effect.provideContext(effect, inside.context)
-      return runtime.runPromise(program, { signal: signalOf() })
+      const signal = signalOf()
+      // A fiber runs until it waits before its signal is looked at: a statement would be sent.
+      return runtime.runPromise(signal?.aborted === true ? Effect.interrupt : program, { signal })
     },
     iterate: (stream) => {
       const inside = inherited()
       const signal = signalOf()
       const context = inside === undefined ? runtime.contextEffect : Effect.succeed(inside.context)
       const rows = Stream.unwrap(Effect.map(context, (context) => Stream.provideContext(stream, context)))
-      return Stream.toAsyncIterable(signal === undefined ? rows : Stream.interruptWhen(rows, aborted(signal)))
+      return inTurn(
+        Stream.toAsyncIterable(signal === undefined ? rows : Stream.interruptWhen(rows, aborted(signal)))
+      )
     }
   }
 }
@@ -89,8 +111,6 @@ const settled = (runner: Runner, value: unknown): unknown => {
 }
 
 type Pieces<A> = AsyncIterable<A> | Iterable<A> | Stream.Stream<A, unknown>
-
-const ignore = () => undefined
 
 /** A stream of Node's that fails before it is read would end the process; the error comes again when it is read. */
 const heedErrors = (pieces: object): void => {

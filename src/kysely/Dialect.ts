@@ -60,6 +60,9 @@ const outsideError = () =>
     "This query was begun outside of an Effect, for instance after an await. Begin it in run(() => …) of effect-global-pool/kysely, or give the dialect a runtime."
   )
 
+const interruptedError = () =>
+  new Error("The Effect that this query belongs to was interrupted. The query was not sent.")
+
 const callerOf = async ({ runtime }: DialectOptions): Promise<Caller> => {
   if (runtime === undefined) throw outsideError()
   return { context: await runtime.context(), signal: undefined, fiber: undefined }
@@ -76,6 +79,8 @@ const answerOf = <R>({ command, rowCount, rows }: Result): QueryResult<R> => ({
 /** A connection as Kysely has it; what it is on the pool is decided by its first use. */
 interface Connection extends DatabaseConnection {
   readonly session: () => Promise<Session>
+  /** Throws where its caller was interrupted. */
+  readonly check: () => void
   readonly release: () => Promise<void>
 }
 
@@ -107,8 +112,18 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
   const stop = () => {
     for (const one of stops) one.abort()
   }
+  let isInterrupted = false
+  const interrupt = () => {
+    isInterrupted = true
+    stop()
+  }
+  /** The promises of a caller that was interrupted go on, and begin further queries. */
+  const check = () => {
+    if (isInterrupted || began?.signal?.aborted === true) throw interruptedError()
+  }
   /** Runs something that `stop` ends. */
   const run = async <A, E>(context: Context.Context<PoolRegistry>, program: Program<A, E>): Promise<A> => {
+    check()
     const own = new AbortController()
     stops.add(own)
     const running = Effect.runPromiseWith(context)(program, { signal: own.signal })
@@ -118,13 +133,13 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
     const { context, fiber, signal } = began ?? (await callerOf(options))
     // The fiber does not know of the query: it is ended when the fiber is interrupted.
     const unwatch = fiber?.addObserver((exit) => {
-      if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) stop()
+      if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) interrupt()
     })
-    signal?.addEventListener("abort", stop)
+    signal?.addEventListener("abort", interrupt)
     const sql = await run(context, pgdb.clientWith({ values: "handle" }))
     const unwatchAll = () => {
       unwatch?.()
-      signal?.removeEventListener("abort", stop)
+      signal?.removeEventListener("abort", interrupt)
     }
     return { context, sql, unwatch: unwatchAll }
   })
@@ -134,6 +149,7 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
   })
   /** Rows of a connection that did nothing else come on one of the pool's, where they are not read ahead. */
   const rowsOf = async (text: string, params: ReadonlyArray<unknown>) => {
+    check()
     if (session.isMade()) {
       const { context, stream } = await session.get()
       return Stream.provideContext(Stream.chunks(stream(text, params)), context)
@@ -143,6 +159,7 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
   }
   return {
     session: session.get,
+    check,
     executeQuery: async <R>({ parameters, sql }: CompiledQuery): Promise<QueryResult<R>> => {
       const one = await session.get()
       return answerOf<R>(await run(one.context, one.run(sql, parameters)))
@@ -208,6 +225,7 @@ const driverOf = (pgdb: Database, options: DialectOptions): Driver => ({
   beginTransaction: async (connection, settings) => (await sessionOf(connection)).begin(optionsOf(settings)),
   commitTransaction: async (connection) => {
     const { commit } = await sessionOf(connection)
+    if (isConnection(connection)) connection.check()
     if (!(await commit())) throw new AbortedTransactionError()
   },
   rollbackTransaction: async (connection) => (await sessionOf(connection)).rollback(),

@@ -127,7 +127,8 @@ export const make = (options: Options): Acquire => {
     runTimer,
     ended,
     onOpen: (connection) => makeAvailable(connection),
-    onFailure: failWaiting
+    onFailure: failWaiting,
+    onFailed: () => checkClosing()
   })
 
   const grant = (connection: PooledConnection, waiter: PoolState.Waiter): void => {

@@ -33,6 +33,8 @@ export interface Options {
   readonly onOpen: (connection: PooledConnection) => void
   /** No connection is to come, and this is why; given a time, for callers that wait since then or longer. */
   readonly onFailure: (failure: Effect.Effect<never, SqlError>, since?: number) => void
+  /** An opening has failed. */
+  readonly onFailed: () => void
   /** The error of an opening that the pool's end has interrupted. */
   readonly ended: () => SqlError
 }
@@ -67,8 +69,21 @@ export interface Connect {
 }
 
 export const make = (options: Options): Connect => {
-  const { budget, clock, counts, ended, evict, onFailure, onOpen, open, run, runTimer, settings, state } =
-    options
+  const {
+    budget,
+    clock,
+    counts,
+    ended,
+    evict,
+    onFailed,
+    onFailure,
+    onOpen,
+    open,
+    run,
+    runTimer,
+    settings,
+    state
+  } = options
   const { acquireTimeout, connectTimeout, servers } = settings
   const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
   let hasOpened = false
@@ -143,6 +158,7 @@ export const make = (options: Options): Connect => {
             if (isRefused) onFailure(failure, now - connectTimeout)
           } else if (isPermanent || !hasOpened || lasts >= patience) onFailure(failure)
           demand()
+          onFailed()
         },
         onSuccess: ({ address, encryption, session }) => {
           done()

@@ -9,7 +9,9 @@
  */
 import { lookup } from "node:dns/promises"
 import * as Net from "node:net"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
@@ -231,7 +233,11 @@ export const direct = (
             )
         })
       ).pipe(
-        Effect.onInterrupt(() => hangUp(interruptMillis)),
+        // Also where `onConnect` dies; after a failure it has been done.
+        (opening) =>
+          Effect.onExitPrimitive(opening, (exit) =>
+            Exit.isFailure(exit) && !Cause.hasFails(exit.cause) ? hangUp(interruptMillis) : undefined
+          ),
         Effect.tap((opened) =>
           links.length > 1 ? Effect.forkDetach(hangUp(goodbyeMillis, opened)) : Effect.void
         )
