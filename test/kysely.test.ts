@@ -343,3 +343,78 @@ test("outside Effect it runs on a runtime, on the same pool", (given) =>
     await db.destroy()
     await runtime.dispose()
   }))
+
+describe("when the Effect that runs it is interrupted between two queries", () => {
+  const open = Effect.sync(() => {
+    let resolve: () => void = () => undefined
+    const promise = new Promise<void>((done) => {
+      resolve = done
+    })
+    return { promise, resolve }
+  })
+
+  test("its promises send nothing more", ({ add, db, witness }) =>
+    Effect.gen(function* () {
+      const gate = yield* open
+      const goes = yield* open
+      const ended = yield* open
+      const outcomes: Array<string> = []
+      const note = (query: Promise<unknown>) =>
+        query.then(
+          () => outcomes.push("sent"),
+          () => outcomes.push("refused")
+        )
+      const fiber = yield* Effect.forkChild(
+        Pooled.run(async () => {
+          await add("first")
+          goes.resolve()
+          await gate.promise
+          await note(add("second"))
+          await note(
+            db
+              .transaction()
+              .execute((trx) => trx.insertInto("users").values({ name: "third", tags: [] }).execute())
+          )
+          ended.resolve()
+        })
+      )
+      yield* Effect.promise(() => goes.promise)
+      yield* Fiber.interrupt(fiber)
+      gate.resolve()
+      yield* Effect.promise(() => ended.promise)
+      assert.deepStrictEqual(outcomes, ["refused", "refused"])
+      assert.deepStrictEqual(yield* witness.query("select name from users"), [{ name: "first" }])
+    }))
+
+  test("its transaction does not commit", ({ db, witness }) =>
+    Effect.gen(function* () {
+      const gate = yield* open
+      const goes = yield* open
+      const ended = yield* open
+      let outcome = ""
+      const fiber = yield* Effect.forkChild(
+        Pooled.run(async () => {
+          const transaction = db.transaction().execute(async (trx) => {
+            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+            goes.resolve()
+            await gate.promise
+          })
+          await transaction.then(
+            () => {
+              outcome = "committed"
+            },
+            () => {
+              outcome = "rolled back"
+            }
+          )
+          ended.resolve()
+        })
+      )
+      yield* Effect.promise(() => goes.promise)
+      yield* Fiber.interrupt(fiber)
+      gate.resolve()
+      yield* Effect.promise(() => ended.promise)
+      assert.strictEqual(outcome, "rolled back")
+      assert.deepStrictEqual(yield* witness.query("select name from users"), [])
+    }))
+})

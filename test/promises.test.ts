@@ -390,3 +390,42 @@ it("every operation of a handle has its counterpart, typed alike", () => {
   const big = () => pg(pgdb.table("t", Schema.Struct({ n: Schema.BigInt }))).select`select 1 as n`
   expectTypeOf(big).returns.resolves.toEqualTypeOf<ReadonlyArray<{ readonly n: bigint }>>()
 })
+
+test("a signal that has aborted already has nothing sent", ({ settings, pg, runtime, witness }) =>
+  Effect.gen(function* () {
+    yield* Effect.promise(() => pg.make(settings).select("select 1"))
+    const late = PG.promise(runtime, { signal: AbortSignal.abort() }).make(settings)
+    let begun = 0
+    const refused: ReadonlyArray<() => Promise<unknown>> = [
+      () => late.execute("insert into users values (1, 'a')"),
+      () => late.trans(["insert into users values (2, 'b')"]),
+      () => late.table("users").insertMany([{ id: 3, name: "c" }]),
+      () =>
+        late.transaction(async () => {
+          begun++
+        })
+    ]
+    for (const begin of refused) {
+      const outcome = yield* Effect.promise(() =>
+        begin().then(
+          () => "sent",
+          () => "refused"
+        )
+      )
+      assert.strictEqual(outcome, "refused")
+    }
+    assert.strictEqual(begun, 0)
+    assert.deepStrictEqual(yield* witness.query("select * from users"), [])
+  }))
+
+test("a stream that is asked for its next row twice at once runs its statement once", ({ db, witness }) =>
+  Effect.gen(function* () {
+    const rows = db.stream("insert into users select n, 'x' from generate_series(1, 2) n returning id")
+    const iterator = rows[Symbol.asyncIterator]()
+    const all = yield* Effect.promise(() => Promise.all([iterator.next(), iterator.next(), iterator.next()]))
+    assert.deepStrictEqual(
+      all.map(({ done, value }) => (done === true ? "end" : value)),
+      [{ id: 1 }, { id: 2 }, "end"]
+    )
+    assert.deepStrictEqual(yield* witness.query("select count(*)::int as n from users"), [{ n: 2 }])
+  }))
