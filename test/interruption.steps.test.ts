@@ -6,13 +6,12 @@ import { assert, describe, expect } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { eventually } from "./support/database.ts"
 import { type Given, withDatabase } from "./support/handle.ts"
+import { interruptAt } from "./support/interruptAt.ts"
 
 type Operation = (pgdb: PG.Database) => Effect.Effect<unknown, unknown, PoolRegistry>
 
@@ -53,28 +52,6 @@ const operations: Readonly<Record<string, Operation>> = {
       Effect.scoped(Effect.flatMap(sql.reserve, (connection) => connection.executeRaw("select 1", [])))
     )
 }
-
-/** Interrupts the fiber that runs an effect when it has made so many steps; `isHit` unless it had ended before. */
-const interruptAt = <A, E, R>(step: number, effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function* () {
-    const base = new Scheduler.MixedScheduler()
-    let target: Fiber.Fiber<A, E> | undefined
-    let steps = 0
-    const scheduler: Scheduler.Scheduler = {
-      executionMode: "async",
-      shouldYield: (fiber) => {
-        if (fiber !== target || ++steps !== step) return false
-        queueMicrotask(() => fiber.interruptUnsafe())
-        return true
-      },
-      makeDispatcher: () => base.makeDispatcher()
-    }
-    target = yield* Effect.forkDetach(
-      Effect.provideService(Effect.andThen(Effect.yieldNow, effect), Scheduler.Scheduler, scheduler)
-    )
-    const exit = yield* Fiber.await(target)
-    return { exit, isHit: steps >= step }
-  })
 
 const patience = Duration.seconds(4)
 

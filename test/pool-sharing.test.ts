@@ -38,7 +38,7 @@ withDatabase(
         Effect.forkChild(pgdb.select(read))
       ])
       const waits = yield* until("they wait for the lock", (all) =>
-        all.some(({ waitEvent }) => waitEvent === "relation")
+        all.some(({ state, waitEvent }) => state === "active" && waitEvent === "relation")
       )
 
       const stats = yield* PoolRegistry.stats

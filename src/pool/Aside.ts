@@ -2,6 +2,7 @@
  * A question on a connection beside those of a pool, for the page of pools: the pool's own may all be busy just
  * when its page is opened. It counts under the registry's limit, and nothing waits for it or makes room for it.
  */
+import type * as Net from "node:net"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -23,14 +24,15 @@ export const ask = <A>(
 ): Effect.Effect<Option.Option<A>> =>
   Effect.uninterruptibleMask((restore) => {
     if (!budget.takeFree()) return Effect.succeedNone
+    const sockets: Array<Net.Socket> = []
     const release = Effect.sync(() => {
       budget.settle()
       budget.release(false)
     })
-    return Effect.flatMap(Effect.exit(restore(open(() => undefined))), (opened) => {
+    return Effect.flatMap(Effect.exit(restore(open(() => undefined, sockets))), (opened) => {
       if (Exit.isFailure(opened)) {
         const gone = Option.match(Cause.findErrorOption(opened.cause), {
-          onNone: () => Effect.void,
+          onNone: () => Link.discardAll(sockets),
           onSome: ({ gone }) => gone
         })
         run(Effect.andThen(gone, release))

@@ -1,6 +1,7 @@
 /**
  * Opens a session at one address of a server: a link, encrypted in the first way that the server takes, and the start-up.
  */
+import type * as Net from "node:net"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { ask } from "../protocol/Ask.ts"
@@ -31,6 +32,8 @@ export interface Options {
   readonly listeners: Listeners
   /** Every link that was opened: the caller closes them. */
   readonly links: Array<Link.Link>
+  /** Every socket, from the moment in which it begins to connect. */
+  readonly sockets: Array<Net.Socket>
 }
 
 const startupOf = (settings: ResolvedSettings): Startup.StartupParameters => ({
@@ -69,14 +72,17 @@ const openBy = (
 ): Effect.Effect<Opened, Startup.StartupProblem> =>
   Effect.uninterruptibleMask((restore) => {
     const { encryption, keepAlive } = options.settings
-    return Effect.flatMap(restore(Link.open(address, encryption, { attempt, keepAlive })), (link) => {
-      options.links.push(link)
-      return Effect.map(restore(start(options, link, password, options.settings.database)), (session) => ({
-        session,
-        address: Link.peerOf(link, address),
-        encryption: Encryptions.settled(encryption, link.isEncrypted)
-      }))
-    })
+    return Effect.flatMap(
+      restore(Link.open(address, encryption, { attempt, keepAlive, sockets: options.sockets })),
+      (link) => {
+        options.links.push(link)
+        return Effect.map(restore(start(options, link, password, options.settings.database)), (session) => ({
+          session,
+          address: Link.peerOf(link, address),
+          encryption: Encryptions.settled(encryption, link.isEncrypted)
+        }))
+      }
+    )
   })
 
 /** Whether a server refused the link and not the client: pg_hba.conf does so, and poolers that insist on TLS. */
@@ -127,7 +133,7 @@ export const databases = (
 ): Effect.Effect<ReadonlyArray<string>> => {
   const { encryption, keepAlive } = options.settings
   return Effect.acquireRelease(
-    Link.open(address, encryption, { keepAlive }),
+    Link.open(address, encryption, { keepAlive, sockets: options.sockets }),
     ({ socket }) => Link.hangUp(socket, goodbyeMillis),
     { interruptible: true }
   ).pipe(

@@ -2,12 +2,14 @@
  * How a pool gets connections: as many as callers wait for and `minConnections` asks for, as far as the pool's own limit and
  * that of all pools together allow.
  */
+import type * as Net from "node:net"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
+import * as Link from "../protocol/Link.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { ConnectionBudget, Requester } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
@@ -118,11 +120,12 @@ export const make = (options: Options): Connect => {
         if (opened.users === 0) run(evict.close(opened, "broken"))
         else opened.isDraining = true
       }
-      return Effect.matchCause(restore(open(onEnd)), {
+      const sockets: Array<Net.Socket> = []
+      return Effect.matchCause(restore(open(onEnd, sockets)), {
         onFailure: (cause: Cause.Cause<OpenConnection.OpenFailure>) => {
           const { error, gone } = Option.getOrElse(Cause.findErrorOption(cause), () => ({
             error: ended(),
-            gone: Effect.void
+            gone: Link.discardAll(sockets)
           }))
           done()
           lastFailure = error

@@ -10,6 +10,7 @@
  * A listener hears every notification between `onListening` and the next `onLost`, in the server's order, and none outside of
  * that. All its channels are listened to from one moment on. Nothing that a listener does waits for the network.
  */
+import type * as Net from "node:net"
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type { Deferred } from "effect/Deferred"
@@ -235,7 +236,8 @@ export const make = (options: Options): Listening => {
     Effect.suspend(() => {
       let isTaken = false
       let isSettled = false
-      let gone: Effect.Effect<void> = Effect.void
+      const sockets: Array<Net.Socket> = []
+      let gone = Link.discardAll(sockets)
       let wake = (): void => undefined
       const settle = () => {
         if (!isSettled) budget.settle()
@@ -253,16 +255,19 @@ export const make = (options: Options): Listening => {
       })
       const over = Deferreds.makeUnsafe<void>()
       const opened = Effect.uninterruptibleMask((restore) =>
-        Effect.matchEffect(restore(open(onNotification)(() => Deferreds.doneUnsafe(over, Effect.void))), {
-          onFailure: (failure) => {
-            gone = failure.gone
-            return Effect.fail<Loss>({ error: failure.error, isFinal: !failure.error.isRetryable })
-          },
-          onSuccess: ({ session }) => {
-            settle()
-            return restore(serve(of, session, over))
+        Effect.matchEffect(
+          restore(open(onNotification)(() => Deferreds.doneUnsafe(over, Effect.void), sockets)),
+          {
+            onFailure: (failure) => {
+              gone = failure.gone
+              return Effect.fail<Loss>({ error: failure.error, isFinal: !failure.error.isRetryable })
+            },
+            onSuccess: ({ session }) => {
+              settle()
+              return restore(serve(of, session, over))
+            }
           }
-        })
+        )
       )
       return Effect.timeoutOrElse(slot, {
         duration: settings.acquireTimeout,

@@ -40,8 +40,14 @@ export interface OpenFailure {
   readonly gone: Effect.Effect<void>
 }
 
-/** Opens a connection; `onEnd` is called once, when it ends. Interruption leaves nothing behind. */
-export type Open = (onEnd: () => void) => Effect.Effect<Attempt.Opened, OpenFailure>
+/**
+ * Opens a connection; `onEnd` is called once, when it ends. Where it comes to no result, nothing is left when the caller has
+ * discarded `sockets`: an interruption may fall behind the last step of the opening.
+ */
+export type Open = (
+  onEnd: () => void,
+  sockets?: Array<Net.Socket>
+) => Effect.Effect<Attempt.Opened, OpenFailure>
 
 /** Listeners of the pool's own, without the end. */
 export type PoolListeners = Omit<Listeners, "onEnd">
@@ -75,11 +81,11 @@ const nothing = () => undefined
 /** Opens connections of these settings, wherever they lead by now. */
 export const make =
   (settings: ResolvedSettings, types: TypeMap, keys: Keys, listeners: PoolListeners): Open =>
-  (onEnd) =>
+  (onEnd, sockets) =>
     Effect.flatMap(Route, ({ follow }) =>
       Effect.matchEffect(follow(settings), {
         onFailure: (error) => Effect.fail({ error, gone: Effect.void }),
-        onSuccess: (target) => direct(target, types, keys, listeners)(onEnd)
+        onSuccess: (target) => direct(target, types, keys, listeners)(onEnd, sockets)
       })
     )
 
@@ -125,10 +131,10 @@ export const direct = (
       return Effect.fail(new LinkProblem(`${why}, and targetSessionAttributes is ${target}`))
     })
 
-  const openOnce: Open = (onEnd) =>
+  const openOnce: Open = (onEnd, sockets = []) =>
     Effect.suspend(() => {
       const links: Array<Link.Link> = []
-      const options = { settings, types, keys, listeners: { ...listeners, onEnd: nothing }, links }
+      const options = { settings, types, keys, listeners: { ...listeners, onEnd: nothing }, links, sockets }
       const hangUp = (patience: number, but?: Attempt.Opened) =>
         Effect.forEach(
           links.filter(({ socket }) => socket !== but?.session.socket),
@@ -243,5 +249,6 @@ export const direct = (
         )
       )
     })
-  return (onEnd) => OwnSpans.within(settings, "connect", openOnce(onEnd), ({ error }) => error)
+  return (onEnd, sockets) =>
+    OwnSpans.within(settings, "connect", openOnce(onEnd, sockets), ({ error }) => error)
 }

@@ -38,12 +38,18 @@ export interface Options {
   readonly attempt?: Attempt
   /** After so many milliseconds without traffic the system begins to probe the link; `Infinity` for never. */
   readonly keepAlive?: number
+  /** Takes the socket when it begins to connect: the caller may be interrupted before it is given the link. */
+  readonly sockets?: Array<Net.Socket>
 }
 
 const discard = (socket: Net.Socket): void => {
   socket.on("error", () => undefined)
   socket.destroy()
 }
+
+/** Closes what is still open of these sockets, without a word. */
+export const discardAll = (sockets: ReadonlyArray<Net.Socket>): Effect.Effect<void> =>
+  Effect.sync(() => sockets.forEach(discard))
 
 /** Waits for one of the socket's events and its argument. Interruption and failure destroy the socket. */
 const until = (
@@ -78,7 +84,7 @@ const until = (
 
 const connect = (
   { address, host, path, port }: Address,
-  keepAlive: number,
+  { keepAlive = Number.POSITIVE_INFINITY, sockets }: Options,
   reading: { readonly onread?: Net.OnReadOpts }
 ): Effect.Effect<Net.Socket, LinkProblem> =>
   Effect.suspend(() => {
@@ -94,6 +100,7 @@ const connect = (
             ...reading
           })
         : Net.connect({ path, ...reading })
+    sockets?.push(socket)
     // An error closes the socket, which its users notice. Without a listener it would end the process.
     socket.on("error", () => undefined)
     return Effect.as(until(socket, "connect", "The server cannot be reached"), socket)
@@ -177,20 +184,18 @@ const noTls = () =>
 export const open = (
   address: Address,
   encryption: Encryption,
-  {
-    attempt = Encryptions.attemptsOf(encryption, address)[0],
-    keepAlive = Number.POSITIVE_INFINITY
-  }: Options = {}
+  options: Options = {}
 ): Effect.Effect<Link, LinkProblem> => {
+  const { attempt = Encryptions.attemptsOf(encryption, address)[0] } = options
   if (attempt === "plain") {
     const incoming = Incoming.make()
-    return Effect.map(connect(address, keepAlive, Incoming.intoOneBuffer(incoming)), (socket) =>
+    return Effect.map(connect(address, options, Incoming.intoOneBuffer(incoming)), (socket) =>
       inTheClear(socket, listenTo(socket, incoming))
     )
   }
   // Loaded before the server is asked: nobody listens to the socket between its answer and the encryption.
   return Effect.flatMap(Encryptions.nodeTls, (tls) =>
-    Effect.flatMap(connect(address, keepAlive, {}), (socket) => {
+    Effect.flatMap(connect(address, options, {}), (socket) => {
       if (encryption.negotiation === "direct") return encrypt(tls, socket, address, encryption)
       return Effect.flatMap(negotiate(socket), (answer) => {
         if (answer === offered) return encrypt(tls, socket, address, encryption)

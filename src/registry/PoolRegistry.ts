@@ -235,7 +235,8 @@ const make = Effect.fnUntraced(function* (
       if (entry?.pool === undefined || entry.pool.isClosing()) return undefined
       return entry.settings === settings || entry.accepted.has(settings) ? entry.pool : undefined
     },
-    pool: (settings) => Effect.flatten(find(settings)),
+    // An entry that is put into its place is built: it would conflict with other settings else, and nothing would expire it.
+    pool: (settings) => Effect.uninterruptible(Effect.flatten(find(settings))),
     terminate: end,
     budget: shared.budget,
     scope: registryScope,
