@@ -1,4 +1,5 @@
 /** What a bulk writer wrote is read back as the value that an error tells of. */
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { writerOf } from "../src/types/BinaryWriter.ts"
@@ -13,7 +14,7 @@ const types = make(new Map())
 const back = (oid: number, value: unknown): unknown => {
   const write = writerOf(types, oid)
   const sink = Sink.make(16)
-  assert.isTrue(write?.(sink, value), `${oid}: ${String(value)}`)
+  assert.isTrue(write?.(sink, value), `${oid}: ${inspect(value)}`)
   return readerOf(types, oid)(sink.bytes, 4, sink.at - 4)
 }
 
