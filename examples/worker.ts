@@ -100,6 +100,9 @@ const program = Effect.gen(function* () {
     .listen("jobs", { onListen: wakeAll })
     .pipe(Stream.runForEach(() => Queue.offer(signs, "jobs")))
 
+  // Nor does anybody tell of a job that a worker left when it died, so all look from time to time.
+  const looking = Effect.repeat(wakeAll, Schedule.spaced("2 seconds"))
+
   // A job that has begun is finished before an interruption ends its worker. What failed is tried again: the table knows
   // whether it was done.
   const drain = Effect.repeat(Effect.uninterruptible(workOnce), { while: (worked) => worked })
@@ -119,6 +122,7 @@ const program = Effect.gen(function* () {
   yield* Effect.all(
     [
       listening,
+      looking,
       Effect.andThen(adding, Console.log("added", toAdd, "jobs")),
       ...Array.from({ length: workers }, () => Effect.forever(worker))
     ],
