@@ -17,6 +17,7 @@ import type { Sql } from "../statement/Sql.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import type { LockKey } from "./AdvisoryLock.ts"
 import { call, inherited } from "./AsyncContext.ts"
+import { toAsyncIterable } from "./AsyncIterable.ts"
 import { type Database, make } from "./Database.ts"
 import type { ListenOptions } from "./Listen.ts"
 import type { CopyData, EffectOnly, PromiseDatabase, Promises } from "./PromiseHandles.ts"
@@ -42,24 +43,6 @@ const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
     return Effect.sync(() => signal.removeEventListener("abort", abort))
   })
 
-const ignore = () => undefined
-
-/** Has `next` wait for the one before it, as in an async generator: two at once would begin the stream twice. */
-const inTurn = <A>(pieces: AsyncIterable<A>): AsyncIterable<A> => ({
-  [Symbol.asyncIterator]: () => {
-    const iterator = pieces[Symbol.asyncIterator]()
-    let last: Promise<unknown> = Promise.resolve()
-    return {
-      ...iterator,
-      next: () => {
-        const result = last.then(() => iterator.next())
-        last = result.catch(ignore)
-        return result
-      }
-    }
-  }
-})
-
 const runnerOf = <E>(
   runtime: ManagedRuntime.ManagedRuntime<PoolRegistry, E>,
   { signal }: PromiseOptions
@@ -81,9 +64,7 @@ const runnerOf = <E>(
       const signal = signalOf()
       const context = inside === undefined ? runtime.contextEffect : Effect.succeed(inside.context)
       const rows = Stream.unwrap(Effect.map(context, (context) => Stream.provideContext(stream, context)))
-      return inTurn(
-        Stream.toAsyncIterable(signal === undefined ? rows : Stream.interruptWhen(rows, aborted(signal)))
-      )
+      return toAsyncIterable(signal === undefined ? rows : Stream.interruptWhen(rows, aborted(signal)))
     }
   }
 }
@@ -111,6 +92,8 @@ const settled = (runner: Runner, value: unknown): unknown => {
 }
 
 type Pieces<A> = AsyncIterable<A> | Iterable<A> | Stream.Stream<A, unknown>
+
+const ignore = () => undefined
 
 /** A stream of Node's that fails before it is read would end the process; the error comes again when it is read. */
 const heedErrors = (pieces: object): void => {

@@ -42,9 +42,11 @@ export const blank = (marked: Marked, hides: (token: Token, before: string) => b
     : { text: result + text.slice(kept), index: index === undefined ? undefined : index + shift }
 }
 
+const mayEscape = (text: string): boolean => text.includes("\\'")
+
 /** Where a backslash may escape a quote only the session knows where a literal ends: nothing behind the first is shown. */
 export const beforeLiterals = (text: string): string =>
-  text.includes("\\'") ? `${text.slice(0, text.indexOf("'"))}…` : text
+  mayEscape(text) ? `${text.slice(0, text.indexOf("'"))}…` : text
 
 const password = /password/i
 
@@ -53,14 +55,14 @@ export const hasPassword = (text: string): boolean => password.test(text)
 
 /**
  * A statement without the passwords it sets: strings behind a word or name with `password` in it, as in
- * `alter role … password '…'`, `options (sslpassword '…')` and `password = '…'`, with their continuations, and connection strings that have one.
- * Where a backslash may escape a quote only the session knows where that string ends: nothing behind the word is shown.
+ * `alter role … password '…'`, `options (sslpassword '…')` and `password = '…'`, with their continuations, and connection
+ * strings that have one. Where a backslash may escape a quote only the session knows where that string ends: nothing behind the word is shown.
  */
 export const withoutPasswords = (marked: Marked): Marked => {
   const { index, text } = marked
   const first = text.search(password)
   if (first < 0) return marked
-  if (!text.includes("\\'")) {
+  if (!mayEscape(text)) {
     let isSecret = false
     return blank(marked, (token) => {
       const said = text.slice(token.start, token.end)

@@ -220,11 +220,11 @@ export const encodeColumns: (
     if (Result.isFailure(encoded)) refusal = encoded.failure
     else {
       const { success } = encoded
+      if ((isGuarded && !inTransaction) || !params.some(isAmbiguous)) return success
       // A prepared statement puts an array into a column of texts without a word.
-      const isPrepared =
-        surviveRetyping(types, success.values, success.types, prepared.parameterTypes) &&
-        !params.some((value, index) => isCompound(value) && values[index]?.role === "stored")
-      if (isPrepared || (isGuarded && !inTransaction) || !params.some(isAmbiguous)) return success
+      const isStored = params.some((value, index) => isCompound(value) && values[index]?.role === "stored")
+      if (!isStored && surviveRetyping(types, success.values, success.types, prepared.parameterTypes))
+        return success
     }
   }
   forget(statement)

@@ -25,6 +25,7 @@ import {
   type TransactionSettings
 } from "kysely"
 import { inherited } from "../api/AsyncContext.ts"
+import { toAsyncIterable } from "../api/AsyncIterable.ts"
 import type { Database } from "../api/Database.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
@@ -167,7 +168,7 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
     streamQuery: <R>({ parameters, sql }: CompiledQuery): AsyncIterableIterator<QueryResult<R>> => {
       const pieces = Stream.unwrap(Effect.tryPromise({ try: () => rowsOf(sql, parameters), catch: identity }))
       const results = Stream.map(pieces, (rows): QueryResult<R> => ({ rows: Array.from(rows) as Array<R> }))
-      const iterator = Stream.toAsyncIterable(results)[Symbol.asyncIterator]()
+      const iterator = toAsyncIterable(results)[Symbol.asyncIterator]()
       const own = new AbortController()
       stops.add(own)
       const end = async (): Promise<IteratorResult<QueryResult<R>>> => {

@@ -128,7 +128,7 @@ export const make = (options: Options): Acquire => {
     ended,
     onOpen: (connection) => makeAvailable(connection),
     onFailure: failWaiting,
-    onFailed: () => checkClosing()
+    onFailed: checkClosing
   })
 
   const grant = (connection: PooledConnection, waiter: PoolState.Waiter): void => {

@@ -7,6 +7,7 @@ import type * as Durations from "../pool/Durations.ts"
 import { serverOf } from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { type KnownText, longestKept, type Shown } from "../pool/StatementCache.ts"
+import type { Token } from "../statement/Scan.ts"
 import { summarize } from "../statement/Summary.ts"
 
 /** The most characters of a batch's texts, and of a statement's. */
@@ -16,18 +17,11 @@ const literal = /^(?:true|false)$/i
 
 /** A text to show. One with parameters says by itself that its literals are no data. */
 const textOf = ({ analysis, text }: KnownText): string => {
-  const hasParameters = analysis.placeholders > 0
-  const marked = withoutPasswords({ text: hasParameters ? text : beforeLiterals(text), index: undefined })
-  const shown = hasParameters
-    ? marked
-    : blank(
-        marked,
-        ({ end, kind, start }) =>
-          kind === "string" ||
-          kind === "number" ||
-          (kind === "word" && literal.test(marked.text.slice(start, end)))
-      )
-  return cut(shown.text)
+  if (analysis.placeholders > 0) return cut(withoutPasswords({ text, index: undefined }).text)
+  const safe = beforeLiterals(text)
+  const hides = ({ end, kind, start }: Token) =>
+    kind === "string" || kind === "number" || (kind === "word" && literal.test(safe.slice(start, end)))
+  return cut(blank({ text: safe, index: undefined }, hides).text)
 }
 
 const cut = (text: string): string => (text.length > longestText ? `${text.slice(0, longestText)}…` : text)

@@ -13,7 +13,6 @@ import { aboutOf, type Job } from "../execute/Job.ts"
 import type { Pull } from "../execute/StreamRows.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import * as InTransaction from "./InTransaction.ts"
-import * as Mutex from "./Mutex.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Membership } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
@@ -57,8 +56,7 @@ export const copyOutInside = <E>(
     Effect.gen(function* () {
       const [{ transaction }] = membership
       const level = State.levelOf(transaction, membership)
-      const settle = (release: () => void) => InTransaction.settle(transaction, release)
-      yield* Mutex.hold(level.mutex, State.patienceOf(transaction), settle, true)
+      yield* InTransaction.hold(transaction, level, true)
       const before = () => State.closedError(transaction, level)
       const refusal = before()
       if (refusal !== undefined) return yield* refusal

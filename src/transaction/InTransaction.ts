@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
@@ -262,8 +263,23 @@ export const ask = (transaction: Transaction, text: string): Effect.Effect<Excha
     command(transaction, text, (exchange) => resume(Effect.succeed(exchange)), true)
   })
 
-/** Cancels what is still under way on the connection, and then does `after`; waits a moment for it. */
-export const settle = (transaction: Transaction, after: () => void): Effect.Effect<void> =>
-  Effect.suspend(() =>
-    transaction.connection.session.pending() === 0 ? Effect.sync(after) : cancelThen(transaction, after)
+/**
+ * Keeps the connection until the scope closes, and then cancels what is still under way on it, for a moment. Interruption while
+ * waiting leaves the line.
+ */
+export const hold = (
+  transaction: Transaction,
+  level: Level,
+  isProgram = false
+): Effect.Effect<void, PoolError, Scope.Scope> => {
+  const settle = (release: () => void) =>
+    Effect.suspend(() =>
+      transaction.connection.session.pending() === 0 ? Effect.sync(release) : cancelThen(transaction, release)
+    )
+  return Mutex.withTurn(
+    level.mutex,
+    State.patienceOf(transaction),
+    (release) => Effect.addFinalizer(() => settle(release)),
+    isProgram
   )
+}

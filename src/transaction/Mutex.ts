@@ -3,7 +3,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Scope from "effect/Scope"
 import type { Restore } from "../pool/Pool.ts"
 
 /** A holder of the mutex, or one that waits for it. */
@@ -93,12 +92,3 @@ export const withTurn = <A, E, R, E2>(
     })
     return Effect.flatMap(waited, () => effect(done, restore))
   })
-
-/** Holds the mutex until the scope closes, when `settle` gives it back. Interruption while waiting leaves the line. */
-export const hold = <E>(
-  mutex: Mutex,
-  patience: Patience<E>,
-  settle: (release: () => void) => Effect.Effect<void>,
-  isProgram = false
-): Effect.Effect<void, E, Scope.Scope> =>
-  withTurn(mutex, patience, (release) => Effect.addFinalizer(() => settle(release)), isProgram)

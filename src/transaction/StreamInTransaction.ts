@@ -16,7 +16,6 @@ import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import * as InTransaction from "./InTransaction.ts"
-import * as Mutex from "./Mutex.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Level, Membership, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
@@ -140,8 +139,7 @@ const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, Sq
   const { connection, pool, root } = transaction
   return Stream.unwrap(
     Effect.gen(function* () {
-      const settle = (release: () => void) => InTransaction.settle(transaction, release)
-      yield* Mutex.hold(root.mutex, State.patienceOf(transaction), settle)
+      yield* InTransaction.hold(transaction, root)
       const pull = yield* start(pool, connection, job, () => State.closedError(transaction, root))
       return Stream.fromPull(Effect.succeed(pull))
     })

@@ -36,8 +36,8 @@ const mantissa = (text: string): string => text.replace(/e.*$|[-.]/g, "").padEnd
  */
 export const singleOf = (value: number): number => {
   const nearest = Math.fround(value)
+  if (!Number.isFinite(nearest) || !isHalfway(value, nearest)) return nearest
   const other = 2 * value - nearest
-  if (other === value || Math.fround(other) !== other) return nearest
   const shown = mantissa(value.toExponential())
   const exact = mantissa(value.toExponential(99))
   if (shown === exact) return nearest

@@ -202,7 +202,9 @@ const int8Limit = 2n ** 63n
 export const numberText = (value: number): string =>
   !Number.isSafeInteger(value) && Number.isInteger(value) && Math.abs(value) < 2 ** 63
     ? String(BigInt(value))
-    : String(value)
+    : Object.is(value, -0)
+      ? "-0"
+      : String(value)
 
 const ownLiteral = (writing: Writing, { codec, type }: OwnCodec, value: unknown): string | null => {
   const written = write(codec, type, value)
@@ -219,7 +221,6 @@ export const literal = (writing: Writing, value: unknown, oid: number): string |
     case "string":
       return isJsonType(type) ? jsonLiteral(writing, value) : value
     case "number":
-      if (Object.is(value, -0)) return isJsonType(type) ? "0" : "-0"
       return isJsonType(type) ? jsonLiteral(writing, value) : numberText(value)
     case "boolean":
       return String(value)

@@ -94,7 +94,7 @@ const plainType = (value: unknown): number => {
 const plainValue = (value: unknown): WireValue => {
   if (value === null || value === undefined) return null
   if (typeof value === "string") return value
-  if (typeof value === "number") return Object.is(value, -0) ? "-0" : numberText(value)
+  if (typeof value === "number") return numberText(value)
   if (typeof value !== "object") return String(value)
   return isEncoded(value) ? value[EncodedId].value : (bytesOf(value) ?? null)
 }
@@ -148,7 +148,7 @@ export const encodeOne = (writing: Writing, value: unknown, expected: number): O
   const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
   if (plain >= 0) return { type: plain, value: plainValue(value) }
   if (typeof value === "number") {
-    if (isJsonType(base)) return { type: 0, value: fail(writing, "is not finite, which json cannot hold") }
+    if (isJsonType(base)) return { type: 0, value: jsonLiteral(writing, value) }
     return { type: dateTypes.has(base) ? 0 : oids.float8, value: String(value) }
   }
   if (typeof value === "bigint") {

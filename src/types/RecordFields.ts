@@ -16,7 +16,7 @@ import { type Zone, zoneOf } from "./TimeZone.ts"
 const pad = (value: number | bigint, size: number): string => String(value).padStart(size, "0")
 
 /** Digits of base 10 000, with a weight, a sign and how many places are shown. */
-const numeric: ReadBinary<string> = (bytes, offset) => {
+export const numeric: ReadBinary<string> = (bytes, offset) => {
   const count = uint16(bytes, offset)
   const weight = int16(bytes, offset + 2)
   const sign = uint16(bytes, offset + 4)
@@ -34,7 +34,7 @@ const numeric: ReadBinary<string> = (bytes, offset) => {
   return `${sign === 0x4000 ? "-" : ""}${shown}${scale === 0 ? "" : `.${fraction.slice(0, scale)}`}`
 }
 
-const uuid: ReadBinary<string> = (bytes, offset) =>
+export const uuid: ReadBinary<string> = (bytes, offset) =>
   hex(bytes, offset, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")
 
 const microsPerSecond = 1_000_000n
@@ -81,7 +81,8 @@ const dayOf = (days: number): { readonly text: string; readonly era: string } =>
   return { text, era: year > 0 ? "" : " BC" }
 }
 
-const date: ReadBinary<string> = (bytes, offset) => {
+/** A date as the style `ISO` shows it. */
+export const date: ReadBinary<string> = (bytes, offset) => {
   const days = int32(bytes, offset)
   if (days === 0x7fffffff) return "infinity"
   if (days === -0x80000000) return "-infinity"
