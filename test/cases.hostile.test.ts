@@ -134,6 +134,9 @@ const calls = (pgdb: PG.Database): Readonly<Record<string, Call>> => {
   }
 }
 
+/** Ten times what the deepest object takes, and 50 ms for each 100 kB of a text; what is quadratic takes seconds. */
+const mostMillis = 500
+
 /** The milliseconds of CPU that an effect takes. */
 const cpuOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.suspend(() => {
@@ -144,6 +147,18 @@ const cpuOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     })
   })
 
+/** What an effect gives, and the least CPU of up to four runs: other work on the machine, and collections of garbage, add to it. */
+const leastCpuOf = <A, E, R>(effect: Effect.Effect<A, E, R>, enough: number) =>
+  Effect.gen(function* () {
+    let [value, least] = yield* cpuOf(effect)
+    for (let run = 1; run < 4 && least >= enough; run++) {
+      const [again, millis] = yield* cpuOf(effect)
+      value = again
+      least = Math.min(least, millis)
+    }
+    return [value, least] as const
+  })
+
 withDatabase(
   "no object makes a call throw, die or take long, and none shows what is in it",
   ["create table t (id serial, k jsonb unique, j jsonb, x text, ii int[])"],
@@ -151,7 +166,10 @@ withDatabase(
     Effect.gen(function* () {
       for (const [name, call] of Object.entries(calls(pgdb))) {
         for (const [what, value] of Object.entries(values)) {
-          const [exit, millis] = yield* cpuOf(Effect.exit(Effect.suspend(() => call(value as never))))
+          const [exit, millis] = yield* leastCpuOf(
+            Effect.exit(Effect.suspend(() => call(value as never))),
+            mostMillis
+          )
           const place = `${name}, ${what}`
           if (Exit.isFailure(exit)) {
             const [reason] = exit.cause.reasons
@@ -167,8 +185,7 @@ withDatabase(
             ])
             expect(String(Object(reason.error).message)).not.toContain(secret)
           }
-          // Ten times what the deepest of them takes: the machine may be busy.
-          expect([place, millis < 500]).toEqual([place, true])
+          expect([place, millis < mostMillis]).toEqual([place, true])
         }
       }
       expect(yield* pgdb.selectValue("select 1")).toMatchObject({ value: 1 })
@@ -179,7 +196,7 @@ const megabyte = 1_000_000
 const repeat = (text: string) => text.repeat(Math.ceil(megabyte / text.length))
 
 withDatabase(
-  "a text of a megabyte takes some milliseconds of CPU for each hundred kilobytes, also where it fails",
+  "a text of a megabyte takes milliseconds of CPU for each hundred kilobytes, also where it fails",
   ["create table u (a text unique)"],
   ({ pgdb }) =>
     Effect.gen(function* () {
@@ -209,11 +226,9 @@ withDatabase(
       }
       yield* pgdb.select("select 1")
       for (const [name, [text, params = []]] of Object.entries(texts)) {
-        yield* Effect.exit(pgdb.execute(text, params))
-        const [exit, millis] = yield* cpuOf(Effect.exit(pgdb.execute(text, params)))
+        const [exit, least] = yield* leastCpuOf(Effect.exit(pgdb.execute(text, params)), mostMillis)
         if (Exit.isFailure(exit)) expect([name, exit.cause.reasons[0]?._tag]).toEqual([name, "Fail"])
-        // 10 ms for each 100 kB, and as much again four times over for a machine that others use.
-        expect([name, millis < 500, millis]).toEqual([name, true, millis])
+        expect([name, least < mostMillis, least]).toEqual([name, true, least])
       }
       expect(yield* pgdb.selectValue("select 1")).toMatchObject({ value: 1 })
     })

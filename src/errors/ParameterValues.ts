@@ -66,21 +66,31 @@ const collect = (params: ReadonlyArray<unknown>, texts: Set<string>): boolean =>
   const seen = new Set<object>()
   let isDated = false
   for (const param of params) {
-    const left: Array<readonly [value: unknown, depth: number]> = [[param, 0]]
-    for (let counted = 0; left.length > 0 && counted < mostCollected; counted++) {
-      const [value, depth] = left.pop() ?? [undefined, 0]
+    // The objects whose values are still to be looked at, from the outside in.
+    let level: Array<object> = []
+    const take = (value: unknown): void => {
       if (typeof value === "string") texts.add(value.toLowerCase())
       else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
-      if (typeof value !== "object" || value === null || seen.has(value)) continue
-      seen.add(value)
-      const inner = attempt<ReadonlyArray<unknown>>(
-        () => {
-          isDated ||= value instanceof Date
-          return collectOne(value, depth, texts)
-        },
-        () => []
-      )
-      for (const one of inner) left.push([one, depth + 1])
+      else if (typeof value === "object" && value !== null && !seen.has(value)) {
+        seen.add(value)
+        level.push(value)
+      }
+    }
+    take(param)
+    let left = mostCollected
+    for (let depth = 0; level.length > 0; depth++) {
+      const objects = level
+      level = []
+      for (const value of objects) {
+        const inner = attempt<ReadonlyArray<unknown>>(
+          () => {
+            isDated ||= value instanceof Date
+            return collectOne(value, depth, texts)
+          },
+          () => []
+        )
+        for (const one of inner) if (left-- > 0) take(one)
+      }
     }
   }
   return isDated
@@ -147,10 +157,13 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
   texts.delete("")
   texts.delete("[]")
   texts.delete("{}")
-  const bare = Array.from(texts, (text) => text.replace(edges, ""))
-  for (const text of bare) texts.add(text)
+  const words = new Set<string>()
+  for (const text of Array.from(texts)) {
+    const bare = text.replace(edges, "")
+    texts.add(bare)
+    for (const word of bare.match(longWords) ?? []) words.add(word)
+  }
   texts.delete("")
-  const words = new Set(bare.flatMap((text) => text.match(longWords) ?? []))
   const all = Array.from(texts).sort((left, right) => right.length - left.length)
   const long = all.filter((text) => text.length >= longRun)
   return {
