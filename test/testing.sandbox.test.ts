@@ -13,6 +13,7 @@ import { PG, PoolRegistry } from "effect-global-pool"
 import { TestDatabase } from "effect-global-pool/testing"
 import { Client } from "pg"
 import { server } from "./support/database.ts"
+import { interruptAt } from "./support/interruptAt.ts"
 import { urlOf } from "./support/url.ts"
 
 const setup = [
@@ -378,6 +379,42 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
           seen,
           people.map((name) => ["Root", name])
         )
+      })
+  )
+
+  it.effect(
+    "sandboxes hand their sessions on, also those that were open at one time or are interrupted",
+    () =>
+      Effect.gen(function* () {
+        const own = yield* TestDatabase.pgdb
+        const sessions = own.select(
+          `select pid from pg_stat_activity
+         where datname = current_database() and application_name = 'effect-global-pool/testing' order by pid`
+        )
+        const together = Effect.gen(function* () {
+          const allOpen = yield* Latch.make()
+          let open = 0
+          const arrive = Effect.suspend(() => (++open === 3 ? allOpen.open : Effect.void))
+          yield* Effect.forEach(
+            ["Ada", "Grace", "Alan"],
+            (name) =>
+              TestDatabase.sandbox(
+                users.insert({ name }).pipe(Effect.andThen(arrive), Effect.andThen(allOpen.await))
+              ),
+            { concurrency: "unbounded", discard: true }
+          )
+        })
+        yield* together
+        const after = yield* sessions
+        assert.isAtLeast(after.length, 3)
+        yield* together
+        assert.deepStrictEqual(yield* sessions, after)
+        for (let step = 1, isHit = true; isHit; step += 2) {
+          const result = yield* interruptAt(step, TestDatabase.sandbox(users.insert({ name: "Ada" })))
+          isHit = result.isHit
+          assert.isAtMost((yield* sessions).length, after.length, `interrupted at step ${step}`)
+        }
+        yield* together
       })
   )
 

@@ -50,16 +50,22 @@ const stuck = Messages.error(
   Statements.advice
 )
 
-const take = ({ connect, idle }: Database): Effect.Effect<Idle, SqlError> => {
-  const known = idle.splice(0).find(({ upstream }) => upstream.session.end() === undefined)
-  if (known !== undefined) return Effect.succeed(known)
-  return Effect.flatMap(connect, (opened) =>
-    Effect.map(query(opened, Statements.hasDeferrable), ([rows]) => ({
-      upstream: Upstream.make(opened),
-      mayDefer: Predicate.hasProperty(rows?.[0], "deferrable") && rows[0].deferrable === true
-    }))
-  )
-}
+/** A session that another sandbox has left, or a new one. */
+const take = ({ connect, idle }: Database): Effect.Effect<Idle, SqlError> =>
+  Effect.suspend(() => {
+    for (let known = idle.pop(); known !== undefined; known = idle.pop()) {
+      if (known.upstream.session.end() === undefined) return Effect.succeed(known)
+    }
+    return Effect.flatMap(connect, (opened) =>
+      query(opened, Statements.hasDeferrable).pipe(
+        Effect.map(([rows]) => ({
+          upstream: Upstream.make(opened),
+          mayDefer: Predicate.hasProperty(rows?.[0], "deferrable") && rows[0].deferrable === true
+        })),
+        Effect.onError(() => Effect.sync(() => opened.session.destroy()))
+      )
+    )
+  })
 
 /** Listens on a free port, which it gives. Nothing of it keeps the process from ending. */
 const listen = (onSocket: (socket: Net.Socket) => void): Effect.Effect<number, never, Scope.Scope> =>
@@ -82,10 +88,24 @@ const listen = (onSocket: (socket: Net.Socket) => void): Effect.Effect<number, n
 export const open = Effect.fnUntraced(function* (
   database: Database
 ): Effect.fn.Return<ResolvedSettings, SqlError, Scope.Scope> {
-  const taken = yield* Effect.suspend(() => take(database))
+  const turns = Semaphore.makeUnsafe(1)
+  const sockets = new Set<Net.Socket>()
+  const cutOff = () => {
+    for (const socket of sockets) socket.end(Upstream.lost)
+  }
+  const taken = yield* Effect.acquireRelease(take(database), (taken) =>
+    Effect.gen(function* () {
+      const { session, run } = taken.upstream
+      cutOff()
+      session.socket.off("close", cutOff)
+      const errors = yield* turns.withPermitsIfAvailable(1)(Effect.all([run("rollback"), run("discard all")]))
+      if (Option.isSome(errors) && errors.value.every((error) => error === undefined))
+        database.idle.push(taken)
+      else session.destroy()
+    })
+  )
   const { mayDefer, upstream } = taken
   const { session } = upstream
-  const turns = Semaphore.makeUnsafe(1)
   let current: Client | undefined
   let waiting = 0
   const shared: Turn.Shared = {
@@ -142,23 +162,7 @@ export const open = Effect.fnUntraced(function* (
       })
     )
 
-  const sockets = new Set<Net.Socket>()
-  const cutOff = () => {
-    for (const socket of sockets) socket.end(Upstream.lost)
-  }
   session.socket.once("close", cutOff)
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function* () {
-      cutOff()
-      session.socket.off("close", cutOff)
-      const errors = yield* turns.withPermitsIfAvailable(1)(
-        Effect.all([upstream.run("rollback"), upstream.run("discard all")])
-      )
-      if (Option.isSome(errors) && errors.value.every((error) => error === undefined))
-        database.idle.push(taken)
-      else session.destroy()
-    })
-  )
   yield* upstream.run("begin", "set local idle_in_transaction_session_timeout = 0", Statements.enter)
 
   const scope = yield* Effect.scope
