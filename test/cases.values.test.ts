@@ -162,6 +162,9 @@ withDatabase("a password is prepared as libpq prepares it", [], ({ settings, wit
       ["a\u2000b", "a b", "a\u2000b", "a\u00a0b"],
       ["a\u0308", "\u00e4", "a\u0308"],
       ["\u00ad\u00e4", "a\u0308"],
+      // What Unicode 3.2 did not have is not prepared.
+      ["pass\u2b50\ufe0fword", "pass\u2b50\ufe0fword"],
+      ["\u20b9100 \u00bd", "\u20b9100 \u00bd"],
       ["plain", "plain"]
     ]
     for (const [set, ...given] of spellings) {

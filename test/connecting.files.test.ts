@@ -37,7 +37,9 @@ describe("the password file", () => {
           "db.example:5432:shop:me:second",
           "\\:\\:1:5432:shop:me:of IPv6",
           "localhost:5432:*:me:of the socket",
-          "*:*:*:last:rest"
+          "\\*:5432:*:star:not any host",
+          "db.example:5432:shop:end:behind it \\",
+          "*:*:*:last:rest\r"
         ].join("\r\n")
       )
       const found = yield* Effect.promise(() => PasswordFile.read(path))
@@ -49,6 +51,11 @@ describe("the password file", () => {
       assert.strictEqual(of(socket, "shop", "me"), "of the socket")
       assert.strictEqual(of(address, "shop", "last"), "rest")
       assert.strictEqual(of(address, "shop", "you"), undefined)
+      // The folder of a server that needs no host is `localhost`, as with libpq, and no other one is.
+      const elsewhere = { ...socket, host: "/srv/data", path: "/srv/data/.s.PGSQL.5432" }
+      assert.strictEqual(of(elsewhere, "shop", "me"), undefined)
+      assert.strictEqual(of(address, "shop", "star"), undefined)
+      assert.strictEqual(of(address, "shop", "end"), "behind it \\")
     }).pipe(Effect.scoped)
   )
 

@@ -42,7 +42,7 @@ describe("connections that the server has ended", () => {
                 `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()
                  and application_name = 'effect-global-pool' and state = 'idle' order by random() limit 1`
               ),
-              Effect.sleep("3 millis")
+              Effect.sleep("8 millis")
             ),
           step: () => undefined
         })

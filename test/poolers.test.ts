@@ -1,12 +1,16 @@
 /** Behind PgBouncer in each of its modes: what works by `prepare: "auto"`, and what its restarts and limits do to callers. */
+import { writeFile } from "node:fs/promises"
+import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { database } from "./support/database.ts"
+import { folder } from "./support/folder.ts"
 import { together } from "./support/handle.ts"
 import { hasPgbouncer, pgbouncer } from "./support/pgbouncer.ts"
+import { proxy } from "./support/proxy.ts"
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => index)
 
@@ -26,6 +30,34 @@ const single = (pgdb: PG.Database) =>
         assert.deepStrictEqual(yield* pgdb.selectValue("select $1::int + n from t", [n]), Option.some(n + 1))
       }),
     { concurrency: 20, discard: true }
+  )
+
+/** The way to a server that is no more from some moment on: connections are taken, and end. */
+const leaving = ({ host, port }: { readonly host: string; readonly port: number }) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const sockets = new Set<Net.Socket>()
+      let hasLeft = false
+      const server = Net.createServer((client) => {
+        if (hasLeft) return client.destroy()
+        const upstream = Net.connect(port, host)
+        for (const socket of [client, upstream]) sockets.add(socket.on("error", () => undefined))
+        client.pipe(upstream).pipe(client)
+      })
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+      const leave = () => {
+        hasLeft = true
+        for (const socket of sockets) socket.destroy()
+      }
+      const own = server.address()
+      const address = { host: "127.0.0.1", port: typeof own === "object" ? (own?.port ?? 0) : 0 }
+      return { address, leave, server }
+    }),
+    ({ leave, server }) =>
+      Effect.sync(() => {
+        leave()
+        server.close()
+      })
   )
 
 describe.skipIf(!hasPgbouncer)("behind PgBouncer", () => {
@@ -115,6 +147,44 @@ describe.skipIf(!hasPgbouncer)("behind PgBouncer", () => {
       }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer())),
     60_000
   )
+
+  for (const prepare of ["auto", false] as const) {
+    it.live(
+      `that has lost its server and takes clients all the same: its words, and few logins, by prepare: ${prepare}`,
+      () =>
+        Effect.gen(function* () {
+          const given = yield* database()
+          const behind = yield* leaving(given.settings)
+          const users = `${yield* folder()}/users.txt`
+          yield* Effect.promise(() =>
+            writeFile(users, `"${given.settings.username}" "${given.settings.password}"\n`, { mode: 0o644 })
+          )
+          const pooler = yield* pgbouncer({ ...given.settings, ...behind.address }, "transaction", {
+            server_login_retry: 15,
+            auth_type: "plain",
+            auth_file: users
+          })
+          const before = yield* proxy(pooler.settings)
+          const settings = {
+            ...pooler.settings,
+            ...before.address,
+            prepare,
+            acquireTimeout: "2 seconds"
+          } as const
+          const pgdb = PG.make(settings)
+          yield* pgdb.select("select 1")
+          yield* pgdb.terminate
+          behind.leave()
+          // The first client waits until the pooler's login has failed; those behind it are told so.
+          yield* Effect.exit(PG.make({ ...settings, key: "first" }).select("select 1"))
+          const opened = before.opened()
+          const error = yield* Effect.flip(pgdb.select("select 1"))
+          assert.match(error.message, /server login failed|server_login_retry|connect failed/)
+          assert.isAtMost(before.opened() - opened, 5)
+        }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer())),
+      60_000
+    )
+  }
 
   it.live(
     "that is paused or starts anew: callers wait, and reads do not fail",

@@ -79,6 +79,23 @@ const openings: ReadonlyArray<readonly [name: string, script: Script, told: RegE
         ? message("R", 10, "SCRAM-SHA-256", "")
         : message("R", 11, Buffer.from(`r=${nonceOf(heard)}x,s=c2FsdA==,i=2147483647`)),
     /iterations/
+  ],
+  ...[
+    (nonce: string) => `m=ext,r=${nonce}x,s=c2FsdA==,i=1`,
+    (nonce: string) => `r=${nonce}x,s=!!!!,i=1`,
+    (nonce: string) => `i=1,s=c2FsdA==,r=${nonce}x`,
+    (nonce: string) => `r=${nonce}x,s=c2FsdA==,i=1,x=y`
+  ].map((challenge) => {
+    const script: Script = (turn, heard) =>
+      turn === 0
+        ? message("R", 10, "SCRAM-SHA-256", "")
+        : message("R", 11, Buffer.from(challenge(nonceOf(heard))))
+    return [`a challenge of SCRAM like ${challenge("nonce")}`, script, /malformed/] as const
+  }),
+  [
+    "SCRAM that is bound to TLS, over a link without TLS",
+    () => message("R", 10, "SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", ""),
+    /takes TLS off/
   ]
 ]
 
@@ -95,6 +112,7 @@ describe("an opening fails in time, with an error that says why, when the server
         assert.notInclude(failure.message, secret)
         assert.isBelow(millis, connectTimeout + 600)
         assert.notInclude(server.heard(), secret)
+        assert.notInclude(server.heard(), ",p=", "a proof of the password")
       })
     )
   }

@@ -63,7 +63,9 @@ const build = (
     isRetryable
   )
 
-const lowerFirst = (text: string): string => `${text.charAt(0).toLowerCase()}${text.slice(1)}`
+/** As it goes on behind a colon: an abbreviation stays as it is. */
+const lowerFirst = (text: string): string =>
+  /^[A-Z]{2}/.test(text) ? text : `${text.charAt(0).toLowerCase()}${text.slice(1)}`
 
 /** The line about an attempt that failed. */
 interface Story {

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Address } from "../protocol/Link.ts"
+import { LinkProblem } from "../protocol/LinkProblem.ts"
 import type { PasswordFile } from "../settings/PasswordFile.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 
@@ -15,44 +16,28 @@ export interface Secret {
 }
 
 /** Gives the password for a server. */
-export type Secrets = (address: Address) => Effect.Effect<Secret>
-
-/** The password as SASLprep (RFC 4013) has it; one that it does not allow is used as it is, as libpq does. */
-const normalized = (password: string): Effect.Effect<string> =>
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII needs no preparation
-  /^[\x00-\x7f]*$/.test(password)
-    ? Effect.succeed(password)
-    : Effect.map(
-        Effect.promise(() => import("@mongodb-js/saslprep")),
-        ({ saslprep }) => {
-          try {
-            return saslprep(password, { allowUnassigned: true })
-          } catch {
-            return password
-          }
-        }
-      )
-
-const secretOf = (password: string, note?: string): Effect.Effect<Secret> =>
-  Effect.map(normalized(password), (password) => ({ password, note }))
-
-const none = (note: string | undefined): Effect.Effect<Secret> =>
-  Effect.succeed({ password: undefined, note })
+export type Secrets = (address: Address) => Secret
 
 const inFile =
   (from: PasswordFile | undefined, { database, username }: ResolvedSettings): Secrets =>
   (address) => {
-    if (from === undefined) return none(undefined)
+    if (from === undefined) return { password: undefined, note: undefined }
     const { file, passwordOf, problem } = from
-    if (problem !== undefined) return none(`The password file ${file} was not used: ${problem}.`)
+    if (problem !== undefined) {
+      return { password: undefined, note: `The password file ${file} was not used: ${problem}.` }
+    }
     const password = passwordOf(address, database, username)
-    return password === undefined
-      ? none(`No line of the password file ${file} fits.`)
-      : secretOf(password, `The password came from the file ${file}.`)
+    return {
+      password,
+      note:
+        password === undefined
+          ? `No line of the password file ${file} fits.`
+          : `The password came from the file ${file}.`
+    }
   }
 
 /** Asks for what one connection is opened with. */
-export const secretsOf = (settings: ResolvedSettings): Effect.Effect<Secrets> =>
+export const secretsOf = (settings: ResolvedSettings): Effect.Effect<Secrets, LinkProblem> =>
   Effect.suspend(() => {
     const { passfile, password } = settings
     if (password === undefined) {
@@ -62,5 +47,9 @@ export const secretsOf = (settings: ResolvedSettings): Effect.Effect<Secrets> =>
       )
     }
     const given = password._tag === "Text" ? Effect.sync(password.read) : password.ask
-    return Effect.map(Effect.flatMap(given, secretOf), (secret) => () => Effect.succeed(secret))
+    return Effect.matchEffect(given, {
+      // Its type says that it cannot. Of its error nothing is shown, which may name what it had to do with.
+      onFailure: () => Effect.fail(new LinkProblem("The effect that is the setting password failed")),
+      onSuccess: (text) => Effect.succeed(() => ({ password: text, note: undefined }))
+    })
   })

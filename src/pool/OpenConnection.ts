@@ -7,7 +7,6 @@
  * going down, or of another kind makes way for the next; one that refuses the client ends the search. Nothing of an attempt
  * that failed or was interrupted is left behind.
  */
-import { lookup } from "node:dns/promises"
 import * as Net from "node:net"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -110,24 +109,24 @@ export const direct = (
   /** The addresses of a host that have to be tried one by one. */
   const addressesOf = (server: Address): Effect.Effect<ReadonlyArray<Address>, LinkProblem> => {
     const isOne = server.path !== undefined || server.address !== undefined || Net.isIP(server.host) > 0
-    // Where any will do, Node tries the addresses of a name beside each other.
+    // Where any will do, the addresses of a name are tried beside each other.
     if (isOne || (target === "any" && !isRandom)) return Effect.succeed([server])
-    return Effect.map(
-      Effect.tryPromise({
-        try: () => lookup(server.host, { all: true }),
-        catch: (cause) => new LinkProblem("The server cannot be reached", { cause })
-      }),
-      (found) => {
-        const all = found.map(({ address }) => ({ ...server, address }))
-        return isRandom ? shuffled(all) : all
-      }
-    )
+    return Effect.map(Link.addressesOf(server.host), (found) => {
+      const all = found.map((address) => ({ ...server, address }))
+      return isRandom ? shuffled(all) : all
+    })
   }
 
+  /** The session, if it is as it is wanted, and what is behind it answers. */
   const fitting = (wanted: Target.Target) => (opened: Attempt.Opened) =>
     Effect.flatMap(Target.mismatch(opened.session, wanted), (why) => {
-      if (why === undefined) return Effect.succeed(opened)
-      opened.session.terminate()
+      const { session } = opened
+      if (why === undefined) {
+        return settings.prepare === true
+          ? Effect.succeed(opened)
+          : Effect.as(Pooler.look(session, settings.prepare), opened)
+      }
+      session.terminate()
       return Effect.fail(new LinkProblem(`${why}, and targetSessionAttributes is ${target}`))
     })
 
@@ -159,7 +158,7 @@ export const direct = (
             continue
           }
           for (const address of found.success) {
-            const { note, password } = yield* secrets(address)
+            const { note, password } = secrets(address)
             let isRejected = false
             const own = {
               ...listeners,
@@ -197,8 +196,7 @@ export const direct = (
           isMissingDatabase(last) &&
           database !== Attempt.maintenanceDatabase
         ) {
-          const { password } = yield* secrets(last.address)
-          names = yield* Attempt.databases(options, last.address, password)
+          names = yield* Attempt.databases(options, last.address, secrets(last.address).password)
         }
         return ConnectionErrors.openError(tried, { server: describe(settings), databases: names }, database)
       })
@@ -213,15 +211,19 @@ export const direct = (
       /** What is done on a connection before it is lent. */
       const prepareFor = (opened: Attempt.Opened): Effect.Effect<Attempt.Opened, OpenFailure> => {
         const { session } = opened
-        const ready = Effect.andThen(
-          settings.prepare === true ? Effect.void : Pooler.look(session, settings.prepare),
-          OnConnect.run(session, settings)
+        const errorOf = (problem: Startup.StartupProblem) =>
+          ConnectionErrors.connectError(problem, { server: describe(settings) })
+        const ready = OnConnect.run(session, settings)
+        return Effect.matchEffect(
+          InTime.inTime(ready, connectTimeout, () => errorOf(timedOut())),
+          {
+            onFailure: refuse,
+            onSuccess: () =>
+              session.end() === undefined
+                ? Effect.succeed(opened)
+                : refuse(errorOf(Startup.problemOf(session)))
+          }
         )
-        const late = () => ConnectionErrors.connectError(timedOut(), { server: describe(settings) })
-        return Effect.matchEffect(InTime.inTime(ready, connectTimeout, late), {
-          onFailure: refuse,
-          onSuccess: () => Effect.succeed(opened)
-        })
       }
 
       const noSecret = (problem: LinkProblem) =>

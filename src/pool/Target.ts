@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { ask } from "../protocol/Ask.ts"
 import type { Session } from "../protocol/Session.ts"
+import { problemOf, type StartupProblem } from "../protocol/Startup.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 
@@ -49,13 +50,18 @@ const texts = {
   isStandby: "select pg_catalog.pg_is_in_recovery() as answer"
 }
 
-const answer = (session: Session, name: keyof Standing): Effect.Effect<Partial<Standing>> =>
-  Effect.map(ask(session, texts[name]), ({ rows: [row] }) => ({
-    [name]: Predicate.hasProperty(row, "answer") && row.answer === true
-  }))
+const answer = (session: Session, name: keyof Standing): Effect.Effect<Partial<Standing>, StartupProblem> =>
+  Effect.flatMap(ask(session, texts[name]), ({ error, rows: [row], state }) =>
+    state === "done"
+      ? Effect.succeed({ [name]: Predicate.hasProperty(row, "answer") && row.answer === true })
+      : Effect.fail(problemOf(session, error))
+  )
 
 /** Why a session does not do, by asking the server where it has not reported it. */
-export const mismatch = (session: Session, target: Target): Effect.Effect<string | undefined> =>
+export const mismatch = (
+  session: Session,
+  target: Target
+): Effect.Effect<string | undefined, StartupProblem> =>
   Effect.suspend(() => {
     const known = reported(session)
     const name = target === "primary" || target === "standby" ? "isStandby" : "isReadOnly"

@@ -25,11 +25,11 @@ export interface Allowed {
 
 export interface Credentials {
   readonly username: string
-  /** Prepared by SASLprep already. */
   readonly password: string | undefined
   /** The ways of asking that are answered; `undefined` for all that are safe on this link. */
   readonly allowed: Allowed | undefined
   readonly channelBinding: "disable" | "prefer" | "require"
+  readonly isEncrypted: boolean
   /** Nobody on the way can read what is sent: the link is encrypted, or ends on this machine. */
   readonly isPrivate: boolean
   /** The hash of the server's certificate, where the link is encrypted. */
@@ -71,7 +71,7 @@ export interface Authentication {
 const noPassword = () => refuse("the server asks for a password and none is set", "Set the setting password.")
 
 export const make = (credentials: Credentials): Authentication => {
-  const { allowed, binding, channelBinding, isPrivate, keys, password, username } = credentials
+  const { allowed, binding, channelBinding, isEncrypted, isPrivate, keys, password, username } = credentials
   let scram: Scram | undefined
   let isProven = false
   let hasAnswered = false
@@ -84,8 +84,11 @@ export const make = (credentials: Credentials): Authentication => {
       "Allow it in require_auth, or change the server's pg_hba.conf."
     )
 
+  const unbound = () => refuse("channel_binding is require, and the server asked for no SCRAM")
+
   const cleartext = (): Step => {
     if (!isAllowed("password")) return notAllowed("password")
+    if (channelBinding === "require") return unbound()
     if (!isPrivate && allowed?.isClearAllowed !== true) {
       return refuse(
         "the server asks for the password in the clear, over a link that is not encrypted",
@@ -98,6 +101,7 @@ export const make = (credentials: Credentials): Authentication => {
 
   const md5 = (salt: Uint8Array): Step => {
     if (!isAllowed("md5")) return notAllowed("md5")
+    if (channelBinding === "require") return unbound()
     if (password === undefined) return noPassword()
     const hashed = PgAuth.md5Password({ user: username, password, salt })
     if (Result.isFailure(hashed)) return refuse(hashed.failure.message)
@@ -107,6 +111,12 @@ export const make = (credentials: Credentials): Authentication => {
   const sasl = (mechanisms: ReadonlyArray<string>): Step => {
     if (!isAllowed("scram-sha-256")) return notAllowed("scram-sha-256")
     if (password === undefined) return noPassword()
+    if (!isEncrypted && mechanisms.includes(Scrams.plus) && channelBinding !== "disable") {
+      return refuse(
+        "the server offers SCRAM-SHA-256-PLUS, which needs TLS, over a link that is not encrypted: something on the way takes TLS off",
+        "Set channel_binding to disable if that is meant to be."
+      )
+    }
     const canBind = binding !== undefined && channelBinding !== "disable"
     const binds = canBind && mechanisms.includes(Scrams.plus)
     if (!binds && channelBinding === "require") {
@@ -126,9 +136,7 @@ export const make = (credentials: Credentials): Authentication => {
 
   const accepted = (): Step => {
     if (scram !== undefined && !isProven) return refuse("the server broke off SCRAM without proving itself")
-    if (scram === undefined && channelBinding === "require") {
-      return refuse("channel_binding is require, and the server asked for no SCRAM")
-    }
+    if (scram === undefined && channelBinding === "require") return unbound()
     return { _tag: "Accepted" }
   }
 

@@ -15,16 +15,15 @@ const hashes: ReadonlyArray<readonly [identifier: RegExp, hash: string]> = [
   [/^2a8648ce3d04(01|0302)$/, "sha256"],
   [/^2a8648ce3d040301$/, "sha224"],
   [/^2a8648ce3d040303$/, "sha384"],
-  [/^2a8648ce3d040304$/, "sha512"]
+  [/^2a8648ce3d040304$/, "sha512"],
+  // RSASSA-PSS names its hash among its parameters, by these.
+  [/^608648016503040201$/, "sha256"],
+  [/^608648016503040202$/, "sha384"],
+  [/^608648016503040203$/, "sha512"],
+  [/^608648016503040204$/, "sha224"]
 ]
 
-/** RSASSA-PSS, whose hash stands in its parameters, as one of the identifiers of SHA-2. */
 const pss = "2a864886f70d01010a"
-const pssHashes: ReadonlyArray<readonly [identifier: string, hash: string]> = [
-  ["608648016503040201", "sha256"],
-  ["608648016503040202", "sha384"],
-  ["608648016503040203", "sha512"]
-]
 
 /** A DER element: where its content begins and ends. */
 const elementAt = (bytes: Buffer, at: number): { readonly start: number; readonly end: number } => {
@@ -35,16 +34,33 @@ const elementAt = (bytes: Buffer, at: number): { readonly start: number; readonl
   return { start, end: start + bytes.readUIntBE(at + 2, size) }
 }
 
-/** The certificate's hash, or `undefined` where its signature has none that the RFC names. */
-export const certificateHash = (certificate: Buffer): Buffer | undefined => {
+const textOf = (bytes: Buffer, { end, start }: { readonly start: number; readonly end: number }): string =>
+  bytes.toString("hex", start, end)
+
+/** The identifier of the hash in the parameters of RSASSA-PSS, RFC 4055 section 3.1; SHA-1 where they leave it out. */
+const pssHash = (bytes: Buffer, at: number): string => {
+  const { start } = elementAt(bytes, at)
+  if (bytes[start] !== 0xa0) return "sha1"
+  const algorithm = elementAt(bytes, elementAt(bytes, start).start)
+  return textOf(bytes, elementAt(bytes, algorithm.start))
+}
+
+const nameOf = (certificate: Buffer): string => {
   const signed = elementAt(certificate, elementAt(certificate, 0).start)
   const algorithm = elementAt(certificate, signed.end)
   const identifier = elementAt(certificate, algorithm.start)
-  const name = certificate.toString("hex", identifier.start, identifier.end)
-  const parameters = certificate.toString("hex", identifier.end, algorithm.end)
-  const hash =
-    name === pss
-      ? (pssHashes.find(([digest]) => parameters.includes(digest))?.[1] ?? "sha256")
-      : hashes.find(([pattern]) => pattern.test(name))?.[1]
-  return hash === undefined ? undefined : createHash(hash).update(certificate).digest()
+  const name = textOf(certificate, identifier)
+  return name === pss ? pssHash(certificate, identifier.end) : name
+}
+
+/** The certificate's hash, or `undefined` where its signature has none that the RFC names. */
+export const certificateHash = (certificate: Buffer): Buffer | undefined => {
+  try {
+    const name = nameOf(certificate)
+    const hash = name === "sha1" ? "sha256" : hashes.find(([pattern]) => pattern.test(name))?.[1]
+    return hash === undefined ? undefined : createHash(hash).update(certificate).digest()
+  } catch {
+    // The certificate is the server's, and need not be well formed where nobody checks it.
+    return undefined
+  }
 }

@@ -160,7 +160,7 @@ const authorities = (
 
 /** Whether others than its owner may use a key; the group may read one of root's. */
 const isOpen = ({ mode, uid }: Stats): boolean =>
-  process.platform !== "win32" && (mode & (uid === 0 ? 0o027 : 0o077)) !== 0
+  process.platform !== "win32" && (mode & (uid === 0 ? 0o037 : 0o077)) !== 0
 
 const identity = (files: Files): Effect.Effect<Tls.ConnectionOptions, LinkProblem> =>
   Effect.gen(function* () {

@@ -1,6 +1,7 @@
 /**
  * The way to a server: a socket that is connected, and encrypted where that is asked for.
  */
+import { lookup } from "node:dns/promises"
 import * as Net from "node:net"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import * as Effect from "effect/Effect"
@@ -51,6 +52,9 @@ const discard = (socket: Net.Socket): void => {
 export const discardAll = (sockets: ReadonlyArray<Net.Socket>): Effect.Effect<void> =>
   Effect.sync(() => sockets.forEach(discard))
 
+/** What a server has done that ends a connection without a word. */
+export const closedEarly = "The server closed the connection while it was being opened"
+
 /** Waits for one of the socket's events and its argument. Interruption and failure destroy the socket. */
 const until = (
   socket: Net.Socket,
@@ -70,41 +74,86 @@ const until = (
       discard(socket)
       settle(Effect.fail(new LinkProblem(what, { cause, isOfTls })))
     }
-    const closed = () =>
-      settle(
-        Effect.fail(
-          new LinkProblem("The server closed the connection while it was being opened", { isOfTls })
-        )
-      )
+    const closed = () => settle(Effect.fail(new LinkProblem(closedEarly, { isOfTls })))
     socket.once(event, done)
     socket.once("error", failed)
     socket.once("close", closed)
     return Effect.sync(() => discard(socket))
   })
 
+const unreachable = (cause: unknown) => new LinkProblem("The server cannot be reached", { cause })
+
+/** The addresses of a server's name, in the order of the system. */
+export const addressesOf = (name: string): Effect.Effect<ReadonlyArray<string>, LinkProblem> =>
+  Effect.map(Effect.tryPromise({ try: () => lookup(name, { all: true }), catch: unreachable }), (found) =>
+    found.map(({ address }) => address)
+  )
+
+/** So long an address is tried alone (RFC 8305, section 5). */
+const headStartMillis = 250
+
+/**
+ * Connects to one of several places: each is tried when the one before it has failed, or has taken a while, and the first that
+ * connects is taken. Node's own `autoSelectFamily` gives an address up when the next one begins.
+ */
+const connectAny = (
+  places: ReadonlyArray<Net.NetConnectOpts>,
+  sockets: Array<Net.Socket>
+): Effect.Effect<Net.Socket, LinkProblem> =>
+  Effect.callback((resume) => {
+    const trying = new Set<Net.Socket>()
+    let next = 0
+    let timer: NodeJS.Timeout | undefined
+    const stop = () => {
+      clearTimeout(timer)
+      trying.forEach(discard)
+    }
+    const tryNext = () => {
+      clearTimeout(timer)
+      const place = places[next++]
+      if (place === undefined) return
+      const socket = Net.connect(place)
+      sockets.push(socket)
+      trying.add(socket)
+      // An error closes the socket, which its users notice. Without a listener it would end the process.
+      socket.on("error", (cause) => {
+        if (!trying.delete(socket)) return
+        if (next < places.length) tryNext()
+        else if (trying.size === 0) resume(Effect.fail(unreachable(cause)))
+      })
+      socket.once("connect", () => {
+        if (!trying.delete(socket)) return
+        stop()
+        resume(Effect.succeed(socket))
+      })
+      if (next < places.length) timer = setTimeout(tryNext, headStartMillis)
+    }
+    tryNext()
+    return Effect.sync(stop)
+  })
+
 const connect = (
   { address, host, path, port }: Address,
-  { keepAlive = Number.POSITIVE_INFINITY, sockets }: Options,
+  { keepAlive = Number.POSITIVE_INFINITY, sockets = [] }: Options,
   reading: { readonly onread?: Net.OnReadOpts }
-): Effect.Effect<Net.Socket, LinkProblem> =>
-  Effect.suspend(() => {
-    const probes = keepAlive < Number.POSITIVE_INFINITY
-    const socket =
-      path === undefined
-        ? Net.connect({
-            host: address ?? host,
-            port,
-            noDelay: true,
-            keepAlive: probes,
-            ...(probes ? { keepAliveInitialDelay: keepAlive } : {}),
-            ...reading
-          })
-        : Net.connect({ path, ...reading })
-    sockets?.push(socket)
-    // An error closes the socket, which its users notice. Without a listener it would end the process.
-    socket.on("error", () => undefined)
-    return Effect.as(until(socket, "connect", "The server cannot be reached"), socket)
-  })
+): Effect.Effect<Net.Socket, LinkProblem> => {
+  if (path !== undefined) return connectAny([{ path, ...reading }], sockets)
+  const known = address ?? (Net.isIP(host) > 0 ? host : undefined)
+  const probes = keepAlive < Number.POSITIVE_INFINITY
+  return Effect.flatMap(known === undefined ? addressesOf(host) : Effect.succeed([known]), (found) =>
+    connectAny(
+      found.map((host) => ({
+        host,
+        port,
+        noDelay: true,
+        keepAlive: probes,
+        ...(probes ? { keepAliveInitialDelay: keepAlive } : {}),
+        ...reading
+      })),
+      sockets
+    )
+  )
+}
 
 const offered = 0x53
 const declined = 0x4e
@@ -144,6 +193,8 @@ const encrypt = (
   encryption: Encryption
 ): Effect.Effect<Link, LinkProblem> =>
   Effect.flatMap(Encryptions.optionsOf(tls, encryption, address), (options) => {
+    // It may have gone while files were read, and TLS would wait for it.
+    if (socket.readyState !== "open") return Effect.fail(new LinkProblem(closedEarly, { isOfTls: true }))
     const encrypted = tls.connect({ ...options, socket })
     encrypted.on("error", () => undefined)
     return Effect.flatMap(until(encrypted, "secureConnect", "TLS failed", true), () => {

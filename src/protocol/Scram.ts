@@ -49,8 +49,22 @@ const hmac = (key: Buffer, data: string): Buffer => createHmac("sha256", key).up
 const xor = (left: Buffer, right: Buffer): Buffer =>
   Buffer.from(left.map((byte, index) => byte ^ right[index]!))
 
-const attributesOf = (message: string): ReadonlyMap<string, string> =>
-  new Map(message.split(",").map((part) => [part.slice(0, 1), part.slice(2)]))
+/** The server's messages as RFC 5802 section 7 has them, without extensions: Postgres has none. */
+const challenges =
+  /^r=(?<nonce>[!-+\--~]+),s=(?<salt>(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?),i=(?<rounds>[1-9]\d*)$/
+const proofs = /^v=(?<signature>[A-Za-z0-9+/]{43}=)$/
+
+/** The password as SASLprep (RFC 4013) has it; one that it does not allow is used as it is, as the server and libpq do. */
+const prepared = async (password: string): Promise<string> => {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII needs no preparation
+  if (/^[\x00-\x7f]*$/.test(password)) return password
+  const { saslprep } = await import("@mongodb-js/saslprep")
+  try {
+    return saslprep(password) || password
+  } catch {
+    return password
+  }
+}
 
 const derive = (
   { derived }: Keys,
@@ -62,13 +76,17 @@ const derive = (
   const id = createHash("sha256").update(`${salt},${iterations},${password}`).digest("base64")
   const known = derived.get(id)
   if (known !== undefined) return done(known)
-  pbkdf2(password, Buffer.from(salt, "base64"), iterations, 32, "sha256", (error, salted) => {
+  const onSalted = (error: Error | null, salted: Buffer) => {
     if (error !== null) return done(undefined)
     const key = { clientKey: hmac(salted, "Client Key"), serverKey: hmac(salted, "Server Key") }
     if (derived.size >= mostKeys) derived.clear()
     derived.set(id, key)
     done(key)
-  })
+  }
+  prepared(password).then(
+    (text) => pbkdf2(text, Buffer.from(salt, "base64"), iterations, 32, "sha256", onSalted),
+    () => done(undefined)
+  )
 }
 
 /**
@@ -86,16 +104,15 @@ export const make = (
   let signature: Buffer | undefined
 
   const answer: Scram["answer"] = (challenge, done) => {
-    const attributes = attributesOf(challenge)
-    const server = attributes.get("r") ?? ""
-    const salt = attributes.get("s") ?? ""
-    const rounds = attributes.get("i") ?? ""
+    const { nonce: server = "", rounds, salt = "" } = challenges.exec(challenge)?.groups ?? {}
     const iterations = Number(rounds)
+    if (salt === "" || !(iterations <= mostIterations)) {
+      return done(
+        new ScramError("the server's challenge is malformed, or asks for an insane number of iterations")
+      )
+    }
     if (!server.startsWith(nonce) || server.length === nonce.length) {
       return done(new ScramError("the server did not extend this client's nonce"))
-    }
-    if (salt === "" || !/^[1-9]\d*$/.test(rounds) || iterations > mostIterations) {
-      return done(new ScramError("the server's challenge has no salt or no sane number of iterations"))
     }
     derive(keys, password, salt, iterations, (key) => {
       if (key === undefined) return done(new ScramError("the key could not be derived"))
@@ -113,8 +130,7 @@ export const make = (
     first: Buffer.from(header + bare),
     answer,
     verify: (final) => {
-      const attributes = attributesOf(final)
-      const given = Buffer.from(attributes.get("v") ?? "", "base64")
+      const given = Buffer.from(proofs.exec(final)?.groups?.signature ?? "", "base64")
       if (signature !== undefined && given.length === signature.length && timingSafeEqual(given, signature)) {
         return undefined
       }

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type { TypeMap } from "../types/TypeMap.ts"
 import type { AuthenticationProblem, Credentials } from "./Authentication.ts"
 import * as Authentication from "./Authentication.ts"
-import type { Link } from "./Link.ts"
+import { closedEarly, type Link } from "./Link.ts"
 import { LinkProblem } from "./LinkProblem.ts"
 import type { ServerFields } from "./MessageReader.ts"
 import * as MessageReader from "./MessageReader.ts"
@@ -25,7 +25,7 @@ export interface StartupParameters {
 export interface Options {
   readonly link: Link
   readonly parameters: StartupParameters
-  readonly credentials: Omit<Credentials, "binding" | "isPrivate">
+  readonly credentials: Omit<Credentials, "binding" | "isEncrypted" | "isPrivate">
   readonly types: TypeMap
   readonly listeners: Listeners
 }
@@ -46,6 +46,15 @@ export class ServerRefusal extends Error {
 
 export type StartupProblem = LinkProblem | AuthenticationProblem | ServerRefusal
 
+/** Why an open session does not do after all: what the server said of a question, or in farewell, or that it has gone. */
+export const problemOf = (session: Session, error?: ServerFields): StartupProblem => {
+  const end = session.end()
+  const fields = error ?? end?.farewell
+  return fields === undefined
+    ? new LinkProblem(closedEarly, { cause: end?.cause })
+    : new ServerRefusal(fields, true)
+}
+
 /** Opens a session on a link. Interruption and failure leave the link to its owner. */
 export const open = ({
   credentials,
@@ -59,6 +68,7 @@ export const open = ({
     const authentication = Authentication.make({
       ...credentials,
       binding: link.certificateHash,
+      isEncrypted: link.isEncrypted,
       isPrivate: link.isPrivate
     })
     const reported = new Map<string, string>()
@@ -136,7 +146,7 @@ export const open = ({
       }
     }
     const onError = (cause: Error) => fail(new LinkProblem("The connection broke off", { cause }))
-    const onClose = () => fail(new LinkProblem("The server closed the connection while it was being opened"))
+    const onClose = () => fail(new LinkProblem(closedEarly))
 
     incoming.onChunk = onData
     socket.on("error", onError)

@@ -24,14 +24,18 @@ const fileOf = (given: string | undefined): string => {
     : join(homedir(), ".pgpass")
 }
 
-/** The fields of a line; a backslash takes the next character as it stands. */
+/** The fields of a line as they are written. */
 const fieldsOf = (line: string): ReadonlyArray<string> =>
-  Array.from(line.matchAll(/(?:^|:)((?:[^\\:]|\\.?)*)/g), ([, field = ""]) =>
-    field.replaceAll(/\\(.?)/g, "$1")
-  )
+  Array.from(line.matchAll(/(?:^|:)((?:[^\\:]|\\.?)*)/g), ([, field = ""]) => field)
+
+/** A backslash takes the next character as it stands; at the end it is one. */
+const plain = (field: string): string => field.replaceAll(/\\(.)/g, "$1")
 
 const matches = (field: string | undefined, ...values: ReadonlyArray<string>): boolean =>
-  field === "*" || (field !== undefined && values.includes(field))
+  field === "*" || (field !== undefined && values.includes(plain(field)))
+
+/** The folders of a local server that needs no host: libpq looks for their sockets under `localhost`. */
+const usualFolders: ReadonlyArray<string> = ["/tmp", "/run/postgresql", "/var/run/postgresql"]
 
 const passwordIn = (
   lines: ReadonlyArray<string>,
@@ -39,8 +43,7 @@ const passwordIn = (
   database: string,
   username: string
 ): string | undefined => {
-  // A Unix socket is this machine's.
-  const hosts = path === undefined ? [host] : [host, "localhost"]
+  const hosts = path !== undefined && usualFolders.includes(host) ? [host, "localhost"] : [host]
   for (const line of lines) {
     if (line === "" || line.startsWith("#")) continue
     const [ofHost, ofPort, ofDatabase, ofUser, ...rest] = fieldsOf(line)
@@ -52,7 +55,7 @@ const passwordIn = (
       matches(ofUser, username)
     ) {
       // A colon needs no backslash in a password.
-      return rest.join(":")
+      return plain(rest.join(":"))
     }
   }
   return undefined
@@ -68,7 +71,7 @@ export const read = async (given: string | undefined): Promise<PasswordFile | un
     if (process.platform !== "win32" && (about.mode & 0o077) !== 0) {
       return unused("others may read or write it; make it its owner's alone, chmod 600")
     }
-    const lines = (await readFile(file, "utf8")).split(/\r?\n/)
+    const lines = (await readFile(file, "utf8")).split(/\r?(?:\n|$)/)
     return {
       file,
       problem: undefined,

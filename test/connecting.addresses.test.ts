@@ -1,0 +1,74 @@
+/** A name that stands for several addresses, of which some do not answer. */
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { PG, PoolRegistry } from "effect-global-pool"
+import { vi } from "vitest"
+import * as Encryption from "../src/protocol/Encryption.ts"
+import * as Link from "../src/protocol/Link.ts"
+import { deaf } from "./support/deaf.ts"
+import { withDatabase } from "./support/handle.ts"
+
+const addresses: Array<string> = []
+vi.mock("node:dns/promises", async (original) => ({
+  ...(await original<typeof import("node:dns/promises")>()),
+  lookup: async () => addresses.map((address) => ({ address, family: 4 }))
+}))
+
+const named = (all: ReadonlyArray<string>) => addresses.splice(0, addresses.length, ...all)
+
+const link = (port: number) =>
+  Effect.acquireRelease(
+    Link.open({ host: "several.example", port, address: undefined, path: undefined }, Encryption.none),
+    ({ socket }) => Effect.sync(() => socket.destroy())
+  )
+
+withDatabase("one that does not answer costs a quarter of a second", [], ({ settings }) =>
+  Effect.gen(function* () {
+    yield* deaf("127.0.0.2", settings.port)
+    named(["127.0.0.2", settings.host])
+    const pgdb = PG.make({ ...settings, host: "several.example", connectTimeout: "10 seconds" })
+    const begin = performance.now()
+    assert.deepStrictEqual(yield* pgdb.select("select 1 as a"), [{ a: 1 }])
+    assert.isBelow(performance.now() - begin, 5_000)
+  })
+)
+
+it.live("one that takes longer than that is still waited for while the next one does not answer", () =>
+  Effect.gen(function* () {
+    const slow = yield* deaf("127.0.0.2")
+    yield* deaf("127.0.0.3", slow.port)
+    named(["127.0.0.2", "127.0.0.3"])
+    const opening = yield* Effect.forkChild(link(slow.port))
+    yield* Effect.sleep("600 millis")
+    yield* slow.wake
+    const { socket } = yield* Fiber.join(opening)
+    assert.strictEqual(socket.remoteAddress, "127.0.0.2")
+  }).pipe(Effect.scoped)
+)
+
+it.live("where all refuse, the error is that of the last, and comes at once", () =>
+  Effect.gen(function* () {
+    named(["127.0.0.2", "127.0.0.3", "127.0.0.4"])
+    const pgdb = PG.make({ host: "several.example", port: 1, database: "d", acquireTimeout: "1 second" })
+    const error = yield* Effect.flip(pgdb.select("select 1"))
+    assert.include(error.message, "ECONNREFUSED")
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.live("an interruption leaves no socket of them", () =>
+  Effect.gen(function* () {
+    const slow = yield* deaf("127.0.0.2")
+    yield* deaf("127.0.0.3", slow.port)
+    named(["127.0.0.2", "127.0.0.3"])
+    const sockets: Array<import("node:net").Socket> = []
+    const address = { host: "several.example", port: slow.port, address: undefined, path: undefined }
+    const opening = yield* Effect.forkChild(Link.open(address, Encryption.none, { sockets }))
+    yield* Effect.sleep("400 millis")
+    yield* Fiber.interrupt(opening)
+    assert.deepStrictEqual(
+      sockets.map(({ destroyed }) => destroyed),
+      [true, true]
+    )
+  }).pipe(Effect.scoped)
+)
