@@ -417,4 +417,56 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       assert.strictEqual(outcome, "rolled back")
       assert.deepStrictEqual(yield* witness.query("select name from users"), [])
     }))
+
+  test("its stream ends by an error, and not as if it had no more rows", ({ db, until }) =>
+    Effect.gen(function* () {
+      const gate = yield* open
+      const goes = yield* open
+      const ended = yield* open
+      let outcome = ""
+      const fiber = yield* Effect.forkChild(
+        Pooled.run(async () => {
+          const loop = async () => {
+            const rows = db.selectNoFrom(() => sql<number>`generate_series(1, 1000000000)`.as("n")).stream(10)
+            for await (const _ of rows) {
+              goes.resolve()
+              await gate.promise
+            }
+          }
+          await loop().then(
+            () => {
+              outcome = "all rows"
+            },
+            (error: unknown) => {
+              outcome = String(error)
+            }
+          )
+          ended.resolve()
+        })
+      )
+      yield* Effect.promise(() => goes.promise)
+      yield* Fiber.interrupt(fiber)
+      yield* until("nothing runs", (all) => all.every(({ state }) => state === "idle"))
+      gate.resolve()
+      yield* Effect.promise(() => ended.promise)
+      assert.include(outcome, "was interrupted")
+    }))
+
+  test("its transaction is rolled back, though its function never returns", ({ db, until, witness }) =>
+    Effect.gen(function* () {
+      const goes = yield* open
+      const fiber = yield* Effect.forkChild(
+        Pooled.run(() =>
+          db.transaction().execute(async (trx) => {
+            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+            goes.resolve()
+            await new Promise(() => undefined)
+          })
+        )
+      )
+      yield* Effect.promise(() => goes.promise)
+      yield* Fiber.interrupt(fiber)
+      yield* until("no transaction is open", (all) => all.every(({ state }) => state === "idle"))
+      assert.deepStrictEqual(yield* witness.query("select name from users"), [])
+    }))
 })

@@ -361,6 +361,7 @@ withDatabase("wrong names and options of listen are refused, and nothing is sent
       [[], "listen takes the name of a channel, or several in an array."],
       ["", "A channel's name is a text that is not empty"],
       ["a\0b", "holds no NUL character"],
+      ["\ud800x", "nor half of one"],
       [["ok", "é".repeat(32)], "has 63 bytes at the most, and"]
     ] as const
     for (const [channels, message] of refusals) {

@@ -39,8 +39,9 @@ const longestName = 63
 const problemOf = (channels: ReadonlyArray<unknown>, bufferSize: unknown): string | undefined => {
   if (channels.length === 0) return "listen takes the name of a channel, or several in an array."
   for (const name of channels) {
-    if (typeof name !== "string" || name === "" || name.includes("\0")) {
-      return "A channel's name is a text that is not empty and holds no NUL character."
+    // Half a character of two is sent as another one: such a channel would never be heard.
+    if (typeof name !== "string" || name === "" || /\0|\p{Surrogate}/u.test(name)) {
+      return "A channel's name is a text that is not empty and holds no NUL character, nor half of one."
     }
     if (Buffer.byteLength(name) > longestName) {
       return `A channel's name has ${longestName} bytes at the most, and ${JSON.stringify(name.slice(0, 40))}… has ${Buffer.byteLength(name)}.`

@@ -3,7 +3,9 @@
  *
  * A method is the handle's own operation, run: types, values and errors are those of the operation.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
@@ -15,8 +17,9 @@ import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { Settings } from "../settings/Settings.ts"
 import type { Sql } from "../statement/Sql.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
+import { abortedOf, onAbort } from "./AbortSignals.ts"
 import type { LockKey } from "./AdvisoryLock.ts"
-import { call, inherited } from "./AsyncContext.ts"
+import { call, type Inherited, inherited } from "./AsyncContext.ts"
 import { toAsyncIterable } from "./AsyncIterable.ts"
 import { type Database, make } from "./Database.ts"
 import type { ListenOptions } from "./Listen.ts"
@@ -35,36 +38,35 @@ interface Runner {
   readonly iterate: <A, E>(stream: Stream.Stream<A, E, PoolRegistry>) => AsyncIterable<A>
 }
 
-const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
-  Effect.callback((resume) => {
-    const abort = () => resume(Effect.fail(signal.reason))
-    if (signal.aborted) abort()
-    signal.addEventListener("abort", abort)
-    return Effect.sync(() => signal.removeEventListener("abort", abort))
-  })
-
 const runnerOf = <E>(
   runtime: ManagedRuntime.ManagedRuntime<PoolRegistry, E>,
   { signal }: PromiseOptions
 ): Runner => {
-  const signalOf = () => {
-    const signals = [signal, inherited()?.signal].filter((one) => one !== undefined)
-    return signals.length > 1 ? AbortSignal.any(signals) : signals[0]
-  }
+  const signalsOf = (inside: Inherited | undefined) =>
+    [signal, inside?.signal].filter((one) => one !== undefined)
   return {
-    run: (effect) => {
+    run: async (effect) => {
       const inside = inherited()
       const program = inside === undefined ? effect : Effect.provideContext(effect, inside.context)
-      const signal = signalOf()
+      const signals = signalsOf(inside)
+      if (signals.length === 0) return runtime.runPromise(program)
       // A fiber runs until it waits before its signal is looked at: a statement would be sent.
-      return runtime.runPromise(signal?.aborted === true ? Effect.interrupt : program, { signal })
+      const aborted = abortedOf(signals)
+      if (aborted !== undefined) throw aborted.reason
+      const own = new AbortController()
+      const unwatch = signals.map((one) => onAbort(one, () => own.abort(one.reason)))
+      const exit = await runtime.runPromiseExit(program, { signal: own.signal })
+      for (const stop of unwatch) stop()
+      if (Exit.isSuccess(exit)) return exit.value
+      throw own.signal.aborted && Cause.hasInterruptsOnly(exit.cause)
+        ? own.signal.reason
+        : Cause.squash(exit.cause)
     },
     iterate: (stream) => {
       const inside = inherited()
-      const signal = signalOf()
       const context = inside === undefined ? runtime.contextEffect : Effect.succeed(inside.context)
       const rows = Stream.unwrap(Effect.map(context, (context) => Stream.provideContext(stream, context)))
-      return toAsyncIterable(signal === undefined ? rows : Stream.interruptWhen(rows, aborted(signal)))
+      return toAsyncIterable(rows, signalsOf(inside))
     }
   }
 }

@@ -24,6 +24,7 @@ import {
   type QueryResult,
   type TransactionSettings
 } from "kysely"
+import { onAbort } from "../api/AbortSignals.ts"
 import { inherited } from "../api/AsyncContext.ts"
 import { toAsyncIterable } from "../api/AsyncIterable.ts"
 import type { Database } from "../api/Database.ts"
@@ -61,8 +62,7 @@ const outsideError = () =>
     "This query was begun outside of an Effect, for instance after an await. Begin it in run(() => …) of effect-global-pool/kysely, or give the dialect a runtime."
   )
 
-const interruptedError = () =>
-  new Error("The Effect that this query belongs to was interrupted. The query was not sent.")
+const interruptedError = () => new Error("The Effect that this query belongs to was interrupted.")
 
 const callerOf = async ({ runtime }: DialectOptions): Promise<Caller> => {
   if (runtime === undefined) throw outsideError()
@@ -94,6 +94,8 @@ interface Found {
   readonly unwatch: () => void
 }
 
+const ignore = (done: Promise<unknown>): Promise<unknown> => done.catch(() => undefined)
+
 /** Made when it is first asked for, and once. */
 const lazy = <A>(make: () => Promise<A>) => {
   const made: Array<Promise<A>> = []
@@ -111,12 +113,14 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
   const began = callerNow()
   const stops = new Set<AbortController>()
   const stop = () => {
-    for (const one of stops) one.abort()
+    for (const one of stops) one.abort(interruptedError())
   }
   let isInterrupted = false
   const interrupt = () => {
     isInterrupted = true
     stop()
+    // Its function may never come to an end, and nothing stays open for it.
+    if (session.isMade()) ignore(session.get().then(({ close }) => close()))
   }
   /** The promises of a caller that was interrupted go on, and begin further queries. */
   const check = () => {
@@ -136,11 +140,11 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
     const unwatch = fiber?.addObserver((exit) => {
       if (Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause)) interrupt()
     })
-    signal?.addEventListener("abort", interrupt)
+    const unlisten = signal === undefined ? undefined : onAbort(signal, interrupt)
     const sql = await run(context, pgdb.clientWith({ values: "handle" }))
     const unwatchAll = () => {
       unwatch?.()
-      signal?.removeEventListener("abort", interrupt)
+      unlisten?.()
     }
     return { context, sql, unwatch: unwatchAll }
   })
@@ -168,15 +172,14 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
     streamQuery: <R>({ parameters, sql }: CompiledQuery): AsyncIterableIterator<QueryResult<R>> => {
       const pieces = Stream.unwrap(Effect.tryPromise({ try: () => rowsOf(sql, parameters), catch: identity }))
       const results = Stream.map(pieces, (rows): QueryResult<R> => ({ rows: Array.from(rows) as Array<R> }))
-      const iterator = toAsyncIterable(results)[Symbol.asyncIterator]()
       const own = new AbortController()
       stops.add(own)
+      const iterator = toAsyncIterable(results, [own.signal])[Symbol.asyncIterator]()
       const end = async (): Promise<IteratorResult<QueryResult<R>>> => {
         stops.delete(own)
         await iterator.return?.()
         return { done: true, value: undefined }
       }
-      own.signal.addEventListener("abort", () => void end())
       return {
         next: () => iterator.next(),
         return: end,
@@ -187,16 +190,8 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
     },
     cancelQuery: async () => stop(),
     release: async () => {
-      if (session.isMade())
-        await session.get().then(
-          ({ close }) => close(),
-          () => undefined
-        )
-      if (found.isMade())
-        await found.get().then(
-          ({ unwatch }) => unwatch(),
-          () => undefined
-        )
+      if (session.isMade()) await ignore(session.get().then(({ close }) => close()))
+      if (found.isMade()) await ignore(found.get().then(({ unwatch }) => unwatch()))
     }
   }
 }
