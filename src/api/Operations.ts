@@ -3,9 +3,8 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
-import type { Outcome } from "../execute/Outcome.ts"
+import type { Form, Many, One, Outcome } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { Sql } from "../statement/Sql.ts"
@@ -13,9 +12,9 @@ import type { Statement } from "../statement/Statement.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 
 /** A template, a text with parameters, or `PG.sql`. */
-export interface Run<A, E, R> {
-  (sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<A, E, R>
-  (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Effect.Effect<A, E, R>
+export interface Run<A, E, R, F extends Form = "effect"> {
+  (sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, A, E, R>
+  (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, A, E, R>
 }
 
 /** Rows as arrays by position, in place of objects by column name. */
@@ -27,37 +26,31 @@ export interface RowsAsArray {
 type Values = ReadonlyArray<unknown>
 
 /** As `Run`, with a row type that the caller vouches for. */
-export interface RunMany<A, E, R> {
-  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<ReadonlyArray<B>, E, R>
+export interface RunMany<A, E, R, F extends Form = "effect"> {
+  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, ReadonlyArray<B>, E, R>
   <B extends Values = Values>(
     sql: string | Sql,
     params: ReadonlyArray<unknown> | undefined,
     options: RowsAsArray
-  ): Effect.Effect<ReadonlyArray<B>, E, R>
-  <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): Effect.Effect<ReadonlyArray<B>, E, R>
-  <B = A>(
-    strings: TemplateStringsArray,
-    ...values: ReadonlyArray<unknown>
-  ): Effect.Effect<ReadonlyArray<B>, E, R>
+  ): One<F, ReadonlyArray<B>, E, R>
+  <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): One<F, ReadonlyArray<B>, E, R>
+  <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, ReadonlyArray<B>, E, R>
 }
 
-export interface RunOne<A, E, R> {
-  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): Effect.Effect<Option.Option<B>, E, R>
-  <B = A>(
-    strings: TemplateStringsArray,
-    ...values: ReadonlyArray<unknown>
-  ): Effect.Effect<Option.Option<B>, E, R>
+export interface RunOne<A, E, R, F extends Form = "effect"> {
+  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, Option.Option<B>, E, R>
+  <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, Option.Option<B>, E, R>
 }
 
-export interface RunStream<A, E, R> {
+export interface RunStream<A, E, R, F extends Form = "effect"> {
   <B extends Values = Values>(
     sql: string | Sql,
     params: ReadonlyArray<unknown> | undefined,
     options: RowsAsArray & StreamOptions
-  ): Stream.Stream<B, E, R>
-  <B extends Values = Values>(sql: string | Sql, options: RowsAsArray & StreamOptions): Stream.Stream<B, E, R>
-  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>, options?: StreamOptions): Stream.Stream<B, E, R>
-  <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Stream.Stream<B, E, R>
+  ): Many<F, B, E, R>
+  <B extends Values = Values>(sql: string | Sql, options: RowsAsArray & StreamOptions): Many<F, B, E, R>
+  <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>, options?: StreamOptions): Many<F, B, E, R>
+  <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Many<F, B, E, R>
 }
 
 /** What runs on a handle, whatever its rows are. */
@@ -98,7 +91,7 @@ export interface Operations {
 }
 
 /** The operations that give rows; `A` is a row, `E` what decoding may fail with, `R` what it may need. */
-export interface RowOperations<A, E = never, R = never> {
+export interface RowOperations<A, E = never, R = never, F extends Form = "effect"> {
   /**
    * All rows, as plain objects keyed by column name. The counterpart of asyncpg's `fetch`.
    *
@@ -115,32 +108,32 @@ export interface RowOperations<A, E = never, R = never> {
    * const pairs = pgdb.select<[number, number]>("select a.oid, b.oid from pg_class a, pg_class b limit $1", [3], { rowsAs: "array" })
    * ```
    */
-  readonly select: RunMany<A, E | OperationError, R | PoolRegistry>
+  readonly select: RunMany<A, E | OperationError, R | PoolRegistry, F>
 
   /** The first row. The counterpart of asyncpg's `fetchrow`. */
-  readonly selectOne: RunOne<A, E | OperationError, R | PoolRegistry>
+  readonly selectOne: RunOne<A, E | OperationError, R | PoolRegistry, F>
 
   /**
    * Rows as they come, in constant memory and with back pressure; ending early ends the statement on the server.
    *
    * The counterpart of asyncpg's `Connection.cursor`, and of iterating a pymongo cursor.
    */
-  readonly stream: RunStream<A, E | OperationError, R | PoolRegistry>
+  readonly stream: RunStream<A, E | OperationError, R | PoolRegistry, F>
 }
 
 /** As `RowOperations`, where a `Schema` decodes each row, so no caller has to vouch for its type. */
-export interface DecodedOperations<A, E, R> {
-  readonly select: Run<ReadonlyArray<A>, E | OperationError, R | PoolRegistry>
-  readonly selectOne: Run<Option.Option<A>, E | OperationError, R | PoolRegistry>
+export interface DecodedOperations<A, E, R, F extends Form = "effect"> {
+  readonly select: Run<ReadonlyArray<A>, E | OperationError, R | PoolRegistry, F>
+  readonly selectOne: Run<Option.Option<A>, E | OperationError, R | PoolRegistry, F>
   readonly stream: {
     (
       sql: string | Sql,
       params?: ReadonlyArray<unknown>,
       options?: StreamOptions
-    ): Stream.Stream<A, E | OperationError, R | PoolRegistry>
+    ): Many<F, A, E | OperationError, R | PoolRegistry>
     (
       strings: TemplateStringsArray,
       ...values: ReadonlyArray<unknown>
-    ): Stream.Stream<A, E | OperationError, R | PoolRegistry>
+    ): Many<F, A, E | OperationError, R | PoolRegistry>
   }
 }

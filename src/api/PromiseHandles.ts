@@ -12,26 +12,16 @@ import type {
   AnyTables,
   Changes,
   ChangesOf,
-  ColumnOf,
   CopyFromOptions,
-  Filter,
-  FindOneOptions,
-  FindOptions,
   InsertOf,
-  KeyedRow,
   NewRow,
   ProgressOptions,
-  Returned,
-  Returning,
   RowOf,
   RowSchema,
   SchemaChanges,
-  SchemaInsert,
-  UpsertOptions,
-  WriteOptions
+  SchemaInsert
 } from "../collection/Types.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
-import type { StreamOptions } from "../execute/Progress.ts"
 import type { Notification } from "../protocol/Session.ts"
 import type { Settings } from "../settings/Settings.ts"
 import type { Identifier } from "../statement/Names.ts"
@@ -41,7 +31,7 @@ import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import type { LockKey } from "./AdvisoryLock.ts"
 import type { Database } from "./Database.ts"
 import type { Description } from "./Describe.ts"
-import type { RowsAsArray } from "./Operations.ts"
+import type { DecodedOperations, RowOperations, Run, RunOne } from "./Operations.ts"
 import type { DecodedTable, Table } from "./Table.ts"
 
 /** An operation of a handle, with a promise or an async iterable as its result. */
@@ -57,65 +47,16 @@ type Operation<T> =
 /** The operations of a handle but for these. */
 type Others<H, K extends string> = { readonly [N in Exclude<keyof H & string, K>]: Operation<H[N]> }
 
-/** A template, a text with parameters, or `PG.sql`. */
-export interface PromiseRun<A> {
-  (sql: string | Sql, params?: ReadonlyArray<unknown>): Promise<A>
-  (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Promise<A>
-}
-
 /** What runs on a handle, whatever its rows are. */
 export interface PromiseOperations<Self> {
-  readonly execute: PromiseRun<Outcome>
-  readonly selectValue: {
-    <B = unknown>(sql: string | Sql, params?: ReadonlyArray<unknown>): Promise<Option.Option<B>>
-    <B = unknown>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): Promise<Option.Option<B>>
-  }
+  readonly execute: Run<Outcome, never, never, "promise">
+  readonly selectValue: RunOne<unknown, never, never, "promise">
   readonly trans: (statements: ReadonlyArray<Statement>) => Promise<ReadonlyArray<Outcome>>
   /**
    * Runs an async function in a transaction, which rolls back when the function rejects. Every operation of the same database
    * that the function begins joins, through any handle of `PG.promise`, over each `await`.
    */
   readonly transaction: <A>(f: (self: Self) => PromiseLike<A> | A, options?: TransactionOptions) => Promise<A>
-}
-
-type Values = ReadonlyArray<unknown>
-
-/** The operations that give rows of type `A`. */
-export interface PromiseRows<A> {
-  readonly select: {
-    <B = A>(sql: string | Sql, params?: Values): Promise<ReadonlyArray<B>>
-    <B extends Values = Values>(
-      sql: string | Sql,
-      params: Values | undefined,
-      options: RowsAsArray
-    ): Promise<ReadonlyArray<B>>
-    <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): Promise<ReadonlyArray<B>>
-    <B = A>(strings: TemplateStringsArray, ...values: Values): Promise<ReadonlyArray<B>>
-  }
-  readonly selectOne: {
-    <B = A>(sql: string | Sql, params?: Values): Promise<Option.Option<B>>
-    <B = A>(strings: TemplateStringsArray, ...values: Values): Promise<Option.Option<B>>
-  }
-  readonly stream: {
-    <B extends Values = Values>(
-      sql: string | Sql,
-      params: Values | undefined,
-      options: RowsAsArray & StreamOptions
-    ): AsyncIterable<B>
-    <B extends Values = Values>(sql: string | Sql, options: RowsAsArray & StreamOptions): AsyncIterable<B>
-    <B = A>(sql: string | Sql, params?: Values, options?: StreamOptions): AsyncIterable<B>
-    <B = A>(strings: TemplateStringsArray, ...values: Values): AsyncIterable<B>
-  }
-}
-
-/** The operations that give rows which a `Schema` decodes. */
-export interface PromiseDecodedRows<A> {
-  readonly select: PromiseRun<ReadonlyArray<A>>
-  readonly selectOne: PromiseRun<Option.Option<A>>
-  readonly stream: {
-    (sql: string | Sql, params?: ReadonlyArray<unknown>, options?: StreamOptions): AsyncIterable<A>
-    (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): AsyncIterable<A>
-  }
 }
 
 /**
@@ -129,63 +70,25 @@ export type CopyData =
   | AsyncIterable<string | Uint8Array>
   | Stream.Stream<string | Uint8Array, unknown>
 
-/** A table without SQL. */
-export interface PromiseCollection<Row, New = NewRow<Row>, Change = Changes<Row>> {
-  readonly find: <K extends ColumnOf<Row> = ColumnOf<Row>>(
-    filter?: Filter<Row>,
-    options?: FindOptions<Row, K>
-  ) => Promise<ReadonlyArray<Pick<Row, K>>>
-  readonly findOne: <K extends ColumnOf<Row> = ColumnOf<Row>>(
-    filter?: Filter<Row>,
-    options?: FindOneOptions<Row, K>
-  ) => Promise<Option.Option<Pick<Row, K>>>
-  readonly findStream: <K extends ColumnOf<Row> = ColumnOf<Row>>(
-    filter?: Filter<Row>,
-    options?: FindOptions<Row, K> & ProgressOptions
-  ) => AsyncIterable<Pick<Row, K>>
-  readonly insertMany: <const Ret extends Returning<Row> = undefined>(
-    rows: ReadonlyArray<New>,
-    options?: WriteOptions<Row, Ret>
-  ) => Promise<Returned<Row, Ret>>
-  readonly insertStream: (
-    rows: AsyncIterable<New> | Iterable<New> | Stream.Stream<New, unknown>,
-    options?: ProgressOptions
-  ) => Promise<number>
-  readonly copyFrom: (data: CopyData, options?: CopyFromOptions<Row>) => Promise<number>
-  readonly upsert: <On extends ColumnOf<Row>, const Ret extends Returning<Row> = undefined>(
-    rows: KeyedRow<Row, NoInfer<On>, New> | ReadonlyArray<KeyedRow<Row, NoInfer<On>, New>>,
-    options: UpsertOptions<Row, On, Ret, Change>
-  ) => Promise<Returned<Row, Ret>>
-  readonly update: <const Ret extends Returning<Row> = undefined>(
-    filter: Filter<Row>,
-    changes: Change,
-    options?: WriteOptions<Row, Ret>
-  ) => Promise<Returned<Row, Ret>>
-  readonly delete: <const Ret extends Returning<Row> = undefined>(
-    filter: Filter<Row>,
-    options?: WriteOptions<Row, Ret>
-  ) => Promise<Returned<Row, Ret>>
-  readonly distinct: <K extends ColumnOf<Row>>(
-    column: K,
-    filter?: Filter<Row>
-  ) => Promise<ReadonlyArray<Row[K]>>
-}
-
 type OfTables<A, New, Change> = Identifier &
-  PromiseCollection<A, New, Change> &
-  Others<Collection<A, never, never, New, Change>, keyof PromiseCollection<A>> & {
+  Omit<Collection<A, never, never, New, Change, "promise">, "insertStream" | "copyFrom"> & {
     /** The name as it was given. */
     readonly name: string
+    readonly insertStream: (
+      rows: AsyncIterable<New> | Iterable<New> | Stream.Stream<New, unknown>,
+      options?: ProgressOptions
+    ) => Promise<number>
+    readonly copyFrom: (data: CopyData, options?: CopyFromOptions<A>) => Promise<number>
   }
 
 /** `PG.Table` outside Effect. In a template it stands for the table's quoted name. */
 export type PromiseTable<A = Row, New = NewRow<A>, Change = Changes<A>> = OfTables<A, New, Change> &
-  PromiseRows<A> &
+  RowOperations<A, never, never, "promise"> &
   PromiseOperations<PromiseTable<A, New, Change>>
 
 /** `PG.DecodedTable` outside Effect. */
 export type PromiseDecodedTable<A, New = NewRow<A>, Change = Changes<A>> = OfTables<A, New, Change> &
-  PromiseDecodedRows<A> &
+  DecodedOperations<A, never, never, "promise"> &
   PromiseOperations<PromiseDecodedTable<A, New, Change>>
 
 /** What is Effect's alone, and left out. */
@@ -211,9 +114,11 @@ export type PromiseSchemaTable<S extends RowSchema> = PromiseDecodedTable<
   SchemaChanges<S>
 >
 
-interface OfDatabases<Tables> extends PromiseRows<Row>, PromiseOperations<PromiseDatabase<Tables>> {
+interface OfDatabases<Tables>
+  extends RowOperations<Row, never, never, "promise">,
+    PromiseOperations<PromiseDatabase<Tables>> {
   readonly table: string extends keyof Tables ? AnyPromiseTable : KnownPromiseTable<Tables>
-  readonly describe: PromiseRun<Description>
+  readonly describe: Run<Description, never, never, "promise">
   readonly copyFrom: (statement: string | Sql, data: CopyData) => Promise<number>
   readonly afterCommit: (f: () => PromiseLike<void> | void) => Promise<void>
   readonly listen: (

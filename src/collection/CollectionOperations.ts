@@ -1,9 +1,9 @@
 /**
  * The operations of a table without SQL: their types.
  */
-import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
+import type { Form, Many, One } from "../execute/Outcome.ts"
 import type {
   Changes,
   ColumnOf,
@@ -31,7 +31,7 @@ import type {
  * `StatementRefused`. A column that the table does not have is the server's own error, with its hint. All of them work
  * inside `transaction` too.
  */
-export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>> {
+export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>, F extends Form = "effect"> {
   /**
    * All rows that the filter keeps; `{}` and no filter are every row. pymongo's `find`, with `sort`, `skip` and `limit` as options.
    *
@@ -47,22 +47,22 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
   readonly find: <K extends ColumnOf<Row> = ColumnOf<Row>>(
     filter?: Filter<Row>,
     options?: FindOptions<Row, K>
-  ) => Effect.Effect<ReadonlyArray<Pick<Row, K>>, E, R>
+  ) => One<F, ReadonlyArray<Pick<Row, K>>, E, R>
 
   /** The first row that the filter keeps, if there is one. pymongo's `find_one`. */
   readonly findOne: <K extends ColumnOf<Row> = ColumnOf<Row>>(
     filter?: Filter<Row>,
     options?: FindOneOptions<Row, K>
-  ) => Effect.Effect<Option.Option<Pick<Row, K>>, E, R>
+  ) => One<F, Option.Option<Pick<Row, K>>, E, R>
 
   /** As `find`, row by row: constant memory, back pressure, and an end on the server when the consumer stops. Iterating a cursor in pymongo. */
   readonly findStream: <K extends ColumnOf<Row> = ColumnOf<Row>>(
     filter?: Filter<Row>,
     options?: FindOptions<Row, K> & ProgressOptions
-  ) => Stream.Stream<Pick<Row, K>, E, R>
+  ) => Many<F, Pick<Row, K>, E, R>
 
   /** Stores one row and gives it as it was stored, defaults filled in; `{}` is a row of defaults. pymongo's `insert_one`. */
-  readonly insert: (row: New) => Effect.Effect<Row, E, R>
+  readonly insert: (row: New) => One<F, Row, E, R>
 
   /**
    * Stores any number of rows, all or none, and gives their number. pymongo's `insert_many`, asyncpg's `executemany` at the
@@ -77,7 +77,7 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
   readonly insertMany: <const Ret extends Returning<Row> = undefined>(
     rows: ReadonlyArray<New>,
     options?: WriteOptions<Row, Ret>
-  ) => Effect.Effect<Returned<Row, Ret>, E, R>
+  ) => One<F, Returned<Row, Ret>, E, R>
 
   /**
    * Stores the rows of a stream, all or none, and gives their number. A bounded piece of the rows is held at a time; the
@@ -86,7 +86,7 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
   readonly insertStream: <E2, R2>(
     rows: Stream.Stream<New, E2, R2>,
     options?: ProgressOptions
-  ) => Effect.Effect<number, E | E2, R | R2>
+  ) => One<F, number, E | E2, R | R2>
 
   /**
    * Loads data as they stand in a file, a stream of bytes or texts, by `COPY … FROM STDIN`: all or none. Gives the number of rows.
@@ -117,7 +117,7 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
   readonly copyFrom: <E2, R2>(
     data: Stream.Stream<Uint8Array | string, E2, R2>,
     options?: CopyFromOptions<Row>
-  ) => Effect.Effect<number, E | E2, R | R2>
+  ) => One<F, number, E | E2, R | R2>
 
   /**
    * The table's data by `COPY … TO STDOUT`, as they would stand in a file, with those rows alone that `filter` keeps. Generated
@@ -130,7 +130,7 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
    *
    * asyncpg's `copy_from_table`.
    */
-  readonly copyTo: (options?: CopyToOptions<Row>) => Stream.Stream<Uint8Array, E, R>
+  readonly copyTo: (options?: CopyToOptions<Row>) => Many<F, Uint8Array, E, R>
 
   /**
    * Stores rows, or changes those that are there already, and gives the number of rows stored or changed. pymongo's
@@ -163,7 +163,7 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
   readonly upsert: <On extends ColumnOf<Row>, const Ret extends Returning<Row> = undefined>(
     rows: KeyedRow<Row, NoInfer<On>, New> | ReadonlyArray<KeyedRow<Row, NoInfer<On>, New>>,
     options: UpsertOptions<Row, On, Ret, Change>
-  ) => Effect.Effect<Returned<Row, Ret>, E, R>
+  ) => One<F, Returned<Row, Ret>, E, R>
 
   /**
    * Changes the rows that the filter keeps and gives their number. pymongo's `update_many`, with `$set` left out.
@@ -178,23 +178,23 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>>
     filter: Filter<Row>,
     changes: Change,
     options?: WriteOptions<Row, Ret>
-  ) => Effect.Effect<Returned<Row, Ret>, E, R>
+  ) => One<F, Returned<Row, Ret>, E, R>
 
   /** Deletes the rows that the filter keeps and gives their number. pymongo's `delete_many`. */
   readonly delete: <const Ret extends Returning<Row> = undefined>(
     filter: Filter<Row>,
     options?: WriteOptions<Row, Ret>
-  ) => Effect.Effect<Returned<Row, Ret>, E, R>
+  ) => One<F, Returned<Row, Ret>, E, R>
 
   /** The number of rows that the filter keeps. pymongo's `count_documents`. */
-  readonly count: (filter?: Filter<Row>) => Effect.Effect<number, E, R>
+  readonly count: (filter?: Filter<Row>) => One<F, number, E, R>
 
   /** Whether the filter keeps a row. */
-  readonly exists: (filter?: Filter<Row>) => Effect.Effect<boolean, E, R>
+  readonly exists: (filter?: Filter<Row>) => One<F, boolean, E, R>
 
   /** A column's different values, in no order, NULL as `null`. pymongo's `distinct`. */
   readonly distinct: <K extends ColumnOf<Row>>(
     column: K,
     filter?: Filter<Row>
-  ) => Effect.Effect<ReadonlyArray<Row[K]>, E, R>
+  ) => One<F, ReadonlyArray<Row[K]>, E, R>
 }
