@@ -3,60 +3,34 @@
  *
  * All of it is synchronous but resetting and closing, which run in fibers of their own.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import type { PoolError } from "../errors/PoolError.ts"
-import type { ResolvedSettings } from "../settings/Settings.ts"
 import * as Alive from "./Alive.ts"
-import type { ConnectionBudget } from "./Budget.ts"
 import * as Connect from "./Connect.ts"
-import type { EventLoopLoad } from "./EventLoopLoad.ts"
+import * as DeadlineTimer from "./DeadlineTimer.ts"
 import * as Evict from "./Evict.ts"
 import * as Metrics from "./Metrics.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as Connections from "./PooledConnection.ts"
+import type { PoolParts } from "./PoolParts.ts"
 import * as PoolState from "./PoolState.ts"
 import { recover } from "./Recover.ts"
 import * as Reset from "./Reset.ts"
 import * as Sharing from "./Sharing.ts"
 import * as Target from "./Target.ts"
 
-export interface Options {
-  readonly settings: ResolvedSettings
-  readonly budget: ConnectionBudget
-  readonly clock: Clock.Clock
-  readonly load: EventLoopLoad
-  readonly open: OpenConnection.Open
-  /** Runs what must come to its end whatever becomes of the pool's callers. */
-  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** Runs what ends with the pool. */
-  readonly runTimer: (effect: Effect.Effect<void>) => void
-  readonly counts: Metrics.Counts
-  readonly onIdle: () => void
-  /** The error of a caller whose wait ends with the pool. */
-  readonly ended: () => SqlError
-}
-
 export interface Acquire {
-  readonly state: PoolState.PoolState
+  readonly connect: Connect.Connect
   /** A connection for this caller, if there is one now. */
   readonly take: (waiter: PoolState.Waiter) => PooledConnection | undefined
   /** Puts the caller into its queue; `onConnection` or `onFailure` is called once. */
   readonly wait: (waiter: PoolState.Waiter) => void
   /** The caller gives its connection back, or leaves its queue. `abandoned`: its statement may still run. */
   readonly giveBack: (waiter: PoolState.Waiter, abandoned: boolean, now: number) => void
-  /** Closes an idle connection. */
-  readonly closeIdle: (connection: PooledConnection) => void
   /** A caller came for something other than these connections. */
   readonly onCall: () => void
-  /** Opens what `minConnections` asks for. */
-  readonly start: () => void
-  readonly toCome: () => number
-  /** Whether a connection is being opened. */
-  readonly isOpening: () => boolean
   readonly isClosing: () => boolean
   /** Whether the grace of the pool's end is over: nothing more is sent. */
   readonly isCutOff: () => boolean
@@ -66,7 +40,6 @@ export interface Acquire {
   readonly isUnused: () => boolean
   /** When the last caller gave its connection back; now, while one has it. */
   readonly lastUsed: () => number
-  readonly lastFailure: () => SqlError | undefined
   readonly close: (grace: number) => Effect.Effect<void>
 }
 
@@ -74,9 +47,8 @@ export interface Acquire {
 const endMillis = 2_000
 const endAtOnceMillis = 500
 
-export const make = (options: Options): Acquire => {
-  const { budget, clock, counts, ended, load, onIdle, open, run, runTimer, settings } = options
-  const state = PoolState.make()
+export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
+  const { budget, clock, counts, ended, load, run, runTimer, settings, state } = parts
   let isClosing = false
   let isCutOff = false
   let wasCalled = false
@@ -102,34 +74,31 @@ export const make = (options: Options): Acquire => {
 
   const watchSilence = Alive.watch(clock, runTimer, settings, state)
 
-  const evict = Evict.make({
-    state,
-    budget,
-    counts,
-    clock,
-    run,
-    runTimer,
-    onGone: () => {
-      connect.demand()
-      checkClosing()
-    }
+  const evict = Evict.make(parts, () => {
+    connect.demand()
+    checkClosing()
   })
 
-  const connect = Connect.make({
-    settings,
-    state,
-    budget,
-    counts,
-    clock,
+  const connect = Connect.make(parts, {
     evict,
     open,
-    run,
-    runTimer,
-    ended,
     onOpen: (connection) => makeAvailable(connection),
     onFailure: failWaiting,
     onFailed: checkClosing
   })
+
+  const watchIdle = DeadlineTimer.make(
+    clock,
+    runTimer,
+    () => {
+      const oldest = PoolState.staying(state) > settings.minConnections ? state.idle[0] : undefined
+      return oldest === undefined ? undefined : oldest.idleSince + settings.idleTimeout
+    },
+    () => {
+      const [oldest] = state.idle
+      if (oldest !== undefined) run(evict.close(oldest, "idle"))
+    }
+  )
 
   const grant = (connection: PooledConnection, waiter: PoolState.Waiter): void => {
     PoolState.queueOf(state, waiter).delete(waiter)
@@ -178,7 +147,7 @@ export const make = (options: Options): Acquire => {
     } else if (isUnwanted) {
       PoolState.addIdle(state, connection, lastUsed)
       budget.addIdle(connection)
-      onIdle()
+      watchIdle()
     } else if (PoolState.servesExclusiveNext(state, connection)) {
       for (const waiter of state.exclusiveQueue) {
         grant(connection, waiter)
@@ -254,7 +223,7 @@ export const make = (options: Options): Acquire => {
     )
 
   return {
-    state,
+    connect,
     take: (waiter) => {
       // A caller does not overtake those that wait already.
       if (waiter.expectedMillis !== undefined && state.sharedQueue.size > 0) return undefined
@@ -307,15 +276,9 @@ export const make = (options: Options): Acquire => {
       if (hasHadItsTurn(connection)) connection.isDraining = true
       else if (state.sharedQueue.size > 0) serveShared(connection)
     },
-    closeIdle: (connection) => {
-      run(evict.close(connection, "idle"))
-    },
     onCall: () => {
       wasCalled = true
     },
-    start: connect.demand,
-    toCome: connect.toCome,
-    isOpening: () => !connect.isQuiet(),
     isClosing: () => isClosing,
     isCutOff: () => isCutOff,
     neverConnected: () =>
@@ -325,7 +288,6 @@ export const make = (options: Options): Acquire => {
       isQuiet(),
     isUnused: () => isQuiet() && connect.isQuiet(),
     lastUsed: () => (isQuiet() ? lastUsed : now()),
-    lastFailure: connect.lastFailure,
     close: (grace) =>
       Effect.gen(function* () {
         isClosing = true

@@ -4,41 +4,30 @@
  */
 import type * as Net from "node:net"
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { SqlError } from "effect/sql/SqlError"
 import * as Link from "../protocol/Link.ts"
-import type { ResolvedSettings } from "../settings/Settings.ts"
-import type { ConnectionBudget, Requester } from "./Budget.ts"
+import type { Requester } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import { type Evict, expiryOf } from "./Evict.ts"
 import * as Metrics from "./Metrics.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as Connections from "./PooledConnection.ts"
+import type { PoolParts } from "./PoolParts.ts"
 import * as PoolState from "./PoolState.ts"
 import * as Target from "./Target.ts"
 
 export interface Options {
-  readonly settings: ResolvedSettings
-  readonly state: PoolState.PoolState
-  readonly budget: ConnectionBudget
-  readonly counts: Metrics.Counts
-  readonly clock: Clock.Clock
   readonly evict: Evict
   readonly open: OpenConnection.Open
-  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** Runs what ends with the pool. */
-  readonly runTimer: (effect: Effect.Effect<void>) => void
   readonly onOpen: (connection: PooledConnection) => void
   /** No connection is to come, and this is why; given a time, for callers that wait since then or longer. */
   readonly onFailure: (failure: Effect.Effect<never, SqlError>, since?: number) => void
   /** An opening has failed. */
   readonly onFailed: () => void
-  /** The error of an opening that the pool's end has interrupted. */
-  readonly ended: () => SqlError
 }
 
 /** The pause after the second failure in a row, doubled each time up to the longest, in milliseconds. */
@@ -70,22 +59,10 @@ export interface Connect {
   readonly abandon: Effect.Effect<void>
 }
 
-export const make = (options: Options): Connect => {
-  const {
-    budget,
-    clock,
-    counts,
-    ended,
-    evict,
-    onFailed,
-    onFailure,
-    onOpen,
-    open,
-    run,
-    runTimer,
-    settings,
-    state
-  } = options
+export const make = (
+  { budget, clock, counts, ended, run, runTimer, settings, state }: PoolParts,
+  { evict, onFailed, onFailure, onOpen, open }: Options
+): Connect => {
   const { acquireTimeout, connectTimeout, servers } = settings
   const openings = new Set<{ readonly fiber?: Fiber.Fiber<void> }>()
   let hasOpened = false

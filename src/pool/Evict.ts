@@ -1,31 +1,16 @@
 /**
  * How connections leave a pool, and after which lifetime: out of use at once, and out of the count when the server has ended them.
  */
-import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Link from "../protocol/Link.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
-import type { ConnectionBudget } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import type * as Metrics from "./Metrics.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
+import type { PoolParts } from "./PoolParts.ts"
 import * as PoolState from "./PoolState.ts"
 
-export interface Options {
-  readonly state: PoolState.PoolState
-  readonly budget: ConnectionBudget
-  readonly counts: Metrics.Counts
-  readonly clock: Clock.Clock
-  readonly run: (effect: Effect.Effect<void>) => unknown
-  /** Runs what ends with the pool. */
-  readonly runTimer: (effect: Effect.Effect<void>) => void
-  /** A connection is gone and its slot given back. */
-  readonly onGone: () => void
-}
-
 export interface Evict {
-  /** Takes a connection that the server has ended out of the count. */
-  readonly remove: (connection: PooledConnection, reason: Metrics.CloseReason) => void
   /** Takes a connection out of use at once, closes it, and takes it out of the count. Waits two seconds at the most. */
   readonly close: (
     connection: PooledConnection,
@@ -57,7 +42,11 @@ const untilClosed = ({ session: { socket } }: PooledConnection): Effect.Effect<v
     return Link.closed(socket)
   })
 
-export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Options): Evict => {
+/** `onGone` is called when a connection is gone and its slot given back. */
+export const make = (
+  { budget, clock, counts, run, runTimer, state }: PoolParts,
+  onGone: () => void
+): Evict => {
   const takeOut = (connection: PooledConnection) => {
     PoolState.removeIdle(state, connection)
     budget.removeIdle(connection)
@@ -114,5 +103,5 @@ export const make = ({ budget, clock, counts, onGone, run, runTimer, state }: Op
     }
   })
 
-  return { remove, close, watch, isExpired }
+  return { close, watch, isExpired }
 }

@@ -12,7 +12,6 @@
  */
 import type * as Net from "node:net"
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import type { Deferred } from "effect/Deferred"
 import * as Deferreds from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -27,11 +26,11 @@ import type { Exchange } from "../protocol/Exchange.ts"
 import { make as makeStatement } from "../protocol/KnownStatement.ts"
 import * as Link from "../protocol/Link.ts"
 import type { Notification, Session } from "../protocol/Session.ts"
-import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+import { describe } from "../settings/Settings.ts"
 import { quote } from "../statement/Names.ts"
-import type { ConnectionBudget } from "./Budget.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import * as OwnSpans from "./OwnSpans.ts"
+import type { PoolParts } from "./PoolParts.ts"
 
 /** Who hears of the notifications of some channels. Its functions are called from the connection, and must be quick. */
 export interface Listener {
@@ -58,15 +57,9 @@ export interface Listening {
 }
 
 export interface Options {
-  readonly settings: ResolvedSettings
-  readonly budget: ConnectionBudget
-  readonly clock: Clock.Clock
   readonly open: (onNotification: (notification: Notification) => void) => OpenConnection.Open
-  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** A listener has joined. */
   readonly onCall: () => void
-  /** The error of those that the pool's end cuts off. */
-  readonly ended: () => SqlError
   /** The error when the limit of the registry left no place for `acquireTimeout`. */
   readonly noPlace: () => PoolError
 }
@@ -107,8 +100,10 @@ const readOnly = "25006"
 export const pauseOf = (failures: number, chance: number): number =>
   Math.min(longestPause, firstPause * 2 ** failures) * (0.5 + chance / 2)
 
-export const make = (options: Options): Listening => {
-  const { budget, clock, ended, noPlace, onCall, open, run, settings } = options
+export const make = (
+  { budget, clock, ended, run, settings }: PoolParts,
+  { noPlace, onCall, open }: Options
+): Listening => {
   const server = describe(settings)
   const listeners = new Set<Listener>()
   const byChannel = new Map<string, Set<Listener>>()

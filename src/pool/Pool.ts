@@ -32,6 +32,7 @@ import type * as Metrics from "./Metrics.ts"
 import * as Notices from "./Notices.ts"
 import * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
+import type { PoolParts } from "./PoolParts.ts"
 import * as PoolState from "./PoolState.ts"
 import { awaitBriefly, whenClean } from "./Recover.ts"
 import { reset } from "./Reset.ts"
@@ -150,30 +151,16 @@ export const make = Effect.fnUntraced(function* (
 
   const onNotice = Notices.make(settings, runTimer)
   const openWith = (onNotification: (notification: Notification) => void) =>
-    OpenConnection.make(settings, types, keys, { onNotice, onNotification, onParameter: nothing })
+    OpenConnection.make(settings, types, keys, { onNotice, onNotification })
 
-  const acquire = Acquire.make({
-    settings,
-    budget,
-    clock,
-    load,
-    open: openWith(nothing),
-    run,
-    runTimer,
-    counts,
-    onIdle: () => watchIdle(),
-    ended: () => AcquireErrors.ended(settings)
-  })
-  const { state } = acquire
-
-  const listening = Listening.make({
-    settings,
-    budget,
+  const state = PoolState.make()
+  const ended = () => AcquireErrors.ended(settings)
+  const parts: PoolParts = { settings, state, budget, clock, counts, load, run, runTimer, ended }
+  const acquire = Acquire.make(parts, openWith(nothing))
+  const { connect } = acquire
+  const listening = Listening.make(parts, {
     open: openWith,
-    run,
-    clock,
     onCall: acquire.onCall,
-    ended: () => AcquireErrors.ended(settings),
     noPlace: () => AcquireErrors.noPlaceToListen(stats(), budget, settings.acquireTimeout)
   })
 
@@ -202,19 +189,6 @@ export const make = Effect.fnUntraced(function* (
     max: settings.maxConnections
   })
 
-  const watchIdle = DeadlineTimer.make(
-    clock,
-    runTimer,
-    () => {
-      const oldest = PoolState.staying(state) > settings.minConnections ? state.idle[0] : undefined
-      return oldest === undefined ? undefined : oldest.idleSince + settings.idleTimeout
-    },
-    () => {
-      const [oldest] = state.idle
-      if (oldest !== undefined) acquire.closeIdle(oldest)
-    }
-  )
-
   const watchWaiting = DeadlineTimer.make(
     clock,
     runTimer,
@@ -226,8 +200,8 @@ export const make = Effect.fnUntraced(function* (
       const waiter = PoolState.longestWaiting(state)
       if (waiter === undefined) return
       const { acquireTimeout } = settings
-      const lastFailure = acquire.lastFailure()
-      const isUnanswered = state.connections.size === 0 && lastFailure === undefined && acquire.isOpening()
+      const lastFailure = connect.lastFailure()
+      const isUnanswered = state.connections.size === 0 && lastFailure === undefined && !connect.isQuiet()
       const error = isUnanswered
         ? AcquireErrors.unanswered(stats(), describe(settings), acquireTimeout)
         : AcquireErrors.timedOut(stats(), budget, acquireTimeout, waiter.holds, lastFailure)
@@ -245,9 +219,9 @@ export const make = Effect.fnUntraced(function* (
     onConnection: (connection: PooledConnection) => void,
     onFailure: (failure: Effect.Effect<never, PoolFailure>) => void
   ) => {
-    if (acquire.isClosing()) return onFailure(Effect.fail(AcquireErrors.ended(settings)))
+    if (acquire.isClosing()) return onFailure(Effect.fail(ended()))
     // A caller that waits only until a connection is open does not count.
-    if (PoolState.waiting(state) - acquire.toCome() >= settings.maxWaiting) {
+    if (PoolState.waiting(state) - connect.toCome() >= settings.maxWaiting) {
       return onFailure(Effect.fail(AcquireErrors.tooMany(stats(), budget)))
     }
     waiter.onConnection = onConnection
@@ -369,7 +343,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  acquire.start()
+  connect.demand()
   return {
     settings,
     types,
@@ -386,7 +360,7 @@ export const make = Effect.fnUntraced(function* (
     onCatalogueChange,
     stats,
     isClosing: acquire.isClosing,
-    cutOff: () => (acquire.isCutOff() ? AcquireErrors.ended(settings) : undefined),
+    cutOff: () => (acquire.isCutOff() ? ended() : undefined),
     neverConnected: () => acquire.neverConnected() && !listening.hasConnected() && !listening.hasListeners(),
     isUnused: () => acquire.isUnused() && !listening.hasListeners(),
     lastUsed: () => Math.max(listening.lastUsed(), acquire.lastUsed()),

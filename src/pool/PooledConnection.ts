@@ -15,8 +15,6 @@ export interface PooledConnection extends IdleConnection {
   /** Where the session is connected: a cancel goes there too. */
   readonly address: Address
   readonly encryption: Encryption
-  /** When it was opened, in milliseconds of the pool's clock, as all times here. */
-  readonly openedAt: number
   /** When it is old enough to be replaced. */
   expiresAt: number
   /** Whether its session only read when it was opened, as far as the server reports it, */
@@ -65,9 +63,7 @@ export const make = (
   session,
   settings,
   ...where,
-  openedAt: now,
   expiresAt,
-  wasReadOnly: where.wasReadOnly,
   reports: session.reports(),
   users: 0,
   load: 0,

@@ -46,8 +46,6 @@ export interface Notification {
 export interface Listeners {
   readonly onNotice: (notice: ServerFields) => void
   readonly onNotification: (notification: Notification) => void
-  /** The server reported a setting of the session. */
-  readonly onParameter: (name: string, value: string) => void
   /** Called once. */
   readonly onEnd: (end: SessionEnd) => void
 }
@@ -258,8 +256,7 @@ export const make = (
       case "NoticeResponse":
         return listeners.onNotice(message.fields)
       case "ParameterStatus":
-        onParameter(message.name, message.value)
-        return listeners.onParameter(message.name, message.value)
+        return onParameter(message.name, message.value)
       case "NotificationResponse":
         return listeners.onNotification({
           channel: message.channel,

@@ -17,7 +17,7 @@ import * as TypeMap from "../types/TypeMap.ts"
 export type Opened = OpenConnection.Opened
 
 const nothing = () => undefined
-const quiet = { onNotice: nothing, onNotification: nothing, onParameter: nothing }
+const quiet = { onNotice: nothing, onNotification: nothing }
 const goodbyeMillis = 2_000
 
 /** Opens a session. When the scope is closed, the server has ended it. Time is real, also under a test's clock. */
