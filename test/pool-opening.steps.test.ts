@@ -17,7 +17,7 @@ import { interruptAt } from "./support/interruptAt.ts"
 import { proxy } from "./support/proxy.ts"
 
 const nothing = () => undefined
-const listeners = { onNotice: nothing, onNotification: nothing, onParameter: nothing }
+const listeners = { onNotice: nothing, onNotification: nothing }
 
 const variants: Readonly<Record<string, Partial<PG.Settings>>> = {
   "as it is": {},

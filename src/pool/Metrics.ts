@@ -15,20 +15,13 @@ import type { Histogram } from "./Histogram.ts"
 import * as Histograms from "./Histogram.ts"
 import type { PoolStats } from "./Stats.ts"
 
-/** Why a connection was closed. */
-export type CloseReason =
-  /** Unused for `idleTimeout`. */
-  | "idle"
-  /** Older than `connectionTTL`. */
-  | "expired"
-  /** Its place under the registry's limit went to another pool. */
-  | "evicted"
-  /** Ended by the server or the network. */
-  | "broken"
-  /** It could not be brought back to how it was lent. */
-  | "unclean"
-  /** Its pool ended. */
-  | "ended"
+/**
+ * Why a connection was closed: unused for `idleTimeout`, older than `connectionTTL`, its place under the registry's limit went to
+ * another pool, ended by the server or the network, it could not be brought back to how it was lent, or its pool ended.
+ */
+const reasons = ["idle", "expired", "evicted", "broken", "unclean", "ended"] as const
+
+export type CloseReason = (typeof reasons)[number]
 
 /** What is counted under one tag. */
 export interface Counts {
@@ -46,7 +39,6 @@ export interface Counts {
   readonly durations: Durations.Durations
 }
 
-const reasons = ["idle", "expired", "evicted", "broken", "unclean", "ended"] as const
 /** In seconds; a caller who did not wait is in the first. */
 const bounds = [0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30]
 const mostTags = 100
@@ -69,72 +61,61 @@ export const record = (histogram: Histogram, millis: number): void =>
 
 const nothing = () => undefined
 
-/** Registers the series of one tag. */
-const register = (context: Context.Context<never>, tag: string, counts: Counts): void => {
-  const describe = (description: string, unit: string, more: Record<string, string> = {}) => ({
-    description,
-    attributes: { "db.client.connection.pool.name": tag, unit, ...more }
-  })
-  const hooks = <State>(get: () => State) => ({ get, update: nothing, modify: nothing })
-  const upDownCounter = (
-    name: string,
-    read: (stats: PoolStats) => number,
-    options: ReturnType<typeof describe>
-  ) =>
-    Metric.registerUnsafe(
-      Metric.counter(`db.client.connection.${name}`, { ...options, incremental: false }),
-      context,
-      hooks(() => {
-        let count = 0
-        for (const stats of counts.pools) count += read(stats())
-        return { count, incremental: false }
-      })
-    )
-  const counter = (name: string, read: () => number, options: ReturnType<typeof describe>) =>
-    Metric.registerUnsafe(
-      Metric.counter(`db.client.connection.${name}`, { ...options, incremental: true }),
-      context,
-      hooks(() => ({ count: read(), incremental: true }))
-    )
-  const count = "Connections that are open now"
-  upDownCounter(
-    "count",
-    ({ idle }) => idle,
-    describe(count, "{connection}", { "db.client.connection.state": "idle" })
-  )
-  upDownCounter(
-    "count",
-    ({ idle, open }) => open - idle,
-    describe(count, "{connection}", { "db.client.connection.state": "used" })
-  )
-  upDownCounter(
-    "max",
-    ({ max }) => max,
-    describe("The most connections that a pool may have", "{connection}")
-  )
-  upDownCounter(
-    "pending_requests",
-    ({ waiting }) => waiting,
-    describe("Calls that wait for a connection now", "{request}")
-  )
-  counter("opened", () => counts.opened, describe("Connections opened", "{connection}"))
-  for (const reason of reasons) {
-    counter("closed", () => counts.closed[reason], describe("Connections closed", "{connection}", { reason }))
+type Attributes = Readonly<Record<string, string>>
+
+/** Registers a metric whose state is put together when it is asked for. */
+const register = <Input, State>(
+  context: Context.Context<never>,
+  metric: Metric.Metric<Input, State>,
+  get: () => State
+): void => {
+  Metric.registerUnsafe(metric, context, { get, update: nothing, modify: nothing })
+}
+
+/** Registers counts of what there is now, which go up and down: their sum over all that are counted together. */
+const sums =
+  <A>(context: Context.Context<never>, prefix: string, all: Iterable<A>, common: Attributes) =>
+  (name: string, read: (one: A) => number, description: string, unit: string, more?: Attributes): void => {
+    const attributes = { ...common, unit, ...more }
+    const metric = Metric.counter(prefix + name, { description, attributes, incremental: false })
+    register(context, metric, () => ({
+      count: Array.from(all, read).reduce((sum, one) => sum + one, 0),
+      incremental: false
+    }))
   }
-  counter(
-    "timeouts",
-    () => counts.timeouts,
-    describe("Calls that got no connection within acquireTimeout", "{timeout}")
-  )
-  const histogram = (name: string, counted: Histogram, description: string) =>
-    Metric.registerUnsafe(
-      Metric.histogram(`db.client.connection.${name}`, {
-        ...describe(description, "s"),
-        boundaries: bounds
-      }),
-      context,
-      hooks(() => Histograms.stateOf(counted))
-    )
+
+/** Registers the series of one tag. */
+const registerCounts = (context: Context.Context<never>, tag: string, counts: Counts): void => {
+  const prefix = "db.client.connection."
+  const common = { "db.client.connection.pool.name": tag }
+  const sum = sums(context, prefix, counts.pools, common)
+  const state = (state: string) => ({ "db.client.connection.state": state })
+  const counter = (
+    name: string,
+    read: () => number,
+    description: string,
+    unit: string,
+    more?: Attributes
+  ) => {
+    const attributes = { ...common, unit, ...more }
+    const metric = Metric.counter(prefix + name, { description, attributes, incremental: true })
+    register(context, metric, () => ({ count: read(), incremental: true }))
+  }
+  const histogram = (name: string, counted: Histogram, description: string) => {
+    const options = { description, attributes: { ...common, unit: "s" }, boundaries: bounds }
+    register(context, Metric.histogram(prefix + name, options), () => Histograms.stateOf(counted))
+  }
+  const open = "Connections that are open now"
+  sum("count", (stats) => stats().idle, open, "{connection}", state("idle"))
+  sum("count", (stats) => stats().open - stats().idle, open, "{connection}", state("used"))
+  sum("max", (stats) => stats().max, "The most connections that a pool may have", "{connection}")
+  sum("pending_requests", (stats) => stats().waiting, "Calls that wait for a connection now", "{request}")
+  counter("opened", () => counts.opened, "Connections opened", "{connection}")
+  for (const reason of reasons) {
+    counter("closed", () => counts.closed[reason], "Connections closed", "{connection}", { reason })
+  }
+  const late = "Calls that got no connection within acquireTimeout"
+  counter("timeouts", () => counts.timeouts, late, "{timeout}")
   histogram("wait_time", counts.waits, "How long calls waited for a connection")
   histogram("create_time", counts.creations, "How long it took to open a connection")
   histogram("use_time", counts.uses, "How long calls had a connection")
@@ -142,32 +123,10 @@ const register = (context: Context.Context<never>, tag: string, counts: Counts):
 
 /** The limit of a registry, what is taken of it, and the pools that wait for a part of it. */
 const registerBudgets = (context: Context.Context<never>, budgets: ReadonlySet<ConnectionBudget>): void => {
-  const upDownCounter = (
-    name: string,
-    read: (budget: ConnectionBudget) => number,
-    description: string,
-    unit: string
-  ) =>
-    Metric.registerUnsafe(
-      Metric.counter(`db.client.registry.connection.${name}`, {
-        description,
-        attributes: { unit },
-        incremental: false
-      }),
-      context,
-      {
-        get: () => {
-          let count = 0
-          for (const budget of budgets) count += read(budget)
-          return { count, incremental: false }
-        },
-        update: nothing,
-        modify: nothing
-      }
-    )
-  upDownCounter("max", ({ max }) => max, "The most connections of all pools together", "{connection}")
-  upDownCounter("used", ({ used }) => used(), "Connections taken of that limit", "{connection}")
-  upDownCounter("pending_pools", ({ waiting }) => waiting(), "Pools that wait for one", "{pool}")
+  const sum = sums(context, "db.client.registry.connection.", budgets, {})
+  sum("max", ({ max }) => max, "The most connections of all pools together", "{connection}")
+  sum("used", ({ used }) => used(), "Connections taken of that limit", "{connection}")
+  sum("pending_pools", ({ waiting }) => waiting(), "Pools that wait for one", "{pool}")
 }
 
 /** What is counted in one metric registry. */
@@ -206,6 +165,6 @@ export const countsOf = (context: Context.Context<never>, key: string): Counts =
   if (known !== undefined) return known
   const counts = makeCounts(context)
   countsByTag.set(tag, counts)
-  register(context, tag, counts)
+  registerCounts(context, tag, counts)
   return counts
 }

@@ -30,7 +30,7 @@ export const openSession: (settings: TestServer) => Effect.Effect<Session, never
         parameters: { user: username, database, application_name: "session" },
         credentials: { username, password, allowed: undefined, channelBinding: "disable", keys: makeKeys() },
         types: TypeMap.make({ int8: "number", timestamp: "date" }),
-        listeners: { onNotice: ignore, onNotification: ignore, onParameter: ignore, onEnd: ignore }
+        listeners: { onNotice: ignore, onNotification: ignore, onEnd: ignore }
       })
     )
   })
