@@ -61,11 +61,5 @@ export const parse = (changes: unknown, place: string): Parsed<ReadonlyArray<Cha
   if (entries.success.length === 0) {
     return Result.fail(refuse(place, "the changes are empty", "Name at least one column: { column: value }."))
   }
-  const parsed: Array<Change> = []
-  for (const [column, value] of entries.success) {
-    const one = change(column, value, place)
-    if (Result.isFailure(one)) return Result.fail(one.failure)
-    parsed.push(one.success)
-  }
-  return Result.succeed(parsed)
+  return Result.all(entries.success.map(([column, value]) => change(column, value, place)))
 }

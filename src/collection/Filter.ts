@@ -8,6 +8,7 @@
  * only rows whose filter is true are kept. Where `null` is *written* it means NULL: `{ a: null }`, `{ $eq: null }` and a
  * `null` inside `$in` are `IS NULL`; `{ $ne: null }` and a `null` inside `$nin` are `IS NOT NULL`.
  */
+import * as Iterable from "effect/Iterable"
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
@@ -15,20 +16,23 @@ import { isPlain } from "../statement/PlainObject.ts"
 import { isSql, type Sql } from "../statement/Sql.ts"
 import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
 
-/** The operators that compare a column with one value. */
-export type Comparison =
-  | "$eq"
-  | "$in"
-  | "$ne"
-  | "$gt"
-  | "$gte"
-  | "$lt"
-  | "$lte"
-  | "$like"
-  | "$ilike"
-  | "$regex"
-  | "$startsWith"
-  | "$contains"
+/** The operators that compare a column with one value, by what they are in SQL. */
+export const operators = {
+  $eq: "=",
+  $in: "in",
+  $ne: "<>",
+  $gt: ">",
+  $gte: ">=",
+  $lt: "<",
+  $lte: "<=",
+  $like: "like",
+  $ilike: "ilike",
+  $regex: "~",
+  $startsWith: "^@",
+  $contains: "@>"
+} as const
+
+export type Comparison = keyof typeof operators
 
 export type Condition =
   | { readonly _tag: "Every"; readonly of: ReadonlyArray<Condition> }
@@ -50,21 +54,8 @@ type Parsed = Result.Result<Condition, PoolError>
 /** Filters nest no deeper than this; a cycle is refused by it too. */
 const deepest = 100
 
-const comparisons: ReadonlySet<string> = new Set<Comparison>([
-  "$eq",
-  "$ne",
-  "$gt",
-  "$gte",
-  "$lt",
-  "$lte",
-  "$like",
-  "$ilike",
-  "$regex",
-  "$startsWith",
-  "$contains"
-])
 const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex", "$startsWith"])
-const isComparison = (operator: string): operator is Comparison => comparisons.has(operator)
+const isComparison = (operator: string): operator is Comparison => Object.hasOwn(operators, operator)
 
 const every = (of: ReadonlyArray<Condition>): Condition => (of.length === 1 ? of[0]! : { _tag: "Every", of })
 
@@ -75,18 +66,8 @@ const undefinedValue = (what: string, place: string): PoolError =>
     "Undefined is refused because it would widen what the statement touches: leave it out, or say null for IS NULL."
   )
 
-const all = <A>(
-  values: ReadonlyArray<A>,
-  parse: (value: A) => Parsed
-): Result.Result<ReadonlyArray<Condition>, PoolError> => {
-  const conditions: Array<Condition> = []
-  for (const value of values) {
-    const condition = parse(value)
-    if (Result.isFailure(condition)) return Result.fail(condition.failure)
-    conditions.push(condition.success)
-  }
-  return Result.succeed(conditions)
-}
+/** Up to the first that is wrong: a filter that refers to itself has no end. */
+const all = <A>(values: Iterable<A>, parse: (value: A) => Parsed) => Result.all(Iterable.map(values, parse))
 
 /** `$in`; `null` among the values stands for NULL. */
 const oneOf = (column: string, operator: string, values: unknown, place: string): Parsed => {
@@ -122,10 +103,7 @@ const between = (column: string, bounds: unknown, place: string): Parsed => {
   }
   const [from, to]: ReadonlyArray<unknown> = bounds
   const both = [operation(column, "$gte", from, place), operation(column, "$lte", to, place)]
-  return Result.map(
-    all(both, (one) => one),
-    every
-  )
+  return Result.map(Result.all(both), every)
 }
 
 /** `$jsonPath`: a path, or a path with the values of its variables. */

@@ -4,24 +4,9 @@
 import { isJson } from "../statement/Json.ts"
 import { isArray, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
-import type { Comparison, Condition } from "./Filter.ts"
+import { type Condition, operators } from "./Filter.ts"
 import type { SqlBuilder } from "./SqlBuilder.ts"
 import { column, param, params, splice } from "./SqlBuilder.ts"
-
-const operators: Readonly<Record<Comparison, string>> = {
-  $eq: "=",
-  $in: "in",
-  $ne: "<>",
-  $gt: ">",
-  $gte: ">=",
-  $lt: "<",
-  $lte: "<=",
-  $like: "like",
-  $ilike: "ilike",
-  $regex: "~",
-  $startsWith: "^@",
-  $contains: "@>"
-}
 
 /** One array parameter serves any number of scalars, and its statement is prepared once; arrays and json are listed. */
 const fitsArray = (values: ReadonlyArray<unknown>): boolean =>
