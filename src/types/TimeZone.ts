@@ -9,19 +9,7 @@ export type Zone = (milliseconds: number) => number
 
 const utc: Zone = () => 0
 
-const utcNames = new Set([
-  "UTC",
-  "UCT",
-  "GMT",
-  "Etc/UTC",
-  "Etc/UCT",
-  "Etc/GMT",
-  "Zulu",
-  "Etc/Zulu",
-  "Universal",
-  "GMT0"
-])
-
+const utcNames = new Set("UTC UCT GMT Etc/UTC Etc/UCT Etc/GMT Zulu Etc/Zulu Universal GMT0".split(" "))
 const day = 86_400_000
 /** The Gregorian calendar repeats every 400 years, and so do the rules of a zone beyond its last change. */
 const cycle = 146_097 * day
@@ -30,44 +18,33 @@ const latest = 8e12
 const earliest = -1e13
 
 /** `<+02>-02`, as `SET TIME ZONE 2` reports it: the sign is that of POSIX, west being positive. */
-const posix = /^<[^>]*>([+-]?)(\d{1,3})(?::(\d\d))?(?::(\d\d))?$/
+const posix = /^<[^>]*>[+-]?\d/
+const offset = /([+-]?)(\d{1,3})(?::?(\d\d))?(?::?(\d\d))?$/
 
-const formatter = (name: string): Intl.DateTimeFormat | undefined => {
+/** Seconds east of UTC by the offset at the end of a text: `+02`, `-03:30`, `GMT-04:56:02`; none is UTC. */
+export const eastOf = (text: string): number => {
+  const [, sign, hours = 0, minutes = 0, seconds = 0] = offset.exec(text) ?? []
+  const all = Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)
+  return sign === "-" ? -all : all
+}
+
+const formatter = (timeZone: string): Intl.DateTimeFormat | undefined => {
   try {
-    return new Intl.DateTimeFormat("en-US", {
-      timeZone: name,
-      hourCycle: "h23",
-      era: "short",
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-      hour: "numeric",
-      minute: "numeric",
-      second: "numeric"
-    })
+    return new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" })
   } catch {
     return undefined
   }
 }
 
-const offsetAt = (format: Intl.DateTimeFormat, milliseconds: number): number => {
-  const fields = new Map(format.formatToParts(milliseconds).map((part) => [part.type, part.value]))
-  const number = (type: Intl.DateTimeFormatPartTypes) => Number(fields.get(type))
-  const year = fields.get("era") === "BC" ? 1 - number("year") : number("year")
-  const local = new Date(0)
-  local.setUTCFullYear(year, number("month") - 1, number("day"))
-  local.setUTCHours(number("hour"), number("minute"), number("second"))
-  return Math.round((local.getTime() - Math.floor(milliseconds / 1000) * 1000) / 1000)
-}
+const offsetAt = (format: Intl.DateTimeFormat, milliseconds: number): number =>
+  eastOf(format.formatToParts(milliseconds).find(({ type }) => type === "timeZoneName")?.value ?? "")
 
 /** The zone of this name, or `undefined` where this process does not know it; the server then has to print the value. */
 export const zoneOf = (name: string): Zone | undefined => {
   if (utcNames.has(name)) return utc
-  const fixed = posix.exec(name)
-  if (fixed !== null) {
-    const seconds = Number(fixed[2]) * 3600 + Number(fixed[3] ?? 0) * 60 + Number(fixed[4] ?? 0)
-    const east = fixed[1] === "-" ? seconds : -seconds
-    return () => east
+  if (posix.test(name)) {
+    const west = eastOf(name)
+    return () => -west
   }
   const format = formatter(name)
   if (format === undefined) return undefined

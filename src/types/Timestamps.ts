@@ -7,7 +7,7 @@
 import { bigInt64, int32 } from "./Bytes.ts"
 import type { Locale, ReadBinary, ReadText } from "./PgType.ts"
 import { UnreadableValue } from "./PgType.ts"
-import { zoneOf } from "./TimeZone.ts"
+import { eastOf, zoneOf } from "./TimeZone.ts"
 
 /** Between 1970 and 2000, from which Postgres counts. */
 const epochMilliseconds = 946_684_800_000
@@ -35,76 +35,49 @@ export const fromBinary: ReadBinary<Date | number> = (bytes, offset) => {
   return date
 }
 
-interface Fields {
-  readonly year: number
-  readonly month: number
-  readonly day: number
-  readonly hour: number
-  readonly minute: number
-  readonly second: number
-  readonly millisecond: number
-  /** `+02`, `-03:30`, an abbreviation such as `CET`, or nothing. */
-  readonly zone: string
-}
-
-const clock = String.raw`(\d\d):(\d\d):(\d\d)(?:\.(\d{1,3})\d*)?`
-const zone = String.raw`(?: ?([+-][\d:]+|(?!BC$)[A-Za-z_/]+))?( BC)?`
-const iso = new RegExp(`^(\\d{4,})-(\\d\\d)-(\\d\\d)[ T]${clock}${zone}$`)
-const german = new RegExp(`^(\\d\\d)\\.(\\d\\d)\\.(\\d{4,}) ${clock}${zone}$`)
-const sql = new RegExp(`^(\\d\\d)/(\\d\\d)/(\\d{4,}) ${clock}${zone}$`)
-const postgres = new RegExp(
-  `^[A-Z][a-z]{2} (?:([A-Z][a-z]{2}) (\\d\\d)|(\\d\\d) ([A-Z][a-z]{2})) ${clock} (\\d{4,})${zone}$`
-)
+const clock = String.raw`(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,3})\d*)?`
+/** An offset, an abbreviation such as `CET`, or nothing. */
+const zone = String.raw`(?: ?(?<zone>[+-][\d:]+|(?!BC$)[A-Za-z_/]+))?(?<bc> BC)?`
+const styles = [
+  String.raw`(?<year>\d{4,})-(?<month>\d\d)-(?<day>\d\d)[ T]${clock}`,
+  String.raw`(?<day>\d\d)\.(?<month>\d\d)\.(?<year>\d{4,}) ${clock}`,
+  String.raw`(?<first>\d\d)/(?<second_>\d\d)/(?<year>\d{4,}) ${clock}`,
+  String.raw`[A-Z][a-z]{2} (?<name>[A-Z][a-z]{2}) (?<day>\d\d) ${clock} (?<year>\d{4,})`,
+  String.raw`[A-Z][a-z]{2} (?<day>\d\d) (?<name>[A-Z][a-z]{2}) ${clock} (?<year>\d{4,})`
+].map((style) => new RegExp(`^${style}${zone}$`))
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
-const fieldsOf = (
-  [year, month, day]: readonly [year: number, month: number, day: number],
-  [hour, minute, second, fraction, zone, bc]: ReadonlyArray<string | undefined>
-): Fields => ({
-  year: bc === undefined ? year : 1 - year,
-  month,
-  day,
-  hour: Number(hour),
-  minute: Number(minute),
-  second: Number(second),
-  millisecond: Number((fraction ?? "").padEnd(3, "0")),
-  zone: zone ?? ""
-})
+type Fields = Readonly<Record<string, string | undefined>>
 
-const parse = (text: string, { dateStyle }: Locale): Fields | undefined => {
-  let found = iso.exec(text)
-  if (found !== null) {
-    return fieldsOf([Number(found[1]), Number(found[2]), Number(found[3])], found.slice(4))
+const fieldsOf = (text: string): Fields | undefined => {
+  for (const style of styles) {
+    const found = style.exec(text)
+    if (found !== null) return found.groups
   }
-  found = german.exec(text)
-  if (found !== null) {
-    return fieldsOf([Number(found[3]), Number(found[2]), Number(found[1])], found.slice(4))
-  }
-  found = sql.exec(text)
-  if (found !== null) {
-    const [first, second] = [Number(found[1]), Number(found[2])]
-    const isDayFirst = dateStyle.endsWith("DMY")
-    return fieldsOf(
-      [Number(found[3]), isDayFirst ? second : first, isDayFirst ? first : second],
-      found.slice(4)
-    )
-  }
-  found = postgres.exec(text)
-  if (found === null) return undefined
-  const month = months.indexOf(found[1] ?? found[4] ?? "") / 3 + 1
-  return fieldsOf(
-    [Number(found[9]), month, Number(found[2] ?? found[3])],
-    [...found.slice(5, 9), found[10], found[11]]
+  return undefined
+}
+
+/** The local time of these fields as if it were UTC. */
+const localOf = (fields: Fields, { dateStyle }: Locale): number => {
+  const { bc, first, fraction = "", name, second_: second } = fields
+  const [day, month] = dateStyle.endsWith("DMY") ? [first, second] : [second, first]
+  const year = Number(fields.year)
+  const date = new Date(0)
+  date.setUTCFullYear(
+    bc === undefined ? year : 1 - year,
+    name === undefined ? Number(fields.month ?? month) - 1 : months.indexOf(name) / 3,
+    Number(fields.day ?? day)
+  )
+  const { hour, minute } = fields
+  return date.setUTCHours(
+    Number(hour),
+    Number(minute),
+    Number(fields.second),
+    Number(fraction.padEnd(3, "0"))
   )
 }
 
-const utcOf = ({ day, hour, millisecond, minute, month, second, year }: Fields): number => {
-  const date = new Date(0)
-  date.setUTCFullYear(year, month - 1, day)
-  return date.setUTCHours(hour, minute, second, millisecond)
-}
-
-const numericZone = /^([+-])(\d\d)(?::?(\d\d))?(?::?(\d\d))?$/
+const numericZone = /^(?:$|[+-]\d\d)/
 
 const abbreviationAt = (timeZone: string, at: number): string | undefined =>
   new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "short" })
@@ -130,16 +103,11 @@ const byAbbreviation = (local: number, abbreviation: string, { timeZone }: Local
 export const fromText: ReadText<Date | number> = (text, locale) => {
   if (text === "infinity") return Number.POSITIVE_INFINITY
   if (text === "-infinity") return Number.NEGATIVE_INFINITY
-  const fields = parse(text, locale)
+  const fields = fieldsOf(text)
   if (fields === undefined) throw new UnreadableValue("is a timestamp in a form that is not known")
-  const local = utcOf(fields)
-  const offset = numericZone.exec(fields.zone)
-  const seconds =
-    offset === null ? 0 : Number(offset[2]) * 3600 + Number(offset[3] ?? 0) * 60 + Number(offset[4] ?? 0)
-  const instant =
-    fields.zone === "" || offset !== null
-      ? local - (offset?.[1] === "-" ? -seconds : seconds) * 1000
-      : byAbbreviation(local, fields.zone, locale)
+  const local = localOf(fields, locale)
+  const { zone = "" } = fields
+  const instant = numericZone.test(zone) ? local - eastOf(zone) * 1000 : byAbbreviation(local, zone, locale)
   const date = new Date(instant)
   if (Number.isNaN(date.getTime())) throw pastDate()
   return date
