@@ -1,15 +1,13 @@
 /**
  * What is sent to store rows by `COPY`: statements and their data, and the errors about many rows.
  */
-import { isPoolError, type PoolError } from "../errors/PoolError.ts"
+import type { PoolError } from "../errors/PoolError.ts"
 import type { About } from "../errors/ServerErrors.ts"
 import type { Tell } from "../execute/Job.ts"
 import type { Step, Storing } from "../execute/StoreRows.ts"
-import type { ServerFields } from "../protocol/MessageReader.ts"
 import { quote } from "../statement/Names.ts"
-import { oids } from "../types/BuiltinTypes.ts"
 import * as Sink from "../types/Sink.ts"
-import { type BulkRows, type KnownRows, known, textOf } from "./BulkRows.ts"
+import { type BulkRows, type KnownRows, known } from "./BulkRows.ts"
 import { shown } from "./CheckInput.ts"
 import * as CopyRows from "./CopyRows.ts"
 import * as LocateRow from "./LocateRow.ts"
@@ -43,25 +41,6 @@ const aboutOf = (rows: KnownRows, found: LocateRow.Place | undefined): About => 
   }
 }
 
-const inInsert = (rows: KnownRows, fields: ServerFields): LocateRow.Place | undefined => {
-  const parameter = /parameter \$(\d+)/.exec(fields.where ?? "")?.[1]
-  const sent: LocateRow.InsertedRows = {
-    length: rows.length(),
-    columns: rows.columns.map(({ name }) => name),
-    tableColumns: [...rows.shape.columns.keys()],
-    limited: (most) =>
-      rows.columns
-        .filter(({ modifier, oid }) => modifier === most + 4 && (oid === oids.varchar || oid === oids.bpchar))
-        .map(({ name }) => name),
-    textOf: (index, name) => {
-      const at = rows.columns.findIndex((one) => one.name === name)
-      const text = at < 0 ? null : textOf(rows, index, at)
-      return isPoolError(text) ? null : text
-    }
-  }
-  return LocateRow.inInsert(fields, sent, rows.columns[Number(parameter) - 1]?.name)
-}
-
 /** The unquoted name of the relation itself. */
 const relationOf = (table: string): string =>
   (/(?:^|\.)"((?:[^"]|"")*)"$/.exec(table)?.[1] ?? table).replaceAll('""', '"')
@@ -77,7 +56,9 @@ export const copyOf = (table: string, rows: KnownRows, from: number, format: "bi
     tell: (fields) => {
       const line = LocateRow.inCopy(fields, relationOf(table), names)
       const found =
-        line === undefined ? inInsert(rows, fields) : { ...line, rows: line.rows.map((row) => row + from) }
+        line === undefined
+          ? LocateRow.inInsert(fields, rows)
+          : { ...line, rows: line.rows.map((row) => row + from) }
       return aboutOf(rows, found)
     }
   }
@@ -140,4 +121,4 @@ export function* copySteps(table: string, rows: BulkRows, state: CopyState): Gen
 export const tellInsert =
   (rows: KnownRows): Tell =>
   (fields) =>
-    aboutOf(rows, inInsert(rows, fields))
+    aboutOf(rows, LocateRow.inInsert(fields, rows))

@@ -2,7 +2,11 @@
  * Which row of many an error of the server is about. For a `COPY` the server names the line. For an `INSERT` of many rows it
  * names none, but it mostly quotes the value, the key or the row that it refuses, which is looked for among the rows.
  */
+import { isPoolError } from "../errors/PoolError.ts"
 import type { ServerFields } from "../protocol/MessageReader.ts"
+import { oids } from "../types/BuiltinTypes.ts"
+import type { Column } from "../types/TableShape.ts"
+import { type KnownRows, textOf } from "./BulkRows.ts"
 
 /** Where among the rows, by index: several where the same value stands in several rows. */
 export interface Place {
@@ -34,61 +38,59 @@ export const inCopy = (
   return { rows: [Number(line) - 1], column: columns.find(isNamed) ?? column ?? inKey }
 }
 
-/** The rows of an `INSERT` as the server has got them. */
-export interface InsertedRows {
-  readonly length: number
-  /** The columns that the rows name, and all columns of the table in order. */
-  readonly columns: ReadonlyArray<string>
-  readonly tableColumns: ReadonlyArray<string>
-  /** The columns that take texts of so many characters at the most. */
-  readonly limited: (most: number) => ReadonlyArray<string>
-  /** A value's text; `null` for NULL. */
-  readonly textOf: (row: number, column: string) => string | null
+const indexes = (rows: KnownRows, holds: (row: number) => boolean): ReadonlyArray<number> =>
+  Array.from({ length: rows.length() }, (_, row) => row).filter(holds)
+
+/** A value's text as the server has got it; `null` for NULL, and for a column that the rows do not name. */
+const textIn = (rows: KnownRows, row: number, name: string): string | null => {
+  const at = rows.columns.findIndex((one) => one.name === name)
+  const text = at < 0 ? null : textOf(rows, row, at)
+  return isPoolError(text) ? null : text
 }
 
-const indexes = (length: number, holds: (row: number) => boolean): ReadonlyArray<number> =>
-  Array.from({ length }, (_, row) => row).filter(holds)
+const has = ({ columns }: KnownRows, name: string): boolean => columns.some((one) => one.name === name)
 
-const byKey = (detail: string, { columns, length, textOf }: InsertedRows): Place | undefined => {
+const byKey = (detail: string, rows: KnownRows): Place | undefined => {
   const [names, values] = keyIn(detail) ?? []
-  if (names === undefined || !names.every((name) => columns.includes(name))) return undefined
-  const rows = indexes(length, (row) => names.map((name) => textOf(row, name)).join(", ") === values)
-  return { rows, column: names.length === 1 ? names[0] : undefined }
+  if (names === undefined || !names.every((name) => has(rows, name))) return undefined
+  const found = indexes(rows, (row) => names.map((name) => textIn(rows, row, name)).join(", ") === values)
+  return { rows: found, column: names.length === 1 ? names[0] : undefined }
 }
 
 /** `Failing row contains (1, x, null).`: the row that has most of these values. */
-const byRow = (
-  detail: string,
-  { columns, length, tableColumns, textOf }: InsertedRows
-): Place | undefined => {
+const byRow = (detail: string, rows: KnownRows): Place | undefined => {
   const values = /\((.*)\)/s.exec(detail)?.[1]?.split(", ") ?? []
-  if (values.length !== tableColumns.length) return undefined
-  const scores = indexes(length, () => true).map(
+  const names = [...rows.shape.columns.keys()]
+  if (values.length !== names.length) return undefined
+  const scores = indexes(rows, () => true).map(
     (row) =>
-      columns.filter((name) => (textOf(row, name) ?? "null") === values[tableColumns.indexOf(name)]).length
+      rows.columns.filter(({ name }) => (textIn(rows, row, name) ?? "null") === values[names.indexOf(name)])
+        .length
   )
   const best = scores.reduce((most, score) => Math.max(most, score), 1)
-  return { rows: indexes(length, (row) => scores[row] === best) }
+  return { rows: indexes(rows, (row) => scores[row] === best) }
 }
 
 /** `value too long for type character varying(3)`: the first text of more characters in such a column. */
-const byLength = (most: number, { length, limited, textOf }: InsertedRows): Place | undefined => {
-  const columns = limited(most)
-  for (let row = 0; row < length; row++) {
-    const column = columns.find((name) => Array.from(textOf(row, name) ?? "").length > most)
-    if (column !== undefined) return { rows: [row], column }
+const byLength = (most: number, rows: KnownRows): Place | undefined => {
+  const limited = rows.columns.filter(
+    ({ modifier, oid }) => modifier === most + 4 && (oid === oids.varchar || oid === oids.bpchar)
+  )
+  for (let row = 0; row < rows.length(); row++) {
+    const column = limited.find(({ name }) => Array.from(textIn(rows, row, name) ?? "").length > most)
+    if (column !== undefined) return { rows: [row], column: column.name }
   }
   return undefined
 }
 
 /** `invalid input syntax for type integer: "x"` */
-const byValue = (message: string, rows: InsertedRows, columns: ReadonlyArray<string>): Place | undefined => {
-  for (const column of columns) {
-    const found = indexes(rows.length, (row) => {
-      const text = rows.textOf(row, column)
+const byValue = (message: string, rows: KnownRows, columns: ReadonlyArray<Column>): Place | undefined => {
+  for (const { name } of columns) {
+    const found = indexes(rows, (row) => {
+      const text = textIn(rows, row, name)
       return text !== null && message.includes(`"${text}"`)
     })
-    if (found.length > 0) return { rows: found, column }
+    if (found.length > 0) return { rows: found, column: name }
   }
   return undefined
 }
@@ -96,17 +98,13 @@ const byValue = (message: string, rows: InsertedRows, columns: ReadonlyArray<str
 const notNull = "23502"
 const tooLong = "22001"
 
-/** Where the refused value, key or row stands; `parameter` is the column of the parameter that the server names. */
+/** Where the refused value, key or row of an `INSERT` stands. */
 export const inInsert = (
-  { code, column, detail = "", message = "" }: ServerFields,
-  rows: InsertedRows,
-  parameter: string | undefined
+  { code, column, detail = "", message = "", where = "" }: ServerFields,
+  rows: KnownRows
 ): Place | undefined => {
   if (code === notNull && column !== undefined) {
-    const found = indexes(
-      rows.length,
-      (row) => !rows.columns.includes(column) || rows.textOf(row, column) === null
-    )
+    const found = indexes(rows, (row) => textIn(rows, row, column) === null)
     return { rows: found.slice(0, 1), column }
   }
   if (code === tooLong) {
@@ -114,5 +112,6 @@ export const inInsert = (
     return most === undefined ? undefined : byLength(Number(most), rows)
   }
   if (code?.startsWith("23") === true) return byKey(detail, rows) ?? byRow(detail, rows)
-  return byValue(message, rows, parameter === undefined ? rows.columns : [parameter])
+  const named = rows.columns[Number(/parameter \$(\d+)/.exec(where)?.[1]) - 1]
+  return byValue(message, rows, named === undefined ? rows.columns : [named])
 }
