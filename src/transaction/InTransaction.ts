@@ -257,7 +257,7 @@ export const rest = (transaction: Transaction): Effect.Effect<void> =>
     )
   })
 
-/** Runs a statement of the transaction's own, and waits for its answer no longer than `answerTimeout`. */
+/** Runs a statement of the transaction's own, and waits for its answer. */
 export const ask = (transaction: Transaction, text: string): Effect.Effect<Exchange> =>
   Effect.callback<Exchange>((resume) => {
     command(transaction, text, (exchange) => resume(Effect.succeed(exchange)), true)

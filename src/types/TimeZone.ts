@@ -39,8 +39,7 @@ const formatter = (timeZone: string): Intl.DateTimeFormat | undefined => {
 const offsetAt = (format: Intl.DateTimeFormat, milliseconds: number): number =>
   eastOf(format.formatToParts(milliseconds).find(({ type }) => type === "timeZoneName")?.value ?? "")
 
-/** The zone of this name, or `undefined` where this process does not know it; the server then has to print the value. */
-export const zoneOf = (name: string): Zone | undefined => {
+const make = (name: string): Zone | undefined => {
   if (utcNames.has(name)) return utc
   if (posix.test(name)) {
     const west = eastOf(name)
@@ -64,4 +63,17 @@ export const zoneOf = (name: string): Zone | undefined => {
     const offset = startOf(index)
     return offset === startOf(index + 1) ? offset : offsetAt(format, at)
   }
+}
+
+/** A formatter takes tens of microseconds to make, and a program has few zones. */
+const zones = /* @__PURE__ */ new Map<string, Zone | undefined>()
+const mostZones = 100
+
+/** The zone of this name, or `undefined` where this process does not know it; the server then has to print the value. */
+export const zoneOf = (name: string): Zone | undefined => {
+  if (!zones.has(name)) {
+    if (zones.size >= mostZones) zones.clear()
+    zones.set(name, make(name))
+  }
+  return zones.get(name)
 }
