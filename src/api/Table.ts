@@ -177,15 +177,6 @@ export const vouchedTable = <A>(settings: Source["settings"], name: string): Tab
     translation: Schemas.trusting
   })
 
-/** Makes a thing when it is first used, and once. */
-const lazy = <A>(make: () => A): (() => A) => {
-  let made: { readonly value: A } | undefined
-  return () => {
-    made ??= { value: make() }
-    return made.value
-  }
-}
-
 const isFields = (row: unknown): row is Row => true
 
 /** A table whose rows go through a schema. */
@@ -194,7 +185,7 @@ export const decodedTable = <A, I>(
   name: string,
   schema: Schema.Codec<A, I>
 ): DecodedTable<A> => {
-  const translation = lazy(() => Schemas.translating(schema))
+  const translation = Schemas.lazy(() => Schemas.translating(schema))
   return makeHandle<DecodedTable<A>, TableSource<A, Schema.SchemaError>>(prototype, {
     settings,
     label: nameOf(name),

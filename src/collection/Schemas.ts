@@ -85,7 +85,7 @@ const making = <A, I>(schema: Schema.Codec<A, I>) => {
 }
 
 /** Makes a thing when it is first used, and once. */
-const lazy = <A>(make: () => A): (() => A) => {
+export const lazy = <A>(make: () => A): (() => A) => {
   let made: { readonly value: A } | undefined
   return () => {
     made ??= { value: make() }

@@ -11,8 +11,7 @@ import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
 import { write } from "./TypeCodec.ts"
-import type { TypeLookup } from "./TypeLookup.ts"
-import type { OwnCodec } from "./TypeMap.ts"
+import type { OwnCodec, TypeLookup } from "./TypeLookup.ts"
 
 /** Why a value cannot be written, once that is known. */
 export interface Problem {

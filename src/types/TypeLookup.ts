@@ -4,9 +4,20 @@
 import { builtins } from "./BuiltinTypes.ts"
 import type { PgType } from "./PgType.ts"
 import type { TypeCodec } from "./TypeCodec.ts"
-import type { TypeMap } from "./TypeMap.ts"
 
-export type TypeLookup = Pick<TypeMap, "typeOf" | "baseOf" | "codecOf">
+/** A codec with the type that it is of. */
+export interface OwnCodec {
+  readonly codec: TypeCodec
+  readonly type: PgType
+}
+
+export interface TypeLookup {
+  readonly typeOf: (oid: number) => PgType | undefined
+  /** The type itself, or what a domain stands for. */
+  readonly baseOf: (oid: number) => PgType | undefined
+  /** The program's own codec of a type, or of what a domain stands for. */
+  readonly codecOf: (oid: number) => OwnCodec | undefined
+}
 
 /** `ownCodec` gives the program's own codec of a type. */
 export const make = (
@@ -23,8 +34,9 @@ export const make = (
     typeOf,
     baseOf,
     codecOf: (oid) => {
+      if (ownCodec === undefined) return undefined
       const type = baseOf(oid)
-      const codec = type === undefined ? undefined : ownCodec?.(type)
+      const codec = type === undefined ? undefined : ownCodec(type)
       return type === undefined || codec === undefined ? undefined : { codec, type }
     }
   }

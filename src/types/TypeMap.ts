@@ -11,34 +11,23 @@
 
 import * as ArrayFormat from "./ArrayFormat.ts"
 import { asText, builtinReaders, extensions, type TypeReader, type ValueOptions } from "./BuiltinReaders.ts"
-import { builtins, oids } from "./BuiltinTypes.ts"
+import { oids } from "./BuiltinTypes.ts"
 import { utf8 } from "./Bytes.ts"
 import type { PgType, ReadBinary, ReadText } from "./PgType.ts"
 import { UnreadableValue } from "./PgType.ts"
 import * as RecordFields from "./RecordFields.ts"
 import * as RecordFormat from "./RecordFormat.ts"
-import { codecsOf, read as readOwn, type TypeCodec } from "./TypeCodec.ts"
+import { codecsOf, read as readOwn } from "./TypeCodec.ts"
+import * as TypeLookup from "./TypeLookup.ts"
 
 /** Readers of some types' binary format, `undefined` for all others. */
 export type OwnReaders = (oid: number) => ReadBinary | undefined
 
-/** A codec with the type that it is of. */
-export interface OwnCodec {
-  readonly codec: TypeCodec
-  readonly type: PgType
-}
-
-export interface TypeMap {
-  readonly options: ValueOptions
-  /** The program's own codec of a type, or of what a domain stands for. */
-  readonly codecOf: (oid: number) => OwnCodec | undefined
+export interface TypeMap extends TypeLookup.TypeLookup {
   /** Whether there are codecs of the program's own. */
   readonly hasCodecs: boolean
   /** Grows when a type is learnt or forgotten: a reader made before may be stale. */
   readonly version: () => number
-  readonly typeOf: (oid: number) => PgType | undefined
-  /** The type itself, or what a domain stands for. */
-  readonly baseOf: (oid: number) => PgType | undefined
   /**
    * The types among these, and inside of them, that are not known. For a stream, `record` is among them: anybody may have
    * made a type, and nothing can be asked while its rows are on the way.
@@ -86,29 +75,13 @@ export const make = (options: ValueOptions): TypeMap => {
   const learntFrom = new Map<number, number>()
   let answers = 0
   const ownCodec = codecsOf(options.codecs)
+  const { baseOf, codecOf, typeOf } = TypeLookup.make(learnt, ownCodec)
   const plainReaders = builtinReaders(options)
   const fixed = Array.from(plainReaders).filter(([oid]) => codecOf(oid) === undefined)
   const readers = new Map(fixed)
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
   let version = 0
-
-  function typeOf(oid: number): PgType | undefined {
-    return builtins.get(oid) ?? learnt.get(oid)
-  }
-
-  function baseOf(oid: number): PgType | undefined {
-    let type = typeOf(oid)
-    while (type?.kind === "domain") type = typeOf(type.of)
-    return type
-  }
-
-  function codecOf(oid: number): OwnCodec | undefined {
-    if (ownCodec === undefined) return undefined
-    const type = baseOf(oid)
-    const codec = type === undefined ? undefined : ownCodec(type)
-    return type === undefined || codec === undefined ? undefined : { codec, type }
-  }
 
   /** Visits these types and those inside of them, once each. */
   const visit = (from: ReadonlyArray<number>, on: (oid: number, type: PgType | undefined) => void): void => {
@@ -126,7 +99,7 @@ export const make = (options: ValueOptions): TypeMap => {
   }
 
   /** A field of an anonymous record for a codec, printed as the server prints it. */
-  const printedField = ({ codec, type }: OwnCodec): ReadBinary => {
+  const printedField = ({ codec, type }: TypeLookup.OwnCodec): ReadBinary => {
     const plain = RecordFields.printer(type.oid, typeOf) ?? RecordFields.plainPrinter(type.oid)
     if (plain === undefined) return RecordFields.unprintable(type.name)
     return (bytes, offset, size, locale) => readOwn(codec, type, plain(bytes, offset, size, locale))
@@ -225,7 +198,6 @@ export const make = (options: ValueOptions): TypeMap => {
   const variants = new Map<OwnReaders, TypeMap>()
 
   const types: TypeMap = {
-    options,
     codecOf,
     hasCodecs: ownCodec !== undefined,
     version: () => version,
