@@ -102,19 +102,24 @@ describe("a session that ends before it is lent is a failed opening, and is wait
     })
   )
 
-  withDatabase("where the next host is tried", [], ({ settings }) =>
-    Effect.gen(function* () {
-      const server = yield* liar(dies)
-      const pgdb = PG.make({
-        url: `${url([server.address.port, settings.port], "sslmode=disable&target_session_attrs=read-write")}`,
-        username: settings.username,
-        password: settings.password,
-        database: settings.database
+  const leaves: Script = (turn) => (turn === 0 ? welcome : error("FATAL", "57P01", "I am going down"))
+  for (const [how, script] of [
+    ["without a word", dies],
+    ["with a farewell", leaves]
+  ] as const)
+    withDatabase(`where the next host is tried: ${how}`, [], ({ settings }) =>
+      Effect.gen(function* () {
+        const server = yield* liar(script)
+        const pgdb = PG.make({
+          url: `${url([server.address.port, settings.port], "sslmode=disable&target_session_attrs=read-write")}`,
+          username: settings.username,
+          password: settings.password,
+          database: settings.database
+        })
+        assert.deepStrictEqual(yield* pgdb.select("select 1 as a"), [{ a: 1 }])
+        assert.strictEqual(server.opened(), 1)
       })
-      assert.deepStrictEqual(yield* pgdb.select("select 1 as a"), [{ a: 1 }])
-      assert.strictEqual(server.opened(), 1)
-    })
-  )
+    )
 })
 
 describe("a server that takes TLS and goes", () => {

@@ -204,7 +204,10 @@ it.live(
 
 it("a database that does not exist: the error names those that were perhaps meant, and is not worth another try", () => {
   const refusal = (database: string) =>
-    new ServerRefusal({ severity: "FATAL", code: "3D000", message: `database "${database}" does not exist` })
+    new ServerRefusal(
+      { severity: "FATAL", code: "3D000", message: `database "${database}" does not exist` },
+      "start"
+    )
   const about = { server: "localhost:5432/shpo", databases: ["postgres", "shop", "blog"] }
   const near = connectError(refusal("shpo"), about)
   expect(near.reason._tag).toBe("ConnectionError")
@@ -246,7 +249,7 @@ it.live("a connection that cannot be had is not the fault of the statement that 
     const unreachable = yield* failing({ ...server(), path: "/nowhere/.s.PGSQL.5432" }, "select $1", ["shpo"])
     expect(unreachable.message).not.toContain("Statement")
     const about = { ...shop, text: "select $1", params: ["shpo"] }
-    const refusal = new ServerRefusal({ code: "3D000", message: 'database "shpo" does not exist' })
+    const refusal = new ServerRefusal({ code: "3D000", message: 'database "shpo" does not exist' }, "start")
     for (const problem of [refusal, new LinkProblem("No."), new AuthenticationProblem("no")]) {
       expect(connectError(problem, about).message).not.toContain("Statement")
     }

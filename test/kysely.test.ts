@@ -418,6 +418,33 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       assert.deepStrictEqual(yield* witness.query("select name from users"), [])
     }))
 
+  test("its transaction rejects with its function's own error", ({ db }) =>
+    Effect.gen(function* () {
+      const gate = yield* open
+      const goes = yield* open
+      const ended = yield* open
+      let outcome = ""
+      const fiber = yield* Effect.forkChild(
+        Pooled.run(async () => {
+          const transaction = db.transaction().execute(async (trx) => {
+            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+            goes.resolve()
+            await gate.promise
+            throw new Error("mine")
+          })
+          await transaction.catch((error: unknown) => {
+            outcome = String(error)
+          })
+          ended.resolve()
+        })
+      )
+      yield* Effect.promise(() => goes.promise)
+      yield* Fiber.interrupt(fiber)
+      gate.resolve()
+      yield* Effect.promise(() => ended.promise)
+      assert.strictEqual(outcome, "Error: mine")
+    }))
+
   test("its stream ends by an error, and not as if it had no more rows", ({ db, until }) =>
     Effect.gen(function* () {
       const gate = yield* open

@@ -26,5 +26,6 @@ describe("time zones", () => {
 
   it("are left to the server where they are unknown here", () => {
     expect(zoneOf("Mars/Olympus_Mons")).toBeUndefined()
+    expect(zoneOf("<CET>-1<CEST>,M3.5.0,M10.5.0/3")).toBeUndefined()
   })
 })

@@ -50,6 +50,11 @@ export const toAsyncIterable = <A, E>(
       return: () => {
         over()
         return end()
+      },
+      throw: async (error) => {
+        over()
+        await end()
+        throw error
       }
     }
   }

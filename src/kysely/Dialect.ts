@@ -80,6 +80,7 @@ const answerOf = <R>({ command, rowCount, rows }: Result): QueryResult<R> => ({
 /** A connection as Kysely has it; what it is on the pool is decided by its first use. */
 interface Connection extends DatabaseConnection {
   readonly session: () => Promise<Session>
+  readonly isInterrupted: () => boolean
   /** Throws where its caller was interrupted. */
   readonly check: () => void
   readonly release: () => Promise<void>
@@ -164,6 +165,7 @@ const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
   }
   return {
     session: session.get,
+    isInterrupted: () => isInterrupted,
     check,
     executeQuery: async <R>({ parameters, sql }: CompiledQuery): Promise<QueryResult<R>> => {
       const one = await session.get()
@@ -224,7 +226,11 @@ const driverOf = (pgdb: Database, options: DialectOptions): Driver => ({
     if (isConnection(connection)) connection.check()
     if (!(await commit())) throw new AbortedTransactionError()
   },
-  rollbackTransaction: async (connection) => (await sessionOf(connection)).rollback(),
+  rollbackTransaction: async (connection) => {
+    // An interruption has rolled back, and its error or the function's own is the one to tell.
+    if (isConnection(connection) && connection.isInterrupted()) return
+    return (await sessionOf(connection)).rollback()
+  },
   savepoint: async (connection, name) => (await sessionOf(connection)).savepoint(name),
   rollbackToSavepoint: async (connection, name) => (await sessionOf(connection)).rollbackTo(name),
   releaseSavepoint: async (connection, name) => (await sessionOf(connection)).releaseSavepoint(name),

@@ -62,10 +62,10 @@ const shuffled = <A>(all: ReadonlyArray<A>): ReadonlyArray<A> =>
     .sort((left, right) => left.at - right.at)
     .map(({ one }) => one)
 
-/** Whether the next server is tried: as in libpq, not after one that refused the client. */
+/** Whether the next server is tried: as in libpq, not after one that refused the client before it had a session. */
 const goesOn = (problem: Startup.StartupProblem): boolean =>
   problem instanceof LinkProblem ||
-  (problem instanceof Startup.ServerRefusal && problem.fields.code === "57P03")
+  (problem instanceof Startup.ServerRefusal && (problem.isOpen || problem.fields.code === "57P03"))
 
 /** A server that was tried, and why it was not taken. */
 interface Tried extends ConnectionErrors.Tried {

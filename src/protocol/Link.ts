@@ -1,6 +1,7 @@
 /**
  * The way to a server: a socket that is connected, and encrypted where that is asked for.
  */
+import { ADDRCONFIG } from "node:dns"
 import { lookup } from "node:dns/promises"
 import * as Net from "node:net"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
@@ -85,16 +86,33 @@ const unreachable = (cause: unknown) => new LinkProblem("The server cannot be re
 
 /** The addresses of a server's name, in the order of the system. */
 export const addressesOf = (name: string): Effect.Effect<ReadonlyArray<string>, LinkProblem> =>
-  Effect.map(Effect.tryPromise({ try: () => lookup(name, { all: true }), catch: unreachable }), (found) =>
-    found.map(({ address }) => address)
+  Effect.map(
+    Effect.tryPromise({
+      // As `net` looks names up: without addresses of a family that this machine does not have.
+      try: () => lookup(name, { all: true, hints: process.platform === "win32" ? 0 : ADDRCONFIG }),
+      catch: unreachable
+    }),
+    (found) => found.map(({ address }) => address)
   )
+
+/** Whether names are looked up here: Cloudflare and Deno do that themselves, and may have granted access to a name alone. */
+const looksUp = (): boolean => !Incoming.isCloudflare() && !("deno" in process.versions)
+
+/** The families by turns, beginning with the first, as RFC 8305 section 4 has it. */
+const byTurns = (addresses: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const isFirst = (address: string) => Net.isIP(address) === Net.isIP(addresses[0] ?? "")
+  const [first, second] = [addresses.filter(isFirst), addresses.filter((address) => !isFirst(address))]
+  return addresses
+    .flatMap((_, index) => [first[index], second[index]])
+    .filter((address) => address !== undefined)
+}
 
 /** So long an address is tried alone (RFC 8305, section 5). */
 const headStartMillis = 250
 
 /**
  * Connects to one of several places: each is tried when the one before it has failed, or has taken a while, and the first that
- * connects is taken. Node's own `autoSelectFamily` gives an address up when the next one begins.
+ * connects is taken. Node's own `autoSelectFamily` gives an address up when the next one begins. The error is that of the first.
  */
 const connectAny = (
   places: ReadonlyArray<Net.NetConnectOpts>,
@@ -103,23 +121,25 @@ const connectAny = (
   Effect.callback((resume) => {
     const trying = new Set<Net.Socket>()
     let next = 0
+    let failure: LinkProblem | undefined
     let timer: NodeJS.Timeout | undefined
     const stop = () => {
       clearTimeout(timer)
       trying.forEach(discard)
+      trying.clear()
     }
     const tryNext = () => {
       clearTimeout(timer)
       const place = places[next++]
-      if (place === undefined) return
+      if (place === undefined) return resume(Effect.fail(failure ?? unreachable(undefined)))
       const socket = Net.connect(place)
       sockets.push(socket)
       trying.add(socket)
       // An error closes the socket, which its users notice. Without a listener it would end the process.
       socket.on("error", (cause) => {
         if (!trying.delete(socket)) return
-        if (next < places.length) tryNext()
-        else if (trying.size === 0) resume(Effect.fail(unreachable(cause)))
+        failure ??= unreachable(cause)
+        if (next < places.length || trying.size === 0) tryNext()
       })
       socket.once("connect", () => {
         if (!trying.delete(socket)) return
@@ -140,9 +160,10 @@ const connect = (
   if (path !== undefined) return connectAny([{ path, ...reading }], sockets)
   const known = address ?? (Net.isIP(host) > 0 ? host : undefined)
   const probes = keepAlive < Number.POSITIVE_INFINITY
-  return Effect.flatMap(known === undefined ? addressesOf(host) : Effect.succeed([known]), (found) =>
+  const found = known !== undefined || !looksUp() ? Effect.succeed([known ?? host]) : addressesOf(host)
+  return Effect.flatMap(found, (hosts) =>
     connectAny(
-      found.map((host) => ({
+      byTurns(hosts).map((host) => ({
         host,
         port,
         noDelay: true,

@@ -36,11 +36,14 @@ export class ServerRefusal extends Error {
   readonly fields: ServerFields
   /** Whether it had accepted who the client is. */
   readonly isAuthenticated: boolean
+  /** Whether its session was open already. */
+  readonly isOpen: boolean
 
-  constructor(fields: ServerFields, isAuthenticated = false) {
+  constructor(fields: ServerFields, stage: "authentication" | "start" | "open") {
     super(fields.message ?? "The server refused the connection")
     this.fields = fields
-    this.isAuthenticated = isAuthenticated
+    this.isAuthenticated = stage !== "authentication"
+    this.isOpen = stage === "open"
   }
 }
 
@@ -52,7 +55,7 @@ export const problemOf = (session: Session, error?: ServerFields): StartupProble
   const fields = error ?? end?.farewell
   return fields === undefined
     ? new LinkProblem(closedEarly, { cause: end?.cause })
-    : new ServerRefusal(fields, true)
+    : new ServerRefusal(fields, "open")
 }
 
 /** Opens a session on a link. Interruption and failure leave the link to its owner. */
@@ -101,7 +104,7 @@ export const open = ({
     const onMessage = (message: PgProtocol.BackendMessage) => {
       switch (message._tag) {
         case "ErrorResponse":
-          return fail(new ServerRefusal(message.fields, isAccepted))
+          return fail(new ServerRefusal(message.fields, isAccepted ? "start" : "authentication"))
         case "NoticeResponse":
           return listeners.onNotice(message.fields)
         // A server that lacks an option of the protocol goes on without it.

@@ -18,7 +18,7 @@ const latest = 8e12
 const earliest = -1e13
 
 /** `<+02>-02`, as `SET TIME ZONE 2` reports it: the sign is that of POSIX, west being positive. */
-const posix = /^<[^>]*>[+-]?\d/
+const posix = /^<[^>]*>[+-]?\d{1,3}(?::\d\d){0,2}$/
 const offset = /([+-]?)(\d{1,3})(?::?(\d\d))?(?::?(\d\d))?$/
 
 /** Seconds east of UTC by the offset at the end of a text: `+02`, `-03:30`, `GMT-04:56:02`; none is UTC. */

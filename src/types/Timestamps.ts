@@ -41,7 +41,7 @@ const zone = String.raw`(?: ?(?<zone>[+-][\d:]+|(?!BC$)[A-Za-z_/]+))?(?<bc> BC)?
 const styles = [
   String.raw`(?<year>\d{4,})-(?<month>\d\d)-(?<day>\d\d)[ T]${clock}`,
   String.raw`(?<day>\d\d)\.(?<month>\d\d)\.(?<year>\d{4,}) ${clock}`,
-  String.raw`(?<first>\d\d)/(?<second_>\d\d)/(?<year>\d{4,}) ${clock}`,
+  String.raw`(?<first>\d\d)/(?<other>\d\d)/(?<year>\d{4,}) ${clock}`,
   String.raw`[A-Z][a-z]{2} (?<name>[A-Z][a-z]{2}) (?<day>\d\d) ${clock} (?<year>\d{4,})`,
   String.raw`[A-Z][a-z]{2} (?<day>\d\d) (?<name>[A-Z][a-z]{2}) ${clock} (?<year>\d{4,})`
 ].map((style) => new RegExp(`^${style}${zone}$`))
@@ -59,8 +59,8 @@ const fieldsOf = (text: string): Fields | undefined => {
 
 /** The local time of these fields as if it were UTC. */
 const localOf = (fields: Fields, { dateStyle }: Locale): number => {
-  const { bc, first, fraction = "", name, second_: second } = fields
-  const [day, month] = dateStyle.endsWith("DMY") ? [first, second] : [second, first]
+  const { bc, first, fraction = "", name, other } = fields
+  const [day, month] = dateStyle.endsWith("DMY") ? [first, other] : [other, first]
   const year = Number(fields.year)
   const date = new Date(0)
   date.setUTCFullYear(
