@@ -133,6 +133,11 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     return false
   }
 
+  /** A connection that is shared comes free for a caller that needs one alone, if one waits and none is about to come free. */
+  const drainForWaiting = () => {
+    if (state.exclusiveQueue.size > 0 && state.asked.size === 0) PoolState.drainOne(state)
+  }
+
   /** A clean connection without users gives its slot to another pool, is replaced, serves a queue, or becomes idle. */
   const makeAvailable = (connection: PooledConnection): void => {
     connection.isDraining = false
@@ -153,7 +158,10 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
         grant(connection, waiter)
         break
       }
-    } else serveShared(connection)
+    } else {
+      serveShared(connection)
+      drainForWaiting()
+    }
     checkQuiet()
   }
 
@@ -258,7 +266,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     wait: (waiter) => {
       wasCalled = true
       PoolState.queueOf(state, waiter).add(waiter)
-      if (waiter.expectedMillis === undefined && state.asked.size === 0) PoolState.drainOne(state)
+      if (waiter.expectedMillis === undefined) drainForWaiting()
       connect.demand()
     },
     giveBack: (waiter, abandoned, at) => {

@@ -29,9 +29,11 @@ export interface ConnectionBudget {
   readonly withdraw: (requester: Requester) => void
   /** A connection is about to be closed: its slot will be free. */
   readonly leave: () => void
+  /** One that was about to be closed takes longer than that. */
+  readonly linger: () => void
   /** The opening for which a slot was taken has ended, well or not. */
   readonly settle: () => void
-  /** Gives a slot back; `announced` when `leave` was called for it. */
+  /** Gives a slot back; `announced` when `leave` was called for it and `linger` was not. */
   readonly release: (announced: boolean) => void
   readonly addIdle: (connection: IdleConnection) => void
   readonly removeIdle: (connection: IdleConnection) => void

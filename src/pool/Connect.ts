@@ -229,6 +229,7 @@ export const make = (
     settle,
     isQuiet: () => openings.size === 0,
     toCome: () =>
+      state.asked.size +
       Math.min(settings.maxConnections - state.connections.size, openings.size + budget.available(requester)),
     hasOpened: () => hasOpened,
     mustYield: () => budget.mustYield(requester),

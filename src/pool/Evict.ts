@@ -56,7 +56,7 @@ export const make = (
     if (!state.connections.delete(connection)) return
     counts.closed[reason]++
     takeOut(connection)
-    budget.release(connection.isClosing)
+    budget.release(connection.isLeaving)
     onGone()
   }
 
@@ -66,6 +66,7 @@ export const make = (
       // Its slot is released once, however often it is closed.
       if (!connection.isClosing && state.connections.has(connection)) {
         connection.isClosing = true
+        connection.isLeaving = true
         takeOut(connection)
         budget.leave()
       }
@@ -77,7 +78,11 @@ export const make = (
       )
       return Effect.flatMap(Effect.timeoutOption(Link.closed(session.socket), patience), (closed) => {
         if (closed._tag === "Some") return gone
-        // No fiber waits for it any longer, but its slot is not free before the server says so.
+        // No fiber waits for it any longer, but its slot is not free before the server says so: others make room meanwhile.
+        if (connection.isLeaving && state.connections.has(connection)) {
+          connection.isLeaving = false
+          budget.linger()
+        }
         run(gone)
         return Effect.void
       })

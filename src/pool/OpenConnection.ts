@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import * as Cancel from "../protocol/Cancel.ts"
 import type { Address } from "../protocol/Link.ts"
 import * as Link from "../protocol/Link.ts"
 import { LinkProblem } from "../protocol/LinkProblem.ts"
@@ -134,11 +135,23 @@ export const direct = (
     Effect.suspend(() => {
       const links: Array<Link.Link> = []
       const options = { settings, types, keys, listeners: { ...listeners, onEnd: nothing }, links, sockets }
+      /** The session that `onConnect` runs on. */
+      let preparing: Attempt.Opened | undefined
+      /** Ends what the session runs, with which the server would go on for nobody. */
+      const cancel = Effect.suspend(() => {
+        if (preparing === undefined) return Effect.void
+        const { address, encryption, session } = preparing
+        const isBusy = session.pending() > 0 && session.end() === undefined
+        return isBusy ? Cancel.request(address, encryption, session.key) : Effect.void
+      })
       const hangUp = (patience: number, but?: Attempt.Opened) =>
-        Effect.forEach(
-          links.filter(({ socket }) => socket !== but?.session.socket),
-          ({ socket }) => Link.hangUp(socket, patience),
-          { concurrency: "unbounded", discard: true }
+        Effect.andThen(
+          Effect.timeoutOption(cancel, patience),
+          Effect.forEach(
+            links.filter(({ socket }) => socket !== but?.session.socket),
+            ({ socket }) => Link.hangUp(socket, patience),
+            { concurrency: "unbounded", discard: true }
+          )
         )
 
       const anyOf = Effect.fnUntraced(function* (
@@ -206,21 +219,23 @@ export const direct = (
           Effect.fail({ error, gone: hangUp(goodbyeMillis) })
         )
 
-      const refuse = (error: SqlError) => Effect.fail({ error, gone: hangUp(goodbyeMillis) })
-
       /** What is done on a connection before it is lent. */
       const prepareFor = (opened: Attempt.Opened): Effect.Effect<Attempt.Opened, OpenFailure> => {
         const { session } = opened
         const errorOf = (problem: Startup.StartupProblem) =>
           ConnectionErrors.connectError(problem, { server: describe(settings) })
-        const ready = OnConnect.run(session, settings)
+        const refuse = (error: SqlError) => Effect.fail({ error, gone: hangUp(goodbyeMillis) })
+        preparing = opened
         return Effect.matchEffect(
-          InTime.inTime(ready, connectTimeout, () => errorOf(timedOut())),
+          InTime.inTime(OnConnect.run(session, settings), connectTimeout, () => errorOf(timedOut())),
           {
             onFailure: refuse,
             onSuccess: () =>
               session.end() === undefined
-                ? Effect.succeed(opened)
+                ? Effect.sync(() => {
+                    preparing = undefined
+                    return opened
+                  })
                 : refuse(errorOf(Startup.problemOf(session)))
           }
         )

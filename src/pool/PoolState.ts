@@ -158,13 +158,9 @@ export const drainOne = ({ connections, exclusiveQueue }: PoolState): void => {
   let best: PooledConnection | undefined
   let draining = 0
   for (const connection of connections) {
+    if (connection.isExclusive || connection.isClosing) continue
     if (connection.isDraining) draining++
-    else if (
-      !connection.isExclusive &&
-      !connection.isClosing &&
-      (best === undefined || connection.users < best.users)
-    )
-      best = connection
+    else if (best === undefined || connection.users < best.users) best = connection
   }
   if (best !== undefined && draining < exclusiveQueue.size) best.isDraining = true
 }

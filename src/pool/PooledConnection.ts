@@ -50,6 +50,8 @@ export interface PooledConnection extends IdleConnection {
   /** Whether its last user had it whole: the two queues take turns. */
   servedExclusively: boolean
   isClosing: boolean
+  /** It is closing, and its slot of the registry's limit is about to come free. */
+  isLeaving: boolean
 }
 
 export const make = (
@@ -81,6 +83,7 @@ export const make = (
   idleSince: now,
   servedExclusively: false,
   isClosing: false,
+  isLeaving: false,
   evict
 })
 

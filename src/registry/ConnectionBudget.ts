@@ -120,6 +120,11 @@ export const make = (
       leaving++
       changed()
     },
+    linger: () => {
+      leaving--
+      changed()
+      evictIdle()
+    },
     settle: () => {
       arriving--
       changed()
