@@ -226,6 +226,27 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "composites inside composites compile, and a schema that is not there is refused",
+  [
+    "create type inner_t as (a int, b text)",
+    "create type middle_t as (i inner_t, list inner_t[])",
+    "create domain middle_d as middle_t",
+    "create type outer_t as (m middle_d, x int)",
+    "create table t (id int primary key, o outer_t)"
+  ],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      for (const effectSchema of [false, true]) {
+        const text = yield* textOf(pgdb, { ...options, schemas: ["public"], effectSchema })
+        assert.include(text, "InnerT")
+        expect(yield* complaints(yield* written({ "db.ts": text }))).toBe("")
+      }
+      const error = yield* Effect.flip(textOf(pgdb, { ...options, schemas: ["public", "pubilc"] }))
+      assert.include(error.message, 'no schema "pubilc"')
+    })
+)
+
 /** A value as TypeScript writes it. */
 const literal = (value: unknown): string => {
   if (typeof value === "string") return JSON.stringify(value)

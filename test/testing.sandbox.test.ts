@@ -21,6 +21,14 @@ const setup = [
   "create table notes (id int primary key, author int references users deferrable initially deferred)"
 ]
 
+/** What the driver has for `COPY`, which its types do not say. */
+interface SimpleCopy {
+  readonly query: (text: string) => void
+  readonly once: (event: "copyInResponse", f: () => void) => void
+  readonly sendCopyFromChunk: (chunk: Buffer) => void
+  readonly endCopyFrom: () => void
+}
+
 /** As a program has it in one of its modules. */
 const pgdb = PG.make("postgres://app@db.example/app")
 const users = pgdb.table("users")
@@ -380,6 +388,60 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
           people.map((name) => ["Root", name])
         )
       })
+  )
+
+  it.effect("COPY by the simple protocol takes the client's data, and its errors are the server's", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const connectionString = Redacted.value(yield* TestDatabase.url)
+        const copied = yield* Effect.promise(async () => {
+          const client = new Client({ connectionString })
+          client.on("error", () => undefined)
+          await client.connect()
+          const connection: SimpleCopy = Reflect.get(Object(client), "connection")
+          const copy = (data: string) =>
+            new Promise<string>((resolve) => {
+              connection.once("copyInResponse", () => {
+                connection.sendCopyFromChunk(Buffer.from(data))
+                connection.endCopyFrom()
+              })
+              const submittable = {
+                submit: (to: SimpleCopy) => to.query("copy users (id, name) from stdin"),
+                handleCommandComplete: () => undefined,
+                handleCopyInResponse: () => undefined,
+                handleReadyForQuery: () => resolve("done"),
+                handleError: (error: Error) => resolve(error.message)
+              }
+              Reflect.apply(client.query, client, [submittable])
+            })
+          const outcomes = [await copy("100\tAda\n101\tGrace\n"), await copy("none\tAlan\n")]
+          const { rows } = await client.query("select name from users where id >= 100 order by id")
+          await client.end()
+          return { outcomes, rows }
+        })
+        assert.deepStrictEqual(copied.rows, [{ name: "Ada" }, { name: "Grace" }])
+        assert.strictEqual(copied.outcomes[0], "done")
+        assert.include(copied.outcomes[1] ?? "", "invalid input syntax")
+      })
+    )
+  )
+
+  it.effect("a deferrable constraint that is made by the simple protocol is checked at the commit", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const connectionString = Redacted.value(yield* TestDatabase.url)
+        const message = yield* Effect.promise(async () => {
+          const client = new Client({ connectionString })
+          client.on("error", () => undefined)
+          await client.connect()
+          await client.query("create table child (u int references users deferrable initially deferred)")
+          const error = await client.query("insert into child values (-1)").catch((error: Error) => error)
+          await client.end()
+          return String(error)
+        })
+        assert.include(message, "violates foreign key constraint")
+      })
+    )
   )
 
   it.effect(

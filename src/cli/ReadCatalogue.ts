@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Database } from "../api/Database.ts"
-import type { OperationError } from "../errors/PoolError.ts"
+import { type OperationError, refused } from "../errors/PoolError.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 
 /** A column or an attribute. */
@@ -120,6 +120,10 @@ from wanted join pg_catalog.pg_type t using (oid) join pg_catalog.pg_namespace n
   join pg_catalog.pg_proc p on p.oid = t.typoutput
 order by n.nspname collate "C", t.typname collate "C"`
 
+const missingQuery = `
+select name from unnest($1::text[]) as name
+where not exists (select from pg_catalog.pg_namespace where nspname = name)`
+
 export interface Asked {
   readonly schemas: ReadonlyArray<string>
   readonly partitions: boolean
@@ -132,6 +136,10 @@ export const read = (
 ): Effect.Effect<Catalogue, OperationError, PoolRegistry> =>
   pgdb.transaction(
     Effect.gen(function* () {
+      const [missing] = yield* pgdb.select<{ name: string }>(missingQuery, [schemas])
+      if (missing !== undefined) {
+        return yield* refused(`The database has no schema ${JSON.stringify(missing.name)}.`)
+      }
       const tables = yield* pgdb.select<Table>(tablesQuery, [schemas, partitions])
       const oids = new Set(tables.flatMap(({ columns }) => columns.map(({ type }) => type)))
       const types = yield* pgdb.select<Type>(typesQuery, [Array.from(oids)])

@@ -194,11 +194,12 @@ export const shapesOf = ({ tables, types }: Catalogue, options: ShapeOptions): S
     done.add(oid)
     if (type.kind === "array" || type.kind === "domain") declare(type.of)
     if (type.kind !== "composite") return
+    // What its attributes name is declared before it.
     const fields = type.attributes.map((attribute): Field => {
-      declare(attribute.type)
       const shape = (isIn: boolean) => nullable(shapeOf(attribute.type, attribute.dimensions, isIn))
       return { ...attribute, out: shape(false), in: shape(true), isOptional: false }
     })
+    for (const attribute of type.attributes) declare(attribute.type)
     if (used.has(oid)) composites.push({ name: typeNames.get(oid) ?? "", comment: type.comment, fields })
   }
   for (const oid of Array.from(used)) declare(oid)

@@ -85,7 +85,8 @@ const urlTo = ({ database, encryption, password, servers, username }: ResolvedSe
     username,
     password: password?._tag === "Text" ? password.read() : undefined,
     database,
-    sslmode: encryption.mode
+    // The default is this package's own: others take it for TLS, or do not know it.
+    sslmode: encryption.mode === "allow" ? undefined : encryption.mode
   })
 
 const handleTo = (settings: ResolvedSettings): Handles.Database =>

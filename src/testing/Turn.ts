@@ -108,8 +108,9 @@ export const turn = Effect.fnUntraced(function* (
   }
   upstream.receive = (message) => {
     const type = Messages.typeOf(message)
-    if (type === "E") fail(message)
-    else if (type !== "3" || closes.shift() !== false) write(message)
+    if (type === "E") return fail(message)
+    if (type === "G") onCopyIn()
+    if (type !== "3" || closes.shift() !== false) write(message)
   }
   upstream.onPause = give
 
@@ -117,16 +118,42 @@ export const turn = Effect.fnUntraced(function* (
     isPassing = true
     upstream.pass(Messages.message(type, ...texts.map(Messages.cString), rest))
   }
-  /** Passes on what ends in the server being ready, and waits for that. */
-  const finish = (bytes: Buffer) =>
-    Effect.map(upstream.finish(bytes), (status) => {
+  let onCopyIn = (): void => undefined
+  const passData = (message: Buffer): void => {
+    shared.lastActive = Date.now()
+    const type = Messages.typeOf(message)
+    if ("dcf".includes(type)) upstream.pass(message)
+    // The server takes no notice of these two; what is no part of a COPY ends it.
+    else if (!"HS".includes(type)) pass("f", ["the client has sent something else"])
+  }
+  /** Passes the client's data on when the server asks for them in the middle of a simple query. */
+  const copyIn = Effect.callback<void>((resume) => {
+    onCopyIn = () => resume(Effect.void)
+  }).pipe(
+    // No message is taken that is not passed on.
+    Effect.andThen(
+      Effect.forever(
+        Effect.uninterruptibleMask((restore) => Effect.map(restore(Queue.take(client.messages)), passData))
+      )
+    ),
+    Effect.catch(() =>
+      Effect.andThen(
+        Effect.sync(() => pass("f", ["the client has left"])),
+        Effect.never
+      )
+    ),
+    Effect.interruptible
+  )
+  /** Waits until the server is ready again. */
+  const settled = (ready: Effect.Effect<string>) =>
+    Effect.map(ready, (status) => {
       isPassing = false
       isDirty = true
       closes = []
       if (status === "T") hasFailed = false
       else if (status !== "E") upstream.session.destroy()
     })
-  const flush = Effect.suspend(() => (isPassing ? finish(sync) : Effect.void))
+  const flush = Effect.suspend(() => (isPassing ? settled(upstream.finish(sync)) : Effect.void))
   const run = (...texts: ReadonlyArray<string>) =>
     Effect.map(upstream.run(...texts), (error) => {
       if (error !== undefined) fail(error)
@@ -185,8 +212,10 @@ export const turn = Effect.fnUntraced(function* (
       if (isSkipping) return
       if (Statements.isLocal(meaning)) yield* perform(meaning)
       else {
+        shared.mayDefer ||= Statements.mayDefer(text)
         yield* remember(meaning)
-        yield* finish(Messages.message("Q", Messages.cString(text)))
+        const query = Messages.message("Q", Messages.cString(text))
+        yield* settled(Effect.raceFirst(upstream.finish(query), copyIn))
       }
     }
   })
