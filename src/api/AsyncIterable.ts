@@ -6,7 +6,7 @@ const ignore = () => undefined
 
 /**
  * `next` waits for the one before it, as in an async generator: two at once would begin the stream twice. When one of the signals
- * aborts the stream is ended, also while nobody asks for its next item; the next one who asks is told why, once.
+ * aborts the stream is ended, also between two calls of `next`; the next of them fails with the signal's reason, once.
  */
 export const toAsyncIterable = <A, E>(
   stream: Stream.Stream<A, E>,

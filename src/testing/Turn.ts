@@ -123,7 +123,7 @@ export const turn = Effect.fnUntraced(function* (
     shared.lastActive = Date.now()
     const type = Messages.typeOf(message)
     if ("dcf".includes(type)) upstream.pass(message)
-    // The server takes no notice of these two; what is no part of a COPY ends it.
+    // The server takes no notice of these two; anything else ends the COPY.
     else if (!"HS".includes(type)) pass("f", ["the client has sent something else"])
   }
   /** Passes the client's data on when the server asks for them in the middle of a simple query. */
