@@ -386,7 +386,11 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       assert.deepStrictEqual(yield* witness.query("select name from users"), [{ name: "first" }])
     }))
 
-  test("its transaction does not commit", ({ db, witness }) =>
+  /** How a promise ends that goes on when its Effect has been interrupted: `"done"`, or by its error. */
+  const ending = <E, R>(
+    begin: (reached: () => void, gate: Promise<void>) => Promise<unknown>,
+    meanwhile: Effect.Effect<unknown, E, R>
+  ) =>
     Effect.gen(function* () {
       const gate = yield* open
       const goes = yield* open
@@ -394,75 +398,9 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       let outcome = ""
       const fiber = yield* Effect.forkChild(
         Pooled.run(async () => {
-          const transaction = db.transaction().execute(async (trx) => {
-            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
-            goes.resolve()
-            await gate.promise
-          })
-          await transaction.then(
+          await begin(goes.resolve, gate.promise).then(
             () => {
-              outcome = "committed"
-            },
-            () => {
-              outcome = "rolled back"
-            }
-          )
-          ended.resolve()
-        })
-      )
-      yield* Effect.promise(() => goes.promise)
-      yield* Fiber.interrupt(fiber)
-      gate.resolve()
-      yield* Effect.promise(() => ended.promise)
-      assert.strictEqual(outcome, "rolled back")
-      assert.deepStrictEqual(yield* witness.query("select name from users"), [])
-    }))
-
-  test("its transaction rejects with its function's own error", ({ db }) =>
-    Effect.gen(function* () {
-      const gate = yield* open
-      const goes = yield* open
-      const ended = yield* open
-      let outcome = ""
-      const fiber = yield* Effect.forkChild(
-        Pooled.run(async () => {
-          const transaction = db.transaction().execute(async (trx) => {
-            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
-            goes.resolve()
-            await gate.promise
-            throw new Error("mine")
-          })
-          await transaction.catch((error: unknown) => {
-            outcome = String(error)
-          })
-          ended.resolve()
-        })
-      )
-      yield* Effect.promise(() => goes.promise)
-      yield* Fiber.interrupt(fiber)
-      gate.resolve()
-      yield* Effect.promise(() => ended.promise)
-      assert.strictEqual(outcome, "Error: mine")
-    }))
-
-  test("its stream ends by an error, and not as if it had no more rows", ({ db, until }) =>
-    Effect.gen(function* () {
-      const gate = yield* open
-      const goes = yield* open
-      const ended = yield* open
-      let outcome = ""
-      const fiber = yield* Effect.forkChild(
-        Pooled.run(async () => {
-          const loop = async () => {
-            const rows = db.selectNoFrom(() => sql<number>`generate_series(1, 1000000000)`.as("n")).stream(10)
-            for await (const _ of rows) {
-              goes.resolve()
-              await gate.promise
-            }
-          }
-          await loop().then(
-            () => {
-              outcome = "all rows"
+              outcome = "done"
             },
             (error: unknown) => {
               outcome = String(error)
@@ -473,9 +411,54 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       )
       yield* Effect.promise(() => goes.promise)
       yield* Fiber.interrupt(fiber)
-      yield* until("nothing runs", (all) => all.every(({ state }) => state === "idle"))
+      yield* meanwhile
       gate.resolve()
       yield* Effect.promise(() => ended.promise)
+      return outcome
+    })
+
+  test("its transaction does not commit", ({ db, witness }) =>
+    Effect.gen(function* () {
+      const outcome = yield* ending(
+        (reached, gate) =>
+          db.transaction().execute(async (trx) => {
+            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+            reached()
+            await gate
+          }),
+        Effect.void
+      )
+      assert.include(outcome, "was interrupted")
+      assert.deepStrictEqual(yield* witness.query("select name from users"), [])
+    }))
+
+  test("its transaction rejects with its function's own error", ({ db }) =>
+    Effect.gen(function* () {
+      const outcome = yield* ending(
+        (reached, gate) =>
+          db.transaction().execute(async (trx) => {
+            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+            reached()
+            await gate
+            throw new Error("mine")
+          }),
+        Effect.void
+      )
+      assert.strictEqual(outcome, "Error: mine")
+    }))
+
+  test("its stream ends by an error, and not as if it had no more rows", ({ db, until }) =>
+    Effect.gen(function* () {
+      const outcome = yield* ending(
+        async (reached, gate) => {
+          const rows = db.selectNoFrom(() => sql<number>`generate_series(1, 1000000000)`.as("n")).stream(10)
+          for await (const _ of rows) {
+            reached()
+            await gate
+          }
+        },
+        until("nothing runs", (all) => all.every(({ state }) => state === "idle"))
+      )
       assert.include(outcome, "was interrupted")
     }))
 

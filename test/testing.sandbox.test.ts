@@ -29,6 +29,19 @@ interface SimpleCopy {
   readonly endCopyFrom: () => void
 }
 
+/** What another program does that connects to the sandbox. */
+const byClient = <A>(f: (client: Client) => Promise<A>) =>
+  Effect.flatMap(TestDatabase.url, (url) =>
+    Effect.promise(async () => {
+      const client = new Client({ connectionString: Redacted.value(url) })
+      client.on("error", () => undefined)
+      await client.connect()
+      const result = await f(client)
+      await client.end()
+      return result
+    })
+  )
+
 /** As a program has it in one of its modules. */
 const pgdb = PG.make("postgres://app@db.example/app")
 const users = pgdb.table("users")
@@ -393,11 +406,7 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
   it.effect("COPY by the simple protocol takes the client's data, and its errors are the server's", () =>
     TestDatabase.sandbox(
       Effect.gen(function* () {
-        const connectionString = Redacted.value(yield* TestDatabase.url)
-        const copied = yield* Effect.promise(async () => {
-          const client = new Client({ connectionString })
-          client.on("error", () => undefined)
-          await client.connect()
+        const copied = yield* byClient(async (client) => {
           const connection: SimpleCopy = Reflect.get(Object(client), "connection")
           const copy = (data: string) =>
             new Promise<string>((resolve) => {
@@ -416,7 +425,6 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
             })
           const outcomes = [await copy("100\tAda\n101\tGrace\n"), await copy("none\tAlan\n")]
           const { rows } = await client.query("select name from users where id >= 100 order by id")
-          await client.end()
           return { outcomes, rows }
         })
         assert.deepStrictEqual(copied.rows, [{ name: "Ada" }, { name: "Grace" }])
@@ -429,14 +437,9 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
   it.effect("a deferrable constraint that is made by the simple protocol is checked at the commit", () =>
     TestDatabase.sandbox(
       Effect.gen(function* () {
-        const connectionString = Redacted.value(yield* TestDatabase.url)
-        const message = yield* Effect.promise(async () => {
-          const client = new Client({ connectionString })
-          client.on("error", () => undefined)
-          await client.connect()
+        const message = yield* byClient(async (client) => {
           await client.query("create table child (u int references users deferrable initially deferred)")
           const error = await client.query("insert into child values (-1)").catch((error: Error) => error)
-          await client.end()
           return String(error)
         })
         assert.include(message, "violates foreign key constraint")
