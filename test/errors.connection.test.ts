@@ -198,8 +198,22 @@ it.live(
       })
       expect(plain.isRetryable).toBe(false)
       expect(plain.message).toContain("does not offer TLS")
-      expect(plain.message).toContain("Set ssl: false, or turn TLS on at the server.")
+      expect(plain.message).toContain("Set ssl: false or sslmode=disable, or turn TLS on at the server.")
     })
+)
+
+it.effect("a URL with another library's word for the schema: the error says which setting chooses one", () =>
+  Effect.gen(function* () {
+    const { database: name, host, password, port, username } = server()
+    const url = (query: string) => `postgres://${username}:${password ?? ""}@${host}:${port}/${name}?${query}`
+    const error = yield* failing({ url: url("schema=reports") })
+    expect(error.message).toContain('unrecognized configuration parameter "schema"')
+    expect(error.message).toContain('"?search_path=…" in url')
+    const rows = yield* PG.make({ url: url("search_path=pg_catalog") })
+      .select("show search_path")
+      .pipe(Effect.provide(PoolRegistry.layer()))
+    expect(rows).toEqual([{ search_path: "pg_catalog" }])
+  })
 )
 
 it("a database that does not exist: the error names those that were perhaps meant, and is not worth another try", () => {

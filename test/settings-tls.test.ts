@@ -163,7 +163,7 @@ layer(Layer.merge(SecureServer.layer, PoolRegistry.layer()), { timeout: "60 seco
           PG.make({ ...settings, ssl: { ca }, key: "asked" }).select("select 1")
         )
         assert.strictEqual(error._tag, "SqlError")
-        assert.include(error.message, "does not offer TLS, and the setting ssl asks for it")
+        assert.include(error.message, "does not offer TLS, and the setting ssl or sslmode in url asks for it")
         assert.include(error.message, `"${settings.database}" on ${settings.host}:${settings.port}`)
       })
     )

@@ -128,6 +128,9 @@ const dot = (text: string): string => (/[?.]$/.test(text) ? text : `${text}.`)
 
 const sessionSettings =
   "The server refused a setting of the session. Such settings stand in startupParameters, and in url or the environment as words of their own or in options."
+/** A word of other libraries' URLs. */
+const schemaWord =
+  'A schema is chosen by search_path: "?search_path=…" in url, or startupParameters: { search_path: "…" }.'
 
 /** Whether a server, or a pooler, took the client and not what it wants of its session. */
 const isOfSessionSettings = ({
@@ -142,7 +145,8 @@ const isOfSessionSettings = ({
 export const connectError = (problem: StartupProblem, about: About): SqlError => {
   const server = about.server ?? "the server"
   if (problem instanceof ServerRefusal) {
-    const note = isOfSessionSettings(problem) ? sessionSettings : about.note
+    const isSchema = problem.fields.message?.includes('"schema"') === true
+    const note = isOfSessionSettings(problem) ? (isSchema ? schemaWord : sessionSettings) : about.note
     return serverError(problem.fields, { ...about, note, operation: "connect" })
   }
   if (problem instanceof AuthenticationProblem) {

@@ -291,7 +291,7 @@ export const make = (
       for (const listener of Array.from(listeners)) listener.onLost(error)
       const isFirst = failures === 1 && listeners.size > 0
       const [why = ""] = error.message.split("\n")
-      const warning = `The pool "${settings.key}" has lost the connection on which it listens (${why}). It opens one again by itself, and onListen runs then.`
+      const warning = `The pool "${settings.key}" has no connection on which it listens now (${why}). It opens one by itself, and onListen runs then.`
       return Effect.andThen(
         isFirst ? Effect.logWarning(warning) : Effect.void,
         Effect.andThen(

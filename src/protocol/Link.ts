@@ -246,10 +246,10 @@ const inTheClear = (socket: Net.Socket, incoming = listenTo(socket)): Link => ({
 })
 
 const noTls = () =>
-  new LinkProblem("The server does not offer TLS, and the setting ssl asks for it", {
+  new LinkProblem("The server does not offer TLS, and the setting ssl or sslmode in url asks for it", {
     isPermanent: true,
     isOfTls: true,
-    advice: "Set ssl: false, or turn TLS on at the server."
+    advice: "Set ssl: false or sslmode=disable, or turn TLS on at the server."
   })
 
 /** Opens a link. The caller owns its socket. */
