@@ -69,7 +69,5 @@ export const describe = (
     return pool.use((connection) => describeOn(pool, connection, job, naming))
   }
   const [{ transaction }] = membership
-  return InTransaction.inTurn(transaction, membership, () =>
-    describeOn(pool, transaction.connection, job, naming)
-  )
+  return InTransaction.inTurn(membership, () => describeOn(pool, transaction.connection, job, naming))
 }

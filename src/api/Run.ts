@@ -85,5 +85,5 @@ export const learnTypes = (
     const membership = currentOf(pool, fiber.context)
     if (membership === undefined) return pool.use((connection) => learn(connection, unknown))
     const [{ transaction }] = membership
-    return InTransaction.inTurn(transaction, membership, () => learn(transaction.connection, unknown))
+    return InTransaction.inTurn(membership, () => learn(transaction.connection, unknown))
   })

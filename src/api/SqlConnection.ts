@@ -107,6 +107,7 @@ export const join = (transaction: Transaction, values = plain, controls = false)
   const membership = (fiber: AnyFiber) => membershipIn(joined, fiber.context)
   const joined: Joined = {
     transaction,
+    level: transaction.root,
     ...connection(
       {
         run: (statement, options) =>

@@ -59,7 +59,7 @@ const inside = <A, E>(
     if (membership === undefined) return Effect.fail(TransactionErrors.over())
     const [{ transaction }] = membership
     return Effect.mapError(
-      InTransaction.inTurn(transaction, membership, (before) => run(transaction, before)),
+      InTransaction.inTurn(membership, (before) => run(transaction, before)),
       (error) => InTransaction.inTransactionError(transaction, error)
     )
   })

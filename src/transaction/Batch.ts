@@ -286,7 +286,6 @@ const inside = (
 ): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
   const [{ transaction }] = membership
   return InTransaction.inTurn(
-    transaction,
     membership,
     Effect.fnUntraced(function* (
       before: Execute.BeforeSend

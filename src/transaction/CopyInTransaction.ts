@@ -32,7 +32,6 @@ export const copyInInside = <E, R>(
     State.refusing(membership, TransactionErrors.copying())
   )
   const copied = InTransaction.inTurn(
-    transaction,
     membership,
     (before) => copyIn(pool, connection, job, apart, options, before),
     { isProgram: true, pipelines: false }
@@ -54,8 +53,7 @@ export const copyOutInside = <E>(
 ): Stream.Stream<unknown, E | SqlError | PoolError> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const [{ transaction }] = membership
-      const level = State.levelOf(transaction, membership)
+      const [{ level, transaction }] = membership
       yield* InTransaction.hold(transaction, level, true)
       const before = () => State.closedError(transaction, level)
       const refusal = before()

@@ -142,13 +142,11 @@ export interface TurnOptions {
  * writes what waits, or says why nothing is sent.
  */
 export const inTurn = <A, E, R = never>(
-  transaction: Transaction,
-  membership: Membership | undefined,
-  run: (before: Execute.BeforeSend, level: Level) => Effect.Effect<A, E, R>,
+  [{ level, transaction }]: Membership,
+  run: (before: Execute.BeforeSend) => Effect.Effect<A, E, R>,
   { isProgram = false, pipelines = transaction.pool.settings.pipelining }: TurnOptions = {}
-): Effect.Effect<A, E | SqlError | PoolError, R> => {
-  const level = State.levelOf(transaction, membership)
-  return Mutex.withTurn(
+): Effect.Effect<A, E | SqlError | PoolError, R> =>
+  Mutex.withTurn(
     level.mutex,
     State.patienceOf(transaction),
     (release, restore) =>
@@ -171,7 +169,7 @@ export const inTurn = <A, E, R = never>(
         }
         const program = Effect.andThen(
           pipelines ? Effect.void : sendPending(transaction),
-          Effect.suspend(() => run(before, level))
+          Effect.suspend(() => run(before))
         )
         let failure: SqlError | undefined
         const settled = Effect.onExitPrimitive(
@@ -189,24 +187,22 @@ export const inTurn = <A, E, R = never>(
       }),
     isProgram
   )
-}
 
 /** Runs a statement in its fiber's transaction: at once, or in its turn where another fiber has the connection. */
 export const run = (
   membership: Membership,
   given: Jobs.Job
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
-  const [{ transaction }] = membership
+  const [{ level, transaction }] = membership
   const { connection, pool } = transaction
   const job = Jobs.jobIn(pool, connection, given)
   const slowly = () =>
     Effect.mapError(
-      inTurn(transaction, membership, (before) => Execute.runHere(pool, connection, job, before)),
+      inTurn(membership, (before) => Execute.runHere(pool, connection, job, before)),
       (error) => inTransactionError(transaction, error)
     )
   return Effect.callback<Exchange, SqlError | PoolError>((resume) => {
     const plain = pool.settings.pipelining ? Send.plainOf(pool, job, connection) : undefined
-    const level = State.levelOf(transaction, membership)
     const turn = plain === undefined ? undefined : Mutex.tryAcquire(level.mutex)
     if (plain === undefined || turn === undefined) return resume(slowly())
     const refusal = State.closedError(transaction, level)

@@ -77,10 +77,9 @@ const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effe
 /** Runs an effect in a savepoint of the fiber's level, which has the connection to itself until it ends. */
 export const nested = <A, E, R>(
   [joined, depth]: Membership,
-  outer: Level,
   enter: (membership: Membership) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SqlError | PoolError, R> => {
-  const { transaction } = joined
+  const { level: outer, transaction } = joined
   return Mutex.withTurn(
     outer.mutex,
     State.patienceOf(transaction),
@@ -93,7 +92,7 @@ export const nested = <A, E, R>(
         }
         const level = State.openLevel(transaction, outer, nextName(transaction))
         const inside = Effect.tap(
-          Effect.suspend(() => enter(State.membershipOf(joined, depth + 1, level))),
+          Effect.suspend(() => enter([{ ...joined, level }, depth + 1])),
           Effect.andThen(close(transaction, level), checkFailed(transaction, level))
         )
         return Effect.onExitPrimitive(restore(inside), (exit) => {

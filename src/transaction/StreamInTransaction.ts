@@ -17,7 +17,7 @@ import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import * as InTransaction from "./InTransaction.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
-import type { Level, Membership, Transaction } from "./TransactionState.ts"
+import type { Membership, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
 
 /** The first row is fetched by itself, so that it arrives at once. So many the second piece has, and any at the most. */
@@ -58,7 +58,7 @@ const fetch = (
   })
 
 const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
-  const [{ transaction }] = membership
+  const [{ level, transaction }] = membership
   const { connection, pool } = transaction
   return Stream.unwrap(
     Effect.gen(function* () {
@@ -69,24 +69,24 @@ const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown,
         keeps: false,
         portal: { name: portal, maxRows: 1 }
       }
-      let opened: { readonly exchange: Exchange; readonly level: Level } | undefined
+      let opened: Exchange | undefined
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => {
           if (opened === undefined || transaction.hasEnded || isDead(connection)) return
           Commands.closePortal(connection.session, portal)
         })
       )
-      const open = InTransaction.inTurn(transaction, membership, (before, level) =>
+      const open = InTransaction.inTurn(membership, (before) =>
         Effect.map(Execute.runHere(pool, connection, job, before), (exchange) => {
-          opened = { exchange, level }
+          opened = exchange
           return pieceOf(exchange)
         })
       )
       return Stream.paginate(1, (count): Effect.Effect<Piece, SqlError | PoolError> => {
         if (opened === undefined) return open
-        const { exchange, level } = opened
+        const exchange = opened
         if (!State.isAlive(level)) return Effect.fail(TransactionErrors.cursorGone())
-        return InTransaction.inTurn(transaction, membership, (before) =>
+        return InTransaction.inTurn(membership, (before) =>
           Effect.suspend(() => {
             const refusal = before()
             return refusal === undefined

@@ -69,8 +69,7 @@ export const afterCommit = <R>(
   Effect.withFiber((fiber) => {
     const membership = State.currentOf(pool, fiber.context)
     if (membership === undefined) return Effect.ignoreCause(effect, { log: "Unhandled" })
-    const [{ transaction }] = membership
-    const level = State.levelOf(transaction, membership)
+    const [{ level, transaction }] = membership
     if (State.closedError(transaction, level) !== undefined && transaction.failure === undefined) {
       return Effect.die(new Error("afterCommit: the transaction has ended already."))
     }
@@ -151,7 +150,7 @@ const begun = <A, E, R>(
     span?.event(`effect.sql.transaction.${name}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
   const lent = pool.lend(fiber, (connection, restore) => {
     const transaction = State.make(pool, connection, begin, options)
-    const membership = State.membershipOf(join(transaction), 0, transaction.root)
+    const membership: Membership = [join(transaction), 0]
     level = transaction.root
     const held = [...fiber.getRef(AcquireErrors.Held), pool.settings.key]
     const inside = Effect.updateContext(
@@ -193,9 +192,8 @@ export const transaction = <A, E, R>(
   }
   const [{ transaction }] = membership
   if (options.retry !== undefined) return Effect.fail(Options.retryRefusal())
-  const outer = State.levelOf(transaction, membership)
   const nest = (span: Tracer.Span | undefined) =>
-    nested(membership, outer, (inner) =>
+    nested(membership, (inner) =>
       Effect.updateContext(effect, (outer: Context.Context<R>) => contextOf(pool, inner, outer, span))
     )
   const inside = (span: Tracer.Span | undefined) =>

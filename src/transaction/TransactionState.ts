@@ -64,6 +64,8 @@ export interface Transaction {
 /** A transaction's connection in the form that Effect's SQL clients join. */
 export interface Joined extends SqlConnection {
   readonly transaction: Transaction
+  /** The level that those who have it are in. */
+  readonly level: Level
 }
 
 /** A fiber's transaction on one database: the value under its key, with the depth of savepoints. */
@@ -133,21 +135,6 @@ export const takePending = (transaction: Transaction): ReadonlyArray<Pending> =>
   return pending.filter(({ level }) => isAlive(level))
 }
 
-/** Levels by the membership of the fibers in them. */
-const levels = new WeakMap<Membership, Level>()
-
-/** A membership of a level, for the fibers inside of it. */
-export const membershipOf = (joined: Joined, depth: number, level: Level): Membership => {
-  const membership: Membership = [joined, depth]
-  levels.set(membership, level)
-  return membership
-}
-
-export const levelOf = (transaction: Transaction, membership: Membership | undefined): Level => {
-  const level = membership?.[0].transaction === transaction ? levels.get(membership) : undefined
-  return level ?? transaction.root
-}
-
 /** Whether neither the level nor one around it was rolled back. */
 export const isAlive = (level: Level): boolean =>
   !level.isUndone && (level.outer === undefined || isAlive(level.outer))
@@ -176,13 +163,10 @@ const membershipOn = (pool: Pool, context: Context.Context<never>): Membership |
 }
 
 /** A membership whose statements all fail with this error. */
-export const refusing = ([joined, depth]: Membership, failure: PoolError): Membership => [
-  {
-    ...joined,
-    transaction: { ...joined.transaction, failure, root: makeLevel(undefined, "") }
-  },
-  depth
-]
+export const refusing = ([joined, depth]: Membership, failure: PoolError): Membership => {
+  const root = makeLevel(undefined, "")
+  return [{ ...joined, transaction: { ...joined.transaction, failure, root }, level: root }, depth]
+}
 
 /**
  * The transaction of this pool that a fiber is in. One on another pool of the same key is joined if its settings are the
@@ -200,7 +184,6 @@ export const currentOf = (pool: Pool, context: Context.Context<never>): Membersh
 
 /** The membership of a fiber in the transaction of this connection; one that is not inside of it is on its outermost level. */
 export const membershipIn = (joined: Joined, context: Context.Context<never>): Membership => {
-  const { pool, root } = joined.transaction
-  const membership = membershipOn(pool, context)
-  return membership?.[0].transaction === joined.transaction ? membership : membershipOf(joined, 0, root)
+  const membership = membershipOn(joined.transaction.pool, context)
+  return membership?.[0].transaction === joined.transaction ? membership : [joined, 0]
 }
