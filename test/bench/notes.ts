@@ -3,7 +3,7 @@ import type { Operation } from "./data.ts"
 
 /** A transaction of Effect: scopes, turns of fibers, savepoints and an end that holds under interruption. */
 const plain =
-  "It runs a callback between two statements. A transaction here costs some 0.1 ms more of the process: Effect's scopes, turns among forked fibers, savepoints, and an end that holds wherever a fiber is interrupted."
+  "It runs a callback between two statements. A transaction here is more than that: Effect's scopes, turns among forked fibers, savepoints, and an end that holds wherever a fiber is interrupted."
 
 export const notes: Readonly<Record<string, { readonly [name in Operation | "any"]?: string }>> = {
   "pgbench simple": { any: "A C program that throws the rows away: the limit, not a choice." },
