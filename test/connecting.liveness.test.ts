@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -9,10 +10,11 @@ import * as Option from "effect/Option"
 import * as TestClock from "effect/testing/TestClock"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { pauseOf } from "../src/pool/Connect.ts"
-import { database, eventually } from "./support/database.ts"
+import { database, eventually, type Session } from "./support/database.ts"
 import { type Given, together, withDatabase } from "./support/handle.ts"
-import { liar } from "./support/liar.ts"
+import { liar, welcome } from "./support/liar.ts"
 import { linked } from "./support/link.ts"
+import { hasPgbouncer, pgbouncer } from "./support/pgbouncer.ts"
 import { root } from "./support/process.ts"
 import { proxy } from "./support/proxy.ts"
 
@@ -178,6 +180,73 @@ describe("a link that goes silent", () => {
           yield* pgdb.select("select n from t")
         }
       })
+  )
+})
+
+describe("a session that is given up under a statement", () => {
+  const limits = { statementTimeout: "200 millis", answerTimeout: "300 millis" } as const
+
+  /** A transaction whose statement holds a lock and runs longer than the pool's setting allows, by a setting of its own. */
+  const holds = (pgdb: PG.Database) =>
+    pgdb.transaction(
+      Effect.gen(function* () {
+        yield* pgdb.execute("set local statement_timeout = '1h'")
+        yield* pgdb.execute("lock table t")
+        return yield* pgdb.execute("select pg_sleep(60)")
+      })
+    )
+
+  /** The caller hears of it in time; soon after that nothing of its work is left on the server, and the pool is whole. */
+  const isOver = (given: Given, pgdb: PG.Database, meanwhile: Effect.Effect<unknown> = Effect.void) =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.flip(holds(pgdb)))
+      const isAtWork = ({ query, state }: Session) => state === "active" && query.includes("pg_sleep")
+      yield* given.until("it is at work", (sessions) => sessions.some(isAtWork))
+      yield* meanwhile
+      const error = yield* Effect.timeout(Fiber.join(fiber), "1200 millis")
+      assert.match(error.message, /ETIMEDOUT|did not answer/)
+      yield* given.until("it is over", (sessions) => !sessions.some(isAtWork))
+      yield* given.witness.query("insert into t values (1)")
+      assert.deepStrictEqual(yield* pgdb.select("select n from t"), [{ n: 1 }])
+    })
+
+  withDatabase("which set a longer limit for itself: it is cancelled", ["create table t (n int)"], (given) =>
+    isOver(given, PG.make({ ...given.settings, ...limits, maxConnections: 1 }))
+  )
+
+  withDatabase("over a link that went silent: it is cancelled", ["create table t (n int)"], (given) =>
+    Effect.gen(function* () {
+      const { pgdb, proxy } = yield* linked(given, { ...limits, maxConnections: 1 })
+      yield* isOver(given, pgdb, proxy.freeze)
+    })
+  )
+
+  if (hasPgbouncer) {
+    withDatabase("behind PgBouncer: it is cancelled", ["create table t (n int)"], (given) =>
+      Effect.gen(function* () {
+        const { settings } = yield* pgbouncer(given.settings, "transaction", {
+          ignore_startup_parameters: "statement_timeout"
+        })
+        yield* isOver(given, PG.make({ ...settings, ...limits, prepare: false, maxConnections: 1 }))
+      })
+    )
+  }
+
+  withDatabase("by a server that takes no cancel: neither caller nor pool waits for that", [], () =>
+    Effect.gen(function* () {
+      const silent = yield* liar((turn, heard) =>
+        turn === 0 && heard.length > 16 ? welcome : Buffer.alloc(0)
+      )
+      const pgdb = PG.make({ ...silent.address, username: "u", database: "d", ...limits })
+      const [time, error] = yield* Effect.timed(
+        Effect.flip(pgdb.execute("insert into t values (1)")).pipe(Effect.provide(PoolRegistry.layer()))
+      )
+      assert.match(error.message, /ETIMEDOUT|did not answer/)
+      // The limit, a look at it, and half a second for the end of a pool without grace.
+      assert.isBelow(Duration.toMillis(time), 500 * 1.25 + 500 + 250)
+      assert.strictEqual(silent.heard().split("\u0004\u00d2\u0016\u002e").length, 2, "one cancel request")
+      yield* eventually("no socket is left", Effect.sync(silent.open), (open) => open === 0, "250 millis")
+    })
   )
 })
 

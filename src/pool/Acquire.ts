@@ -72,7 +72,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     if (isClosing && state.connections.size === 0 && connect.isQuiet()) failWaiting(Effect.failSync(ended))
   }
 
-  const watchSilence = Alive.watch(clock, runTimer, settings, state)
+  const watchSilence = Alive.watch(parts)
 
   const evict = Evict.make(parts, () => {
     connect.demand()

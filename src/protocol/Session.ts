@@ -82,6 +82,8 @@ export interface Session {
   readonly end: () => SessionEnd | undefined
   /** Ends the session at once: everything in the queue is lost. */
   readonly destroy: (cause?: Error) => void
+  /** The same, but for its socket: that stays open until `destroy`. */
+  readonly abandon: (cause: Error) => void
   /** Says goodbye: the server ends the session when it has answered all exchanges. */
   readonly terminate: () => void
   /** Calls this each time that the server is ready for the next, until it is given `undefined`. */
@@ -160,7 +162,7 @@ export const make = (
     socket.write(Writer.take(writer))
   }
 
-  const finish = (cause: Error | undefined): void => {
+  const abandon = (cause: Error | undefined): void => {
     if (end !== undefined) return
     end = { farewell, cause }
     const left = queue
@@ -171,9 +173,13 @@ export const make = (
       if (exchange.state === "open") exchange.state = wasReached ? "lost" : "unsent"
       else if (exchange.state === "done" && !stands(exchange)) exchange.state = "lost"
     }
-    socket.destroy()
     for (const exchange of left) exchange.onSettled(exchange)
     listeners.onEnd(end)
+  }
+
+  const finish = (cause: Error | undefined): void => {
+    socket.destroy()
+    abandon(cause)
   }
 
   const current = (): Exchange => {
@@ -267,8 +273,7 @@ export const make = (
       case "CopyOutResponse": {
         const { copy } = current()
         if (copy === undefined) throw new ProtocolViolation("a COPY that was not asked for")
-        if (message._tag === "CopyInResponse") copy.onIn()
-        return
+        return message._tag === "CopyInResponse" ? copy.onIn() : undefined
       }
       default:
         throw new ProtocolViolation(`a message out of turn: ${message._tag}`)
@@ -299,12 +304,9 @@ export const make = (
       case 0x33: // CloseComplete
       case 0x63: // CopyDone
         return
-      case 0x64: {
-        // CopyData
-        const { copy, unreadable } = current()
-        if (unreadable === undefined) copy?.onData(bytes, start, stop)
+      case 0x64: // CopyData
+        if (current().unreadable === undefined) current().copy?.onData(bytes, start, stop)
         return
-      }
       case 0x49: // EmptyQueryResponse
         return advance(current())
       case 0x73: // PortalSuspended
@@ -364,6 +366,7 @@ export const make = (
     flush,
     end: () => end,
     destroy: finish,
+    abandon,
     terminate: () => {
       if (end !== undefined || isTerminating) return
       flush()
