@@ -379,6 +379,31 @@ describe("a server that refuses", () => {
     })
   )
 
+  withDatabase(
+    "every session soon after its start is not asked more than a few times a second for minConnections, until it keeps them",
+    [],
+    () =>
+      Effect.gen(function* () {
+        let keeps = false
+        const fickle = yield* liar((_, __, socket) => {
+          // The session is open for a moment: an end in the same chunk would be a failed opening.
+          if (!keeps) setTimeout(() => socket.end(), 3)
+          return welcome
+        })
+        const pgdb = PG.make({ ...fickle.address, username: "u", database: "d", minConnections: 3 })
+        // The client only finds the pool, and nobody calls.
+        yield* pgdb.client
+        yield* Effect.sleep("2 seconds")
+        assert.isBelow(fickle.opened(), 20)
+        assert.isAbove(fickle.opened(), 3)
+        keeps = true
+        yield* eventually("three are open", PoolRegistry.stats, ([pool]) => pool?.idle === 3)
+        const opened = fickle.opened()
+        yield* Effect.sleep("600 millis")
+        assert.strictEqual(fickle.opened(), opened, "and stay open")
+      }).pipe(Effect.provide(PoolRegistry.layer()))
+  )
+
   withDatabase("for a moment: a pool that had connections waits for it, and nobody fails", [], (given) =>
     Effect.gen(function* () {
       const between = yield* proxy(given.settings)

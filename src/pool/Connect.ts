@@ -73,12 +73,42 @@ export const make = (
   /** When the first of them was, and the last; */
   let outageSince = 0
   let failedAt = 0
-  /** since when all of them were refusals that stay; */
+  /** and since when all of them were refusals that stay. */
   let refusedSince: number | undefined
-  /** and when the next opening is tried. */
-  let retryAt = 0
+  /** How many connections ended one after another that nobody had then and that had lived for less than the longest pause, */
+  let briefEnds = 0
+  /** and when the last one did. */
+  let briefEndAt = 0
   /** So long callers of a pool that had connections wait for one again: a failover takes its time, a restart less. */
   const patience = servers.length > 1 ? acquireTimeout : connectTimeout
+
+  /** A time in which nothing is opened; what is wanted then is looked at again when it is over. */
+  const makePause = () => {
+    let until = 0
+    const watch = DeadlineTimer.make(
+      clock,
+      runTimer,
+      () => (until > 0 && !isStopped ? until : undefined),
+      () => {
+        until = 0
+        demand()
+      }
+    )
+    return {
+      begin: (failures: number) => {
+        until = clock.currentTimeMillisUnsafe() + pauseOf(failures, Math.random())
+      },
+      lasts: (): boolean => {
+        if (until <= clock.currentTimeMillisUnsafe()) return false
+        watch()
+        return true
+      }
+    }
+  }
+  /** For all, */
+  const afterFailure = makePause()
+  /** and for connections that nobody waits for. */
+  const afterBriefEnd = makePause()
 
   const settle = () => {
     if (!isRequested || PoolState.waiting(state) > openings.size) return
@@ -91,10 +121,19 @@ export const make = (
     Effect.uninterruptibleMask((restore) => {
       const began = clock.currentTimeMillisUnsafe()
       let opened: PooledConnection | undefined
+      let openedAt = 0
+      const onUnusedEnd = (connection: PooledConnection) => {
+        const now = clock.currentTimeMillisUnsafe()
+        const isBrief = now - openedAt < longestPause
+        if (isBrief) briefEndAt = now
+        briefEnds = isBrief ? briefEnds + 1 : 0
+        afterBriefEnd.begin(briefEnds)
+        run(evict.close(connection, "broken"))
+      }
       const onEnd = () => {
         // The server or the network ended it. While a caller has it, the caller's exit takes it out of the count.
         if (opened === undefined || opened.isClosing) return
-        if (opened.users === 0) run(evict.close(opened, "broken"))
+        if (opened.users === 0) onUnusedEnd(opened)
         else opened.isDraining = true
       }
       const sockets: Array<Net.Socket> = []
@@ -115,7 +154,7 @@ export const make = (
           }
           failures++
           failedAt = now
-          retryAt = now + pauseOf(failures, Math.random())
+          afterFailure.begin(failures)
           // Its slot is free when nothing of it is left on the server; its callers do not wait for that.
           run(
             Effect.andThen(
@@ -158,9 +197,10 @@ export const make = (
             () => run(evict.close(connection, "evicted"))
           )
           opened = connection
+          openedAt = now
           state.connections.add(connection)
           // It may have ended before the pool knew of it.
-          if (Connections.isDead(connection)) run(evict.close(connection, "broken"))
+          if (Connections.isDead(connection)) onUnusedEnd(connection)
           else onOpen(connection)
           evict.watch()
           budget.settle()
@@ -193,34 +233,21 @@ export const make = (
     (failures === 0 && hasOpened ? true : openings.size === 0) &&
     state.connections.size + openings.size < settings.maxConnections
 
-  /** Has a demand looked at again when the pause after a failure is over. */
-  const watchPause = DeadlineTimer.make(
-    clock,
-    runTimer,
-    () => (retryAt > 0 && !isStopped ? retryAt : undefined),
-    () => {
-      retryAt = 0
-      demand()
-    }
-  )
-
   const demand = (): void => {
     if (isStopped) return
-    if (retryAt > clock.currentTimeMillisUnsafe()) {
-      watchPause()
-      return
-    }
+    if (afterFailure.lasts()) return
     while (!isRequested && openings.size + state.asked.size < PoolState.waiting(state) && mayOpen()) {
       if (budget.request(requester)) openOne()
       else isRequested = true
     }
-    // `minConnections` takes no connection from another pool, or two pools would take them from each other for ever.
-    while (
-      state.connections.size + openings.size < settings.minConnections &&
-      mayOpen() &&
-      budget.takeFree()
-    ) {
+    while (state.connections.size + openings.size < settings.minConnections && mayOpen()) {
+      if (afterBriefEnd.lasts()) return
+      // `minConnections` takes no connection from another pool, or two pools would take them from each other for ever.
+      if (!budget.takeFree()) return
       openOne()
+      // From a server that ends them one by one, until one that was opened behind the last pause has lived.
+      if (clock.currentTimeMillisUnsafe() - briefEndAt > 2 * longestPause) briefEnds = 0
+      afterBriefEnd.begin(briefEnds)
     }
   }
 
