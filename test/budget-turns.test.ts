@@ -190,6 +190,40 @@ it.effect("whatever comes and goes, no pool is overtaken, and no slot is lost or
   })
 )
 
+it.effect("a free slot is offered to those who only take what is free, behind all that wait for one", () =>
+  Effect.gen(function* () {
+    const budget = yield* make(2)
+    const served: Array<string> = []
+    const microtasks = Effect.promise(() => Promise.resolve())
+    const hopes = (name: string): (() => void) => {
+      const onFree = () => {
+        if (budget.takeFree(onFree)) served.push(name)
+      }
+      return onFree
+    }
+    const [a, b, c] = [hopes("a"), hopes("b"), hopes("c")]
+    for (const _ of numbers(2)) assert.isTrue(budget.takeFree())
+    for (const onFree of [a, b, c]) onFree()
+    assert.isFalse(budget.request({ onSlot: () => served.push("waits") }))
+    budget.release(false)
+    yield* microtasks
+    assert.deepStrictEqual(served, ["waits"], "who waits comes first")
+    budget.release(false)
+    assert.isTrue(budget.takeFree())
+    yield* microtasks
+    assert.deepStrictEqual(served, ["waits"], "who gave it back may take it again")
+    budget.forget(a)
+    budget.release(false)
+    yield* microtasks
+    assert.deepStrictEqual(served, ["waits", "b"], "then the first that has not gone")
+    budget.release(false)
+    budget.release(false)
+    yield* microtasks
+    assert.deepStrictEqual(served, ["waits", "b", "c"], "each hears of it once")
+    assert.strictEqual(budget.used(), 1)
+  })
+)
+
 it.effect(
   "a pool that is next itself keeps its connection for that turn and joins the ring again at its end",
   () =>

@@ -47,6 +47,15 @@ const allPlacesAreThere = (given: Tenants, limit: number) =>
     assert.strictEqual(inside, limit)
   })
 
+/** Connections that were opened so far, counted in the metric registry of the test. */
+const opened = Effect.map(Metric.snapshot, (all) =>
+  all.reduce(
+    (sum, { id, state }) =>
+      id.endsWith("connection.opened") && "count" in state ? sum + Number(state.count) : sum,
+    0
+  )
+)
+
 const limited = (maxConnections: number) => Effect.provide(PoolRegistry.layer({ maxConnections }))
 
 it.live(
@@ -207,19 +216,12 @@ it.live("a tenant that floods delays another's single call by one turn per waiti
       )
     )
     yield* Deferred.await(started)
-    // A turn is a place that changed hands: a connection that was opened.
-    const turns = Effect.map(Metric.snapshot, (all) =>
-      all.reduce(
-        (sum, { id, state }) =>
-          id.endsWith("connection.opened") && "count" in state ? sum + Number(state.count) : sum,
-        0
-      )
-    )
     for (const _ of numbers(5)) {
-      const before = yield* turns
+      // A turn is a place that changed hands: a connection that was opened.
+      const before = yield* opened
       yield* Effect.forEach([1, 2, 3], (tenant) => given.pgdb(tenant).select`select 1`, inParallel)
       // One each, and one of the flood's before, between or behind them.
-      assert.isAtMost((yield* turns) - before, 6)
+      assert.isAtMost((yield* opened) - before, 6)
     }
     assert.isBelow(flooded, 5_000)
     yield* Fiber.interrupt(flooding)
@@ -276,6 +278,47 @@ it.live("minConnections takes free places, and none from another pool", () =>
     assert.strictEqual(yield* pids(1), second)
     assert.notStrictEqual(yield* pids(2), first)
   }).pipe(limited(2))
+)
+
+it.live(
+  "minConnections whose place another pool needed are back, without a call, when it needs it no more",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* tenants(2)
+      yield* given.allow(2)
+      const names = (...tenants: ReadonlyArray<number>) => tenants.map((tenant) => given.names[tenant] ?? "")
+      const are = (...tenants: ReadonlyArray<number>) =>
+        eventually(`they are of ${tenants}`, given.sessions, (all) => `${all}` === `${names(...tenants)}`)
+      yield* given.pgdb(0, { minConnections: 2 }).select`select 1`
+      yield* are(0, 0)
+      const passing = given.pgdb(1, { idleTimeout: "300 millis" })
+      for (const _ of numbers(2)) {
+        yield* passing.select`select 1`
+        yield* are(0, 1)
+        yield* are(0, 0)
+      }
+    }).pipe(limited(2))
+)
+
+it.live("two pools that both lack minConnections do not take a place from each other", () =>
+  Effect.gen(function* () {
+    const given = yield* tenants(3)
+    yield* given.allow(3)
+    const three = eventually("all places are taken", given.sessions, (all) => all.length === 3)
+    for (const tenant of [0, 1]) yield* given.pgdb(tenant, { minConnections: 2 }).select`select 1`
+    yield* three
+    const others = Effect.map(given.sessions, (all) => all.filter((name) => name !== given.names[2]).length)
+    for (const _ of numbers(3)) {
+      yield* given.pgdb(2).select`select 1`
+      assert.strictEqual(yield* others, 2)
+      yield* given.pgdb(2).terminate
+      yield* eventually("its place is taken", others, (count) => count === 3)
+      const before = yield* opened
+      for (const _ of numbers(20)) yield* given.witness.query("select pg_sleep(0.01)")
+      assert.strictEqual(yield* opened, before)
+      assert.strictEqual(yield* others, 3)
+    }
+  }).pipe(limited(3), Effect.provideService(Metric.MetricRegistry, new Map()))
 )
 
 it.live("a pool that ends while its connection is cleared for another leaves its place behind, once", () =>

@@ -24,8 +24,13 @@ export interface ConnectionBudget {
   readonly available: (requester: Requester) => number
   /** Takes a slot, or joins the ring for one. */
   readonly request: (requester: Requester) => boolean
-  /** Takes a slot only if it is free: nothing is closed for it. */
-  readonly takeFree: () => boolean
+  /**
+   * Takes a slot only if it is free: nothing is closed for it. Where none is, `onFree` is called once when one is that no pool
+   * waits for, and that the pool that gave it back does not take again.
+   */
+  readonly takeFree: (onFree?: () => void) => boolean
+  /** Calls this `onFree` no more. */
+  readonly forget: (onFree: () => void) => void
   readonly withdraw: (requester: Requester) => void
   /** A connection is about to be closed: its slot will be free. */
   readonly leave: () => void

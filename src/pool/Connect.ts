@@ -243,7 +243,7 @@ export const make = (
     while (state.connections.size + openings.size < settings.minConnections && mayOpen()) {
       if (afterBriefEnd.lasts()) return
       // `minConnections` takes no connection from another pool, or two pools would take them from each other for ever.
-      if (!budget.takeFree()) return
+      if (!budget.takeFree(demand)) return
       openOne()
       // From a server that ends them one by one, until one that was opened behind the last pause has lived.
       if (clock.currentTimeMillisUnsafe() - briefEndAt > 2 * longestPause) briefEnds = 0
@@ -263,6 +263,7 @@ export const make = (
     lastFailure: () => lastFailure,
     stop: () => {
       isStopped = true
+      budget.forget(demand)
       if (isRequested) budget.withdraw(requester)
       isRequested = false
     },

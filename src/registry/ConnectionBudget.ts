@@ -5,7 +5,7 @@
  * than the limit. When no slot is free, the connection that has been idle longest, in any pool, is closed for the pool
  * that asks. When none is idle, the pools that ask form a ring and get one slot each in turn; a pool whose connection has
  * had its turn gives it up. Round robin between queues is described in J. Nagle, "On packet switches with infinite storage",
- * RFC 970.
+ * RFC 970. A slot that no pool asks for goes to one that has fewer connections than its `minConnections`.
  *
  * Replacing one session by another costs a server as much as a hundred short statements. So only a quarter of the slots
  * change hands at a time; connections in the others go on serving, also over a moment without a call, since popular
@@ -31,6 +31,8 @@ export const make = (
 ): ConnectionBudget => {
   const ring = new Set<Requester>()
   const idle = new Set<IdleConnection>()
+  /** Those who take a slot only if it is free. */
+  const hopeful = new Set<() => void>()
   let used = 0
   let leaving = 0
   let arriving = 0
@@ -92,6 +94,15 @@ export const make = (
     }
   }
 
+  /** In a microtask: the pool that gave a slot back may need it itself, and else two pools would pass one to and fro. */
+  const offer = () => {
+    for (const onFree of Array.from(hopeful)) {
+      if (used >= max) return
+      hopeful.delete(onFree)
+      onFree()
+    }
+  }
+
   const takeFree = () => {
     if (used >= max) return false
     take()
@@ -112,7 +123,14 @@ export const make = (
       evictIdle()
       return false
     },
-    takeFree,
+    takeFree: (onFree) => {
+      if (takeFree()) return true
+      if (onFree !== undefined) hopeful.add(onFree)
+      return false
+    },
+    forget: (onFree) => {
+      hopeful.delete(onFree)
+    },
     withdraw: (requester) => {
       ring.delete(requester)
     },
@@ -135,6 +153,7 @@ export const make = (
       if (announced) leaving--
       changed()
       grant()
+      if (used < max && hopeful.size > 0) queueMicrotask(offer)
     },
     addIdle: (connection) => {
       idle.add(connection)
