@@ -1,6 +1,6 @@
 /**
- * A failed opening is not remembered, and neither are its settings: a pool that never had a connection makes room for a
- * handle of the same key with other settings, and no other pool does.
+ * A failed opening is not remembered, and neither are its settings: a pool that never had a connection, whatever became of its
+ * callers, makes room for a handle of the same key with other settings, and no other pool does.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { database, eventually } from "./support/database.ts"
-import { withDatabase } from "./support/handle.ts"
+import { type Given, withDatabase } from "./support/handle.ts"
 import { proxy } from "./support/proxy.ts"
 import type { TestServer } from "./support/server.ts"
 
@@ -106,6 +106,39 @@ describe("a wrong password and the right one, under one key", () => {
       assert.strictEqual(yield* outcome(right), 1)
       assert.include(String(yield* Effect.flip(client`select 1`)), "password authentication failed")
       assert.strictEqual(yield* outcome(right), 1)
+    })
+  )
+})
+
+describe("a pool that was only found makes room, also for another server", () => {
+  const conflicting = ({ settings }: Given) =>
+    Effect.map(Effect.all([proxy(settings), proxy(settings)]), ([here, there]) => ({
+      here,
+      first: PG.make({ ...settings, ...here.address }),
+      second: PG.make({ ...settings, ...here.address, maxConnections: 2 }),
+      elsewhere: PG.make({ ...settings, ...there.address })
+    }))
+
+  withDatabase("by a client that nobody used", [], (given) =>
+    Effect.gen(function* () {
+      const { elsewhere, first } = yield* conflicting(given)
+      const client = yield* first.client
+      assert.strictEqual(yield* outcome(elsewhere), 1)
+      assert.include(String(yield* Effect.flip(client`select 1`)), "They differ in port")
+    })
+  )
+
+  withDatabase("by a caller that was interrupted before it asked for a connection", [], (given) =>
+    Effect.gen(function* () {
+      const { elsewhere, first, here, second } = yield* conflicting(given)
+      assert.strictEqual(yield* outcome(first), 1)
+      // The pool in whose place the next one is built takes its time to end.
+      yield* here.pause
+      const caller = yield* Effect.forkChild(outcome(second), { startImmediately: true })
+      assert.strictEqual(yield* outcome(elsewhere), "DatabaseConflict")
+      yield* Fiber.interrupt(caller)
+      assert.strictEqual(here.opened(), 1)
+      assert.strictEqual(yield* outcome(elsewhere), 1)
     })
   )
 })

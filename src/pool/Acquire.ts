@@ -29,12 +29,10 @@ export interface Acquire {
   readonly wait: (waiter: PoolState.Waiter) => void
   /** The caller gives its connection back, or leaves its queue. `abandoned`: its statement may still run. */
   readonly giveBack: (waiter: PoolState.Waiter, abandoned: boolean, now: number) => void
-  /** A caller came for something other than these connections. */
-  readonly onCall: () => void
   readonly isClosing: () => boolean
   /** Whether the grace of the pool's end is over: nothing more is sent. */
   readonly isCutOff: () => boolean
-  /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
+  /** Whether no connection was ever open, and none is waited for or being opened. */
   readonly neverConnected: () => boolean
   /** Whether no connection is lent, waited for or being opened. */
   readonly isUnused: () => boolean
@@ -51,12 +49,12 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
   const { budget, clock, counts, ended, load, run, runTimer, settings, state } = parts
   let isClosing = false
   let isCutOff = false
-  let wasCalled = false
   let lastUsed = clock.currentTimeMillisUnsafe()
   const onQuiet = new Set<() => void>()
   const now = () => clock.currentTimeMillisUnsafe()
 
   const isQuiet = () => PoolState.inUse(state) === 0 && PoolState.waiting(state) === 0
+  const isUnused = () => isQuiet() && connect.isQuiet()
   const checkQuiet = () => {
     if (onQuiet.size > 0 && isQuiet()) for (const resume of onQuiet) resume()
   }
@@ -264,7 +262,6 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
       return connection
     },
     wait: (waiter) => {
-      wasCalled = true
       PoolState.queueOf(state, waiter).add(waiter)
       if (waiter.expectedMillis === undefined) drainForWaiting()
       connect.demand()
@@ -284,17 +281,10 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
       if (hasHadItsTurn(connection)) connection.isDraining = true
       else if (state.sharedQueue.size > 0) serveShared(connection)
     },
-    onCall: () => {
-      wasCalled = true
-    },
     isClosing: () => isClosing,
     isCutOff: () => isCutOff,
-    neverConnected: () =>
-      (wasCalled || connect.lastFailure() !== undefined) &&
-      !connect.hasOpened() &&
-      connect.isQuiet() &&
-      isQuiet(),
-    isUnused: () => isQuiet() && connect.isQuiet(),
+    neverConnected: () => !connect.hasOpened() && isUnused(),
+    isUnused,
     lastUsed: () => (isQuiet() ? lastUsed : now()),
     close: (grace) =>
       Effect.gen(function* () {

@@ -58,8 +58,6 @@ export interface Listening {
 
 export interface Options {
   readonly open: (onNotification: (notification: Notification) => void) => OpenConnection.Open
-  /** A listener has joined. */
-  readonly onCall: () => void
   /** The error when the limit of the registry left no place for `acquireTimeout`. */
   readonly noPlace: () => PoolError
 }
@@ -102,7 +100,7 @@ export const pauseOf = (failures: number, chance: number): number =>
 
 export const make = (
   { budget, clock, ended, run, settings }: PoolParts,
-  { noPlace, onCall, open }: Options
+  { noPlace, open }: Options
 ): Listening => {
   const server = describe(settings)
   const listeners = new Set<Listener>()
@@ -334,7 +332,6 @@ export const make = (
   return {
     add: (listener) => {
       if (isClosed) return listener.onFailure(Cause.fail(ended()))
-      onCall()
       listeners.add(listener)
       for (const channel of listener.channels) {
         const others = byChannel.get(channel)

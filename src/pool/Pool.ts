@@ -105,7 +105,7 @@ export interface Pool {
   readonly isClosing: () => boolean
   /** Why nothing is sent any more, once the grace of its end is over. */
   readonly cutOff: () => SqlError | undefined
-  /** Whether callers came, or an opening failed, but no connection was ever open, and nothing is left of it all. */
+  /** Whether no connection was ever open, and none is waited for or being opened. */
   readonly neverConnected: () => boolean
   /** Whether no connection is lent or waited for, and no channel is listened to. */
   readonly isUnused: () => boolean
@@ -160,7 +160,6 @@ export const make = Effect.fnUntraced(function* (
   const { connect } = acquire
   const listening = Listening.make(parts, {
     open: openWith,
-    onCall: acquire.onCall,
     noPlace: () => AcquireErrors.noPlaceToListen(stats(), budget, settings.acquireTimeout)
   })
 
