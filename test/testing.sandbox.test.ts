@@ -11,7 +11,7 @@ import { isSqlError } from "effect/sql/SqlError"
 import * as TestClock from "effect/testing/TestClock"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { TestDatabase } from "effect-global-pool/testing"
-import { Client } from "pg"
+import { Client, type Connection } from "pg"
 import { server } from "./support/database.ts"
 import { interruptAt } from "./support/interruptAt.ts"
 import { urlOf } from "./support/url.ts"
@@ -41,6 +41,24 @@ const byClient = <A>(f: (client: Client) => Promise<A>) =>
       return result
     })
   )
+
+/** What a client sends by the extended protocol, and the first column of the rows that come. */
+const exchanged = (client: Client, send: (connection: Connection) => void) =>
+  new Promise<ReadonlyArray<string>>((resolve, reject) => {
+    const values: Array<string> = []
+    const nothing = () => undefined
+    const submittable = {
+      submit: send,
+      handleRowDescription: nothing,
+      handleDataRow: ({ fields }: { readonly fields: ReadonlyArray<string> }) =>
+        void values.push(String(fields[0])),
+      handleCommandComplete: nothing,
+      handlePortalSuspended: nothing,
+      handleReadyForQuery: () => resolve(values),
+      handleError: reject
+    }
+    client.query(submittable)
+  })
 
 /** As a program has it in one of its modules. */
 const pgdb = PG.make("postgres://app@db.example/app")
@@ -443,6 +461,52 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
           return String(error)
         })
         assert.include(message, "violates foreign key constraint")
+      })
+    )
+  )
+
+  it.effect("names of statements and portals that differ in their last letter alone are two names", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const long = (kind: string, last: string) => kind.repeat(62) + last
+        const seen = yield* byClient(async (client) => {
+          const statement = (last: string) => ({ name: long("s", last), text: `select '${last}' as last` })
+          const lasts: Array<string> = []
+          for (const last of ["1", "2", "1"])
+            lasts.push((await client.query<{ last: string }>(statement(last))).rows[0]?.last ?? "")
+          const portals = await exchanged(client, (connection) => {
+            for (const last of ["1", "2"])
+              connection.bind({ portal: long("p", last), statement: long("s", last) }, true)
+            for (const last of ["2", "1"]) connection.execute({ portal: long("p", last) }, true)
+            connection.sync()
+          })
+          return { lasts, portals }
+        })
+        assert.deepStrictEqual(seen, { lasts: ["1", "2", "1"], portals: ["2", "1"] })
+      })
+    )
+  )
+
+  it.effect("SQL's own statements are found by the protocol too, others are missing by name", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const seen = yield* byClient(async (client) => {
+          await client.query("prepare answer as select 42")
+          const prepared = await exchanged(client, (connection) => {
+            connection.bind({ statement: "answer" }, true)
+            connection.execute({}, true)
+            connection.sync()
+          })
+          const missing = await exchanged(client, (connection) => {
+            connection.bind({ statement: "question" }, true)
+            connection.sync()
+          }).catch((error: Error) => error.message)
+          return { prepared, missing }
+        })
+        assert.deepStrictEqual(seen, {
+          prepared: ["42"],
+          missing: 'prepared statement "question" does not exist'
+        })
       })
     )
   )

@@ -112,7 +112,7 @@ export const open = Effect.fnUntraced(function* (
     upstream,
     mayDefer,
     settings: new Map(),
-    turns: 0,
+    names: 0,
     lastActive: 0,
     isWanted: () => waiting > 0
   }
@@ -175,7 +175,7 @@ export const open = Effect.fnUntraced(function* (
       password,
       reported: session.parameters,
       onClient: (client) => {
-        const named: Turn.Named = { client, prefix: `${client.key.pid}_`, statements: new Map() }
+        const named: Turn.Named = { client, statements: new Map() }
         Effect.runFork(Effect.forkIn(Effect.ignore(Effect.forever(once(named))), scope))
       },
       onCancel: (key, onPassed) => {

@@ -22,19 +22,25 @@ export interface Shared {
   mayDefer: boolean
   /** The settings that the session has now. */
   settings: ReadonlyMap<string, string>
-  /** So many turns there were. */
-  turns: number
+  /** So many names of statements and portals were given. */
+  names: number
   /** When a client had its last message passed on, in milliseconds. */
   lastActive: number
   /** Whether other clients wait. */
   readonly isWanted: () => boolean
 }
 
-/** A client with the statements that it has prepared, all of which begin with its prefix on the session. */
+/** A statement or a portal of a client. */
+interface Known {
+  /** Its name on the session: short, of which the server keeps 63 bytes, and none that SQL has without quotes. */
+  readonly at: string
+  readonly meaning: Statements.Meaning | undefined
+}
+
+/** A client with the statements that it has prepared. */
 export interface Named {
   readonly client: Client
-  prefix: string
-  statements: Map<string, Statements.Meaning | undefined>
+  readonly statements: Map<string, Known>
 }
 
 /** So many bytes wait for a slow client while others want their turn. */
@@ -76,8 +82,9 @@ export const turn = Effect.fnUntraced(function* (
   const { client } = named
   const { upstream } = shared
   const { socket } = upstream.session
-  const portals = new Map<string, Statements.Meaning | undefined>()
-  const place = `${named.prefix}${++shared.turns}_`
+  const { statements } = named
+  /** The unnamed portal, which the next one replaces, has no name there either. */
+  const portals = new Map<string, Known>([["", { at: "", meaning: undefined }]])
   const localNames = new Set<string>()
   let output: Array<Buffer> = []
   /** The client's transaction is open, and has failed. */
@@ -186,10 +193,7 @@ export const turn = Effect.fnUntraced(function* (
     } else if (hasFailed) fail(aborted)
     else if (text === "" || (yield* run(text))) {
       if (kind === "begin") isOpen = true
-      if (kind === "deallocate") {
-        named.prefix = place
-        named.statements = new Map()
-      }
+      if (kind === "deallocate") statements.clear()
       write(Messages.message("C", Messages.cString(tag)))
     }
   })
@@ -229,45 +233,51 @@ export const turn = Effect.fnUntraced(function* (
     write(Messages.message("Z", Buffer.from(isOpen ? (hasFailed ? "E" : "T") : "I")))
   })
 
+  /** Gives the name on the session, which stays the same for one that comes again. */
+  const know = (known: Map<string, Known>, name: string, meaning: Known["meaning"]): string => {
+    const at = known.get(name)?.at ?? `sandbox ${++shared.names}`
+    known.set(name, { at, meaning })
+    return at
+  }
+  /** One that the client has not given is SQL's own, or missing. */
+  const nameOf = (known: ReadonlyMap<string, Known>, name: string): string => known.get(name)?.at ?? name
+
   const onStatement = Effect.fnUntraced(function* (message: Buffer) {
     const [[name = "", text = ""], rest] = Messages.texts(message, 2)
     const meaning = Statements.meaningOf(text)
     const isLocal = Statements.isLocal(meaning)
     if (isLocal) yield* flush
     if (isSkipping) return
-    named.statements.set(name, meaning)
+    const at = know(statements, name, meaning)
     if (isLocal) return write(answers.parsed)
     shared.mayDefer ||= Statements.mayDefer(text)
     closes.push(false)
-    pass("C", [`S${named.prefix}${name}`])
-    pass("P", [named.prefix + name, text], rest)
+    pass("C", [`S${at}`])
+    pass("P", [at, text], rest)
   })
 
-  const portal = (name: string): string => (name === "" ? "" : place + name)
   const onMessage = Effect.fnUntraced(function* (message: Buffer) {
     const type = Messages.typeOf(message)
     if (type === "P") return yield* onStatement(message)
     const [[one = "", other = ""], rest] = Messages.texts(message, type === "B" ? 2 : 1)
     const [kind, name] = [one.charAt(0), one.slice(1)]
     const isStatement = kind === "S"
-    const meaning =
-      type === "B"
-        ? named.statements.get(other)
-        : type === "E"
-          ? portals.get(one)
-          : (isStatement ? named.statements : portals).get(name)
+    const known = isStatement ? statements : portals
+    const { meaning } =
+      (type === "B" ? statements.get(other) : type === "E" ? portals.get(one) : known.get(name)) ?? {}
     const isLocal = "BEDC".includes(type) && Statements.isLocal(meaning)
     if (isLocal) yield* flush
     if (isSkipping) return
-    const target = kind + (isStatement ? named.prefix + name : portal(name))
+    const target = kind + nameOf(known, name)
     switch (type) {
-      case "B":
-        portals.set(one, meaning)
+      case "B": {
+        const at = know(portals, one, meaning)
         if (isLocal) return write(answers.bound)
         yield* remember(meaning)
-        return pass("B", [portal(one), named.prefix + other], rest)
+        return pass("B", [at, nameOf(statements, other)], rest)
+      }
       case "E":
-        return isLocal ? yield* perform(meaning) : pass("E", [portal(one)], rest)
+        return isLocal ? yield* perform(meaning) : pass("E", [nameOf(portals, one)], rest)
       case "D":
         if (!isLocal) return pass("D", [target])
         if (isStatement) write(answers.parameters)
