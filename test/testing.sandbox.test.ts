@@ -511,6 +511,47 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   )
 
+  for (const become of ["set role", "set session authorization"]) {
+    it.effect(`what is deferred is checked, and deferred again, behind ${become}`, () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const seen = yield* byClient(async (client) => {
+            await client.query(`create role plain_${process.pid}; create schema hidden; create table heard (who text);
+              create table hidden.child (author int references users deferrable initially deferred);
+              create function hear() returns trigger language plpgsql as
+                $$ begin insert into heard values (current_user); return null; end $$;
+              create table told (n int); create constraint trigger told after insert on told
+                deferrable initially deferred for each row execute function hear();
+              grant insert on heard, told to plain_${process.pid}`)
+            await client.query(`${become} plain_${process.pid}`)
+            await client.query("begin")
+            await client.query("insert into told values (1)")
+            await client.query("commit")
+            const who = await client.query(
+              "select current_user, session_user, current_setting('role') as role"
+            )
+            await client.query("reset session authorization")
+            await client.query("reset role")
+            const late = await client.query("insert into hidden.child values (-1)").catch(String)
+            await client.query("begin")
+            await client.query("insert into hidden.child values (-1)")
+            await client.query("delete from hidden.child")
+            await client.query("commit")
+            const { rows } = await client.query("select who from heard")
+            return { ...who.rows[0], heard: rows, late }
+          })
+          const plain = `plain_${process.pid}`
+          const isRole = become === "set role"
+          assert.strictEqual(seen.current_user, plain)
+          assert.strictEqual(seen.session_user === plain, !isRole)
+          assert.strictEqual(seen.role, isRole ? plain : "none")
+          assert.deepStrictEqual(seen.heard, [{ who: plain }])
+          assert.include(seen.late, "violates foreign key constraint")
+        })
+      )
+    )
+  }
+
   it.effect(
     "sandboxes hand their sessions on, also those that were open at one time or are interrupted",
     () =>

@@ -22,14 +22,29 @@ export const mayDefer = (text: string): boolean => /\bdeferr/i.test(text)
 export const hasDeferrable =
   "select exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable"
 
-/** Checks what is deferred to the commit, and leaves constraints as a new transaction finds them. */
-export const checkDeferred = `do $sandbox$ declare every text; deferred text; begin
-  select pg_catalog.string_agg(distinct name, ', '), pg_catalog.string_agg(distinct name, ', ') filter (where condeferred)
-    into every, deferred from (
-      select pg_catalog.format('%I.%I', n.nspname, c.conname) as name, c.condeferred from pg_catalog.pg_constraint c
-      join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable) as constraints;
-  if every is not null then execute 'set constraints ' || every || ' immediate'; end if;
+/**
+ * Checks what is deferred to the commit, and leaves constraints as a new transaction finds them. Triggers see the role that the
+ * client has set, as at a commit. Constraints in schemas which that role may not use can be named by the session's own alone.
+ */
+export const checkDeferred = `do $sandbox$ declare usable text; every text; deferred text;
+  who text := session_user; role text := pg_catalog.current_setting('role'); begin
+  select pg_catalog.string_agg(distinct name, ', ') filter (where pg_catalog.has_schema_privilege(schema, 'usage')),
+    pg_catalog.string_agg(distinct name, ', '), pg_catalog.string_agg(distinct name, ', ') filter (where condeferred)
+    into usable, every, deferred from (
+      select pg_catalog.format('%I.%I', n.nspname, c.conname) as name, n.oid as schema, c.condeferred
+      from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace where c.condeferrable
+    ) as constraints;
+  if usable is not null then execute 'set constraints ' || usable || ' immediate'; end if;
+  if usable is distinct from every then
+    set local session authorization default;
+    set local role none;
+    execute 'set constraints ' || every || ' immediate';
+  end if;
   if deferred is not null then execute 'set constraints ' || deferred || ' deferred'; end if;
+  if usable is distinct from every then
+    perform pg_catalog.set_config('session_authorization', who, true);
+    perform pg_catalog.set_config('role', role, true);
+  end if;
 end $sandbox$`
 
 const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`
