@@ -306,6 +306,45 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   )
 
+  for (const [what, statement, syncs] of [
+    ["that runs is waited for as long as it takes", "select pg_sleep(4)", true],
+    ["that has ended is stuck when no Sync follows", "select 1", false]
+  ] as const) {
+    it.effect(`a statement by Flush ${what}`, () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const hasBegun = yield* Deferred.make<void>()
+          const hasCounted = yield* Deferred.make<void>()
+          const ask = byClient((client) =>
+            exchanged(client, (connection) => {
+              connection.once("bindComplete", () => {
+                connection.execute({}, true)
+                connection.flush()
+                Deferred.doneUnsafe(hasBegun, Effect.void)
+              })
+              connection.once("commandComplete", () => {
+                if (syncs) return connection.sync()
+                const sync = Effect.sync(() => connection.sync())
+                Effect.runFork(Effect.andThen(Deferred.await(hasCounted), sync))
+              })
+              connection.parse({ name: "", text: statement, types: [] }, true)
+              connection.bind({}, true)
+              connection.flush()
+            })
+          )
+          const count = Deferred.await(hasBegun).pipe(
+            Effect.andThen(byClient((client) => client.query("select from users").catch(String))),
+            Effect.ensuring(Deferred.succeed(hasCounted, undefined))
+          )
+          const [asked, counted] = yield* Effect.all([ask, count], { concurrency: "unbounded" })
+          assert.lengthOf(asked, 1)
+          if (typeof counted !== "string") assert.deepStrictEqual([syncs, counted.rowCount], [true, 1])
+          else assert.include(counted, syncs ? "1 row" : "another connection of this sandbox kept it")
+        })
+      )
+    )
+  }
+
   describe("what one transaction cannot be is refused, with what to do:", () => {
     for (const [what, statement] of [
       ["LISTEN", "listen news"],

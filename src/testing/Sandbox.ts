@@ -28,6 +28,8 @@ import * as Upstream from "./Upstream.ts"
 /** What a sandbox is opened on. */
 export interface Database {
   readonly settings: ResolvedSettings
+  /** The session that makes databases. */
+  readonly admin: Opened
   /** Opens a session that lives as long as the database. */
   readonly connect: Effect.Effect<Opened, SqlError>
   /** Sessions for the next sandboxes. */
@@ -117,15 +119,27 @@ export const open = Effect.fnUntraced(function* (
     isWanted: () => waiting > 0
   }
 
-  const isStuck = (): boolean =>
+  const isQuiet = (): boolean =>
     (session.socket.isPaused() || !upstream.isBusy()) && Date.now() - shared.lastActive >= patience
+  /** The server may still be at work for a client that has asked for its answer by a Flush; what it then says is looked at. */
+  const isStuck: Effect.Effect<boolean> = Effect.suspend(() =>
+    isQuiet()
+      ? query(database.admin, Statements.isAtWork(session.key.pid)).pipe(
+          Effect.orElseSucceed(() => []),
+          Effect.map(([atWork = []]) => atWork.length === 0 && isQuiet())
+        )
+      : Effect.succeed(false)
+  )
   /** `false` when nothing happens with the client that has its turn. */
   const acquire: Effect.Effect<boolean> = Effect.flatMap(
     Effect.timeoutOption(turns.take(1), patience),
     (taken) => {
       if (Option.isSome(taken)) return Effect.succeed(true)
       // What came while this process was busy is looked at first.
-      return Effect.flatMap(Effect.sleep("50 millis"), () => (isStuck() ? Effect.succeed(false) : acquire))
+      return Effect.sleep("50 millis").pipe(
+        Effect.andThen(isStuck),
+        Effect.flatMap((isStuck) => (isStuck ? Effect.succeed(false) : acquire))
+      )
     }
   )
 

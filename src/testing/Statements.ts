@@ -22,6 +22,10 @@ export const mayDefer = (text: string): boolean => /\bdeferr/i.test(text)
 export const hasDeferrable =
   "select exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable"
 
+/** A row when this session does something else than wait for its client. */
+export const isAtWork = (pid: number): string =>
+  `select from pg_catalog.pg_stat_activity where pid = ${pid} and wait_event_type is distinct from 'Client'`
+
 /**
  * Checks what is deferred to the commit, and leaves constraints as a new transaction finds them. Triggers see the role that the
  * client has set, as at a commit. Constraints in schemas which that role may not use can be named by the session's own alone.

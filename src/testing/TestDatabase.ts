@@ -47,7 +47,6 @@ interface Service {
 }
 
 interface Database extends Sandbox.Database {
-  readonly admin: Server.Opened
   /** Where the sandboxes are that are open now. */
   readonly sandboxes: Set<ResolvedSettings>
   /** Whether there are connections that go by the sandboxes. */

@@ -24,7 +24,7 @@ export interface Shared {
   settings: ReadonlyMap<string, string>
   /** So many names of statements and portals were given. */
   names: number
-  /** When a client had its last message passed on, in milliseconds. */
+  /** When the client that has its turn or the server had its last message passed on, in milliseconds. */
   lastActive: number
   /** Whether other clients wait. */
   readonly isWanted: () => boolean
@@ -119,7 +119,10 @@ export const turn = Effect.fnUntraced(function* (
     if (type === "G") onCopyIn()
     if (type !== "3" || closes.shift() !== false) write(message)
   }
-  upstream.onPause = give
+  upstream.onPause = () => {
+    shared.lastActive = Date.now()
+    give()
+  }
 
   const pass = (type: string, texts: ReadonlyArray<string>, rest: Uint8Array = none): void => {
     isPassing = true
