@@ -443,6 +443,72 @@ withDatabase(
 )
 
 withDatabase(
+  "two columns that are one in camel case are refused, and nothing is written",
+  ['create table orders (id int, paid_at date, "paidAt" date)'],
+  ({ url }) =>
+    Effect.gen(function* () {
+      const cwd = yield* folder()
+      const refused = yield* run(url, cwd, "--names", "camel")
+      assert.deepInclude(refused, { code: 1, stdout: "" })
+      assert.include(
+        refused.stderr,
+        'The columns "paid_at" and "paidAt" of orders are both "paidAt" in camel case'
+      )
+      assert.deepStrictEqual(yield* Effect.promise(() => Fs.readdir(cwd)), [])
+      assert.strictEqual((yield* run(url, cwd)).code, 0)
+    })
+)
+
+withDatabase(
+  "a --map that nothing goes by is said once, with what may be meant",
+  [
+    "create table orders (id int, paid_at date, price numeric, parts text[])",
+    "create schema shop",
+    "create table shop.goods (price numeric)"
+  ],
+  ({ url, witness }) =>
+    Effect.gen(function* () {
+      const cwd = yield* folder()
+      const both = ["--schema", "public", "--schema", "shop"]
+      const maps = [
+        "orders.price=A",
+        "public.orders.id=B",
+        "shop.goods.price=C",
+        "pg_catalog.date=D",
+        "text=E"
+      ]
+      const all = maps.flatMap((map) => ["--map", map])
+      assert.deepStrictEqual(yield* run(url, cwd, ...both, ...all), {
+        code: 0,
+        stdout: "src/db.ts: 2 tables or views.\n",
+        stderr: ""
+      })
+      const slips = ["--map", "ordes.price=A", "--map", "integer=B", "--map", "orders=C"]
+      const said = [
+        "--map ordes.price is neither a column nor the type of one. Did you mean orders.price?",
+        "--map integer is neither a column nor the type of one.",
+        "--map orders is neither a column nor the type of one. Did you mean orders.id?",
+        ""
+      ].join("\n")
+      const printed = yield* run(url, cwd, ...both, ...slips, "--out", "-")
+      assert.deepInclude(printed, { code: 0, stderr: said })
+      assert.include(printed.stdout, "readonly paid_at: string | null")
+      const watching = yield* program(Path.join(root, "src", "bin.ts"), {
+        args: ["types", "--watch", "--out", "db.ts", "--map", "nowhere=A"],
+        cwd,
+        env: { DATABASE_URL: url, NO_COLOR: "1" },
+        node: ["--import", loader]
+      })
+      yield* watching.prints("db.ts: 1 table or view.")
+      yield* witness.query("create table more (id int)")
+      yield* watching.prints("db.ts: 2 tables or views.")
+      yield* watching.signal("SIGINT")
+      yield* watching.exitWithin("5 seconds")
+      assert.lengthOf(watching.stderr().match(/--map nowhere is neither/g) ?? [], 1)
+    })
+)
+
+withDatabase(
   "the command watches: the file follows the database until it is interrupted",
   ["create table users (id int not null)"],
   ({ url, witness }) =>

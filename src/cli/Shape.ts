@@ -93,6 +93,12 @@ const tableKey = ({ isVisible, name, schema }: Table): string => {
   return isVisible ? part(name) : `${part(schema)}.${part(name)}`
 }
 
+/** What a table is called before a column in `replaced`: first as `pgdb.table` reads it, then with its schema. */
+export const keysOf = (table: Table): readonly [string, string] => [
+  tableKey(table),
+  `${table.schema}.${table.name}`
+]
+
 const byName = (left: { readonly name: string }, right: { readonly name: string }): number =>
   left.name < right.name ? -1 : left.name > right.name ? 1 : 0
 
@@ -180,10 +186,17 @@ export const shapesOf = ({ tables, types }: Catalogue, options: ShapeOptions): S
   }
 
   const shaped = tables.map((table, index) => {
-    const key = tableKey(table)
+    const keys = keysOf(table)
     const { own = "", insert = "" } = tableNames[index] ?? {}
-    const fields = table.columns.map((column) => fieldOf(column, [key, `${table.schema}.${table.name}`]))
-    return { name: own, insert, key, comment: table.comment, isInsertable: table.isInsertable, fields }
+    const fields = table.columns.map((column) => fieldOf(column, keys))
+    return {
+      name: own,
+      insert,
+      key: keys[0],
+      comment: table.comment,
+      isInsertable: table.isInsertable,
+      fields
+    }
   })
 
   const composites: Array<Shapes["composites"][number]> = []

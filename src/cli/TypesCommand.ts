@@ -15,9 +15,10 @@ import * as Redacted from "effect/Redacted"
 import * as Runtime from "effect/Runtime"
 import * as Schedule from "effect/Schedule"
 import type { Database } from "../api/Database.ts"
-import type { OperationError } from "../errors/PoolError.ts"
+import { type OperationError, refused } from "../errors/PoolError.ts"
 import * as PG from "../PG.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
+import { clash, unused } from "./CheckOptions.ts"
 import { printSchemas } from "./PrintSchemas.ts"
 import { printTypes } from "./PrintTypes.ts"
 import * as Catalogue from "./ReadCatalogue.ts"
@@ -27,15 +28,29 @@ export interface WriteOptions extends Catalogue.Asked, ShapeOptions {
   readonly effectSchema: boolean
 }
 
+/** The text of the file for a database, and what there is to say about the options. */
+const fileOf = Effect.fnUntraced(function* (
+  pgdb: Database,
+  options: WriteOptions
+): Effect.fn.Return<
+  { readonly text: string; readonly warnings: ReadonlyArray<string> },
+  OperationError,
+  PoolRegistry
+> {
+  const catalogue = yield* Catalogue.read(pgdb, options)
+  const problem = clash(catalogue, options)
+  if (problem !== undefined) return yield* refused(problem)
+  const shapes = shapesOf(catalogue, options)
+  const text = options.effectSchema ? printSchemas(shapes) : printTypes(shapes)
+  return { text, warnings: unused(catalogue, options) }
+})
+
 /** The text of the file for a database. */
 export const textOf = (
   pgdb: Database,
   options: WriteOptions
 ): Effect.Effect<string, OperationError, PoolRegistry> =>
-  Effect.map(Catalogue.read(pgdb, options), (catalogue) => {
-    const shapes = shapesOf(catalogue, options)
-    return options.effectSchema ? printSchemas(shapes) : printTypes(shapes)
-  })
+  Effect.map(fileOf(pgdb, options), ({ text }) => text)
 
 /** What ends the command with exit code 1: its message is all that is printed. */
 class Refused extends Data.TaggedError("Refused")<{ readonly message: string }> {
@@ -129,9 +144,13 @@ export const types = Command.make(
       const pgdb = Option.isSome(url)
         ? PG.make({ url: Redacted.value(url.value), key: "effect-global-pool types" })
         : yield* PG.fromEnv
-      const text = textOf(pgdb, options)
+      const said = new Set<string>()
       const written = Effect.gen(function* () {
-        const now = yield* text
+        const { text: now, warnings } = yield* fileOf(pgdb, options)
+        for (const warning of warnings.filter((warning) => !said.has(warning))) {
+          said.add(warning)
+          yield* Console.error(warning)
+        }
         if (out === "-") return yield* Console.log(now.trimEnd())
         const files = yield* FileSystem.FileSystem
         if (check) {
