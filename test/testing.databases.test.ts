@@ -88,6 +88,20 @@ it.live(
     })
 )
 
+it.live("a setup that leaves a transaction open fails, and says where it began", () =>
+  Effect.gen(function* () {
+    const begun = [`${unique};\nbegin`, "create table users (name text)"]
+    const open = yield* Effect.flip(Effect.provide(current, on(begun)))
+    assert.include(open.message, "Statement 2 of 3, line 2 of text 1 of the setup: The transaction")
+    assert.include(open.message, "is never ended: COMMIT is missing")
+    assert.isFalse(yield* isThere(templateOf(begun)))
+
+    const closed = [...begun, "commit; begin; select 1; rollback; begin read only; end"]
+    const count = Effect.flatMap(TestDatabase.pgdb, (pgdb) => pgdb.table("users").count())
+    assert.strictEqual(yield* Effect.provide(count, on(closed)), 0)
+  })
+)
+
 it.live("a database that it has not made is never touched, even by the name of a template", () =>
   Effect.gen(function* () {
     const setup = [unique, "select 'not made by it'"]

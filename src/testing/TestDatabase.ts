@@ -107,6 +107,21 @@ const statementsOf = (texts: ReadonlyArray<string>) => {
   return parts.map((part, index) => ({ ...part, number: index + 1, of: parts.length }))
 }
 
+/** Runs the statements of texts. What a transaction that stays open has done would be lost with the session. */
+const runTexts = Effect.fnUntraced(function* (opened: Server.Opened, texts: ReadonlyArray<string>) {
+  let begun: ReturnType<typeof statementsOf>[number] | undefined
+  for (const about of statementsOf(texts)) {
+    yield* Server.run(opened, about)
+    begun = opened.session.status() === "idle" ? undefined : (begun ?? about)
+  }
+  if (begun !== undefined) {
+    const { file, line, number, of } = begun
+    return yield* refused(
+      `Statement ${number} of ${of}, line ${line} of ${file}: The transaction that begins here is never ended: COMMIT is missing. Nothing of the setup stays.`
+    )
+  }
+})
+
 /** A key as far as an error shows it: those that are texts of migrations are long, and may hold anything. */
 const shownOf = (template: string, setup: Setup<unknown, unknown>): string =>
   "run" in setup && typeof setup.key === "string" && /^[\w .:/@-]{1,60}$/.test(setup.key)
@@ -116,16 +131,14 @@ const shownOf = (template: string, setup: Setup<unknown, unknown>): string =>
 const setUp = <E, R>(
   settings: ResolvedSettings,
   setup: Setup<E, R>
-): Effect.Effect<void, E | SqlError, Exclude<R, PoolRegistry> | Scope.Scope> => {
+): Effect.Effect<void, E | SqlError | PoolError, Exclude<R, PoolRegistry> | Scope.Scope> => {
   const run: ReturnType<typeof setUp<E, R>> =
     "run" in setup
       ? Effect.flatMap(
           under((handle) => Effect.succeed(moved(handle, settings))),
           (context) => Effect.asVoid(Effect.provideContext(setup.run(handleTo(settings)), context))
         )
-      : Effect.flatMap(Server.connect(settings), (opened) =>
-          Effect.forEach(statementsOf(setup), (about) => Server.run(opened, about), { discard: true })
-        )
+      : Effect.flatMap(Server.connect(settings), (opened) => runTexts(opened, setup))
   // Effect prints it below a failure.
   return Effect.withSpan(run, `the setup ${shownOf(settings.database, setup)}`)
 }
