@@ -14,7 +14,7 @@ import { EmbeddedPostgres } from "effect-global-pool/embedded"
 import { start } from "../src/embedded/Server.ts"
 import { eventually } from "./support/database.ts"
 import { query, value } from "./support/embedded-server.ts"
-import { gone, isAlive, serverPid, Temporary, traces } from "./support/folder.ts"
+import { folder, gone, isAlive, serverPid, Temporary, traces } from "./support/folder.ts"
 
 layer(Temporary.layer)("an embedded server", (it) => {
   it.effect("answers on loopback alone, and is gone with its scope", () =>
@@ -35,6 +35,19 @@ layer(Temporary.layer)("an embedded server", (it) => {
       assert.isFalse(isAlive(server.pid))
       assert.deepStrictEqual(yield* traces, [])
     })
+  )
+
+  it.effect("has its data in a TMPDIR that is relative to the folder of the process", () =>
+    Effect.gen(function* () {
+      const { path: temporary } = yield* Temporary
+      const place = yield* folder()
+      yield* Effect.acquireRelease(
+        Effect.sync(() => (process.env.TMPDIR = Path.relative(process.cwd(), place))),
+        () => Effect.sync(() => (process.env.TMPDIR = temporary))
+      )
+      const { dataDir } = yield* start({})
+      assert.strictEqual(Path.dirname(Path.dirname(dataDir)), place)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("stops with sessions open and a statement under way", () =>

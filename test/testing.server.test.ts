@@ -49,8 +49,8 @@ const workers = Effect.gen(function* () {
   const counter = Path.join(place, "setups")
   return {
     place,
-    start: (asked: Asked, env: Readonly<Record<string, string | undefined>> = {}) =>
-      program(Path.join(path, "worker.mjs"), { args: [JSON.stringify({ ...asked, counter })], env }),
+    start: (asked: Asked, env: Readonly<Record<string, string | undefined>> = {}, cwd = root) =>
+      program(Path.join(path, "worker.mjs"), { args: [JSON.stringify({ ...asked, counter })], env, cwd }),
     setups: Effect.sync(() => (existsSync(counter) ? readFileSync(counter, "utf8") : ""))
   }
 })
@@ -139,6 +139,24 @@ layer(Layer.provideMerge(Place.layer, Layer.merge(Temporary.layer, Built.layer))
         assert.strictEqual(yield* setups, "1\n2\n")
         process.kill(keeperOf(third), "SIGTERM")
         yield* gone(third)
+      })
+    )
+
+    it.effect("have a relative dataDir in the folder where they run", () =>
+      Effect.gen(function* () {
+        const { start } = yield* workers
+        const places = [yield* folder(), yield* folder()]
+        const answers = yield* Effect.forEach(places, (place) =>
+          Effect.flatMap(start({ key: "relative", server: { dataDir: "data" } }, {}, place), finished)
+        )
+        assert.deepStrictEqual(
+          answers.map(({ dataDir }) => dataDir),
+          places.map((place) => Path.join(place, "data"))
+        )
+        for (const answer of answers) {
+          process.kill(keeperOf(answer), "SIGTERM")
+          yield* gone(answer)
+        }
       })
     )
 

@@ -60,7 +60,8 @@ export const temporaryFolder = async (
   wanted = Os.tmpdir()
 ): Promise<string> => {
   for (const folder of [wanted, Os.tmpdir(), "/tmp", "/var/tmp"]) {
-    if (await canReach(folder, identity).catch(() => false)) return folder
+    // What is started there has another working directory.
+    if (await canReach(folder, identity).catch(() => false)) return Path.resolve(folder)
   }
   throw new Error("The server's user can reach neither the folder for temporary files nor /tmp nor /var/tmp")
 }

@@ -33,7 +33,7 @@ const keeper = fileURLToPath(new URL(isSource ? "./Keeper.ts" : "./testing/Keepe
 /** A folder of this user's alone, in which others could not have put a socket of their own. */
 const folder = Effect.gen(function* () {
   const user = process.getuid?.()
-  const path = Path.join(Os.tmpdir(), `effect-global-pool-testing-${user ?? 0}`)
+  const path = Path.resolve(Os.tmpdir(), `effect-global-pool-testing-${user ?? 0}`)
   const about = yield* Effect.tryPromise({
     try: async () => {
       await Fs.mkdir(path, { recursive: true, mode: 0o700 })
@@ -72,9 +72,11 @@ export const start = Effect.fnUntraced(function* (
   options: EmbeddedPostgresOptions
 ): Effect.fn.Return<ServerSettings, Errors.EmbeddedPostgresError, Scope.Scope> {
   const { password, serverSettings, ...others } = options
-  const { startTimeout } = yield* checked(options)
+  // With a whole path, so that two folders with a `dataDir` of one name do not have one server.
+  const { dataDir, startTimeout } = yield* checked(options)
   const input = JSON.stringify({
     ...others,
+    dataDir,
     ...(password === undefined
       ? {}
       : { password: Redacted.isRedacted(password) ? Redacted.value(password) : password }),
