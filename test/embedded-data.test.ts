@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import { assert, layer } from "@effect/vitest"
@@ -8,6 +9,25 @@ import { start } from "../src/embedded/Server.ts"
 import { eventually } from "./support/database.ts"
 import { failure, query, value } from "./support/embedded-server.ts"
 import { folder, Temporary } from "./support/folder.ts"
+import { program } from "./support/process.ts"
+
+/** The processes that a process has started. */
+const childrenOf = (pid: number): ReadonlyArray<number> =>
+  execFileSync("ps", ["-o", "pid=", "--ppid", String(pid)], { encoding: "utf8" })
+    .trim()
+    .split(/\s+/)
+    .map(Number)
+
+/** A data directory whose `initdb` was killed, and all that could have cleaned up after it: as by `docker kill`. */
+const cutShort = Effect.gen(function* () {
+  const dataDir = yield* folder()
+  const running = yield* program("test/support/embedded.ts", { args: [JSON.stringify({ dataDir })] })
+  const files = Effect.promise(() => Fs.readdir(dataDir, { recursive: true }).catch(() => []))
+  yield* eventually("it is being set up", files, (names) => names.some((name) => name.endsWith("PG_VERSION")))
+  for (const pid of [...childrenOf(running.pid), running.pid]) process.kill(pid, "SIGKILL")
+  yield* running.exit
+  return dataDir
+})
 
 layer(Temporary.layer)("a data directory of one's own", (it) => {
   it.effect("keeps the data from one server to the next", () =>
@@ -76,6 +96,66 @@ layer(Temporary.layer)("a data directory of one's own", (it) => {
       yield* Effect.promise(() => Fs.writeFile(Path.join(dataDir, "PG_VERSION"), "9\n"))
       const error = yield* failure({ dataDir })
       assert.include(error.message, `The data directory ${dataDir} was made by Postgres 9`)
+    })
+  )
+
+  it.effect("is set up anew when its set-up was killed, and nothing of that is left", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* cutShort
+      const left = yield* Effect.promise(() => Fs.readdir(dataDir))
+      assert.notDeepEqual(left, [])
+      yield* Effect.scoped(
+        Effect.tap(start({ dataDir }), (server) => query(server, "create table kept as select 42 as answer"))
+      )
+      const server = yield* start({ dataDir })
+      assert.strictEqual(yield* value(server, "select answer from kept"), 42)
+      const names = yield* Effect.promise(() => Fs.readdir(dataDir))
+      assert.deepStrictEqual(
+        names.filter((name) => name.startsWith("effect-global-pool")),
+        ["effect-global-pool.password"]
+      )
+    })
+  )
+
+  it.effect("is refused when its set-up was killed, and somebody has put something else there", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* cutShort
+      const entries = Effect.promise(async () => (await Fs.readdir(dataDir)).sort())
+      yield* Effect.promise(() => Fs.writeFile(Path.join(dataDir, "letter.txt"), "dear"))
+      const before = yield* entries
+      const error = yield* failure({ dataDir })
+      assert.include(error.message, "is not empty and holds no Postgres data")
+      assert.deepStrictEqual(yield* entries, before)
+    })
+  )
+
+  it.effect("is whole when its set-up was killed while the files were moved to their place", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      yield* Effect.scoped(
+        Effect.tap(start({ dataDir }), (server) => query(server, "create table kept as select 42 as answer"))
+      )
+      yield* Effect.promise(async () => {
+        const made = Path.join(dataDir, "effect-global-pool.made")
+        await Fs.mkdir(made)
+        for (const name of ["PG_VERSION", "base", "effect-global-pool.password"])
+          await Fs.rename(Path.join(dataDir, name), Path.join(made, name))
+      })
+      const server = yield* start({ dataDir })
+      assert.strictEqual(yield* value(server, "select answer from kept"), 42)
+    })
+  )
+
+  it.effect("is set up by one of those who start at one time, and the others are refused", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const attempt = Effect.result(start({ dataDir }))
+      const results = yield* Effect.all([attempt, attempt, attempt], { concurrency: "unbounded" })
+      const servers = results.flatMap((result) => (result._tag === "Success" ? [result.success] : []))
+      assert.lengthOf(servers, 1)
+      for (const server of servers) assert.strictEqual(yield* value(server, "select 1"), 1)
+      for (const result of results)
+        if (result._tag === "Failure") assert.strictEqual(result.failure.reason._tag, "DataDirUnusable")
     })
   )
 

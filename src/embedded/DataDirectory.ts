@@ -12,6 +12,7 @@ import { dataDirUnusable, startFailed } from "./EmbeddedPostgresError.ts"
 import { type Guard, guard as makeGuard } from "./Guard.ts"
 import { canReach, type Identity, isRoot, temporaryFolder } from "./Identity.ts"
 import * as Process from "./Process.ts"
+import * as SetUp from "./SetUp.ts"
 
 export interface DataDirectory {
   readonly path: string
@@ -57,14 +58,18 @@ const own = async (path: string, identity: Identity | undefined): Promise<void> 
  * Sets up a new data directory. Text is UTF-8 and sorted by code point, the same on every machine; the server speaks
  * English.
  */
-const initialise = Effect.fnUntraced(function* (directory: DataDirectory, options: Surroundings) {
+const initialise = Effect.fnUntraced(function* (
+  directory: DataDirectory,
+  options: Surroundings,
+  place = directory.path
+) {
   const pwfile = Path.join(options.work, "password")
   yield* attempt(directory.path, "could not be set up", async () => {
     await Fs.writeFile(pwfile, `${Redacted.value(directory.password)}\n`, { mode: 0o600 })
     await own(pwfile, directory.identity)
   })
   const args = [
-    `--pgdata=${directory.path}`,
+    `--pgdata=${place}`,
     `--username=${options.username}`,
     `--pwfile=${pwfile}`,
     "--auth=scram-sha-256",
@@ -94,14 +99,6 @@ export const fresh = Effect.fnUntraced(function* (
   return directory
 })
 
-const readVersion = async (path: string): Promise<string | undefined> => {
-  const entries = await Fs.readdir(path)
-  if (entries.length === 0) return undefined
-  if (!entries.includes("PG_VERSION"))
-    throw new Error("it is not empty and holds no Postgres data. Give an empty or a new one")
-  return (await Fs.readFile(Path.join(path, "PG_VERSION"), "utf8")).trim()
-}
-
 /** Whose the data is decides who runs the server; root's own directories are handed to the user it steps down to. */
 const ownerOf = async (path: string, identity: Identity | undefined): Promise<Identity | undefined> => {
   if (!isRoot()) return undefined
@@ -128,7 +125,7 @@ export const kept = Effect.fnUntraced(function* (
     await Fs.mkdir(path, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "EEXIST") throw error
     })
-    return readVersion(path)
+    return SetUp.versionIn(path)
   })
   if (version !== undefined && version !== binaries.major) {
     return yield* dataDirUnusable(
@@ -145,13 +142,17 @@ export const kept = Effect.fnUntraced(function* (
   }
   if (version === undefined) {
     const created: DataDirectory = { path, identity, password: options.password ?? options.generate }
-    yield* initialise(created, options)
-    if (options.password === undefined) {
-      yield* attempt(path, "could not be set up", async () => {
-        await Fs.writeFile(passwordFile(path), Redacted.value(created.password), { mode: 0o600 })
-        await own(passwordFile(path), identity)
-      })
-    }
+    const place = SetUp.place(path)
+    const settled = attempt(path, "could not be set up", async () => {
+      if (options.password === undefined) {
+        await Fs.writeFile(passwordFile(place), Redacted.value(created.password), { mode: 0o600 })
+        await own(passwordFile(place), identity)
+      }
+      await SetUp.settle(path, place)
+    })
+    yield* Effect.andThen(initialise(created, options, place), settled).pipe(
+      Effect.onError(() => Effect.promise(() => SetUp.remove(place)))
+    )
     return created
   }
   if (options.password !== undefined) return { path, identity, password: options.password }
