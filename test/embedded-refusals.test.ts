@@ -66,6 +66,19 @@ layer(Temporary.layer)("an embedded server that does not start", (it) => {
     })
   )
 
+  it.effect.each([
+    ["logging_collector", true, "reads the server's log"],
+    ["Port", 5432, "the option port"],
+    ["listen_addresses", "*", "127.0.0.1"]
+  ] as const)("refuses a setting that is its own: %s", ([name, value, why]) =>
+    Effect.gen(function* () {
+      const error = yield* failure({ serverSettings: { [name]: value } })
+      assert.deepStrictEqual(error.reason, { _tag: "InvalidOption", option: "serverSettings" })
+      assert.include(error.message, `"${name}"`)
+      assert.include(error.message, why)
+    })
+  )
+
   it.effect("fails with an error that a program can catch by its tag", () =>
     Effect.gen(function* () {
       const reason = yield* Effect.scoped(EmbeddedPostgres.make({ port: -1 })).pipe(

@@ -26,7 +26,7 @@ export interface EmbeddedPostgresOptions {
   readonly password?: string | Redacted.Redacted | undefined
   /** How long the server may take until it accepts connections. `"60 seconds"` unless given. */
   readonly startTimeout?: Duration.Input | undefined
-  /** Settings of the server by name, as in `postgresql.conf`: `{ max_connections: 300 }`. */
+  /** Settings of the server by name, as in `postgresql.conf`: `{ max_connections: 300 }`. Some are the server's own, and refused. */
   readonly serverSettings?: Readonly<Record<string, string | number | boolean>> | undefined
 }
 
@@ -52,6 +52,13 @@ const nameProblem = (value: string): string | undefined => {
 }
 
 const names = ["dataDir", "port", "database", "username", "password", "startTimeout", "serverSettings"]
+
+/** Settings that the server needs to have its own way. */
+const ownSettings: Readonly<Record<string, string>> = {
+  logging_collector: "must be off: EmbeddedPostgres reads the server's log to say why it did not start",
+  listen_addresses: "must be 127.0.0.1: the server is for this machine alone",
+  port: "is the option port"
+}
 
 const settingName = /^[a-z_][a-z0-9_.]*$/i
 
@@ -90,6 +97,8 @@ const problems = (
     const setting = JSON.stringify(name)
     if (!settingName.test(name))
       found.push(["serverSettings", `has ${setting}, which is no name of a setting`])
+    const own = Object.hasOwn(ownSettings, name.toLowerCase()) ? ownSettings[name.toLowerCase()] : undefined
+    if (own !== undefined) found.push(["serverSettings", `has ${setting}, which ${own}`])
     if (String(value).includes("\0")) found.push(["serverSettings", `has a NUL character in ${setting}`])
   }
   return found
