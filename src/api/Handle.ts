@@ -36,6 +36,16 @@ interface Sourced<S> {
 /** Operations by name, each made for a source when it is used. */
 export type Makers<S, H> = { readonly [K in keyof H]: (source: S) => H[K] }
 
+/** Makers of operations that need something else than the source: `needed` gives it by the operation's name. */
+export const makersOn = <S, N, H>(
+  makers: Makers<N, H>,
+  needed: (source: S, name: string) => N
+): Makers<S, H> => {
+  const made: { -readonly [K in keyof H]?: (source: S) => H[K] } = {}
+  for (const name in makers) made[name] = (source) => makers[name](needed(source, name))
+  return made as Makers<S, H>
+}
+
 /** The prototype of a kind of handles; `print` says what is shown of one: never a secret. */
 export const prototypeOf = <S extends Source, H>(
   makers: Makers<S, H>,

@@ -23,6 +23,7 @@ import * as Copy from "./Copy.ts"
 import {
   type Makers,
   makeHandle,
+  makersOn,
   namingOf,
   onPool,
   prototypeOf,
@@ -77,73 +78,47 @@ const named = <E, R>(source: Source, shape: Effect.Effect<TableShape, E, R>) =>
 const takesInstances = ({ settings }: Source): boolean =>
   Result.match(settings(), { onFailure: () => false, onSuccess: ({ types }) => types !== undefined })
 
-const backendOf = <A, E>(source: TableSource<A, E>): TableBackend<A, E, PoolRegistry> => ({
-  name: quoteTable(source.label),
-  label: source.label,
-  naming: namingOf(source),
-  takesInstances: takesInstances(source),
-  translation: source.translation(),
-  execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
-  shape: onPool(source, (pool) => named(source, Bulk.shapeOf(pool, quoteTable(source.label)))),
-  freshShape: onPool(source, (pool) => named(source, Bulk.look(pool, quoteTable(source.label)))),
-  lockedShape: onPool(source, (pool) => named(source, Bulk.lockedShapeOf(pool, quoteTable(source.label)))),
-  store: (steps, shape) =>
-    onPool(source, (pool, fiber) => {
-      const subject = Operation.subjectOf(pool, `copy ${quoteTable(source.label)} from stdin`, {
-        table: source.label
-      })
-      const begin = () => {
-        Job.begins(pool, subject)
-        return steps()
-      }
-      const stored = Bulk.storeRows(pool, quoteTable(source.label), begin, shape)
-      return Operation.around(pool, fiber, subject, stored, (rows) => rows)
-    }),
-  bulk: (text, params, place, tell) =>
-    onPool(source, (pool) =>
-      Effect.flatMap(learnTypes(pool, BulkParams.typesOf(params)), () =>
-        Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (encoded) => {
-          const about = params.map(BulkParams.describe)
-          const statement = { text, params: [], about }
-          const options = { encoded, tell, shape: shapeOf(source), table: source.label }
-          return onPool(source, (pool, fiber) =>
-            Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
-          )
-        })
-      )
-    ),
-  copyIn: (statement, data, options) => Copy.copyFrom(source, statement, data, options),
-  copyOut: (statement) => Copy.copyTo(source, statement),
-  stream: (statement, options) => streamBound(source, statement, options),
-  transaction: (effect) => onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect))
-})
-
-/** A collection's operation, made for a source when it is used. */
-const onSource =
-  <A, E, F>(name: string, make: (context: Collections.Context<A, E, PoolRegistry>) => F) =>
-  (source: TableSource<A, E>): F =>
-    make({ table: backendOf(source), at: `${source.label}.${name}` })
-
-const collection = <A, E>(): Makers<
-  TableSource<A, E>,
-  Collections.Collection<A, E | OperationError, PoolRegistry>
-> => {
-  const make = Collections.operations<A, E, PoolRegistry>()
+/** What the operation of this name needs of its table. */
+const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<A, E, PoolRegistry> => {
+  const place = `${source.label}.${name}`
+  const table = quoteTable(source.label)
   return {
-    find: onSource("find", make.find),
-    findOne: onSource("findOne", make.findOne),
-    findStream: onSource("findStream", make.findStream),
-    insert: onSource("insert", make.insert),
-    insertMany: onSource("insertMany", make.insertMany),
-    insertStream: onSource("insertStream", make.insertStream),
-    copyFrom: onSource("copyFrom", make.copyFrom),
-    copyTo: onSource("copyTo", make.copyTo),
-    upsert: onSource("upsert", make.upsert),
-    update: onSource("update", make.update),
-    delete: onSource("delete", make.delete),
-    count: onSource("count", make.count),
-    exists: onSource("exists", make.exists),
-    distinct: onSource("distinct", make.distinct)
+    place,
+    table,
+    naming: namingOf(source),
+    takesInstances: takesInstances(source),
+    translation: source.translation(),
+    execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
+    shape: onPool(source, (pool) => named(source, Bulk.shapeOf(pool, table))),
+    freshShape: onPool(source, (pool) => named(source, Bulk.look(pool, table))),
+    lockedShape: onPool(source, (pool) => named(source, Bulk.lockedShapeOf(pool, table))),
+    store: (steps, shape) =>
+      onPool(source, (pool, fiber) => {
+        const subject = Operation.subjectOf(pool, `copy ${table} from stdin`, { table: source.label })
+        const begin = () => {
+          Job.begins(pool, subject)
+          return steps()
+        }
+        const stored = Bulk.storeRows(pool, table, begin, shape)
+        return Operation.around(pool, fiber, subject, stored, (rows) => rows)
+      }),
+    bulk: ({ params, text }, tell) =>
+      onPool(source, (pool) =>
+        Effect.flatMap(learnTypes(pool, BulkParams.typesOf(params)), () =>
+          Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (encoded) => {
+            const about = params.map(BulkParams.describe)
+            const statement = { text, params: [], about }
+            const options = { encoded, tell, shape: shapeOf(source), table: source.label }
+            return onPool(source, (pool, fiber) =>
+              Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
+            )
+          })
+        )
+      ),
+    copyIn: (statement, data, options) => Copy.copyFrom(source, statement, data, options),
+    copyOut: (statement) => Copy.copyTo(source, statement),
+    stream: (statement, options) => streamBound(source, statement, options),
+    transaction: (effect) => onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect))
   }
 }
 
@@ -158,7 +133,7 @@ interface AnyTable<A, E>
 const makePrototype = <A, E>(): object => {
   const makers: Makers<TableSource<A, E>, AnyTable<A, E>> = {
     ...operations<A, E, TableSource<A, E>>(),
-    ...collection<A, E>(),
+    ...makersOn(Collections.operations<A, E, PoolRegistry>(), backendOf<A, E>),
     name: ({ label }) => label,
     [IdentifierId]: ({ label }) => quoteTable(label),
     run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(makeHandle(prototype, source))))

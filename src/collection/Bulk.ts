@@ -13,12 +13,14 @@ import { copying, insertion, inTurn, isCopied, isMistaken, type Work, write } fr
 import { described, refuse } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
+import type * as SqlBuilder from "./SqlBuilder.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import * as Upsert from "./Upsert.ts"
 
 /** Rows from number `from` on, counted from 1, up to these limits. */
 const cut = (
-  { place, plan, shape: { columns } }: Work,
+  { place }: SqlBuilder.Site,
+  { plan, shape: { columns } }: Work,
   rows: ReadonlyArray<unknown>,
   from: number,
   limits: Chunk.Limits | undefined,
@@ -42,7 +44,6 @@ const mostLooks = 3
 /** Stores an array of rows by one `COPY` for each group of them; `undefined` where that is not the way. */
 const copyAll = <A, E, R>(
   table: TableBackend<A, E, R>,
-  place: string,
   rows: ReadonlyArray<unknown>,
   looks = 1,
   last?: { readonly shape: TableShape; readonly error: OperationError }
@@ -51,26 +52,26 @@ const copyAll = <A, E, R>(
     if (last?.shape.digest === shape.digest && last.shape.refusesCopy === shape.refusesCopy) {
       return Effect.fail(last.error)
     }
-    const work = insertion(place, shape)
-    const all = cut(work, rows, 1, undefined, new Map())
+    const work = insertion(shape)
+    const all = cut(table, work, rows, 1, undefined, new Map())
     if (isPoolError(all)) return Effect.fail(all)
     if (!isCopied(work, all)) return Effect.succeed(undefined)
     return Effect.catchIf(
       table.store(() => copying(table, work, all), shape),
       isMistaken,
       ({ error }) =>
-        looks === mostLooks ? Effect.fail(error) : copyAll(table, place, rows, looks + 1, { shape, error })
+        looks === mostLooks ? Effect.fail(error) : copyAll(table, rows, looks + 1, { shape, error })
     )
   })
 
 /** Stores an array of rows. */
 export const many = Effect.fnUntraced(function* <A, E, R>(
   table: TableBackend<A, E, R>,
-  place: string,
   given: unknown,
   returning: Returning.Columns,
   plan?: Upsert.Plan
 ): Effect.fn.Return<Returning.Stored, E | OperationError, R> {
+  const { place } = table
   if (!isArray(given)) {
     return yield* refuse(
       place,
@@ -80,17 +81,17 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
   }
   if (given.length === 0) return { rowCount: 0, rows: [] }
   const rows = yield* table.translation.stored({ place, before: 0 }, given)
-  const copied = plan === undefined && returning === "none" ? yield* copyAll(table, place, rows) : undefined
+  const copied = plan === undefined && returning === "none" ? yield* copyAll(table, rows) : undefined
   if (copied !== undefined) return { rowCount: copied, rows: [] }
-  const work: Work = { ...insertion(place, yield* table.freshShape), plan, returning }
+  const work: Work = { ...insertion(yield* table.freshShape), plan, returning }
   const seen: Upsert.Seen = new Map()
-  const first = cut(work, rows, 1, Chunk.large, seen)
+  const first = cut(table, work, rows, 1, Chunk.large, seen)
   if (isPoolError(first)) return yield* first
   const pieces = inTurn<OperationError, R, OperationError, R>((put) =>
     Effect.gen(function* () {
       yield* put(yield* write(table, work, first))
       for (let done = first.rows; done < rows.length; ) {
-        const piece = cut(work, rows, done + 1, Chunk.large, seen)
+        const piece = cut(table, work, rows, done + 1, Chunk.large, seen)
         if (isPoolError(piece)) return yield* piece
         yield* put(yield* write(table, work, piece))
         done += piece.rows

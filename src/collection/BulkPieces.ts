@@ -17,6 +17,7 @@ import { copySteps, tellInsert } from "./BulkSteps.ts"
 import { wayOf } from "./BulkWay.ts"
 import type * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
+import type * as SqlBuilder from "./SqlBuilder.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import * as Upsert from "./Upsert.ts"
 
@@ -25,27 +26,17 @@ export interface Work extends CopyState {
   readonly returning: Returning.Columns
   /** Rows that came back, with their numbers. */
   readonly returned: Array<readonly [number: number, row: Row]>
-  /** The call as a message names it. */
-  readonly place: string
   readonly shape: TableShape
   /** `undefined` for an insert. */
   readonly plan: Upsert.Plan | undefined
 }
 
-export const insertion = (place: string, shape: TableShape): Work => ({
-  place,
+export const insertion = (shape: TableShape): Work => ({
   shape,
   plan: undefined,
   returning: "none",
   returned: [],
   isText: false
-})
-
-export const siteOf = <A, E, R>(table: TableBackend<A, E, R>, place: string) => ({
-  place,
-  table: table.name,
-  naming: table.naming,
-  takesInstances: table.takesInstances
 })
 
 /** Whether all rows of a piece can go by `COPY`. */
@@ -55,33 +46,28 @@ export const isCopied = ({ plan, returning, shape }: Work, { groups }: Chunk.Chu
 }
 
 /** What copies a piece, group by group. */
-export function* copying<A, E, R>(
-  table: TableBackend<A, E, R>,
-  work: Work,
-  piece: Chunk.Chunk
-): Generator<Step> {
+export function* copying(site: SqlBuilder.Site, work: Work, piece: Chunk.Chunk): Generator<Step> {
   for (const group of piece.groups.values()) {
-    yield* copySteps(table.name, BulkRows.make(siteOf(table, work.place), work.shape, group), work)
+    yield* copySteps(site.table, BulkRows.make(site, work.shape, group), work)
   }
 }
 
 /** The statement that stores a group of rows, ready to run. */
 const writeGroup = <A, E, R>(
   table: TableBackend<A, E, R>,
-  { place, plan, returned, returning, shape }: Work,
+  { plan, returned, returning, shape }: Work,
   group: Chunk.Group
 ): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
-  const site = siteOf(table, place)
   const conflict =
     plan === undefined
       ? Result.succeed(undefined)
-      : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, place)
+      : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, table.place)
   const written = Result.flatMap(conflict, (conflict) =>
-    BulkSql.store(site, shape.columns, group, returning, conflict)
+    BulkSql.store(table, shape.columns, group, returning, conflict)
   )
   if (Result.isFailure(written)) return Effect.fail(written.failure)
-  const tell = tellInsert(BulkRows.known(BulkRows.make(site, shape, group)))
-  const stored = table.bulk(written.success.text, written.success.params, place, tell)
+  const tell = tellInsert(BulkRows.known(BulkRows.make(table, shape, group)))
+  const stored = table.bulk(written.success, tell)
   if (returning === "none") return stored
   const { numbers } = group
   const take = ({ rows }: Outcome) => {

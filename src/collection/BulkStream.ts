@@ -11,7 +11,7 @@ import { isPoolError } from "../errors/PoolError.ts"
 import type { Progress } from "../execute/Progress.ts"
 import type { Step } from "../execute/StoreRows.ts"
 import type { TableShape } from "../types/TableShape.ts"
-import { copying, insertion, inTurn, isCopied, isMistaken, siteOf, write } from "./BulkPieces.ts"
+import { copying, insertion, inTurn, isCopied, isMistaken, write } from "./BulkPieces.ts"
 import * as Chunk from "./Chunk.ts"
 import * as CopyPiece from "./CopyPiece.ts"
 import type { TableBackend } from "./TableBackend.ts"
@@ -29,18 +29,17 @@ const mostMillis = 250
 /** Takes rows, and stores them by `put`; `finish` stores the last. */
 const makeTaker = <A, E, R>(
   table: TableBackend<A, E, R>,
-  place: string,
   shape: TableShape,
   { onProgress }: ProgressOptions,
   clock: Clock.Clock,
   put: Put<R>
 ) => {
+  const { place } = table
   const now = () => clock.currentTimeMillisUnsafe()
-  const site = siteOf(table, place)
   const next = (limits: Chunk.Limits) => Chunk.make(place, shape.columns, false, limits)
-  let work = insertion(place, shape)
+  let work = insertion(shape)
   let chunk = next(Chunk.small)
-  let copied = CopyPiece.make(site, shape, work)
+  let copied = CopyPiece.make(table, shape, work)
   /** The memory of a piece that was stored: two take turns. */
   let spare: Buffer | undefined
   let mostRows = CopyPiece.mostRows
@@ -93,7 +92,7 @@ const makeTaker = <A, E, R>(
     const sure = Effect.catchIf(stored, isMistaken, ({ error }) => Effect.fail(error))
     return Effect.flatMap(put(sure), () => {
       // The piece in front of it is stored by now.
-      copied = CopyPiece.make(site, shape, work, spare)
+      copied = CopyPiece.make(table, shape, work, spare)
       spare = undefined
       return progressed(more)
     })
@@ -181,14 +180,13 @@ const makeTaker = <A, E, R>(
  */
 export const stream = <A, E, R, E2, R2>(
   table: TableBackend<A, E, R>,
-  place: string,
   rows: Stream.Stream<unknown, E2, R2>,
   options: ProgressOptions
 ): Effect.Effect<number, E | E2 | OperationError, R | R2> =>
   table.transaction(
     Effect.flatMap(Effect.all([table.lockedShape, Clock.Clock]), ([shape, clock]) =>
       inTurn<OperationError, R, E | E2 | OperationError, R | R2>((put) => {
-        const taker = makeTaker(table, place, shape, options, clock, put)
+        const taker = makeTaker(table, shape, options, clock, put)
         return Effect.andThen(Stream.runForEachArray(rows, taker.take), taker.finish)
       })
     )

@@ -18,7 +18,6 @@ import { described, entriesOf, refuse } from "./CheckInput.ts"
 import type { Collection } from "./CollectionOperations.ts"
 import * as Copy from "./CopyTable.ts"
 import * as EncodeConditions from "./EncodeConditions.ts"
-import type { Condition } from "./Filter.ts"
 import * as Filter from "./Filter.ts"
 import * as Find from "./Find.ts"
 import * as Returning from "./Returning.ts"
@@ -33,98 +32,93 @@ export type { Collection } from "./CollectionOperations.ts"
 /** A piece of a stream has a row at least. */
 const asPiece = <A>(rows: ReadonlyArray<A>): NonEmptyReadonlyArray<A> => rows as NonEmptyReadonlyArray<A>
 
-/** What all operations on a table have. */
-export interface Context<A, E, R> {
-  readonly table: TableBackend<A, E, R>
-  /** The call as a message names it, for instance `users.find`. */
-  readonly at: string
-}
-
-const conditionOf = <A, E, R>({ at, table }: Context<A, E, R>, filter: unknown) =>
-  Effect.flatMap(Effect.fromResult(Filter.parse(filter, at)), (parsed) =>
-    EncodeConditions.condition(table.translation, { place: at }, parsed)
+const conditionOf = <A, E, R>({ place, translation }: TableBackend<A, E, R>, filter: unknown) =>
+  Effect.flatMap(Effect.fromResult(Filter.parse(filter, place)), (parsed) =>
+    EncodeConditions.condition(translation, { place }, parsed)
   )
 
 const optionsOf = <A, E, R>(
-  { at, table }: Context<A, E, R>,
+  { place, translation }: TableBackend<A, E, R>,
   options: unknown,
   known: ReadonlyArray<string>
 ): Effect.Effect<Find.Options, PoolError> =>
-  Effect.flatMap(Effect.fromResult(Find.parseOptions(options, known, at)), (parsed) => {
-    if (parsed.columns === undefined || table.translation.partial) return Effect.succeed(parsed)
+  Effect.flatMap(Effect.fromResult(Find.parseOptions(options, known, place)), (parsed) => {
+    if (parsed.columns === undefined || translation.partial) return Effect.succeed(parsed)
     const what = "the table's schema reads whole rows, not some of their columns"
     const instead = "Leave columns out, give the table a struct as its schema, or use select."
-    return Effect.fail(refuse(at, what, instead))
+    return Effect.fail(refuse(place, what, instead))
   })
 
-const siteOf = <A, E, R>(
-  place: string,
-  { name, naming, takesInstances }: TableBackend<A, E, R>
-): SqlBuilder.Site => ({ place, table: name, naming, takesInstances })
-
-/** Writes a statement and runs it. */
+/** Runs a statement that was written, or fails with what is wrong with it. */
 const run = <A, E, R>(
-  { at, table }: Context<A, E, R>,
-  write: (site: SqlBuilder.Site) => SqlBuilder.Parsed<Bound>
-): Effect.Effect<Outcome, OperationError, R> =>
-  Effect.flatMap(Effect.fromResult(write(siteOf(at, table))), table.execute)
+  { execute }: TableBackend<A, E, R>,
+  written: SqlBuilder.Parsed<Bound>
+): Effect.Effect<Outcome, OperationError, R> => Effect.flatMap(Effect.fromResult(written), execute)
 
 const select = Effect.fnUntraced(function* <A, E, R>(
-  context: Context<A, E, R>,
+  table: TableBackend<A, E, R>,
   filter: unknown,
   options: Find.Options
 ) {
-  const condition = yield* conditionOf(context, filter)
-  const { rows } = yield* run(context, (site) => Find.find(site, condition, options))
-  return yield* context.table.translation.rows({ place: context.at, before: 0 }, rows, options.columns)
+  const condition = yield* conditionOf(table, filter)
+  const { rows } = yield* run(table, Find.find(table, condition, options))
+  return yield* table.translation.rows({ place: table.place, before: 0 }, rows, options.columns)
 })
 
 /** A row's columns that have values, encoded by the schema. */
-const entries = Effect.fnUntraced(function* <A, E, R>({ at, table }: Context<A, E, R>, row: unknown) {
-  const [stored] = yield* table.translation.stored({ place: at }, [row])
-  const given = yield* Effect.fromResult(entriesOf(stored, "the row", at))
+const entries = Effect.fnUntraced(function* <A, E, R>(
+  { place, translation }: TableBackend<A, E, R>,
+  row: unknown
+) {
+  const [stored] = yield* translation.stored({ place }, [row])
+  const given = yield* Effect.fromResult(entriesOf(stored, "the row", place))
   return given.filter(([, value]) => value !== undefined)
 })
 
-/** What a caller is given of a write. */
+/** What a caller is given of a write: the rows that the option asks for, or their number. */
 const given = <A, E, R, Ret extends ReturningOption<A>>(
-  { at, table }: Context<A, E, R>,
+  { place, translation }: TableBackend<A, E, R>,
   returning: Returning.Columns,
   note: string,
   write: Effect.Effect<Returning.Stored, E | OperationError, R>
 ): Effect.Effect<Returned<A, Ret>, E | OperationError, R> =>
-  Effect.flatMap(write, (stored) => Returning.give(table, { place: at, before: 0, note }, returning, stored))
+  Effect.flatMap(write, (stored) =>
+    Returning.give(translation, { place, before: 0, note }, returning, stored)
+  )
 
 const update = Effect.fnUntraced(function* <A, E, R>(
-  context: Context<A, E, R>,
+  table: TableBackend<A, E, R>,
   filter: unknown,
   changes: unknown,
   returning: Returning.Columns
 ) {
-  const { at, table } = context
-  const parsed = yield* Effect.fromResult(Change.parse(changes, at))
-  const condition = yield* conditionOf(context, filter)
-  const encoded = yield* EncodeConditions.changes(table.translation, { place: at }, parsed)
-  return yield* run(context, (site) => Write.update(site, condition, encoded, returning))
+  const { place, translation } = table
+  const parsed = yield* Effect.fromResult(Change.parse(changes, place))
+  const condition = yield* conditionOf(table, filter)
+  const encoded = yield* EncodeConditions.changes(translation, { place }, parsed)
+  return yield* run(table, Write.update(table, condition, encoded, returning))
 })
 
 /** What an upsert is asked to do, its changes encoded by the schema. */
-const planOf = Effect.fnUntraced(function* <A, E, R>({ at, table }: Context<A, E, R>, options: unknown) {
-  const plan = yield* Effect.fromResult(Upsert.parse(options, at))
+const planOf = Effect.fnUntraced(function* <A, E, R>(
+  { place, translation }: TableBackend<A, E, R>,
+  options: unknown
+) {
+  const plan = yield* Effect.fromResult(Upsert.parse(options, place))
   if (plan.changes === undefined) return plan
-  return { ...plan, changes: yield* EncodeConditions.changes(table.translation, { place: at }, plan.changes) }
+  return { ...plan, changes: yield* EncodeConditions.changes(translation, { place }, plan.changes) }
 })
 
 /** Stores one row, or changes the one that is there. */
 const upsertOne = Effect.fnUntraced(function* <A, E, R>(
-  context: Context<A, E, R>,
+  table: TableBackend<A, E, R>,
   row: unknown,
   plan: Upsert.Plan
 ) {
-  const stored = yield* entries(context, row)
+  const stored = yield* entries(table, row)
   const names = stored.map(([column]) => column)
-  const conflict = yield* Effect.fromResult(Upsert.conflict(plan, names, "the row", context.at))
-  return yield* run(context, (site) => Write.upsert(site, stored, conflict, plan.returning))
+  const conflict = yield* Effect.fromResult(Upsert.conflict(plan, names, "the row", table.place))
+  return yield* run(table, Write.upsert(table, stored, conflict, plan.returning))
 })
 
 const findOneOptions: ReadonlyArray<string> = ["columns", "orderBy"]
@@ -133,19 +127,18 @@ const findOptions: ReadonlyArray<string> = [...findOneOptions, "limit", "offset"
 type Operations<A, E, R> = Collection<A, E | OperationError, R>
 
 const findStream =
-  <A, E, R>(context: Context<A, E, R>): Operations<A, E, R>["findStream"] =>
+  <A, E, R>(table: TableBackend<A, E, R>): Operations<A, E, R>["findStream"] =>
   (filter = {}, given) =>
     Stream.unwrap(
       Effect.gen(function* () {
-        const { at, table } = context
+        const { place, translation } = table
         const { onProgress, ...rest } = given ?? {}
-        const options = yield* optionsOf(context, rest, findOptions)
-        const condition = yield* conditionOf(context, filter)
-        const site = siteOf(at, table)
-        const statement = yield* Effect.fromResult(Find.find(site, condition, options))
+        const options = yield* optionsOf(table, rest, findOptions)
+        const condition = yield* conditionOf(table, filter)
+        const statement = yield* Effect.fromResult(Find.find(table, condition, options))
         let before = 0
         return Stream.mapArrayEffect(table.stream(statement, { onProgress }), (rows) => {
-          const decoded = table.translation.rows({ place: at, before }, rows, options.columns)
+          const decoded = translation.rows({ place, before }, rows, options.columns)
           before += rows.length
           return Effect.map(decoded, asPiece)
         })
@@ -154,97 +147,93 @@ const findStream =
 
 /** Each operation by its name, made for a table when it is called. */
 export const operations = <A, E, R>(): {
-  readonly [K in keyof Operations<A, E, R>]: (context: Context<A, E, R>) => Operations<A, E, R>[K]
+  readonly [K in keyof Operations<A, E, R>]: (table: TableBackend<A, E, R>) => Operations<A, E, R>[K]
 } => ({
   find:
-    (context) =>
+    (table) =>
     (filter = {}, options) =>
-      Effect.flatMap(optionsOf(context, options, findOptions), (parsed) => select(context, filter, parsed)),
+      Effect.flatMap(optionsOf(table, options, findOptions), (parsed) => select(table, filter, parsed)),
   findOne:
-    (context) =>
+    (table) =>
     (filter = {}, options) =>
-      Effect.flatMap(optionsOf(context, options, findOneOptions), (parsed) =>
-        Effect.map(select(context, filter, { ...parsed, limit: 1 }), ([row]) => Option.fromUndefinedOr(row))
+      Effect.flatMap(optionsOf(table, options, findOneOptions), (parsed) =>
+        Effect.map(select(table, filter, { ...parsed, limit: 1 }), ([row]) => Option.fromUndefinedOr(row))
       ),
   findStream,
-  insert: (context) =>
+  insert: (table) =>
     Effect.fnUntraced(function* (row) {
-      const { at, table } = context
-      const given = yield* entries(context, row)
-      const { rows } = yield* run(context, (site) => Write.insert(site, given))
-      const [stored] = yield* table.translation.rows({ place: at, note: "The row was stored." }, rows)
+      const { place, translation } = table
+      const { rows } = yield* run(table, Write.insert(table, yield* entries(table, row)))
+      const [stored] = yield* translation.rows({ place, note: "The row was stored." }, rows)
       if (stored !== undefined) return stored
-      return yield* notReturned(`${at}: the table kept no row: a trigger or rule of it returned none.`)
+      return yield* notReturned(`${place}: the table kept no row: a trigger or rule of it returned none.`)
     }),
-  insertMany: (context) => (rows, options) =>
-    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, context.at)), (returning) =>
-      given(
-        context,
-        returning,
-        "The rows were stored.",
-        Bulk.many(context.table, context.at, rows, returning)
-      )
+  insertMany: (table) => (rows, options) =>
+    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, table.place)), (returning) =>
+      given(table, returning, "The rows were stored.", Bulk.many(table, rows, returning))
     ),
   insertStream:
-    ({ at, table }) =>
+    (table) =>
     (rows, options = {}) =>
       attempt(
         () => Stream.isStream(rows),
         () => false
       )
-        ? BulkStream.stream(table, at, rows, options)
+        ? BulkStream.stream(table, rows, options)
         : Effect.fail(
-            refuse(at, `the rows are ${described(rows)}, not a Stream`, "Give an array to insertMany.")
+            refuse(
+              table.place,
+              `the rows are ${described(rows)}, not a Stream`,
+              "Give an array to insertMany."
+            )
           ),
   copyFrom:
-    ({ at, table }) =>
+    (table) =>
     (data, options = {}) =>
-      Copy.copyFrom(table, at, data, options),
+      Copy.copyFrom(table, data, options),
   copyTo:
-    (context) =>
-    (options = {}) => {
-      const copy = (condition: Condition | undefined) =>
-        Copy.copyTo(context.table, context.at, options, condition)
-      return options.filter === undefined
-        ? copy(undefined)
-        : Stream.unwrap(Effect.map(conditionOf(context, options.filter), copy))
-    },
-  upsert: (context) => (rows, options) =>
-    Effect.flatMap(planOf(context, options), (plan) => {
+    (table) =>
+    (options = {}) =>
+      options.filter === undefined
+        ? Copy.copyTo(table, options, undefined)
+        : Stream.unwrap(
+            Effect.map(conditionOf(table, options.filter), (condition) =>
+              Copy.copyTo(table, options, condition)
+            )
+          ),
+  upsert: (table) => (rows, options) =>
+    Effect.flatMap(planOf(table, options), (plan) => {
       const stored = isArray(rows)
-        ? Bulk.many(context.table, context.at, rows, plan.returning, plan)
-        : upsertOne(context, rows, plan)
-      return given(context, plan.returning, "The rows were stored.", stored)
+        ? Bulk.many(table, rows, plan.returning, plan)
+        : upsertOne(table, rows, plan)
+      return given(table, plan.returning, "The rows were stored.", stored)
     }),
-  update: (context) => (filter, changes, options) =>
-    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, context.at)), (returning) =>
-      given(context, returning, "The rows were changed.", update(context, filter, changes, returning))
+  update: (table) => (filter, changes, options) =>
+    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, table.place)), (returning) =>
+      given(table, returning, "The rows were changed.", update(table, filter, changes, returning))
     ),
-  delete: (context) => (filter, options) =>
-    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, context.at)), (returning) => {
-      const deleted = Effect.flatMap(conditionOf(context, filter), (condition) =>
-        run(context, (site) => Write.remove(site, condition, returning))
+  delete: (table) => (filter, options) =>
+    Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, table.place)), (returning) => {
+      const deleted = Effect.flatMap(conditionOf(table, filter), (condition) =>
+        run(table, Write.remove(table, condition, returning))
       )
-      return given(context, returning, "The rows were deleted.", deleted)
+      return given(table, returning, "The rows were deleted.", deleted)
     }),
-  count: (context) =>
+  count: (table) =>
     Effect.fnUntraced(function* (filter = {}) {
-      const condition = yield* conditionOf(context, filter)
-      const { rows } = yield* run(context, (site) => Find.count(site, condition))
+      const { rows } = yield* run(table, Find.count(table, yield* conditionOf(table, filter)))
       return Number(rows[0]?.count)
     }),
-  exists: (context) =>
+  exists: (table) =>
     Effect.fnUntraced(function* (filter = {}) {
-      const condition = yield* conditionOf(context, filter)
-      const { rows } = yield* run(context, (site) => Find.exists(site, condition))
+      const { rows } = yield* run(table, Find.exists(table, yield* conditionOf(table, filter)))
       return rows[0]?.exists === true
     }),
-  distinct: (context) =>
+  distinct: (table) =>
     Effect.fnUntraced(function* (column, filter = {}) {
-      const condition = yield* conditionOf(context, filter)
-      const { rows } = yield* run(context, (site) => Find.distinct(site, column, condition))
-      return yield* context.table.translation.values(
-        { place: context.at },
+      const { rows } = yield* run(table, Find.distinct(table, column, yield* conditionOf(table, filter)))
+      return yield* table.translation.values(
+        { place: table.place },
         column,
         rows.map((row) => row.value)
       )

@@ -76,15 +76,15 @@ const isUtf8 = (encoding: string | undefined): boolean =>
 /** Loads a stream of bytes or texts into a table. */
 export const copyFrom = <A, E, R, E2, R2>(
   table: TableBackend<A, E, R>,
-  place: string,
   data: Stream.Stream<Uint8Array | string, E2, R2>,
   options: CopyFromOptions<A>
 ): Effect.Effect<number, E2 | OperationError, R | R2> => {
-  const builder = SqlBuilder.make({ ...table, place, table: table.name })
+  const { place } = table
+  const builder = SqlBuilder.make(table)
   const texts = optionsOf(options, ["columns", "onProgress"], place)
   if (Result.isFailure(texts)) return Effect.fail(texts.failure)
   const columns = columnsOf(builder, options.columns)
-  const into = columns === undefined ? table.name : `${table.name} (${columns})`
+  const into = columns === undefined ? builder.table : `${builder.table} (${columns})`
   if (builder.problem !== undefined) return Effect.fail(builder.problem)
   const statement = SqlBuilder.finish(builder, `copy ${into} from stdin (${texts.success})`)
   if (Result.isFailure(statement)) return Effect.fail(statement.failure)
@@ -110,8 +110,8 @@ interface Stored {
 /** Where there is no such table, the server says so itself. */
 const noTable: Stored = { isPlain: true, names: [] }
 
-const look = <A, E, R>({ execute, name }: TableBackend<A, E, R>): Effect.Effect<Stored, OperationError, R> =>
-  Effect.map(execute({ text: lookQuery, params: [name] }), ({ rows: [row] }) => {
+const look = <A, E, R>({ execute, table }: TableBackend<A, E, R>): Effect.Effect<Stored, OperationError, R> =>
+  Effect.map(execute({ text: lookQuery, params: [table] }), ({ rows: [row] }) => {
     const [plain, names] = Array.isArray(row) ? row : [row?.plain, row?.names]
     const parsed: unknown = typeof names === "string" ? JSON.parse(names) : []
     return row === undefined
@@ -142,14 +142,13 @@ const outOf = (
 /** A table's data as a stream of bytes. */
 export const copyTo = <A, E, R>(
   table: TableBackend<A, E, R>,
-  place: string,
   { columns, filter: _filter, onProgress, ...options }: CopyToOptions<A>,
   condition: Condition | undefined
 ): Stream.Stream<Uint8Array, OperationError, R> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const texts = yield* Effect.fromResult(optionsOf(options, [], place))
-      const builder = SqlBuilder.make({ ...table, place, table: table.name })
+      const texts = yield* Effect.fromResult(optionsOf(options, [], table.place))
+      const builder = SqlBuilder.make(table)
       const named = columnsOf(builder, columns)
       const shape = yield* look(table)
       const data = table.copyOut(yield* Effect.fromResult(outOf(builder, shape, condition, named, texts)))

@@ -7,8 +7,8 @@ import type { Outcome } from "../execute/Outcome.ts"
 import { entriesOf, refuse, shown } from "./CheckInput.ts"
 import { parseColumns } from "./Find.ts"
 import type { At } from "./SchemaMismatch.ts"
+import type { Translation } from "./Schemas.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
-import type { TableBackend } from "./TableBackend.ts"
 import type { Returning as Given, Returned } from "./Types.ts"
 
 /** The columns that are asked for; none for the number of rows. */
@@ -45,8 +45,8 @@ export const print = (builder: SqlBuilder.SqlBuilder, returning: Columns): strin
 export type Stored = Pick<Outcome, "rowCount" | "rows">
 
 /** What a caller is given of a write: the rows that the option asks for, or their number. */
-export const give = <A, E, R, Ret extends Given<A>>(
-  { translation }: TableBackend<A, E, R>,
+export const give = <A, E, Ret extends Given<A>>(
+  translation: Translation<A, E>,
   at: At,
   returning: Columns,
   { rowCount, rows }: Stored

@@ -1,5 +1,5 @@
 /**
- * What the collection needs of a table's handle.
+ * What an operation of the collection needs of its table's handle.
  */
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
@@ -9,21 +9,13 @@ import type { Tell } from "../execute/Job.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import type { Mistaken, Step } from "../execute/StoreRows.ts"
-import type { Naming } from "../statement/CamelCase.ts"
 import type { Bound } from "../statement/Statement.ts"
 import type { TableShape } from "../types/TableShape.ts"
-import type { ColumnParam } from "./BulkParams.ts"
+import type { Bulk } from "./BulkSql.ts"
 import type { Translation } from "./Schemas.ts"
+import type { Site } from "./SqlBuilder.ts"
 
-export interface TableBackend<A, E, R> {
-  /** The table's quoted name. */
-  readonly name: string
-  /** The name as the user wrote it, for messages. */
-  readonly label: string
-  /** How columns are named in JavaScript. */
-  readonly naming: Naming
-  /** Whether instances of classes may be values: codecs of the program's own take them. */
-  readonly takesInstances: boolean
+export interface TableBackend<A, E, R> extends Site {
   /** `Schemas.translating(schema)` for a handle with a schema, `Schemas.trusting()` for one without. */
   readonly translation: Translation<A, E>
   /** Runs one statement, as the handle's `execute` does; rows are as they come, not decoded by the schema. */
@@ -42,13 +34,9 @@ export interface TableBackend<A, E, R> {
     steps: () => Iterator<Step>,
     shape: TableShape | undefined
   ) => Effect.Effect<number, OperationError | Mistaken, R>
-  /**
-   * Makes a bulk statement ready to run. What is given holds its parameters as bytes. `place` is the call as a message names it.
-   */
+  /** Makes a bulk statement ready to run. What is given holds its parameters as bytes. */
   readonly bulk: (
-    text: string,
-    params: ReadonlyArray<ColumnParam>,
-    place: string,
+    statement: Bulk,
     tell: Tell
   ) => Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R>
   /** Runs a `COPY … FROM STDIN` with these data, and gives the number of rows. */
