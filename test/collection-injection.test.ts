@@ -9,7 +9,7 @@ import * as fc from "fast-check"
 import * as Change from "../src/collection/Change.ts"
 import * as Filter from "../src/collection/Filter.ts"
 import * as Find from "../src/collection/Find.ts"
-import type { Parsed, Site } from "../src/collection/SqlBuilder.ts"
+import { type Parsed, type Site, type SqlBuilder, statement } from "../src/collection/SqlBuilder.ts"
 import * as Write from "../src/collection/Write.ts"
 import { quoteTable } from "../src/statement/Names.ts"
 import type { Bound } from "../src/statement/Statement.ts"
@@ -165,7 +165,7 @@ describe("the shape of a statement is that of harmless words", () => {
               limit: 1
             }
             const options = yield* Find.parseOptions(given, Object.keys(given), site.place)
-            return yield* Find.find(site, condition, options)
+            return yield* statement(site, (builder) => Find.find(builder, condition, options))
           })
         )
       ),
@@ -177,18 +177,21 @@ describe("the shape of a statement is that of harmless words", () => {
     fc.assert(
       fc.property(hostile, hostile, hostile, (table, column, value) => {
         const entries = (words: Words) => [[words.name(column), words.value(value)]] as const
-        sameShape(table, (site, words) => Write.insert(site, entries(words)))
-        sameShape(table, (site, words) => {
+        const sameText = (write: (builder: SqlBuilder, words: Words) => string) =>
+          sameShape(table, (site, words) => statement(site, (builder) => write(builder, words)))
+        sameText((builder, words) => Write.insert(builder, entries(words)))
+        sameText((builder, words) => {
           const names = [words.name(column)]
-          return Write.upsert(site, entries(words), { on: names, update: names }, "all")
+          return Write.upsert(builder, entries(words), { on: names, update: names }, "all")
         })
         sameShape(table, (site, words) =>
           Result.gen(function* () {
             const changes = yield* Change.parse(Object.fromEntries(entries(words)), site.place)
-            return yield* Write.update(site, everyRow, changes, [words.name(column)])
+            const returning = [words.name(column)]
+            return yield* statement(site, (builder) => Write.update(builder, everyRow, changes, returning))
           })
         )
-        sameShape(table, (site, words) => Find.distinct(site, words.name(column), everyRow))
+        sameText((builder, words) => Find.distinct(builder, words.name(column), everyRow))
       }),
       { numRuns }
     )
@@ -199,8 +202,10 @@ describe("the shape of a statement is that of harmless words", () => {
       fc.property(hostile, hostile, (before, after) => {
         const site: Site = { place: "t.find", table: '"t"', naming: "as-is", takesInstances: false }
         const name = `${before}\0${after}`.replace(/^\$/, "x")
-        assert.isTrue(Result.isFailure(Write.insert(site, [[name, 1]])))
-        assert.isTrue(Result.isFailure(Find.distinct(site, name, everyRow)))
+        const insert = statement(site, (builder) => Write.insert(builder, [[name, 1]]))
+        const distinct = statement(site, (builder) => Find.distinct(builder, name, everyRow))
+        assert.isTrue(Result.isFailure(insert))
+        assert.isTrue(Result.isFailure(distinct))
         const operator = `$${after}`
         if (![...operators, "$in", "$nin", "$isNull", "$between", "$jsonPath"].includes(operator)) {
           assert.isTrue(Result.isFailure(Filter.parse({ a: { [operator]: 1 } }, "t.find")))

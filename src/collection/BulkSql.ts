@@ -85,12 +85,13 @@ export const store = (
   group: Group,
   returning: Returning.Columns,
   conflict?: Conflict
-): SqlBuilder.Parsed<Bulk> => {
-  const builder = SqlBuilder.make(site)
-  const insert = into(builder, columns, group)
-  const text = conflict === undefined ? insert : `${insert}${onConflict(builder, conflict)}`
-  return Result.map(
-    SqlBuilder.finish(builder, `${text}${Returning.print(builder, returning)}`),
+): SqlBuilder.Parsed<Bulk> =>
+  Result.map(
+    SqlBuilder.statement(site, (builder) => {
+      const insert = into(builder, columns, group)
+      const text = conflict === undefined ? insert : `${insert}${onConflict(builder, conflict)}`
+      return `${text}${Returning.print(builder, returning)}`
+    }),
     ({ columns: roles, params, text }) => ({
       text,
       params: params.map((param, index): ColumnParam => {
@@ -101,4 +102,3 @@ export const store = (
       })
     })
   )
-}

@@ -10,7 +10,6 @@ import type { OperationError } from "../errors/PoolError.ts"
 import { notReturned, type PoolError } from "../errors/PoolError.ts"
 import type { Outcome } from "../execute/Outcome.ts"
 import { attempt, isArray } from "../statement/PlainObject.ts"
-import type { Bound } from "../statement/Statement.ts"
 import * as Bulk from "./Bulk.ts"
 import * as BulkStream from "./BulkStream.ts"
 import * as Change from "./Change.ts"
@@ -21,7 +20,7 @@ import * as EncodeConditions from "./EncodeConditions.ts"
 import * as Filter from "./Filter.ts"
 import * as Find from "./Find.ts"
 import * as Returning from "./Returning.ts"
-import type * as SqlBuilder from "./SqlBuilder.ts"
+import * as SqlBuilder from "./SqlBuilder.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import type { Returned, Returning as ReturningOption } from "./Types.ts"
 import * as Upsert from "./Upsert.ts"
@@ -49,11 +48,12 @@ const optionsOf = <A, E, R>(
     return Effect.fail(refuse(place, what, instead))
   })
 
-/** Runs a statement that was written, or fails with what is wrong with it. */
+/** Writes a statement and runs it. */
 const run = <A, E, R>(
-  { execute }: TableBackend<A, E, R>,
-  written: SqlBuilder.Parsed<Bound>
-): Effect.Effect<Outcome, OperationError, R> => Effect.flatMap(Effect.fromResult(written), execute)
+  table: TableBackend<A, E, R>,
+  write: (builder: SqlBuilder.SqlBuilder) => string
+): Effect.Effect<Outcome, OperationError, R> =>
+  Effect.flatMap(Effect.fromResult(SqlBuilder.statement(table, write)), table.execute)
 
 const select = Effect.fnUntraced(function* <A, E, R>(
   table: TableBackend<A, E, R>,
@@ -61,7 +61,7 @@ const select = Effect.fnUntraced(function* <A, E, R>(
   options: Find.Options
 ) {
   const condition = yield* conditionOf(table, filter)
-  const { rows } = yield* run(table, Find.find(table, condition, options))
+  const { rows } = yield* run(table, (builder) => Find.find(builder, condition, options))
   return yield* table.translation.rows({ place: table.place, before: 0 }, rows, options.columns)
 })
 
@@ -96,7 +96,7 @@ const update = Effect.fnUntraced(function* <A, E, R>(
   const parsed = yield* Effect.fromResult(Change.parse(changes, place))
   const condition = yield* conditionOf(table, filter)
   const encoded = yield* EncodeConditions.changes(translation, { place }, parsed)
-  return yield* run(table, Write.update(table, condition, encoded, returning))
+  return yield* run(table, (builder) => Write.update(builder, condition, encoded, returning))
 })
 
 /** What an upsert is asked to do, its changes encoded by the schema. */
@@ -118,7 +118,7 @@ const upsertOne = Effect.fnUntraced(function* <A, E, R>(
   const stored = yield* entries(table, row)
   const names = stored.map(([column]) => column)
   const conflict = yield* Effect.fromResult(Upsert.conflict(plan, names, "the row", table.place))
-  return yield* run(table, Write.upsert(table, stored, conflict, plan.returning))
+  return yield* run(table, (builder) => Write.upsert(builder, stored, conflict, plan.returning))
 })
 
 const findOneOptions: ReadonlyArray<string> = ["columns", "orderBy"]
@@ -135,7 +135,8 @@ const findStream =
         const { onProgress, ...rest } = given ?? {}
         const options = yield* optionsOf(table, rest, findOptions)
         const condition = yield* conditionOf(table, filter)
-        const statement = yield* Effect.fromResult(Find.find(table, condition, options))
+        const written = SqlBuilder.statement(table, (builder) => Find.find(builder, condition, options))
+        const statement = yield* Effect.fromResult(written)
         let before = 0
         return Stream.mapArrayEffect(table.stream(statement, { onProgress }), (rows) => {
           const decoded = translation.rows({ place, before }, rows, options.columns)
@@ -163,7 +164,8 @@ export const operations = <A, E, R>(): {
   insert: (table) =>
     Effect.fnUntraced(function* (row) {
       const { place, translation } = table
-      const { rows } = yield* run(table, Write.insert(table, yield* entries(table, row)))
+      const given = yield* entries(table, row)
+      const { rows } = yield* run(table, (builder) => Write.insert(builder, given))
       const [stored] = yield* translation.rows({ place, note: "The row was stored." }, rows)
       if (stored !== undefined) return stored
       return yield* notReturned(`${place}: the table kept no row: a trigger or rule of it returned none.`)
@@ -215,23 +217,26 @@ export const operations = <A, E, R>(): {
   delete: (table) => (filter, options) =>
     Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, table.place)), (returning) => {
       const deleted = Effect.flatMap(conditionOf(table, filter), (condition) =>
-        run(table, Write.remove(table, condition, returning))
+        run(table, (builder) => Write.remove(builder, condition, returning))
       )
       return given(table, returning, "The rows were deleted.", deleted)
     }),
   count: (table) =>
     Effect.fnUntraced(function* (filter = {}) {
-      const { rows } = yield* run(table, Find.count(table, yield* conditionOf(table, filter)))
+      const condition = yield* conditionOf(table, filter)
+      const { rows } = yield* run(table, (builder) => Find.count(builder, condition))
       return Number(rows[0]?.count)
     }),
   exists: (table) =>
     Effect.fnUntraced(function* (filter = {}) {
-      const { rows } = yield* run(table, Find.exists(table, yield* conditionOf(table, filter)))
+      const condition = yield* conditionOf(table, filter)
+      const { rows } = yield* run(table, (builder) => Find.exists(builder, condition))
       return rows[0]?.exists === true
     }),
   distinct: (table) =>
     Effect.fnUntraced(function* (column, filter = {}) {
-      const { rows } = yield* run(table, Find.distinct(table, column, yield* conditionOf(table, filter)))
+      const condition = yield* conditionOf(table, filter)
+      const { rows } = yield* run(table, (builder) => Find.distinct(builder, column, condition))
       return yield* table.translation.values(
         { place: table.place },
         column,

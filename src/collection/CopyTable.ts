@@ -6,7 +6,6 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { quote } from "../statement/Names.ts"
-import type { Bound } from "../statement/Statement.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
@@ -80,13 +79,13 @@ export const copyFrom = <A, E, R, E2, R2>(
   options: CopyFromOptions<A>
 ): Effect.Effect<number, E2 | OperationError, R | R2> => {
   const { place } = table
-  const builder = SqlBuilder.make(table)
-  const texts = optionsOf(options, ["columns", "onProgress"], place)
-  if (Result.isFailure(texts)) return Effect.fail(texts.failure)
-  const columns = columnsOf(builder, options.columns)
-  const into = columns === undefined ? builder.table : `${builder.table} (${columns})`
-  if (builder.problem !== undefined) return Effect.fail(builder.problem)
-  const statement = SqlBuilder.finish(builder, `copy ${into} from stdin (${texts.success})`)
+  const statement = Result.flatMap(optionsOf(options, ["columns", "onProgress"], place), (texts) =>
+    SqlBuilder.statement(table, (builder) => {
+      const columns = columnsOf(builder, options.columns)
+      const into = columns === undefined ? builder.table : `${builder.table} (${columns})`
+      return `copy ${into} from stdin (${texts})`
+    })
+  )
   if (Result.isFailure(statement)) return Effect.fail(statement.failure)
   return table.copyIn(statement.success, data, {
     place,
@@ -127,16 +126,14 @@ const outOf = (
   builder: SqlBuilder.SqlBuilder,
   { isPlain, names: stored }: Stored,
   condition: Condition | undefined,
-  named: string | undefined,
+  columns: unknown,
   texts: string
-): SqlBuilder.Parsed<Bound> => {
-  const names = named ?? stored.map(quote).join(", ")
+): string => {
+  const names = columnsOf(builder, columns) ?? stored.map(quote).join(", ")
   const list = names === "" ? "" : ` (${names})`
-  const text =
-    condition === undefined && isPlain
-      ? `copy ${builder.table}${list} to stdout (${texts})`
-      : `copy (select ${names} from ${builder.table}${condition === undefined ? "" : where(builder, condition)}) to stdout (${texts})`
-  return SqlBuilder.finish(builder, text)
+  return condition === undefined && isPlain
+    ? `copy ${builder.table}${list} to stdout (${texts})`
+    : `copy (select ${names} from ${builder.table}${condition === undefined ? "" : where(builder, condition)}) to stdout (${texts})`
 }
 
 /** A table's data as a stream of bytes. */
@@ -148,10 +145,11 @@ export const copyTo = <A, E, R>(
   Stream.unwrap(
     Effect.gen(function* () {
       const texts = yield* Effect.fromResult(optionsOf(options, [], table.place))
-      const builder = SqlBuilder.make(table)
-      const named = columnsOf(builder, columns)
-      const shape = yield* look(table)
-      const data = table.copyOut(yield* Effect.fromResult(outOf(builder, shape, condition, named, texts)))
+      const stored = yield* look(table)
+      const statement = SqlBuilder.statement(table, (builder) =>
+        outOf(builder, stored, condition, columns, texts)
+      )
+      const data = table.copyOut(yield* Effect.fromResult(statement))
       if (onProgress === undefined) return data
       let bytes = 0
       return Stream.tap(data, (piece) =>

@@ -52,33 +52,30 @@ const joined = (
   word: string,
   none: string
 ): string =>
-  conditions.length === 0 ? none : conditions.map((condition) => `(${print(builder, condition)})`).join(word)
+  conditions.length === 0 ? none : conditions.map((one) => `(${condition(builder, one)})`).join(word)
 
 /** The text of a condition, without parentheses around it. */
-const print = (builder: SqlBuilder, condition: Condition): string => {
-  switch (condition._tag) {
+export const condition = (builder: SqlBuilder, given: Condition): string => {
+  switch (given._tag) {
     case "Every":
-      return joined(builder, condition.of, " and ", "true")
+      return joined(builder, given.of, " and ", "true")
     case "Some":
-      return joined(builder, condition.of, " or ", "false")
+      return joined(builder, given.of, " or ", "false")
     case "Not":
-      return `not (${print(builder, condition.of)})`
+      return `not (${condition(builder, given.of)})`
     case "Compare":
-      return `${column(builder, condition.column)} ${operators[condition.operator]} ${param(builder, condition.value, condition.column)}`
+      return `${column(builder, given.column)} ${operators[given.operator]} ${param(builder, given.value, given.column)}`
     case "Null":
-      return `${column(builder, condition.column)} is ${condition.isNull ? "" : "not "}null`
+      return `${column(builder, given.column)} is ${given.isNull ? "" : "not "}null`
     case "OneOf":
-      return oneOf(builder, condition.column, condition.values)
+      return oneOf(builder, given.column, given.values)
     case "JsonPath":
-      return jsonPath(builder, condition.column, condition.path, condition.variables)
+      return jsonPath(builder, given.column, given.path, given.variables)
     case "Piece":
-      return splice(builder, condition.piece)
+      return splice(builder, given.piece)
   }
 }
 
-/** A filter as a condition of its own. */
-export const condition = (builder: SqlBuilder, given: Condition): string => print(builder, given)
-
 /** ` where …`, or nothing where every row is meant. */
-export const where = (builder: SqlBuilder, condition: Condition): string =>
-  condition._tag === "Every" && condition.of.length === 0 ? "" : ` where ${print(builder, condition)}`
+export const where = (builder: SqlBuilder, given: Condition): string =>
+  given._tag === "Every" && given.of.length === 0 ? "" : ` where ${condition(builder, given)}`

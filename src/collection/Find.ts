@@ -3,7 +3,6 @@
  */
 
 import * as Result from "effect/Result"
-import type { Bound } from "../statement/Statement.ts"
 import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
@@ -98,44 +97,19 @@ const order = (builder: SqlBuilder.SqlBuilder, by: Options["orderBy"]): string =
     ? ""
     : ` order by ${by.map(([column, direction]) => `${SqlBuilder.column(builder, column)} ${direction}`).join(", ")}`
 
-export const find = (
-  site: SqlBuilder.Site,
-  condition: Condition,
-  options: Options
-): SqlBuilder.Parsed<Bound> => {
-  const builder = SqlBuilder.make(site)
-  const columns = options.columns === undefined ? "*" : SqlBuilder.columns(builder, options.columns)
-  let text = `select ${columns} from ${site.table}${where(builder, condition)}${order(builder, options.orderBy)}`
+export const find = (builder: SqlBuilder.SqlBuilder, condition: Condition, options: Options): string => {
+  const columns = SqlBuilder.returned(builder, options.columns)
+  let text = `select ${columns} from ${builder.table}${where(builder, condition)}${order(builder, options.orderBy)}`
   if (options.limit !== undefined) text += ` limit ${SqlBuilder.bound(builder, options.limit)}`
   if (options.offset !== undefined) text += ` offset ${SqlBuilder.bound(builder, options.offset)}`
-  return SqlBuilder.finish(builder, text, options.columns === undefined)
+  return text
 }
 
-export const count = (site: SqlBuilder.Site, condition: Condition): SqlBuilder.Parsed<Bound> => {
-  const builder = SqlBuilder.make(site)
-  return SqlBuilder.finish(
-    builder,
-    `select count(*) as "count" from ${site.table}${where(builder, condition)}`
-  )
-}
+export const count = (builder: SqlBuilder.SqlBuilder, condition: Condition): string =>
+  `select count(*) as "count" from ${builder.table}${where(builder, condition)}`
 
-export const exists = (site: SqlBuilder.Site, condition: Condition): SqlBuilder.Parsed<Bound> => {
-  const builder = SqlBuilder.make(site)
-  return SqlBuilder.finish(
-    builder,
-    `select exists(select from ${site.table}${where(builder, condition)}) as "exists"`
-  )
-}
+export const exists = (builder: SqlBuilder.SqlBuilder, condition: Condition): string =>
+  `select exists(select from ${builder.table}${where(builder, condition)}) as "exists"`
 
-export const distinct = (
-  site: SqlBuilder.Site,
-  column: string,
-  condition: Condition
-): SqlBuilder.Parsed<Bound> => {
-  const builder = SqlBuilder.make(site)
-  const name = SqlBuilder.column(builder, column)
-  return SqlBuilder.finish(
-    builder,
-    `select distinct ${name} as "value" from ${site.table}${where(builder, condition)}`
-  )
-}
+export const distinct = (builder: SqlBuilder.SqlBuilder, column: string, condition: Condition): string =>
+  `select distinct ${SqlBuilder.column(builder, column)} as "value" from ${builder.table}${where(builder, condition)}`

@@ -38,7 +38,7 @@ export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed
 /** ` returning …` */
 export const print = (builder: SqlBuilder.SqlBuilder, returning: Columns): string => {
   if (returning === "none") return ""
-  return ` returning ${returning === "all" ? "*" : SqlBuilder.columns(builder, returning)}`
+  return ` returning ${SqlBuilder.returned(builder, returning === "all" ? undefined : returning)}`
 }
 
 /** What a write came to. */

@@ -32,6 +32,8 @@ export interface SqlBuilder extends Site {
   readonly of?: string | undefined
   /** What stands in the gaps, in the order of the text. */
   readonly slots: Array<unknown>
+  /** Whether it returns every column of the table. */
+  isGuarded: boolean
   problem: PoolError | undefined
 }
 
@@ -46,6 +48,7 @@ export const make = ({ naming, place, table, takesInstances }: Site): SqlBuilder
   naming,
   takesInstances,
   slots: [],
+  isGuarded: false,
   problem: table.includes(gap)
     ? refuse(place, "the table's name holds a NUL character", "Postgres has no such name.")
     : undefined
@@ -112,13 +115,22 @@ export const column = (builder: SqlBuilder, name: string): string => {
 export const columns = (builder: SqlBuilder, names: ReadonlyArray<string>): string =>
   names.map((name) => column(builder, name)).join(", ")
 
+/** What a statement returns of each row: these columns, or all. */
+export const returned = (builder: SqlBuilder, names: ReadonlyArray<string> | undefined): string => {
+  if (names !== undefined) return columns(builder, names)
+  builder.isGuarded = true
+  return "*"
+}
+
 /** What is written as a piece of SQL, to be spliced into a statement. */
 export const piece = ({ problem, slots }: SqlBuilder, text: string): Sql =>
   makePiece({ parts: text.split(gap), values: slots, problem })
 
-/** The statement; `isGuarded` when it returns every column of the table. */
-export const finish = (builder: SqlBuilder, text: string, isGuarded = false): Parsed<Bound> => {
-  const { naming, place, problem, slots } = builder
+/** The statement that is written with a builder, or the first thing of it that cannot be sent. */
+export const statement = (site: Site, write: (builder: SqlBuilder) => string): Parsed<Bound> => {
+  const builder = make(site)
+  const text = write(builder)
+  const { isGuarded, naming, place, problem, slots } = builder
   if (problem !== undefined) return Result.fail(problem)
   const statement = bind({ parts: text.split(gap), values: slots }, naming, place, isGuarded)
   if (statement.params.length > maxParameters) {

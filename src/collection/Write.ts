@@ -1,7 +1,6 @@
 /**
  * The statements that write one row, or the rows that a filter keeps: insert, upsert, update and delete.
  */
-import type { Bound } from "../statement/Statement.ts"
 import type { Change } from "./Change.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
@@ -17,8 +16,6 @@ export interface Conflict {
   /** What happens to the row: columns that take the new row's values, or changes; none leaves it as it is. */
   readonly update: ReadonlyArray<string | Change>
 }
-
-type Parsed = SqlBuilder.Parsed<Bound>
 
 /** What a change does to its column; `qualifier` is what qualifies the table's own column where others have its name. */
 export const assignment = (
@@ -53,41 +50,28 @@ const into = (builder: SqlBuilder.SqlBuilder, row: Entries): string => {
   return `insert into ${builder.table} (${columns}) values (${values.join(", ")})`
 }
 
-export const insert = (site: SqlBuilder.Site, row: Entries): Parsed => {
-  const builder = SqlBuilder.make(site)
-  return SqlBuilder.finish(builder, `${into(builder, row)} returning *`, true)
-}
-
-/** The statement with what it returns. */
-const returned = (builder: SqlBuilder.SqlBuilder, text: string, returning: Returning.Columns): Parsed =>
-  SqlBuilder.finish(builder, `${text}${Returning.print(builder, returning)}`, returning === "all")
+export const insert = (builder: SqlBuilder.SqlBuilder, row: Entries): string =>
+  `${into(builder, row)}${Returning.print(builder, "all")}`
 
 export const upsert = (
-  site: SqlBuilder.Site,
+  builder: SqlBuilder.SqlBuilder,
   row: Entries,
   conflict: Conflict,
   returning: Returning.Columns
-): Parsed => {
-  const builder = SqlBuilder.make(site)
-  return returned(builder, `${into(builder, row)}${onConflict(builder, conflict)}`, returning)
-}
+): string => `${into(builder, row)}${onConflict(builder, conflict)}${Returning.print(builder, returning)}`
 
 export const update = (
-  site: SqlBuilder.Site,
+  builder: SqlBuilder.SqlBuilder,
   condition: Condition,
   changes: ReadonlyArray<Change>,
   returning: Returning.Columns
-): Parsed => {
-  const builder = SqlBuilder.make(site)
-  const set = changes.map((change) => assignment(builder, change))
-  return returned(
-    builder,
-    `update ${site.table} set ${set.join(", ")}${where(builder, condition)}`,
-    returning
-  )
+): string => {
+  const set = changes.map((change) => assignment(builder, change)).join(", ")
+  return `update ${builder.table} set ${set}${where(builder, condition)}${Returning.print(builder, returning)}`
 }
 
-export const remove = (site: SqlBuilder.Site, condition: Condition, returning: Returning.Columns): Parsed => {
-  const builder = SqlBuilder.make(site)
-  return returned(builder, `delete from ${site.table}${where(builder, condition)}`, returning)
-}
+export const remove = (
+  builder: SqlBuilder.SqlBuilder,
+  condition: Condition,
+  returning: Returning.Columns
+): string => `delete from ${builder.table}${where(builder, condition)}${Returning.print(builder, returning)}`
