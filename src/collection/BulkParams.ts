@@ -1,11 +1,13 @@
 /**
  * The parameters of a bulk statement: each is one column of many rows, encoded as one array.
  */
+import * as Iterable from "effect/Iterable"
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { encodeColumn } from "../types/ArrayColumn.ts"
-import { encodeColumnValues } from "../types/ColumnValues.ts"
+import { oids } from "../types/BuiltinTypes.ts"
+import { encodeParameters } from "../types/ColumnValues.ts"
 import { type Encoded, encodeValue, type One } from "../types/Parameters.ts"
 import type { WireValue } from "../types/PgType.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
@@ -37,40 +39,36 @@ export const columnParam = (param: Omit<ColumnParam, typeof ColumnParamId>): Col
 export const isColumnParam = (value: unknown): value is ColumnParam =>
   typeof value === "object" && value !== null && ColumnParamId in value
 
-const text = 25
-
-/** The same error, with the row and the column that it is about. */
-const located = (param: ColumnParam, index: number, place: string, error: PoolError): PoolError =>
-  refused(`${place}, row ${param.rows[index]}, column ${shown(param.column)}: ${error.message}`)
-
-/** Where one of the values cannot be written, which. */
-const locate = (
+/** Each of the values by itself, up to the first that cannot be written: its error says in which row and column it is. */
+const bindEach = (
   types: TypeMap,
-  param: ColumnParam,
+  { column, rows, type, values }: ColumnParam,
   number: number,
-  place: string,
-  error: PoolError
-): PoolError => {
-  for (let index = 0; index < param.values.length; index++) {
-    const one = encodeValue(types, param.values[index], param.type, number)
-    if (Result.isFailure(one)) return located(param, index, place, one.failure)
-  }
-  return error
-}
+  place: string
+): Result.Result<ReadonlyArray<WireValue>, PoolError> =>
+  Result.all(
+    Iterable.map(values, (value, index) =>
+      Result.mapError(encodeValue(types, value, type, number), ({ message }) =>
+        refused(`${place}, row ${rows[index]}, column ${shown(column)}: ${message}`)
+      )
+    )
+  )
 
-const bindTexts = (
+/** The values as one array, of texts where the array's own type cannot be. */
+const bindArray = (
   types: TypeMap,
   param: ColumnParam,
   number: number,
   place: string
 ): Result.Result<WireValue, PoolError> => {
-  const texts: Array<WireValue> = []
-  for (let index = 0; index < param.values.length; index++) {
-    const one = encodeValue(types, param.values[index], param.type, number)
-    if (Result.isFailure(one)) return Result.fail(located(param, index, place, one.failure))
-    texts.push(one.success)
+  if (param.form === "texts") {
+    return Result.flatMap(bindEach(types, param, number, place), (texts) =>
+      encodeColumn(types, texts, oids.text, number)
+    )
   }
-  return encodeColumn(types, texts, text, number)
+  return Result.orElse(encodeColumn(types, param.values, param.type, number), (error) =>
+    Result.flatMap(bindEach(types, param, number, place), () => Result.fail(error))
+  )
 }
 
 /** One value, and the type that it is declared with: by its column, or by itself. */
@@ -80,7 +78,7 @@ const bindOne = (
   place: string
 ): Result.Result<One, PoolError> => {
   const role = { column, role: type === 0 ? "given" : "stored" } as const
-  return Result.map(encodeColumnValues(types, values, [type], [role], place), ({ types, values }) => ({
+  return Result.map(encodeParameters(types, values, [type], [role], place), ({ types, values }) => ({
     type: types[0] ?? 0,
     value: values[0] ?? null
   }))
@@ -102,25 +100,13 @@ export const bind = (
   params: ReadonlyArray<ColumnParam>,
   place: string
 ): Result.Result<Encoded, PoolError> => {
-  const encoded = { types: [] as number[], values: [] as WireValue[] }
-  for (const param of params) {
-    const number = encoded.values.length + 1
-    if (param.form === "one") {
-      const one = bindOne(types, param, place)
-      if (Result.isFailure(one)) return Result.fail(one.failure)
-      encoded.types.push(one.success.type)
-      encoded.values.push(one.success.value)
-      continue
-    }
-    const asTexts = param.form === "texts"
-    const one = asTexts
-      ? bindTexts(types, param, number, place)
-      : encodeColumn(types, param.values, param.type, number)
-    if (Result.isFailure(one)) {
-      return Result.fail(asTexts ? one.failure : locate(types, param, number, place, one.failure))
-    }
-    encoded.types.push(0)
-    encoded.values.push(one.success)
-  }
-  return Result.succeed(encoded)
+  const all = params.map((param, index) =>
+    param.form === "one"
+      ? bindOne(types, param, place)
+      : Result.map(bindArray(types, param, index + 1, place), (value): One => ({ type: 0, value }))
+  )
+  return Result.map(Result.all(all), (bound) => ({
+    types: bound.map(({ type }) => type),
+    values: bound.map(({ value }) => value)
+  }))
 }

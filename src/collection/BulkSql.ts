@@ -7,6 +7,7 @@
  * The arrays are unnested side by side in the select list, which is quicker than in `from`: nothing is materialised.
  */
 import * as Result from "effect/Result"
+import { oids } from "../types/BuiltinTypes.ts"
 import type { Column, Columns } from "../types/TableShape.ts"
 import type { ColumnParam } from "./BulkParams.ts"
 import { columnParam, isColumnParam } from "./BulkParams.ts"
@@ -25,11 +26,9 @@ export interface Bulk {
   readonly params: ReadonlyArray<ColumnParam>
 }
 
-const bytea = 17
-
 /** Whether a value is a list, which an array of a type that is none would take for another dimension. */
 const isList = (value: unknown, oid: number): boolean =>
-  Array.isArray(value) || (value instanceof Uint8Array && oid !== bytea)
+  Array.isArray(value) || (value instanceof Uint8Array && oid !== oids.bytea)
 
 /** Checks the values, and says whether one of them is a list. */
 const check = (

@@ -5,6 +5,7 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
+import { oids } from "../types/BuiltinTypes.ts"
 import type { Columns } from "../types/TableShape.ts"
 import * as Change from "./Change.ts"
 import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
@@ -94,7 +95,7 @@ export const conflict = (
       )
 }
 
-const oids = { integers: new Set([20, 21, 23, 26]), numeric: 1700, uuid: 2950 }
+const integers: ReadonlySet<number> = new Set([oids.int2, oids.int4, oids.int8, oids.oid])
 
 /** Digits without the zeros that say nothing. */
 const canonical = (digits: string): string => {
@@ -111,7 +112,7 @@ const partOf = (value: unknown, type: number | undefined): string => {
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString("hex")}`
   if (typeof value === "object") return `json ${JSON.stringify(value)}`
   const text = String(value)
-  if (type !== undefined && oids.integers.has(type) && /^[+-]?\d+$/.test(text)) {
+  if (type !== undefined && integers.has(type) && /^[+-]?\d+$/.test(text)) {
     return `integer ${BigInt(text.replace("+", ""))}`
   }
   if (type === oids.uuid) return `uuid ${text.toLowerCase().replaceAll(/[{}-]/g, "")}`

@@ -16,9 +16,9 @@ import type { Exchange } from "../protocol/Exchange.ts"
 import type { Description, Memory, Statement } from "../protocol/KnownStatement.ts"
 import { areSame, descriptionOf, forget } from "../protocol/KnownStatement.ts"
 import type { ColumnValues } from "../statement/Statement.ts"
-import { areSensitive, encodeColumnValues, isSensitive, undeclared } from "../types/ColumnValues.ts"
+import { areSensitive, encodeParameters, isSensitive, undeclared } from "../types/ColumnValues.ts"
 import type { Encoded } from "../types/Parameters.ts"
-import { encodePlain, encodeTyped, typesToDescribe, typesToTry } from "../types/Parameters.ts"
+import { encodePlain, typesToDescribe, typesToTry } from "../types/Parameters.ts"
 import { isAmbiguous, isCompound, surviveRetyping } from "../types/Retyping.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
 import { learn } from "./Learn.ts"
@@ -116,7 +116,7 @@ const encodeExpected = Effect.fnUntraced(function* (
   // What is known of a composite type's attributes may be stale.
   const missing = [...types.unknown(expected), ...types.composites(expected)]
   if (missing.length > 0) yield* learn(connection, missing)
-  const encoded = yield* Effect.fromResult(encodeTyped(types, params, expected))
+  const encoded = yield* Effect.fromResult(encodeParameters(types, params, expected))
   // What the server takes for text may be text, or something that it knows nothing of.
   const tried = typesToTry(params, encoded, expected)
   if (tried === undefined) return encoded
@@ -216,7 +216,7 @@ export const encodeColumns: (
   if (isCertain) {
     const missing = [...types.unknown(prepared.parameterTypes), ...types.composites(prepared.parameterTypes)]
     if (missing.length > 0) yield* learn(connection, missing)
-    const encoded = encodeColumnValues(types, params, prepared.parameterTypes, values, place)
+    const encoded = encodeParameters(types, params, prepared.parameterTypes, values, place)
     if (Result.isFailure(encoded)) refusal = encoded.failure
     else {
       const { success } = encoded
@@ -240,5 +240,5 @@ export const encodeColumns: (
   const { parameterTypes } = described.success
   const missing = [...types.unknown(parameterTypes), ...types.composites(parameterTypes)]
   if (missing.length > 0) yield* learn(connection, missing)
-  return yield* Effect.fromResult(encodeColumnValues(types, params, parameterTypes, values, place))
+  return yield* Effect.fromResult(encodeParameters(types, params, parameterTypes, values, place))
 })

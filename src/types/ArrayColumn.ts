@@ -2,12 +2,11 @@
  * A column of values as one array parameter, for `insert … select * from unnest($1::int4[], $2::text[])`: in binary for the
  * usual types, which is fastest, else as text.
  */
-import * as Result from "effect/Result"
+import type * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
-import { refused } from "../errors/PoolError.ts"
 import { putArray, writerOf } from "./BinaryWriter.ts"
-import type { Writing } from "./Literal.ts"
-import { arrayLiteral, unreadable } from "./Literal.ts"
+import { arrayLiteral } from "./Literal.ts"
+import { encoding, refusal } from "./Parameters.ts"
 import type { WireValue } from "./PgType.ts"
 import * as Sink from "./Sink.ts"
 import type { TypeMap } from "./TypeMap.ts"
@@ -32,15 +31,9 @@ export const encodeColumn = (
   values: ReadonlyArray<unknown>,
   oid: number,
   number: number
-): Result.Result<WireValue, PoolError> => {
-  const writing: Writing = { types, problem: undefined }
-  let encoded: WireValue = null
-  try {
-    encoded = binaryColumn(types, values, oid) ?? arrayLiteral(writing, values, oid)
-  } catch {
-    writing.problem = unreadable
-  }
-  return writing.problem === undefined
-    ? Result.succeed(encoded)
-    : Result.fail(refused(`Parameter $${number} ${writing.problem}. The statement was not sent.`))
-}
+): Result.Result<WireValue, PoolError> =>
+  encoding(
+    types,
+    (writing) => binaryColumn(types, values, oid) ?? arrayLiteral(writing, values, oid),
+    (problem) => refusal(problem, number)
+  )

@@ -1,6 +1,7 @@
 /**
- * Values that a table's handle puts into columns or compares with them, encoded by the types that the server infers from
- * the columns: what was read from a column can be written to it and compared with it.
+ * Parameters by the types that the server expects, and by what they are: one of a caller's own statement (`Parameters.ts`), or a
+ * value that a table's handle puts into a column or compares with it. What was read from a column can be written to it
+ * and compared with it.
  *
  * **Details**
  *
@@ -139,17 +140,22 @@ export const undeclared = (
   return given.map((type, index) => (columns[index]?.role === "given" ? type : 0))
 }
 
-/** Parameters by the types of their columns; `place` is the call as a message names it, for instance `users.update`. */
-export const encodeColumnValues = (
+const given: ColumnRole = { column: "", role: "given" }
+
+/**
+ * Parameters by the types that the server expects, 0 where that is not known, and by what they are: of those that `columns` says
+ * nothing of, parameters of the caller's own. `place` is the call as a message names it, for instance `users.update`.
+ */
+export const encodeParameters = (
   types: TypeMap,
   params: ReadonlyArray<unknown>,
   expected: ReadonlyArray<number>,
-  columns: ReadonlyArray<ColumnRole>,
-  place: string
+  columns: ReadonlyArray<ColumnRole> = [],
+  place = ""
 ): Result.Result<Encoded, PoolError> => {
   const encoded = { types: [] as number[], values: [] as WireValue[] }
   for (let index = 0; index < params.length; index++) {
-    const { column, role } = columns[index] ?? { column: "", role: "compared" }
+    const { column, role } = columns[index] ?? given
     const writing: Writing = { types, problem: undefined }
     let one: One = { type: 0, value: null }
     try {

@@ -23,6 +23,7 @@ import {
   unreadable
 } from "./Literal.ts"
 import type { WireValue } from "./PgType.ts"
+import type { TypeLookup } from "./TypeLookup.ts"
 import type { TypeMap } from "./TypeMap.ts"
 
 /** Parameters with the types that they are declared with; 0 leaves a type to the server. */
@@ -171,34 +172,23 @@ export const encodeOne = (writing: Writing, value: unknown, expected: number): O
 }
 
 /** A parameter that is not sent, by its number from 1. */
-export const refusal = (problem: string | undefined, number: number): PoolError =>
+export const refusal = (problem: string, number: number): PoolError =>
   refused(`Parameter $${number} ${problem}. The statement was not sent.`)
 
-/** Encodes with whatever a hostile object does held off. */
-const guarded = <A>(writing: Writing, otherwise: A, encode: () => A): A =>
-  attempt(encode, () => {
-    fail(writing, unreadable)
-    return otherwise
-  })
-
-const nothing: One = { type: 0, value: null }
-
-/** Parameters by the types that the server expects; a type of 0 is not known. */
-export const encodeTyped = (
-  types: TypeMap,
-  params: ReadonlyArray<unknown>,
-  expected: ReadonlyArray<number>
-): Result.Result<Encoded, PoolError> => {
-  const encoded = { types: [] as number[], values: [] as WireValue[] }
-  for (let index = 0; index < params.length; index++) {
-    const writing: Writing = { types, problem: undefined }
-    const one = guarded(writing, nothing, () => encodeOne(writing, params[index], expected[index] ?? 0))
-    if (writing.problem !== undefined) return Result.fail(refusal(writing.problem, index + 1))
-    encoded.types.push(one.type)
-    encoded.values.push(one.value)
-  }
-  return Result.succeed(encoded)
-}
+/** What `encode` makes of a value, or the refusal of what is wrong with it: whatever a hostile object does is held off. */
+export const encoding = <A>(
+  types: TypeLookup,
+  encode: (writing: Writing) => A,
+  refuse: (problem: string) => PoolError
+): Result.Result<A, PoolError> =>
+  attempt(
+    () => {
+      const writing: Writing = { types, problem: undefined }
+      const encoded = encode(writing)
+      return writing.problem === undefined ? Result.succeed(encoded) : Result.fail(refuse(writing.problem))
+    },
+    () => Result.fail(refuse(unreadable))
+  )
 
 /**
  * The types to try where the server takes parameters for text, as it does where it knows nothing of them: json for an object or
@@ -233,13 +223,10 @@ export const encodeValue = (
   number: number
 ): Result.Result<WireValue, PoolError> => {
   if (value === null || value === undefined) return Result.succeed(null)
-  const writing: Writing = { types, problem: undefined }
-  const encoded = guarded<WireValue>(writing, null, () => {
-    const isBytea = types.baseOf(type)?.oid === oids.bytea && types.codecOf(type) === undefined
-    const bytes = isBytea ? bytesOf(value) : undefined
-    return bytes ?? literal(writing, value, type)
-  })
-  return writing.problem === undefined
-    ? Result.succeed(encoded)
-    : Result.fail(refusal(writing.problem, number))
+  const isBytea = types.baseOf(type)?.oid === oids.bytea && types.codecOf(type) === undefined
+  return encoding(
+    types,
+    (writing) => (isBytea ? bytesOf(value) : undefined) ?? literal(writing, value, type),
+    (problem) => refusal(problem, number)
+  )
 }
