@@ -338,6 +338,8 @@ it.effect("the fields of a record are what the same values are by themselves", (
     yield* witness.query("create type mood as enum ('sad', 'ok')")
     yield* witness.query("create domain price as numeric(10, 2)")
     yield* witness.query("create type pair as (a int, b text)")
+    yield* witness.query("create type words as range (subtype = text)")
+    yield* witness.query("create type singles as range (subtype = float4)")
     const values = [
       "true, 1::int2, 2, 3::int8, 1.1::float4, 0.1::float8, 4::oid",
       "'x'::text, 'y'::varchar, 'z'::char(3), 'n'::name, '<a/>'::xml, 'c'::\"char\"",
@@ -349,6 +351,7 @@ it.effect("the fields of a record are what the same values are by themselves", (
       "timestamp '2024-01-01 00:00:00.5', timestamptz '2024-01-01 00:00:00Z', 'infinity'::timestamptz",
       "interval '0', interval '1 year 2 mons -3 days 04:05:06.5', interval '-1 mon +1 day -00:00:01', interval '1 day'",
       "int4range(1, 5), int8range(null, 5), numrange(1.5, 2, '[]'), daterange('2024-01-01', null), 'empty'::int4range",
+      "words('a b', 'c\"'), singles(-1e-5, 1.1), singles(999999, 1e6)",
       "tsrange('2024-01-01', '2024-01-02 00:00:00.5'), int4multirange(int4range(1, 2), int4range(5, 7))",
       "array[1, null], array['a', null], array[[1.5], [2.5]]::numeric[], '{}'::int[], array['ok']::mood[]",
       "row(1, 'a')::pair, array[row(1, null)::pair, null], row(1, row('x'::text, null::int))"

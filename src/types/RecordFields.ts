@@ -164,55 +164,44 @@ const inStyle =
 
 const inIso = (read: ReadBinary<string>) => inStyle("DateStyle", "ISO", read)
 
+const number =
+  (read: ReadBinary<number | bigint>): ReadBinary<string> =>
+  (bytes, offset, size, locale) =>
+    String(read(bytes, offset, size, locale))
+
+/** A float as the server prints it: in the exponential form from so many digits on. */
+const float =
+  (read: ReadBinary<number>, digits: number): ReadBinary<string> =>
+  (bytes, offset, size, locale) => {
+    const value = read(bytes, offset, size, locale)
+    const [mantissa, given = "0"] = value.toExponential().split("e")
+    const exponent = Number(given)
+    if (!Number.isFinite(value) || (exponent >= -4 && exponent < digits)) return String(value)
+    return `${mantissa}e${exponent < 0 ? "-" : "+"}${pad(Math.abs(exponent), 2)}`
+  }
+
 const printers: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([
+  ...[oids.text, oids.varchar, oids.bpchar, oids.name, oids.xml, oids.json].map(
+    (oid) => [oid, text] as const
+  ),
+  [oids.bool, (bytes: Buffer, offset: number) => (bytes[offset] === 0 ? "f" : "t")],
+  [oids.int2, number(int16)],
+  [oids.int4, number(int32)],
+  [oids.int8, number(bigInt64)],
+  [oids.oid, number(uint32)],
+  [oids.float4, float(float4, 6)],
+  [oids.float8, float(float64, 15)],
   [oids.numeric, numeric],
   [oids.uuid, uuid],
   [oids.date, inIso(date)],
-  [oids.int8, (bytes: Buffer, offset: number) => String(bigInt64(bytes, offset))],
   [oids.timestamp, inIso(timestamp)],
   [oids.timestamptz, inIso(timestamptz)],
   [oids.time, time],
   [oids.timetz, timetz],
   [oids.interval, inStyle("IntervalStyle", "postgres", interval)],
-  [oids.char, char]
-])
-
-/** A double as the server prints it: in the exponential form from 15 digits on. */
-const float8: ReadBinary<string> = (bytes, offset) => {
-  const value = float64(bytes, offset)
-  const [mantissa, exponent = "0"] = value.toExponential().split("e")
-  const size = Math.abs(Number(exponent))
-  if (!Number.isFinite(value) || (Number(exponent) >= -4 && Number(exponent) < 15)) return String(value)
-  return `${mantissa}e${exponent.startsWith("-") ? "-" : "+"}${pad(size, 2)}`
-}
-
-/** Values that are read from their binary format elsewhere, as the server prints them. */
-const plainPrinters: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([
-  ...[oids.text, oids.varchar, oids.bpchar, oids.name, oids.xml, oids.json].map(
-    (oid) => [oid, text] as const
-  ),
-  [oids.bool, (bytes: Buffer, offset: number) => (bytes[offset] === 0 ? "f" : "t")],
-  [oids.int2, (bytes: Buffer, offset: number) => String(int16(bytes, offset))],
-  [oids.int4, (bytes: Buffer, offset: number) => String(int32(bytes, offset))],
-  [oids.oid, (bytes: Buffer, offset: number) => String(uint32(bytes, offset))],
-  [
-    oids.float4,
-    (bytes: Buffer, offset: number, size: number, locale: Locale) =>
-      String(float4(bytes, offset, size, locale))
-  ],
-  [oids.float8, (bytes: Buffer, offset: number) => String(float64(bytes, offset))],
+  [oids.char, char],
   [oids.jsonb, (bytes: Buffer, offset: number, size: number) => utf8(bytes, offset + 1, size - 1)],
   [oids.bytea, (bytes: Buffer, offset: number, size: number) => `\\x${hex(bytes, offset, size)}`]
-])
-
-/** Prints a field of a type that is printed nowhere else; `undefined` where only the server can. */
-export const plainPrinter = (oid: number): ReadBinary<string> | undefined => plainPrinters.get(oid)
-
-/** How bounds of a range are printed, which are strings there whatever they are elsewhere. */
-const boundPrinters: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([
-  [oids.int2, (bytes: Buffer, offset: number) => String(int16(bytes, offset))],
-  [oids.int4, (bytes: Buffer, offset: number) => String(int32(bytes, offset))],
-  [oids.float8, float8]
 ])
 
 const quoted = (bound: string): string =>
@@ -262,7 +251,7 @@ export const printer = (
   const type = builtins.get(oid) ?? typeOf(oid)
   if (type?.kind === "enum") return text
   if (type?.kind === "range") {
-    const bound = boundPrinters.get(type.of) ?? printer(type.of, typeOf)
+    const bound = printer(type.of, typeOf)
     return bound === undefined ? undefined : range(bound)
   }
   if (type?.kind === "multirange") {

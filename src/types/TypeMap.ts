@@ -100,7 +100,7 @@ export const make = (options: ValueOptions): TypeMap => {
 
   /** A field of an anonymous record for a codec, printed as the server prints it. */
   const printedField = ({ codec, type }: TypeLookup.OwnCodec): ReadBinary => {
-    const plain = RecordFields.printer(type.oid, typeOf) ?? RecordFields.plainPrinter(type.oid)
+    const plain = RecordFields.printer(type.oid, typeOf)
     if (plain === undefined) return RecordFields.unprintable(type.name)
     return (bytes, offset, size, locale) => readOwn(codec, type, plain(bytes, offset, size, locale))
   }
