@@ -4,14 +4,12 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
-import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
 import * as CopyParams from "../execute/CopyParams.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
-import { maxAttempts } from "../execute/Resend.ts"
 import { onPool as pullOnPool, start } from "../execute/StreamRows.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
@@ -50,18 +48,13 @@ const copyInOnPool = <E, R>(
   pool: Pool,
   job: Jobs.Job,
   data: Stream.Stream<Uint8Array | string, E, R>,
-  options: CopyInOptions,
-  attempts = 0
+  options: CopyInOptions
 ): Effect.Effect<number, E | SqlError | PoolError, R> => {
   const holding = Stream.updateService(data, AcquireErrors.Held, (keys) => [...keys, pool.settings.key])
-  return Effect.flatMap(
-    pool.use((connection) => copyIn(pool, connection, job, holding, options, pool.cutOff)),
-    (result) => {
-      if (result !== Execute.elsewhere) return Effect.succeed(result)
-      return attempts < maxAttempts
-        ? copyInOnPool(pool, job, data, options, attempts + 1)
-        : Effect.fail(ConnectionErrors.unsentError(Jobs.aboutOf(pool, job)))
-    }
+  return Execute.onLent(
+    pool,
+    (connection) => copyIn(pool, connection, job, holding, options, pool.cutOff),
+    () => Jobs.aboutOf(pool, job)
   )
 }
 

@@ -11,9 +11,8 @@ import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import { type Naming, nameOf } from "../statement/CamelCase.ts"
-import * as InTransaction from "../transaction/InTransaction.ts"
-import { currentOf } from "../transaction/TransactionState.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
+import { asking } from "./Run.ts"
 
 /** A type as the server names it: `int4`, `text[]`, `mood`. */
 export interface TypeName {
@@ -64,10 +63,5 @@ export const describe = (
 ): Effect.Effect<Description, OperationError> => {
   const job = Jobs.prepare(pool, { text, params: [] })
   if (!Jobs.isJob(job)) return Effect.fail(job)
-  const membership = currentOf(pool, fiber.context)
-  if (membership === undefined) {
-    return pool.use((connection) => describeOn(pool, connection, job, naming))
-  }
-  const [{ transaction }] = membership
-  return InTransaction.inTurn(membership, () => describeOn(pool, transaction.connection, job, naming))
+  return asking(pool, fiber, (connection) => describeOn(pool, connection, job, naming))
 }

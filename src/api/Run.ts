@@ -10,6 +10,7 @@ import * as Jobs from "../execute/Job.ts"
 import { learn } from "../execute/Learn.ts"
 import { type Rows, rowsOnPool } from "../execute/StreamRows.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
+import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
@@ -23,10 +24,10 @@ export interface StatementOptions extends Jobs.JobOptions, Operation.Options {
   readonly table?: string | undefined
 }
 
-/** Runs a statement that may be sent: here, in the fiber's transaction if there is one. */
 type RunJob = (pool: Pool, fiber: AnyFiber, job: Jobs.Job) => Effect.Effect<Exchange, SqlError | PoolError>
 
-const joining: RunJob = (pool, fiber, job) => {
+/** Runs a statement that may be sent: in the fiber's transaction if there is one. */
+export const joining: RunJob = (pool, fiber, job) => {
   const membership = currentOf(pool, fiber.context)
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
@@ -74,16 +75,24 @@ export const streamStatement = (
     })
   )
 
-/** Learns those of these types that the pool does not know, on the fiber's transaction or a connection lent for it. */
+/** Asks something on the connection of the fiber's transaction, or on one that is lent for it. */
+export const asking = <A, E>(
+  pool: Pool,
+  fiber: AnyFiber,
+  ask: (connection: PooledConnection) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SqlError | PoolError> => {
+  const membership = currentOf(pool, fiber.context)
+  if (membership === undefined) return pool.use(ask)
+  const [{ transaction }] = membership
+  return InTransaction.inTurn(membership, () => ask(transaction.connection))
+}
+
+/** Learns those of these types that the pool does not know. */
 export const learnTypes = (
   pool: Pool,
+  fiber: AnyFiber,
   oids: ReadonlyArray<number>
-): Effect.Effect<void, SqlError | PoolError> =>
-  Effect.withFiber((fiber) => {
-    const unknown = pool.types.unknown(oids)
-    if (unknown.length === 0) return Effect.void
-    const membership = currentOf(pool, fiber.context)
-    if (membership === undefined) return pool.use((connection) => learn(connection, unknown))
-    const [{ transaction }] = membership
-    return InTransaction.inTurn(membership, () => learn(transaction.connection, unknown))
-  })
+): Effect.Effect<void, SqlError | PoolError> => {
+  const unknown = pool.types.unknown(oids)
+  return unknown.length === 0 ? Effect.void : asking(pool, fiber, (connection) => learn(connection, unknown))
+}

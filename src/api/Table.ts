@@ -103,8 +103,8 @@ const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<
         return Operation.around(pool, fiber, subject, stored, (rows) => rows)
       }),
     bulk: ({ params, text }, tell) =>
-      onPool(source, (pool) =>
-        Effect.flatMap(learnTypes(pool, BulkParams.typesOf(params)), () =>
+      onPool(source, (pool, fiber) =>
+        Effect.flatMap(learnTypes(pool, fiber, BulkParams.typesOf(params)), () =>
           Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (encoded) => {
             const about = params.map(BulkParams.describe)
             const statement = { text, params: [], about }

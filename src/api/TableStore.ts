@@ -4,9 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { OperationError } from "../errors/PoolError.ts"
-import { type BeforeSend, elsewhere, single } from "../execute/Execute.ts"
+import { type BeforeSend, onLent, orUnsent } from "../execute/Execute.ts"
 import { isJob, prepare } from "../execute/Job.ts"
-import { maxAttempts } from "../execute/Resend.ts"
 import { lookLocked, type Mistaken, type Step, store } from "../execute/StoreRows.ts"
 import * as OwnSpans from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
@@ -16,6 +15,7 @@ import * as TransactionErrors from "../transaction/TransactionErrors.ts"
 import { currentOf, type Transaction } from "../transaction/TransactionState.ts"
 import { fromAnswer, lookQuery, type TableShape } from "../types/TableShape.ts"
 import { codecsOf } from "../types/TypeCodec.ts"
+import { joining } from "./Run.ts"
 import { join } from "./SqlConnection.ts"
 
 /** So many tables of a pool are known at the most; then it begins anew. */
@@ -35,9 +35,7 @@ export const look = (pool: Pool, table: string): Effect.Effect<TableShape, Opera
   Effect.withFiber((fiber) => {
     const job = prepare(pool, { text: lookQuery, params: [table] })
     if (!isJob(job)) return Effect.fail(job)
-    const membership = currentOf(pool, fiber.context)
-    const looked = membership === undefined ? single(pool, fiber, job) : InTransaction.run(membership, job)
-    return Effect.map(OwnSpans.within(pool.settings, "learn types", looked), ({ rows }) =>
+    return Effect.map(OwnSpans.within(pool.settings, "learn types", joining(pool, fiber, job)), ({ rows }) =>
       remember(pool, table, fromAnswer(rows[0], codecsOf(pool.settings.types)))
     )
   })
@@ -81,27 +79,21 @@ const send = (
   pool: Pool,
   table: string,
   steps: () => Iterator<Step>,
-  shape: TableShape | undefined,
-  attempts: number
+  shape: TableShape | undefined
 ): Effect.Effect<number, OperationError | Mistaken> =>
   Effect.withFiber((fiber) => {
     const isInside = currentOf(pool, fiber.context) !== undefined
     const guard = shape === undefined || shape.kind === "" ? undefined : { table, digest: shape.digest }
     if (!isInside && pool.settings.pipelining) {
-      return Effect.flatMap(
-        pool.use((connection) => store(pool, connection, steps(), guard, pool.cutOff)),
-        (result) => {
-          if (result !== elsewhere) return Effect.succeed(result)
-          return attempts < maxAttempts
-            ? send(pool, table, steps, shape, attempts + 1)
-            : Effect.fail(ConnectionErrors.unsentError({}))
-        }
+      return onLent(
+        pool,
+        (connection) => store(pool, connection, steps(), guard, pool.cutOff),
+        () => ({})
       )
     }
-    const sent = Effect.flatMap(
+    const sent = orUnsent(
       inside(pool, ({ connection }, before) => store(pool, connection, steps(), guard, before)),
-      (result) =>
-        result === elsewhere ? Effect.fail(ConnectionErrors.unsentError({})) : Effect.succeed(result)
+      () => ConnectionErrors.unsentError({})
     )
     // What fails for something remembered must not spoil the transaction around it.
     return isInside && guard === undefined ? sent : transaction(pool, fiber, join, sent)
@@ -114,7 +106,7 @@ export const storeRows = (
   steps: () => Iterator<Step>,
   shape: TableShape | undefined
 ): Effect.Effect<number, OperationError | Mistaken> =>
-  Effect.tapError(send(pool, table, steps, shape, 0), (error) =>
+  Effect.tapError(send(pool, table, steps, shape), (error) =>
     Effect.sync(() => {
       if (error._tag === "Mistaken") forget(pool, table, error)
     })

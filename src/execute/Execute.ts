@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { PoolError } from "../errors/PoolError.ts"
+import type { About } from "../errors/ServerErrors.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
@@ -93,6 +94,26 @@ const runOn: (
 
 const nothing = () => undefined
 
+/** What was to run elsewhere was not sent, where its caller has no other connection. */
+export const orUnsent = <A, E, R>(
+  running: Effect.Effect<A | typeof elsewhere, E, R>,
+  error: () => SqlError
+): Effect.Effect<A, E | SqlError, R> =>
+  Effect.flatMap(running, (result) => (result === elsewhere ? Effect.fail(error()) : Effect.succeed(result)))
+
+/** Runs something on a connection of the pool that is lent for it, and on others while it has to run elsewhere. */
+export const onLent = <A, E, R>(
+  pool: Pool,
+  run: (connection: PooledConnection) => Effect.Effect<A | typeof elsewhere, E, R>,
+  about: () => About,
+  attempts = 0
+): Effect.Effect<A, E | SqlError | PoolError, R> =>
+  Effect.flatMap(pool.use(run), (result) => {
+    if (result !== elsewhere) return Effect.succeed(result)
+    if (attempts < maxAttempts) return onLent(pool, run, about, attempts + 1)
+    return Effect.fail(ConnectionErrors.unsentError(about()))
+  })
+
 /** Runs a statement on a connection that is its caller's until its end. */
 export const runHere = (
   pool: Pool,
@@ -100,10 +121,8 @@ export const runHere = (
   job: Job,
   before: BeforeSend = nothing
 ): Effect.Effect<Exchange, SqlError | PoolError> =>
-  Effect.flatMap(runOn(pool, connection, job, before), (result) =>
-    result === elsewhere
-      ? Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job), connection.session.end()))
-      : Effect.succeed(result)
+  orUnsent(runOn(pool, connection, job, before), () =>
+    ConnectionErrors.unsentError(aboutOf(pool, job), connection.session.end())
   )
 
 /** Gives the rows of a statement that was sent with nothing to ask first. */
@@ -151,14 +170,8 @@ export const single = (
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const encoded = plainOf(pool, job)
   if (encoded === undefined) {
-    return Effect.flatMap(
-      pool.use((connection) => runOn(pool, connection, job, pool.cutOff)),
-      (result) => {
-        if (result !== elsewhere) return Effect.succeed(result)
-        if (attempts < maxAttempts) return single(pool, fiber, job, attempts + 1)
-        return Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
-      }
-    )
+    const run = (connection: PooledConnection) => runOn(pool, connection, job, pool.cutOff)
+    return onLent(pool, run, () => aboutOf(pool, job), attempts)
   }
   const { analysis, latency } = job.known
   const mayShare = analysis.isRead && !analysis.callsFunctions

@@ -8,7 +8,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { PoolError } from "../errors/PoolError.ts"
 import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
-import { type BeforeSend, elsewhere } from "../execute/Execute.ts"
+import { type BeforeSend, orUnsent } from "../execute/Execute.ts"
 import { aboutOf, type Job } from "../execute/Job.ts"
 import type { Pull } from "../execute/StreamRows.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
@@ -37,11 +37,7 @@ export const copyInInside = <E, R>(
     { isProgram: true, pipelines: false }
   )
   return Effect.mapError(
-    Effect.flatMap(copied, (result) =>
-      result === elsewhere
-        ? Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
-        : Effect.succeed(result)
-    ),
+    orUnsent(copied, () => ConnectionErrors.unsentError(aboutOf(pool, job))),
     (error) => InTransaction.inTransactionError(transaction, error)
   )
 }
