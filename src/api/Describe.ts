@@ -46,8 +46,7 @@ const describeOn = Effect.fnUntraced(function* (
     "DescribeFailure",
     ({ exchange }) => Effect.fail(Settle.errorOf(pool, job, exchange, connection))
   )
-  const unknown = pool.types.unknown([...parameterTypes, ...columns.map(({ type }) => type)])
-  if (unknown.length > 0) yield* learn(connection, unknown)
+  yield* learn(connection, pool.types.unknown([...parameterTypes, ...columns.map(({ type }) => type)]))
   return {
     parameters: parameterTypes.map((oid) => named(pool.types, oid)),
     columns: columns.map(({ name, type }) => ({ name: nameOf(name, naming), ...named(pool.types, type) }))

@@ -106,6 +106,12 @@ export const describe = (
 
 const nothing: Description = { parameterTypes: [], columns: [] }
 
+/** The types that are asked for before values are encoded by these. What is known of a composite's attributes may be stale. */
+const toLearn = (types: TypeMap, expected: ReadonlyArray<number>): ReadonlyArray<number> => [
+  ...types.unknown(expected),
+  ...types.composites(expected)
+]
+
 /** Encodes by what the server expects, which is nothing where it cannot tell. */
 const encodeExpected = Effect.fnUntraced(function* (
   connection: PooledConnection,
@@ -113,9 +119,7 @@ const encodeExpected = Effect.fnUntraced(function* (
   { columns, parameterTypes: expected }: Description
 ) {
   const { types } = connection.session
-  // What is known of a composite type's attributes may be stale.
-  const missing = [...types.unknown(expected), ...types.composites(expected)]
-  if (missing.length > 0) yield* learn(connection, missing)
+  yield* learn(connection, toLearn(types, expected))
   const encoded = yield* Effect.fromResult(encodeParameters(types, params, expected))
   // What the server takes for text may be text, or something that it knows nothing of.
   const tried = typesToTry(params, encoded, expected)
@@ -214,8 +218,7 @@ export const encodeColumns: (
     prepared !== undefined && ((isGuarded && !inTransaction) || !isSensitive(types, prepared.parameterTypes))
   let refusal: PoolError | undefined
   if (isCertain) {
-    const missing = [...types.unknown(prepared.parameterTypes), ...types.composites(prepared.parameterTypes)]
-    if (missing.length > 0) yield* learn(connection, missing)
+    yield* learn(connection, toLearn(types, prepared.parameterTypes))
     const encoded = encodeParameters(types, params, prepared.parameterTypes, values, place)
     if (Result.isFailure(encoded)) refusal = encoded.failure
     else {
@@ -238,7 +241,6 @@ export const encodeColumns: (
     return plain ?? (yield* Effect.fail(described.failure))
   }
   const { parameterTypes } = described.success
-  const missing = [...types.unknown(parameterTypes), ...types.composites(parameterTypes)]
-  if (missing.length > 0) yield* learn(connection, missing)
+  yield* learn(connection, toLearn(types, parameterTypes))
   return yield* Effect.fromResult(encodeParameters(types, params, parameterTypes, values, place))
 })

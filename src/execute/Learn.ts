@@ -34,12 +34,13 @@ const askFor = (
 
 /**
  * Learns these types and all that they are made of; all types of users where a record is among them. Values of a type that
- * the server does not know any more are strings.
+ * the server does not know any more are strings. Without a type nothing is asked.
  */
 export const learn = (
   { session, settings }: PooledConnection,
   wanted: ReadonlyArray<number>
-): Effect.Effect<void, SqlError> => OwnSpans.within(settings, "learn types", learnOn(session, wanted))
+): Effect.Effect<void, SqlError> =>
+  wanted.length === 0 ? Effect.void : OwnSpans.within(settings, "learn types", learnOn(session, wanted))
 
 const learnOn = (session: Session, wanted: ReadonlyArray<number>): Effect.Effect<void, SqlError> => {
   const isAll = wanted.includes(oids.record)

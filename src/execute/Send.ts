@@ -76,6 +76,14 @@ export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, en
   isTypical(connection) &&
   (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
 
+/** A statement that was written. */
+interface Sent {
+  readonly exchange: Exchange
+  /** Whether it was bound by something remembered. */
+  readonly usedMemory: boolean
+  readonly statement: Statement
+}
+
 /** Writes a statement with these parameters. */
 export const send = (
   pool: Pool,
@@ -84,7 +92,7 @@ export const send = (
   encoded: Encoded,
   onSettled: (exchange: Exchange) => void,
   options: Omit<Commands.RunOptions, "keep"> = {}
-): { readonly exchange: Exchange; readonly usedMemory: boolean; readonly statement: Statement } => {
+): Sent => {
   begins(pool, job)
   const { session } = connection
   if (job.known.analysis.setsSearchPath) connection.searchPath = searchPathOf(job.bound)
@@ -106,12 +114,6 @@ export const send = (
     keep
   })
   return { exchange, usedMemory, statement }
-}
-
-interface Sent {
-  readonly exchange: Exchange
-  readonly usedMemory: boolean
-  readonly statement: Statement
 }
 
 /** Sends and waits. After an interruption the owner of the connection handles the answer. */
@@ -177,11 +179,8 @@ export const ready = Effect.fnUntraced(function* (
   }
   const description = isStream ? descriptionOf(statement) : undefined
   if (description !== undefined) {
-    const unknown = pool.types.unknown(
-      description.columns.map(({ type }) => type),
-      true
-    )
-    if (unknown.length > 0) yield* learn(connection, unknown)
+    const types = description.columns.map(({ type }) => type)
+    yield* learn(connection, pool.types.unknown(types, true))
   }
   return { encoded, composites: compositesOf(pool, statement) }
 })

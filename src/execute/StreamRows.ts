@@ -168,7 +168,7 @@ export const start: (
   markDirty(connection, job.known.analysis)
   const { composites, encoded } = prepared.success
   const answers = pool.types.answers()
-  if (composites.length > 0) yield* learn(connection, composites)
+  yield* learn(connection, composites)
   const { columns } = descriptionOf(statementOf(pool.statements, job.known, encoded.types)) ?? {}
   const returnsRows = columns === undefined ? job.known.analysis.returnsRows : columns.length > 0
   const first = returnsRows

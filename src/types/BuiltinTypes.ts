@@ -68,7 +68,8 @@ const split = (table: string): ReadonlyArray<ReadonlyArray<string>> =>
     .split(/,\s*/)
     .map((row) => row.split(" "))
 
-const type = (oid: number, name: string, array: number, more: Partial<PgType> = {}): PgType => ({
+/** A type that its name says all about, or all but what `more` says. */
+export const makeType = (oid: number, name: string, array: number, more: Partial<PgType> = {}): PgType => ({
   oid,
   name,
   kind: "base",
@@ -84,21 +85,21 @@ const type = (oid: number, name: string, array: number, more: Partial<PgType> = 
 const withArray = (element: PgType): ReadonlyArray<PgType> =>
   element.array === 0
     ? [element]
-    : [element, type(element.array, `_${element.name}`, 0, { kind: "array", of: element.oid })]
+    : [element, makeType(element.array, `_${element.name}`, 0, { kind: "array", of: element.oid })]
 
 const vector = (oid: number, name: string, array: number, of: number) =>
-  withArray(type(oid, name, array, { kind: "vector", of }))
+  withArray(makeType(oid, name, array, { kind: "vector", of }))
 
 const all = (): ReadonlyArray<PgType> => [
-  ...split(rows).flatMap(([name = "", oid, array]) => withArray(type(Number(oid), name, Number(array)))),
+  ...split(rows).flatMap(([name = "", oid, array]) => withArray(makeType(Number(oid), name, Number(array)))),
   ...split(rangeRows).flatMap(([range = "", oid, array, multirange = "", other, others, element]) => [
-    ...withArray(type(Number(oid), range, Number(array), { kind: "range", of: Number(element) })),
-    ...withArray(type(Number(other), multirange, Number(others), { kind: "multirange", of: Number(oid) }))
+    ...withArray(makeType(Number(oid), range, Number(array), { kind: "range", of: Number(element) })),
+    ...withArray(makeType(Number(other), multirange, Number(others), { kind: "multirange", of: Number(oid) }))
   ]),
   ...vector(22, "int2vector", 1006, oids.int2),
   ...vector(30, "oidvector", 1013, oids.oid),
-  ...withArray(type(oids.record, "record", oids.records, { kind: "record" })),
-  type(oids.anyArray, "anyarray", 0, { kind: "array", of: oids.text })
+  ...withArray(makeType(oids.record, "record", oids.records, { kind: "record" })),
+  makeType(oids.anyArray, "anyarray", 0, { kind: "array", of: oids.text })
 ]
 
 /** Every built-in type by its OID. */

@@ -3,6 +3,7 @@
  *
  * The answer is one JSON text, so that it is read the same whatever the session sets.
  */
+import { makeType } from "./BuiltinTypes.ts"
 import type { Kind, PgType } from "./PgType.ts"
 
 /** Types of users have OIDs from here on. */
@@ -77,16 +78,7 @@ export const typeOf = (entry: unknown): PgType => {
 }
 
 /** What stands for a type that the server does not know any more: its values are strings. */
-export const missingType = (oid: number): PgType => ({
-  oid,
-  name: String(oid),
-  kind: "base",
-  of: 0,
-  array: 0,
-  delimiter: ",",
-  attributes: [],
-  output: ""
-})
+export const missingType = (oid: number): PgType => makeType(oid, String(oid), 0)
 
 /** The types in an answer of `typesQuery`, of which this is the one value. */
 export const typesOf = (answer: unknown): ReadonlyArray<PgType> =>
