@@ -10,7 +10,7 @@ import { isPoolError } from "../errors/PoolError.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import { copying, insertion, inTurn, isCopied, isMistaken, type Work, write } from "./BulkPieces.ts"
-import { described, refuse } from "./CheckInput.ts"
+import { described, refusal } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
 import type * as SqlBuilder from "./SqlBuilder.ts"
@@ -73,7 +73,7 @@ export const many = Effect.fnUntraced(function* <A, E, R>(
 ): Effect.fn.Return<Returning.Stored, E | OperationError, R> {
   const { place } = table
   if (!isArray(given)) {
-    return yield* refuse(
+    return yield* refusal(
       place,
       `the rows are ${described(given)}, not an array`,
       "Give the rows in an array."

@@ -21,20 +21,18 @@ const increment = (column: string, value: unknown, place: string): Parsed<Change
     return Result.succeed({ _tag: "Add", column, value })
   }
   const what = `$inc on column ${shown(column)} is ${described(value)}`
-  return Result.fail(
-    refuse(place, what, "$inc takes a number, a bigint, or a string of digits for a numeric column.")
-  )
+  return refuse(place, what, "$inc takes a number, a bigint, or a string of digits for a numeric column.")
 }
 
 const change = (column: string, value: unknown, place: string): Parsed<Change> => {
   if (value === undefined) {
     const instead =
       "Undefined is refused because it is no value: leave the column out to keep it, or say null."
-    return Result.fail(refuse(place, `the change of column ${shown(column)} is undefined`, instead))
+    return refuse(place, `the change of column ${shown(column)} is undefined`, instead)
   }
   if (column.startsWith("$")) {
     const instead = "Changes are written without $set: { column: value }, or { column: { $inc: 1 } }."
-    return Result.fail(refuse(place, `${shown(column)} is no change`, instead))
+    return refuse(place, `${shown(column)} is no change`, instead)
   }
   if (isPlain(value) && !isJson(value) && !isSql(value)) {
     const entries = entriesOf(value, `the change of column ${shown(column)}`, place)
@@ -46,20 +44,16 @@ const change = (column: string, value: unknown, place: string): Parsed<Change> =
     if (operator !== undefined) {
       const instead =
         "A change is a value or { $inc: n }; an object that has such a key is bound as json by PG.json(…)."
-      return Result.fail(
-        refuse(place, `${shown(operator[0])} on column ${shown(column)} is no change`, instead)
-      )
+      return refuse(place, `${shown(operator[0])} on column ${shown(column)} is no change`, instead)
     }
   }
   return Result.succeed({ _tag: "Set", column, value })
 }
 
 /** The changes that an object stands for; no changes at all are refused. */
-export const parse = (changes: unknown, place: string): Parsed<ReadonlyArray<Change>> => {
-  const entries = entriesOf(changes, "the changes", place)
-  if (Result.isFailure(entries)) return Result.fail(entries.failure)
-  if (entries.success.length === 0) {
-    return Result.fail(refuse(place, "the changes are empty", "Name at least one column: { column: value }."))
-  }
-  return Result.all(entries.success.map(([column, value]) => change(column, value, place)))
-}
+export const parse = (changes: unknown, place: string): Parsed<ReadonlyArray<Change>> =>
+  Result.flatMap(entriesOf(changes, "the changes", place), (entries) =>
+    entries.length === 0
+      ? refuse(place, "the changes are empty", "Name at least one column: { column: value }.")
+      : Result.all(entries.map(([column, value]) => change(column, value, place)))
+  )

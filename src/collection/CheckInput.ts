@@ -42,13 +42,15 @@ export const reading = <A>(
   what: string,
   read: () => Result.Result<A, PoolError>
 ): Result.Result<A, PoolError> =>
-  attempt(read, () =>
-    Result.fail(refuse(place, `${what} cannot be read: a property throws`, "Give plain objects."))
-  )
+  attempt(read, () => refuse(place, `${what} cannot be read: a property throws`, "Give plain objects."))
 
 /** The refusal of a call at `place`, for instance `users.delete`. */
-export const refuse = (place: string, what: string, instead: string): PoolError =>
+export const refusal = (place: string, what: string, instead: string): PoolError =>
   refused(`${place}: ${what}. ${instead} The call had no effect.`)
+
+/** What was given is refused. */
+export const refuse = (place: string, what: string, instead: string): Result.Result<never, PoolError> =>
+  Result.fail(refusal(place, what, instead))
 
 /** A plain object's entries, each read once, or why it is not read. */
 export const entriesOf = (
@@ -58,12 +60,10 @@ export const entriesOf = (
   form = "{ column: value }"
 ): Result.Result<ReadonlyArray<readonly [key: string, value: unknown]>, PoolError> => {
   if (!isPlain(value)) {
-    return Result.fail(
-      refuse(
-        place,
-        `${what} ${what.endsWith("s") ? "are" : "is"} ${described(value)}, not a plain object`,
-        `Write ${form}.`
-      )
+    return refuse(
+      place,
+      `${what} ${what.endsWith("s") ? "are" : "is"} ${described(value)}, not a plain object`,
+      `Write ${form}.`
     )
   }
   return reading(place, what, () => {
@@ -71,12 +71,10 @@ export const entriesOf = (
     for (const key of Reflect.ownKeys(value)) {
       if (typeof key === "symbol" || !Object.prototype.propertyIsEnumerable.call(value, key)) {
         const named = typeof key === "symbol" ? "a symbol" : `${shown(key)}, which is not enumerable`
-        return Result.fail(
-          refuse(
-            place,
-            `${what} has a property that would be overlooked: ${named}`,
-            "Only own enumerable properties are read; leave it out."
-          )
+        return refuse(
+          place,
+          `${what} has a property that would be overlooked: ${named}`,
+          "Only own enumerable properties are read; leave it out."
         )
       }
       entries.push([key, value[key]])
@@ -88,10 +86,14 @@ export const entriesOf = (
 /** Why a name cannot be a column's, or `undefined` where the server decides. */
 export const nameRefusal = (name: unknown, place: string): PoolError | undefined => {
   if (typeof name !== "string")
-    return refuse(place, `a column is ${described(name)}`, "A column is named by a string.")
-  if (name === "") return refuse(place, "a column's name is empty", "Postgres has no such name.")
+    return refusal(place, `a column is ${described(name)}`, "A column is named by a string.")
+  if (name === "") return refusal(place, "a column's name is empty", "Postgres has no such name.")
   if (name.includes("\0")) {
-    return refuse(place, `the column name ${shown(name)} holds a NUL character`, "Postgres has no such name.")
+    return refusal(
+      place,
+      `the column name ${shown(name)} holds a NUL character`,
+      "Postgres has no such name."
+    )
   }
   return undefined
 }
@@ -117,7 +119,7 @@ export const valueRefusal = (
     if (isValue) return undefined
   } else if (typeof value !== "undefined" && typeof value !== "function" && typeof value !== "symbol")
     return undefined
-  return refuse(
+  return refusal(
     place,
     `the value of column ${shown(column)} is ${described(value)}`,
     value === undefined

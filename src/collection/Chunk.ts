@@ -14,7 +14,7 @@ import { sizeOf } from "../execute/Progress.ts"
 import { isPlain } from "../statement/PlainObject.ts"
 import type { Columns } from "../types/TableShape.ts"
 import type { Fields } from "./CheckInput.ts"
-import { described, refuse } from "./CheckInput.ts"
+import { described, refusal } from "./CheckInput.ts"
 
 export interface Group {
   /** Columns that some of the rows name, in order of appearance. */
@@ -149,7 +149,7 @@ export const take = (piece: Chunk, row: unknown, number: number): PoolError | un
   try {
     return takeRow(piece, row, number)
   } catch {
-    return refuse(
+    return refusal(
       piece.place,
       `row ${number} cannot be read: one of its properties throws`,
       "Give plain objects."
@@ -159,7 +159,7 @@ export const take = (piece: Chunk, row: unknown, number: number): PoolError | un
 
 const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefined => {
   if (!isPlain(row)) {
-    return refuse(
+    return refusal(
       piece.place,
       `row ${number} is ${described(row)}, not a plain object`,
       "Write it as { column: value }."

@@ -13,7 +13,7 @@ import { attempt, isArray } from "../statement/PlainObject.ts"
 import * as Bulk from "./Bulk.ts"
 import * as BulkStream from "./BulkStream.ts"
 import * as Change from "./Change.ts"
-import { described, entriesOf, refuse } from "./CheckInput.ts"
+import { described, entriesOf, refusal } from "./CheckInput.ts"
 import type { Collection } from "./CollectionOperations.ts"
 import * as Copy from "./CopyTable.ts"
 import * as EncodeConditions from "./EncodeConditions.ts"
@@ -45,7 +45,7 @@ const optionsOf = <A, E, R>(
     if (parsed.columns === undefined || translation.partial) return Effect.succeed(parsed)
     const what = "the table's schema reads whole rows, not some of their columns"
     const instead = "Leave columns out, give the table a struct as its schema, or use select."
-    return Effect.fail(refuse(place, what, instead))
+    return Effect.fail(refusal(place, what, instead))
   })
 
 /** Writes a statement and runs it. */
@@ -183,7 +183,7 @@ export const operations = <A, E, R>(): {
       )
         ? BulkStream.stream(table, rows, options)
         : Effect.fail(
-            refuse(
+            refusal(
               table.place,
               `the rows are ${described(rows)}, not a Stream`,
               "Give an array to insertMany."

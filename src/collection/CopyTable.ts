@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { quote } from "../statement/Names.ts"
-import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import { described, entriesOf, refusal, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
@@ -45,13 +45,13 @@ const optionsOf = (
     for (const [name, value] of yield* entriesOf(options, "the options", place, "{ format, header, … }")) {
       if (![...own, ...others].includes(name)) {
         const instead = `The options are ${[...own, ...others].join(", ")}.`
-        return yield* Result.fail(refuse(place, `${shown(name)} is no option`, instead))
+        return yield* refuse(place, `${shown(name)} is no option`, instead)
       }
       if (value === undefined || others.includes(name)) continue
       const text = written(name, value)
       if (Result.isFailure(text)) {
         const what = `the option ${name} is ${typeof value === "string" ? "an unknown text" : described(value)}`
-        return yield* Result.fail(refuse(place, what, `It is ${text.failure}.`))
+        return yield* refuse(place, what, `It is ${text.failure}.`)
       }
       texts.set(name, text.success)
     }
@@ -63,7 +63,7 @@ const columnsOf = (builder: SqlBuilder.SqlBuilder, columns: unknown): string | u
   const names: ReadonlyArray<unknown> = Array.isArray(columns) ? Array.from(columns) : []
   if (names.length === 0 || !names.every((name) => typeof name === "string")) {
     const what = Array.isArray(columns) ? "an array that holds no names" : described(columns)
-    builder.problem ??= refuse(builder.place, `columns is ${what}`, 'Name the columns: ["id", "name"].')
+    builder.problem ??= refusal(builder.place, `columns is ${what}`, 'Name the columns: ["id", "name"].')
     return undefined
   }
   return SqlBuilder.columns(builder, names)

@@ -59,7 +59,7 @@ const isComparison = (operator: string): operator is Comparison => Object.hasOwn
 
 const every = (of: ReadonlyArray<Condition>): Condition => (of.length === 1 ? of[0]! : { _tag: "Every", of })
 
-const undefinedValue = (what: string, place: string): PoolError =>
+const undefinedValue = (what: string, place: string): Parsed =>
   refuse(
     place,
     `${what} is undefined`,
@@ -73,19 +73,17 @@ const all = <A>(values: Iterable<A>, parse: (value: A) => Parsed) => Result.all(
 const oneOf = (column: string, operator: string, values: unknown, place: string): Parsed => {
   if (isSql(values)) return Result.succeed({ _tag: "Compare", column, operator: "$in", value: values })
   if (!Array.isArray(values)) {
-    return Result.fail(
-      refuse(
-        place,
-        `${operator} on column ${shown(column)} is ${described(values)}`,
-        `${operator} takes an array of values.`
-      )
+    return refuse(
+      place,
+      `${operator} on column ${shown(column)} is ${described(values)}`,
+      `${operator} takes an array of values.`
     )
   }
   const present: Array<unknown> = []
   for (let index = 0; index < values.length; index++) {
     const value: unknown = values[index]
     if (value === undefined) {
-      return Result.fail(undefinedValue(`element ${index} of ${operator} on column ${shown(column)}`, place))
+      return undefinedValue(`element ${index} of ${operator} on column ${shown(column)}`, place)
     }
     if (value !== null) present.push(value)
   }
@@ -99,7 +97,7 @@ const oneOf = (column: string, operator: string, values: unknown, place: string)
 const between = (column: string, bounds: unknown, place: string): Parsed => {
   if (!Array.isArray(bounds) || bounds.length !== 2) {
     const what = `$between on column ${shown(column)} is ${described(bounds)}`
-    return Result.fail(refuse(place, what, "$between takes an array of two values: [from, to]."))
+    return refuse(place, what, "$between takes an array of two values: [from, to].")
   }
   const [from, to]: ReadonlyArray<unknown> = bounds
   const both = [operation(column, "$gte", from, place), operation(column, "$lte", to, place)]
@@ -113,7 +111,7 @@ const jsonPath = (column: string, value: unknown, place: string): Parsed => {
   if (isPath) return Result.succeed({ _tag: "JsonPath", column, path, variables })
   const what = `$jsonPath on column ${shown(column)} is ${described(value)}`
   const instead = '$jsonPath takes a path, or [path, variables]: ["$.age ? (@ > $least)", { least: 18 }].'
-  return Result.fail(refuse(place, what, instead))
+  return refuse(place, what, instead)
 }
 
 const operation = (column: string, operator: string, value: unknown, place: string): Parsed => {
@@ -127,49 +125,43 @@ const operation = (column: string, operator: string, value: unknown, place: stri
   if (operator === "$jsonPath") return jsonPath(column, value, place)
   if (operator === "$isNull") {
     if (typeof value === "boolean") return Result.succeed({ _tag: "Null", column, isNull: value })
-    return Result.fail(refuse(place, `${where} is ${described(value)}`, "$isNull takes true or false."))
+    return refuse(place, `${where} is ${described(value)}`, "$isNull takes true or false.")
   }
   if (!isComparison(operator)) {
-    return Result.fail(
-      refuse(
-        place,
-        `${shown(operator)} on column ${shown(column)} is no operator`,
-        operator === "$not"
-          ? "$not goes around a filter: { $not: { column: … } }."
-          : operator === "$and" || operator === "$or"
-            ? `${operator} goes around filters: { ${operator}: [{ column: … }] }.`
-            : "The operators are $eq $ne $gt $gte $lt $lte $in $nin $between $like $ilike $regex $startsWith $isNull $contains $jsonPath; an object that has such a key is bound as json by PG.json(…)."
-      )
+    return refuse(
+      place,
+      `${shown(operator)} on column ${shown(column)} is no operator`,
+      operator === "$not"
+        ? "$not goes around a filter: { $not: { column: … } }."
+        : operator === "$and" || operator === "$or"
+          ? `${operator} goes around filters: { ${operator}: [{ column: … }] }.`
+          : "The operators are $eq $ne $gt $gte $lt $lte $in $nin $between $like $ilike $regex $startsWith $isNull $contains $jsonPath; an object that has such a key is bound as json by PG.json(…)."
     )
   }
-  if (value === undefined) return Result.fail(undefinedValue(where, place))
+  if (value === undefined) return undefinedValue(where, place)
   if (value === null && (operator === "$eq" || operator === "$ne")) {
     return Result.succeed({ _tag: "Null", column, isNull: operator === "$eq" })
   }
   if (patterns.has(operator) && typeof value !== "string" && value !== null && !isSql(value)) {
-    return Result.fail(
-      refuse(
-        place,
-        `${where} is ${described(value)}`,
-        operator === "$startsWith"
-          ? "$startsWith takes a string."
-          : `${operator} takes a string in Postgres' own syntax.`
-      )
+    return refuse(
+      place,
+      `${where} is ${described(value)}`,
+      operator === "$startsWith"
+        ? "$startsWith takes a string."
+        : `${operator} takes a string in Postgres' own syntax.`
     )
   }
   return Result.succeed({ _tag: "Compare", column, operator, value })
 }
 
 const onColumn = (column: string, value: unknown, place: string): Parsed => {
-  if (value === undefined) return Result.fail(undefinedValue(`column ${shown(column)}`, place))
+  if (value === undefined) return undefinedValue(`column ${shown(column)}`, place)
   if (value === null) return Result.succeed({ _tag: "Null", column, isNull: true })
   if (Array.isArray(value)) {
-    return Result.fail(
-      refuse(
-        place,
-        `column ${shown(column)} is compared with an array`,
-        "Use { $in: […] } for one of these values, { $contains: […] } for an array that holds them, { $eq: […] } for this very array."
-      )
+    return refuse(
+      place,
+      `column ${shown(column)} is compared with an array`,
+      "Use { $in: […] } for one of these values, { $contains: […] } for an array that holds them, { $eq: […] } for this very array."
     )
   }
   if (isPlain(value) && !isJson(value) && !isSql(value)) {
@@ -177,7 +169,7 @@ const onColumn = (column: string, value: unknown, place: string): Parsed => {
     if (Result.isFailure(entries)) return Result.fail(entries.failure)
     if (entries.success.length === 0) {
       const instead = "Leave the column out, or say { $eq: {} } for an empty json object."
-      return Result.fail(refuse(place, `the condition on column ${shown(column)} is empty`, instead))
+      return refuse(place, `the condition on column ${shown(column)} is empty`, instead)
     }
     if (entries.success.some(([key]) => key.startsWith("$"))) {
       return Result.map(
@@ -191,17 +183,13 @@ const onColumn = (column: string, value: unknown, place: string): Parsed => {
 
 const nested = (filter: unknown, what: string, place: string, depth: number): Parsed => {
   if (depth > deepest) {
-    return Result.fail(
-      refuse(place, `the filter nests deeper than ${deepest} levels`, "Write it flatter, or as SQL.")
-    )
+    return refuse(place, `the filter nests deeper than ${deepest} levels`, "Write it flatter, or as SQL.")
   }
   if (isSql(filter)) return Result.succeed({ _tag: "Piece", piece: filter })
-  const entries = entriesOf(filter, what, place)
-  if (Result.isFailure(entries)) return Result.fail(entries.failure)
-  return Result.map(
-    all(entries.success, ([key, value]) => entry(key, value, place, depth)),
-    every
+  const conditions = Result.flatMap(entriesOf(filter, what, place), (entries) =>
+    all(entries, ([key, value]) => entry(key, value, place, depth))
   )
+  return Result.map(conditions, every)
 }
 
 const entry = (key: string, value: unknown, place: string, depth: number): Parsed => {
@@ -210,7 +198,7 @@ const entry = (key: string, value: unknown, place: string, depth: number): Parse
   }
   if (key === "$and" || key === "$or") {
     if (!Array.isArray(value)) {
-      return Result.fail(refuse(place, `${key} is ${described(value)}`, `${key} takes an array of filters.`))
+      return refuse(place, `${key} is ${described(value)}`, `${key} takes an array of filters.`)
     }
     const filters: ReadonlyArray<unknown> = Array.from(value)
     const conditions = all(filters, (filter) => nested(filter, `a filter of ${key}`, place, depth + 1))
@@ -219,7 +207,7 @@ const entry = (key: string, value: unknown, place: string, depth: number): Parse
   if (key.startsWith("$")) {
     const instead =
       "Around filters there are $and, $or and $not; the other operators go on a column: { column: { $gt: 1 } }."
-    return Result.fail(refuse(place, `${shown(key)} is no operator around filters`, instead))
+    return refuse(place, `${shown(key)} is no operator around filters`, instead)
   }
   return onColumn(key, value, place)
 }

@@ -27,35 +27,31 @@ export const parseColumns = (
   const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []
   if (names.length > 0 && names.every((name) => typeof name === "string")) return Result.succeed(names)
   const what = Array.isArray(value) && value.length === 0 ? "an empty array" : described(value)
-  return Result.fail(
-    refuse(
-      place,
-      `${option} is ${what}`,
-      `Name the columns in an array, ["id", "name"], ${option === "columns" ? "or leave it out" : "or say true"} for all.`
-    )
+  return refuse(
+    place,
+    `${option} is ${what}`,
+    `Name the columns in an array, ["id", "name"], ${option === "columns" ? "or leave it out" : "or say true"} for all.`
   )
 }
 
-const parseOrder = (value: unknown, place: string): SqlBuilder.Parsed<Options["orderBy"]> => {
-  const entries = entriesOf(value, "orderBy", place, '{ column: "asc" } or { column: "desc" }')
-  if (Result.isFailure(entries)) return Result.fail(entries.failure)
-  const order: Array<readonly [string, "asc" | "desc"]> = []
-  for (const [column, direction] of entries.success) {
-    if (direction !== "asc" && direction !== "desc") {
-      const instead = 'A direction is "asc" or "desc".'
-      return Result.fail(refuse(place, `orderBy has no direction for column ${shown(column)}`, instead))
+const parseOrder = (value: unknown, place: string): SqlBuilder.Parsed<Options["orderBy"]> =>
+  Result.gen(function* () {
+    const order: Array<readonly [string, "asc" | "desc"]> = []
+    const form = '{ column: "asc" } or { column: "desc" }'
+    for (const [column, direction] of yield* entriesOf(value, "orderBy", place, form)) {
+      if (direction !== "asc" && direction !== "desc") {
+        const what = `orderBy has no direction for column ${shown(column)}`
+        return yield* refuse(place, what, 'A direction is "asc" or "desc".')
+      }
+      order.push([column, direction])
     }
-    order.push([column, direction])
-  }
-  return Result.succeed(order)
-}
+    return order
+  })
 
 const parseCount = (name: string, value: unknown, place: string): SqlBuilder.Parsed<number> =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0
     ? Result.succeed(value)
-    : Result.fail(
-        refuse(place, `${name} is no whole number from 0 up`, `Leave ${name} out where there is none.`)
-      )
+    : refuse(place, `${name} is no whole number from 0 up`, `Leave ${name} out where there is none.`)
 
 /** The options of a find; those not in `known` are refused. An option that is `undefined` counts as left out. */
 export const parseOptions = (
@@ -72,16 +68,10 @@ const parseAll = (
   Result.gen(function* () {
     if (options === undefined) return noOptions
     let parsed = noOptions
-    for (const [name, value] of yield* entriesOf(
-      options,
-      "the options",
-      place,
-      "{ columns, orderBy, limit, offset }"
-    )) {
+    const form = "{ columns, orderBy, limit, offset }"
+    for (const [name, value] of yield* entriesOf(options, "the options", place, form)) {
       if (!known.includes(name)) {
-        return yield* Result.fail(
-          refuse(place, `${shown(name)} is no option`, `The options are ${known.join(", ")}.`)
-        )
+        return yield* refuse(place, `${shown(name)} is no option`, `The options are ${known.join(", ")}.`)
       }
       if (value === undefined) continue
       if (name === "columns") parsed = { ...parsed, columns: yield* parseColumns("columns", value, place) }

@@ -71,7 +71,7 @@ const named = (builder: SqlBuilder.SqlBuilder, given: ReadonlyArray<unknown>): S
     const names = [...new Set(rows.flatMap((row) => [...row.keys()]))]
     if (names.length === 0 && rows.length === 1) return "default values"
     if (names.length === 0) {
-      return yield* Result.fail(refuse(builder.place, "the rows have no columns", "Name one at least."))
+      return yield* refuse(builder.place, "the rows have no columns", "Name one at least.")
     }
     const columns = list(names.map((name) => SqlBuilder.column(builder, name)))
     const values = rows.map((row) =>
@@ -93,7 +93,7 @@ const positional = (
   const uneven = rows.findIndex((row) => row.length === 0 || row.length !== rows[0]?.length)
   if (uneven >= 0) {
     const what = `row ${uneven + 1} has ${rows[uneven]?.length} values, and row 1 has ${rows[0]?.length}`
-    return Result.fail(refuse(builder.place, what, "Rows are of one length, from 1 on."))
+    return refuse(builder.place, what, "Rows are of one length, from 1 on.")
   }
   const texts = rows.map((row) =>
     list(
@@ -125,7 +125,7 @@ export const values = (rows: ReadonlyArray<object | ReadonlyArray<unknown>>): Sq
     const given: ReadonlyArray<unknown> = Array.isArray(rows) ? Array.from(rows) : []
     if (given.length === 0) {
       const what = Array.isArray(rows) ? "there are no rows" : `the rows are ${described(rows)}, not an array`
-      return Result.fail(refuse(builder.place, what, "SQL has no values without a row."))
+      return refuse(builder.place, what, "SQL has no values without a row.")
     }
     return given.every(Array.isArray) ? positional(builder, given) : named(builder, given)
   })

@@ -28,7 +28,7 @@ export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed
     let returning: Columns = "none"
     for (const [name, value] of yield* entriesOf(options, "the options", place, "{ returning: true }")) {
       if (name !== "returning") {
-        return yield* Result.fail(refuse(place, `${shown(name)} is no option`, "The option is returning."))
+        return yield* refuse(place, `${shown(name)} is no option`, "The option is returning.")
       }
       returning = yield* parse(value, place)
     }

@@ -13,7 +13,7 @@ import { maxParameters } from "../statement/Placeholders.ts"
 import { nameOf, type Role, type Slot, valueOf } from "../statement/Slot.ts"
 import { isSql, make as makePiece, type Sql } from "../statement/Sql.ts"
 import { type Bound, bind } from "../statement/Statement.ts"
-import { nameRefusal, refuse, valueRefusal } from "./CheckInput.ts"
+import { nameRefusal, refusal, refuse, valueRefusal } from "./CheckInput.ts"
 
 /** What a statement is written for. */
 export interface Site {
@@ -50,7 +50,7 @@ export const make = ({ naming, place, table, takesInstances }: Site): SqlBuilder
   slots: [],
   isGuarded: false,
   problem: table.includes(gap)
-    ? refuse(place, "the table's name holds a NUL character", "Postgres has no such name.")
+    ? refusal(place, "the table's name holds a NUL character", "Postgres has no such name.")
     : undefined
 })
 
@@ -66,7 +66,7 @@ const add = (builder: SqlBuilder, slot: Slot): string => gapFor(builder, slot)
 export const splice = (builder: SqlBuilder, piece: Sql): string => {
   builder.problem ??= piece.problem
   if (piece.parts.some((part) => part.includes(gap))) {
-    builder.problem ??= refuse(
+    builder.problem ??= refusal(
       builder.place,
       "a piece of SQL holds a NUL character",
       "Postgres cannot read it; a parameter of type bytea may hold it."
@@ -135,7 +135,7 @@ export const statement = (site: Site, write: (builder: SqlBuilder) => string): P
   const statement = bind({ parts: text.split(gap), values: slots }, naming, place, isGuarded)
   if (statement.params.length > maxParameters) {
     const what = `the statement has ${statement.params.length} parameters, and Postgres takes ${maxParameters}`
-    return Result.fail(refuse(place, what, "Split the call, or compare with many values by $in."))
+    return refuse(place, what, "Split the call, or compare with many values by $in.")
   }
   return Result.succeed(statement)
 }

@@ -8,7 +8,7 @@ import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import type { Columns } from "../types/TableShape.ts"
 import * as Change from "./Change.ts"
-import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
+import { described, entriesOf, reading, refusal, refuse, shown } from "./CheckInput.ts"
 import * as Returning from "./Returning.ts"
 import type { Parsed } from "./SqlBuilder.ts"
 import type { Conflict } from "./Write.ts"
@@ -27,7 +27,7 @@ const names = (option: string, value: unknown, place: string): Parsed<ReadonlyAr
   const list: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : [value]
   if (list.every((name) => typeof name === "string")) return Result.succeed(list)
   const what = Array.isArray(value) ? "an array that holds no names" : described(value)
-  return Result.fail(refuse(place, `${option} is ${what}`, `Name the columns: { ${option}: ["id"] }.`))
+  return refuse(place, `${option} is ${what}`, `Name the columns: { ${option}: ["id"] }.`)
 }
 
 export const parse = (options: unknown, place: string): Parsed<Plan> =>
@@ -39,25 +39,20 @@ const parsePlan = (options: unknown, place: string): Parsed<Plan> =>
     let update: Plan["update"]
     let changes: Plan["changes"]
     let returning: Returning.Columns = "none"
-    for (const [option, value] of yield* entriesOf(
-      options,
-      "the options",
-      place,
-      "{ on: the column with the unique index }"
-    )) {
+    const form = "{ on: the column with the unique index }"
+    for (const [option, value] of yield* entriesOf(options, "the options", place, form)) {
       if (option === "on") on = yield* names(option, value, place)
       else if (option === "returning") returning = yield* Returning.parse(value, place)
       else if (option !== "update") {
-        return yield* Result.fail(
-          refuse(place, `${shown(option)} is no option`, "The options are on, update and returning.")
-        )
+        const instead = "The options are on, update and returning."
+        return yield* refuse(place, `${shown(option)} is no option`, instead)
       } else if (isPlain(value)) changes = yield* Change.parse(value, place)
       else if (value !== undefined) update = yield* names(option, value, place)
     }
     if (on.length > 0) return { on, update, changes, returning }
     const instead =
       'Name the columns of a unique index, which decide whether a row is there already: { on: ["id"] }.'
-    return yield* Result.fail(refuse(place, "on names no column", instead))
+    return yield* refuse(place, "on names no column", instead)
   })
 
 /**
@@ -76,7 +71,7 @@ export const conflict = (
     const what = `${row} lacks column ${shown(keyless)}, which on names`
     const instead =
       "Give the row a value for it: it decides whether the row is there. To store a new row, insert it."
-    return Result.fail(refuse(place, what, instead))
+    return refuse(place, what, instead)
   }
   if (plan.changes !== undefined) return Result.succeed({ on: plan.on, update: plan.changes })
   if (plan.update === undefined) {
@@ -86,12 +81,10 @@ export const conflict = (
   const missing = plan.update.find((name) => !given.has(name))
   return missing === undefined
     ? Result.succeed({ on: plan.on, update: plan.update })
-    : Result.fail(
-        refuse(
-          place,
-          `update names column ${shown(missing)}, which ${row} lacks`,
-          "Give the row a value for it, or leave it out of update."
-        )
+    : refuse(
+        place,
+        `update names column ${shown(missing)}, which ${row} lacks`,
+        "Give the row a value for it, or leave it out of update."
       )
 }
 
@@ -155,5 +148,5 @@ export const repeated = (
     return undefined
   }
   const what = `row ${number} has the same ${plan.on.map(shown).join(", ")} as row ${earlier}`
-  return refuse(place, what, "One upsert changes a row of the table once: keep one of the two.")
+  return refusal(place, what, "One upsert changes a row of the table once: keep one of the two.")
 }
