@@ -7,14 +7,13 @@ import * as Exit from "effect/Exit"
 import { isSqlError } from "effect/sql/SqlError"
 import { stringOf } from "./ConnectionErrors.ts"
 import { isPoolError } from "./PoolError.ts"
+import { sqlState } from "./SqlState.ts"
 
 export interface ErrorType {
   /** The SQLSTATE, else the reason of the error, `Interrupted`, or the name of a defect. */
   readonly type: string
   readonly status: string | undefined
 }
-
-const sqlState = /^[0-9A-Z]{5}$/
 
 const ofError = (error: unknown): ErrorType => {
   if (isPoolError(error)) return { type: error.reason._tag, status: undefined }
@@ -25,9 +24,7 @@ const ofError = (error: unknown): ErrorType => {
   const { cause } = error.reason
   // The client of Effect has the pool's own errors inside of others.
   if (isPoolError(cause)) return ofError(cause)
-  const code = stringOf(cause, "code")
-  // A code of five letters may be the operating system's: EPIPE.
-  const status = code !== undefined && sqlState.test(code) && !("syscall" in Object(cause)) ? code : undefined
+  const status = sqlState(error)
   return { type: status ?? error.reason._tag, status }
 }
 

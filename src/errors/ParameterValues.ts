@@ -66,31 +66,22 @@ const collect = (params: ReadonlyArray<unknown>, texts: Set<string>): boolean =>
   const seen = new Set<object>()
   let isDated = false
   for (const param of params) {
-    // The objects whose values are still to be looked at, from the outside in.
-    let level: Array<object> = []
-    const take = (value: unknown): void => {
+    // From the outside in: it grows as it is read.
+    const found: Array<readonly [value: unknown, depth: number]> = [[param, 0]]
+    let left = mostCollected
+    for (const [value, depth] of found) {
       if (typeof value === "string") texts.add(value.toLowerCase())
       else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
-      else if (typeof value === "object" && value !== null && !seen.has(value)) {
-        seen.add(value)
-        level.push(value)
-      }
-    }
-    take(param)
-    let left = mostCollected
-    for (let depth = 0; level.length > 0; depth++) {
-      const objects = level
-      level = []
-      for (const value of objects) {
-        const inner = attempt<ReadonlyArray<unknown>>(
-          () => {
-            isDated ||= value instanceof Date
-            return collectOne(value, depth, texts)
-          },
-          () => []
-        )
-        for (const one of inner) if (left-- > 0) take(one)
-      }
+      if (typeof value !== "object" || value === null || seen.has(value)) continue
+      seen.add(value)
+      const inner = attempt<ReadonlyArray<unknown>>(
+        () => {
+          isDated ||= value instanceof Date
+          return collectOne(value, depth, texts)
+        },
+        () => []
+      )
+      for (const one of inner) if (left-- > 0) found.push([one, depth + 1])
     }
   }
   return isDated

@@ -155,19 +155,18 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       (routine?.startsWith("exec_stmt_raise") ?? false) ||
       /^PL\/(?!pgSQL)/.test(where ?? "")
   }
-  const name = (key: string) => {
+  const masked = (key: string, mask: typeof Masking.name) => {
     const value = field(key)
-    return value === undefined ? undefined : Masking.name(value, circumstances)
+    return value === undefined ? undefined : mask(value, circumstances)
   }
+  const name = (key: string) => masked(key, Masking.name)
 
   const state = { code, message: said, routine, constraint: name("constraint") }
   // The driver's own name for the statement says nothing to anyone.
   const whole = Masking.message(said.replace(/prepared statement "s\d+"/, "the statement"), circumstances)
   const message = Masking.shortened(whole)
-  const rawDetail = field("detail")
-  const detail = rawDetail === undefined ? undefined : Masking.detail(rawDetail, circumstances)
-  const rawHint = field("hint")
-  const hint = rawHint === undefined ? undefined : Masking.hint(rawHint, circumstances)
+  const detail = masked("detail", Masking.detail)
+  const hint = masked("hint", Masking.hint)
   const context = where === undefined ? [] : Masking.context(where, circumstances)
   const query = field("internalQuery")
   const inner =
