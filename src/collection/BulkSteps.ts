@@ -51,8 +51,6 @@ export const copyOf = (table: string, rows: KnownRows, from: number, format: "bi
   return {
     _tag: "Storing",
     text: `copy ${table} (${names.map(quote).join(", ")}) from stdin (format ${format})`,
-    values: [],
-    isCopy: true,
     tell: (fields) => {
       const line = LocateRow.inCopy(fields, relationOf(table), names)
       const found =

@@ -1,6 +1,6 @@
 /**
- * Rows on their way into a table: statements and the data of `COPY`s, sent one behind another without waiting for answers and
- * under one `Sync`, so that they are one round trip and all or nothing.
+ * Rows on their way into a table: `COPY`s and their data, sent one behind another without waiting for answers and under one
+ * `Sync`, so that they are one round trip and all or nothing.
  *
  * **Details**
  *
@@ -8,7 +8,7 @@
  * changes of its definition goes before that comparison, so that what it finds holds until the rows are stored. When it
  * fails the server skips the rest: nothing has run, and the rows may be sent anew.
  *
- * A `COPY` stays open until the next statement is ready, so that what cannot be sent ends it by `CopyFail`.
+ * A `COPY` stays open until the next one is ready, so that what cannot be sent ends it by `CopyFail`.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -23,7 +23,6 @@ import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import { make as makeStatement } from "../protocol/KnownStatement.ts"
 import * as Writer from "../protocol/MessageWriter.ts"
 import { describe } from "../settings/Settings.ts"
-import type { WireValue } from "../types/PgType.ts"
 import { fromAnswer, guardQuery, lookQuery, type TableShape } from "../types/TableShape.ts"
 import { codecsOf } from "../types/TypeCodec.ts"
 import { type BeforeSend, elsewhere } from "./Execute.ts"
@@ -33,12 +32,10 @@ import { failureOf } from "./Settle.ts"
 
 type Failure = SqlError | PoolError
 
-/** A statement that stores rows; behind a `COPY` come its data. */
+/** A `COPY … FROM STDIN`, behind which its data come. */
 export interface Storing {
   readonly _tag: "Storing"
   readonly text: string
-  readonly values: ReadonlyArray<WireValue>
-  readonly isCopy: boolean
   /** Which row and column an error is about, and what its texts must not show. */
   readonly tell: Tell
 }
@@ -84,7 +81,7 @@ interface Sent {
   readonly exchange: Exchange
 }
 
-/** Writes statements and data of one call, and knows what became of them. */
+/** Writes the `COPY`s and the data of one call, and knows what became of them. */
 const makeSender = (pool: Pool, connection: PooledConnection) => {
   const { session } = connection
   const { pipelining } = pool.settings
@@ -129,7 +126,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
   const isStopped = (): boolean => isBroken || isDead(connection)
 
   const start = (storing: Storing): Effect.Effect<void> => {
-    const { isCopy, text, values } = storing
+    const { text } = storing
     const wasOpen = open !== undefined
     end()
     const begin = Effect.suspend(() => {
@@ -139,15 +136,10 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
         asked.add(storing)
         onAnswer()
       }
-      const exchange = Commands.run(
-        session,
-        statementOf(pool.statements, pool.statements.get(text), none),
-        values,
-        onProgress,
-        { keep, syncs: false, onProgress, ...(isCopy ? { copy: { onIn, onData: nothing } } : {}) }
-      )
+      const statement = statementOf(pool.statements, pool.statements.get(text), none)
+      const options = { keep, syncs: false, onProgress, copy: { onIn, onData: nothing } }
+      const exchange = Commands.run(session, statement, [], onProgress, options)
       sent.push({ text, storing, exchange })
-      if (!isCopy) return answered
       open = storing
       if (pipelining) return Effect.void
       return Effect.callback<void>((resume) => {
@@ -215,7 +207,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
     if (isDead(connection)) return Effect.fail(error)
     const code = exchange.error?.code
     const isGuards = storing === undefined && (code === divisionByZero || wasStale(exchange))
-    const refusesCopy = storing?.isCopy === true && code === featureNotSupported && !asked.has(storing)
+    const refusesCopy = storing !== undefined && code === featureNotSupported && !asked.has(storing)
     return Effect.fail(isGuards || refusesCopy ? new Mistaken(refusesCopy, error) : error)
   }
 
