@@ -105,6 +105,9 @@ withDatabase(
       yield* pgdb.execute`create unique index on ${accounts} (full_name)`
       const upserts = [{ fullName: "Ada", address_1: "there" }]
       assert.strictEqual(yield* accounts.upsert(upserts, { on: "fullName", update: ["address_1"] }), 1)
+      const odd = [{ fullName: "Ada", isAdmin: Symbol("no value") }]
+      const refused = yield* Effect.flip(accounts.upsert(odd, { on: "fullName" }))
+      assert.include(refused.message, 'row 1: the value of column "isAdmin" is a symbol')
       const update = { address_1: PG.sql`excluded.address_1`, _private: { $inc: 1 } }
       assert.deepStrictEqual(
         yield* accounts.upsert(

@@ -9,7 +9,7 @@ import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { isPoolError } from "../errors/PoolError.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import type { TableShape } from "../types/TableShape.ts"
-import { copying, insertion, inTurn, isCopied, isMistaken, type Work, write } from "./BulkPieces.ts"
+import { copying, insertion, inTurn, isCopied, type Work, write } from "./BulkPieces.ts"
 import { described, refusal } from "./CheckInput.ts"
 import * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
@@ -56,9 +56,9 @@ const copyAll = <A, E, R>(
     const all = cut(table, work, rows, 1, undefined, new Map())
     if (isPoolError(all)) return Effect.fail(all)
     if (!isCopied(work, all)) return Effect.succeed(undefined)
-    return Effect.catchIf(
+    return Effect.catchTag(
       table.store(() => copying(table, work, all), shape),
-      isMistaken,
+      "Mistaken",
       ({ error }) =>
         looks === mostLooks ? Effect.fail(error) : copyAll(table, rows, looks + 1, { shape, error })
     )

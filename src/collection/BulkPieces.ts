@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
-import type { Mistaken, Step } from "../execute/StoreRows.ts"
+import type { Step } from "../execute/StoreRows.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import * as BulkRows from "./BulkRows.ts"
 import * as BulkSql from "./BulkSql.ts"
@@ -58,18 +58,16 @@ const writeGroup = <A, E, R>(
   { plan, returned, returning, shape }: Work,
   group: Chunk.Group
 ): Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R> => {
+  const rows = BulkRows.make(table, shape, group)
+  const { keys, numbers } = rows
   const conflict =
     plan === undefined
       ? Result.succeed(undefined)
-      : Upsert.conflict(plan, group.columns, `row ${group.numbers[0]}`, table.place)
-  const written = Result.flatMap(conflict, (conflict) =>
-    BulkSql.store(table, shape.columns, group, returning, conflict)
-  )
+      : Upsert.conflict(plan, keys, `row ${numbers[0]}`, table.place)
+  const written = Result.flatMap(conflict, (conflict) => BulkSql.store(table, rows, returning, conflict))
   if (Result.isFailure(written)) return Effect.fail(written.failure)
-  const tell = tellInsert(BulkRows.known(BulkRows.make(table, shape, group)))
-  const stored = table.bulk(written.success, tell)
+  const stored = table.bulk(written.success, tellInsert(BulkRows.known(rows)))
   if (returning === "none") return stored
-  const { numbers } = group
   const take = ({ rows }: Outcome) => {
     // A trigger kept some of them, and it is not known which.
     for (const [index, row] of rows.entries())
@@ -131,5 +129,3 @@ export const inTurn = <E, R, E2, R2>(
       return Effect.map(Effect.raceFirst(fed, Deferred.await(broken)), () => stored)
     })
   )
-
-export const isMistaken = (error: { readonly _tag: string }): error is Mistaken => error._tag === "Mistaken"

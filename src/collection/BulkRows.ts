@@ -65,9 +65,13 @@ export const make = (
   isMixed: group.shapes > 1
 })
 
-/** A row that lacks a column may inherit a property of its name. */
+/** What a row has in a column: NULL where it lacks it, although it may inherit a property of its name. */
 export const valueOf = ({ isMixed }: BulkRows, row: Fields, key: string): unknown =>
   isMixed && !Object.hasOwn(row, key) ? null : row[key]
+
+/** What all rows have in a column. */
+export const valuesOf = (rows: BulkRows, key: string): ReadonlyArray<unknown> =>
+  rows.rows.map((row) => valueOf(rows, row, key))
 
 export const known = (rows: BulkRows): KnownRows => ({
   ...rows,

@@ -8,13 +8,10 @@
  */
 import * as Result from "effect/Result"
 import { oids } from "../types/BuiltinTypes.ts"
-import type { Column, Columns } from "../types/TableShape.ts"
 import type { ColumnParam } from "./BulkParams.ts"
 import { columnParam, isColumnParam } from "./BulkParams.ts"
-import { unknownColumn } from "./BulkRows.ts"
+import { type BulkRows, valuesOf } from "./BulkRows.ts"
 import { valueRefusal } from "./CheckInput.ts"
-import type { Group } from "./Chunk.ts"
-import { valuesOf } from "./Chunk.ts"
 import * as Returning from "./Returning.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
 import type { Conflict } from "./Write.ts"
@@ -33,22 +30,19 @@ const isList = (value: unknown, oid: number): boolean =>
 /** Checks the values, and says whether one of them is a list. */
 const check = (
   builder: SqlBuilder.SqlBuilder,
-  { name, oid }: Column,
+  key: string,
+  oid: number,
   values: ReadonlyArray<unknown>,
-  rows: ReadonlyArray<number>
+  numbers: ReadonlyArray<number>
 ): boolean => {
+  const { place, takesInstances } = builder
   let hasList = false
   for (let index = 0; index < values.length; index++) {
     const value = values[index]
     const kind = typeof value
     if (kind === "string" || kind === "number" || kind === "boolean") continue
-    if (valueRefusal(value, name, "", builder.takesInstances) !== undefined) {
-      builder.problem ??= valueRefusal(
-        value,
-        name,
-        `${builder.place}, row ${rows[index]}`,
-        builder.takesInstances
-      )
+    if (valueRefusal(value, key, "", takesInstances) !== undefined) {
+      builder.problem ??= valueRefusal(value, key, `${place}, row ${numbers[index]}`, takesInstances)
       return hasList
     }
     hasList ||= isList(value, oid)
@@ -59,35 +53,34 @@ const check = (
 const unnested = (placeholder: string, type: string, asTexts: boolean): string =>
   asTexts ? `unnest(${placeholder}::pg_catalog.text[])::${type}` : `unnest(${placeholder}::${type}[])`
 
-const into = (builder: SqlBuilder.SqlBuilder, columns: Columns, group: Group): string => {
-  if (group.columns.size === 0) {
-    const rows = group.rows.length
-    return `insert into ${builder.table} select from pg_catalog.generate_series(1, ${rows})`
+const into = (builder: SqlBuilder.SqlBuilder, rows: BulkRows): string => {
+  const { columns, keys, numbers } = rows
+  if (keys.length === 0) {
+    return `insert into ${builder.table} select from pg_catalog.generate_series(1, ${rows.rows.length})`
   }
-  const names = SqlBuilder.columns(builder, Array.from(group.columns))
-  const selected = Array.from(group.columns, (name) => {
-    const column = columns.get(name) ?? unknownColumn(name)
-    const values = valuesOf(group, name)
-    const hasList = check(builder, column, values, group.numbers)
+  const names = SqlBuilder.columns(builder, keys)
+  const selected = keys.map((key, at) => {
+    const column = columns[at]!
+    const values = valuesOf(rows, key)
+    const hasList = check(builder, key, column.oid, values, numbers)
     const asTexts = column.form === "text" || (column.form === "typed" && hasList)
     const form = asTexts ? "texts" : "array"
-    const param = columnParam({ column: name, type: column.oid, form, values, rows: group.numbers })
+    const param = columnParam({ column: key, type: column.oid, form, values, rows: numbers })
     return unnested(SqlBuilder.gapFor(builder, param), column.type, asTexts)
   })
   return `insert into ${builder.table} (${names}) select ${selected.join(", ")}`
 }
 
-/** Stores the rows of a group. */
+/** Stores rows. */
 export const store = (
   site: SqlBuilder.Site,
-  columns: Columns,
-  group: Group,
+  rows: BulkRows,
   returning: Returning.Columns,
   conflict?: Conflict
 ): SqlBuilder.Parsed<Bulk> =>
   Result.map(
     SqlBuilder.statement(site, (builder) => {
-      const insert = into(builder, columns, group)
+      const insert = into(builder, rows)
       const text = conflict === undefined ? insert : `${insert}${onConflict(builder, conflict)}`
       return `${text}${Returning.print(builder, returning)}`
     }),
@@ -96,7 +89,7 @@ export const store = (
       params: params.map((param, index): ColumnParam => {
         if (isColumnParam(param)) return param
         const { column, role } = roles?.values[index] ?? { column: "", role: "given" }
-        const type = role === "stored" ? (columns.get(column)?.oid ?? 0) : 0
+        const type = role === "stored" ? (rows.shape.columns.get(column)?.oid ?? 0) : 0
         return columnParam({ column, type, form: "one", values: [param], rows: [] })
       })
     })

@@ -11,7 +11,7 @@ import { isPoolError } from "../errors/PoolError.ts"
 import type { Progress } from "../execute/Progress.ts"
 import type { Step } from "../execute/StoreRows.ts"
 import type { TableShape } from "../types/TableShape.ts"
-import { copying, insertion, inTurn, isCopied, isMistaken, write } from "./BulkPieces.ts"
+import { copying, insertion, inTurn, isCopied, write } from "./BulkPieces.ts"
 import * as Chunk from "./Chunk.ts"
 import * as CopyPiece from "./CopyPiece.ts"
 import type { TableBackend } from "./TableBackend.ts"
@@ -89,7 +89,7 @@ const makeTaker = <A, E, R>(
         spare = CopyPiece.roomOf(piece)
       })
     )
-    const sure = Effect.catchIf(stored, isMistaken, ({ error }) => Effect.fail(error))
+    const sure = Effect.catchTag(stored, "Mistaken", ({ error }) => Effect.fail(error))
     return Effect.flatMap(put(sure), () => {
       // The piece in front of it is stored by now.
       copied = CopyPiece.make(table, shape, work, spare)
@@ -103,7 +103,7 @@ const makeTaker = <A, E, R>(
     const steps = Array.from(copying(table, work, rows))
     const problem = steps.find(isPoolError)
     if (problem !== undefined) return Effect.fail(problem)
-    const stored = Effect.catchIf(table.transaction(sending(steps)), isMistaken, () => {
+    const stored = Effect.catchTag(table.transaction(sending(steps)), "Mistaken", () => {
       work = { ...work, shape: { ...shape, refusesCopy: true } }
       return Effect.flatten(write(table, work, rows))
     })

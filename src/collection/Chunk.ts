@@ -185,14 +185,3 @@ const takeRow = (piece: Chunk, row: unknown, number: number): PoolError | undefi
   piece.rows++
   return undefined
 }
-
-/** A column of a group's rows: NULL in rows that lack it. */
-export const valuesOf = (group: Group, column: string): ReadonlyArray<unknown> => {
-  const { rows, shapes } = group
-  const values: Array<unknown> = new Array(rows.length)
-  for (let index = 0; index < rows.length; index++) {
-    const row = rows[index]!
-    values[index] = shapes === 1 || Object.hasOwn(row, column) ? row[column] : null
-  }
-  return values
-}

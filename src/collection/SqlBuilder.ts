@@ -10,7 +10,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { quoteTable } from "../statement/Names.ts"
 import { maxParameters } from "../statement/Placeholders.ts"
-import { nameOf, type Role, type Slot, valueOf } from "../statement/Slot.ts"
+import { nameOf, type Role, valueOf } from "../statement/Slot.ts"
 import { isSql, make as makePiece, type Sql } from "../statement/Sql.ts"
 import { type Bound, bind } from "../statement/Statement.ts"
 import { nameRefusal, refusal, refuse, valueRefusal } from "./CheckInput.ts"
@@ -60,8 +60,6 @@ export const gapFor = ({ slots }: SqlBuilder, slot: unknown): string => {
   return gap
 }
 
-const add = (builder: SqlBuilder, slot: Slot): string => gapFor(builder, slot)
-
 /** A piece of the caller's own SQL. */
 export const splice = (builder: SqlBuilder, piece: Sql): string => {
   builder.problem ??= piece.problem
@@ -78,12 +76,12 @@ export const splice = (builder: SqlBuilder, piece: Sql): string => {
 
 const value = (builder: SqlBuilder, value: unknown, column: string, role: Role): string => {
   builder.problem ??= valueRefusal(value, column, builder.place, builder.takesInstances)
-  return add(builder, valueOf(column, role, value))
+  return gapFor(builder, valueOf(column, role, value))
 }
 
 /** A number that is no column's: a limit. */
 export const bound = (builder: SqlBuilder, value: number): string =>
-  add(builder, valueOf("", "compared", value))
+  gapFor(builder, valueOf("", "compared", value))
 
 /** A value that is compared with `column`, or a piece of SQL that is. */
 export const param = (builder: SqlBuilder, given: unknown, column: string): string =>
@@ -101,14 +99,14 @@ export const changed = (builder: SqlBuilder, given: unknown, column: string): st
 export const params = (builder: SqlBuilder, values: ReadonlyArray<unknown>, column: string): string => {
   for (const value of values)
     builder.problem ??= valueRefusal(value, column, builder.place, builder.takesInstances)
-  return add(builder, valueOf(column, "any", values))
+  return gapFor(builder, valueOf(column, "any", values))
 }
 
 /** A column's quoted name. */
 export const column = (builder: SqlBuilder, name: string): string => {
   builder.problem ??= nameRefusal(name, builder.place)
   const qualifier = builder.of === undefined ? "" : `${quoteTable(builder.of)}.`
-  return qualifier + add(builder, nameOf(name))
+  return qualifier + gapFor(builder, nameOf(name))
 }
 
 /** Columns' quoted names with commas between. */
