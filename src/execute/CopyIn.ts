@@ -12,9 +12,10 @@ import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
+import { answerTo } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import * as Copy from "../protocol/CopyData.ts"
-import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
+import { rowCountOf } from "../protocol/Exchange.ts"
 import * as Writer from "../protocol/MessageWriter.ts"
 import * as Execute from "./Execute.ts"
 import type * as Jobs from "./Job.ts"
@@ -131,9 +132,7 @@ export const copyIn = <E, R>(
       Commands.ping(session, nothing)
     }
     /** The answer to the `Sync`, by which rows outside of a transaction are committed. */
-    const settled = Effect.callback<Exchange>((resume) => {
-      Commands.ping(session, (exchange) => resume(Effect.succeed(exchange)))
-    })
+    const settled = answerTo((onSettled) => Commands.ping(session, onSettled))
     const feed = Stream.runForEachArray(data, (pieces) =>
       Effect.suspend(() => {
         for (const piece of pieces) {

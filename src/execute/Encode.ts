@@ -10,7 +10,7 @@ import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction } from "../pool/PooledConnection.ts"
 import type { KnownText } from "../pool/StatementCache.ts"
 import { statementOf } from "../pool/StatementCache.ts"
-import { ask, askAll } from "../protocol/Ask.ts"
+import { answerTo, ask, askAll } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Description, Memory, Statement } from "../protocol/KnownStatement.ts"
@@ -57,9 +57,7 @@ const describeOnce = (
   statement: Statement,
   keep: boolean
 ): Effect.Effect<Exchange> => {
-  const asked = Effect.callback<Exchange>((resume) => {
-    Commands.describe(session, statement, (exchange) => resume(Effect.succeed(exchange)), { keep })
-  })
+  const asked = answerTo((onSettled) => Commands.describe(session, statement, onSettled, { keep }))
   return OwnSpans.within(settings, "describe", asked)
 }
 

@@ -17,6 +17,7 @@ import { isPoolError, type PoolError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, type PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
+import { answerTo } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import * as Copy from "../protocol/CopyData.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
@@ -293,11 +294,6 @@ export const store: (
     )
   })
 
-const asked = (run: (onSettled: (exchange: Exchange) => void) => Exchange): Effect.Effect<Exchange> =>
-  Effect.callback((resume) => {
-    run((exchange) => resume(Effect.succeed(exchange)))
-  })
-
 /** Locks a table against changes of its definition until the transaction ends, and asks for its shape. */
 export const lookLocked = (
   pool: Pool,
@@ -313,8 +309,8 @@ export const lookLocked = (
     const look = statementOf(statements, statements.get(lookQuery), none)
     const lock = makeStatement(lockText(table))
     const both = [
-      asked((onSettled) => Commands.describe(session, lock, onSettled, { keep: false })),
-      asked((onSettled) =>
+      answerTo((onSettled) => Commands.describe(session, lock, onSettled, { keep: false })),
+      answerTo((onSettled) =>
         Commands.run(session, look, [table], onSettled, { keep: settings.prepare !== false })
       )
     ]

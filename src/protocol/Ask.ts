@@ -8,17 +8,19 @@ import type { Exchange } from "./Exchange.ts"
 import * as Statement from "./KnownStatement.ts"
 import type { Session } from "./Session.ts"
 
-/** Runs a statement that is parsed anew. Interruption drops the answer. */
+/** What the server answers to what `write` writes. Interruption drops the answer. */
+export const answerTo = (write: (onSettled: (exchange: Exchange) => void) => void): Effect.Effect<Exchange> =>
+  Effect.callback((resume) => {
+    write((exchange) => resume(Effect.succeed(exchange)))
+  })
+
+/** Runs a statement that is parsed anew. */
 export const ask = (
   session: Session,
   text: string,
   values: ReadonlyArray<WireValue> = []
 ): Effect.Effect<Exchange> =>
-  Effect.callback((resume) => {
-    Commands.run(session, Statement.make(text), values, (exchange) => resume(Effect.succeed(exchange)), {
-      keep: false
-    })
-  })
+  answerTo((onSettled) => Commands.run(session, Statement.make(text), values, onSettled, { keep: false }))
 
 /** Runs statements one behind another in one round trip, each by itself. */
 export const askAll = (

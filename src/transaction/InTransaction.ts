@@ -17,6 +17,7 @@ import * as Send from "../execute/Send.ts"
 import { isDead } from "../pool/PooledConnection.ts"
 import { awaitBriefly, recover } from "../pool/Recover.ts"
 import { statementOf } from "../pool/StatementCache.ts"
+import { answerTo } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import * as Mutex from "./Mutex.ts"
@@ -255,9 +256,7 @@ export const rest = (transaction: Transaction): Effect.Effect<void> =>
 
 /** Runs a statement of the transaction's own, and waits for its answer. */
 export const ask = (transaction: Transaction, text: string): Effect.Effect<Exchange> =>
-  Effect.callback<Exchange>((resume) => {
-    command(transaction, text, (exchange) => resume(Effect.succeed(exchange)), true)
-  })
+  answerTo((onSettled) => command(transaction, text, onSettled, true))
 
 /**
  * Keeps the connection until the scope closes, and then cancels what is still under way on it, for a moment. Interruption while
