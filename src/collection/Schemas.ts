@@ -8,6 +8,7 @@
  * A model's variants serve what goes in: rows are made by `insert`, and changes have what `update` fills in.
  */
 import * as Effect from "effect/Effect"
+import { memoize } from "effect/Function"
 import * as Schema from "effect/Schema"
 import { isPlain } from "../statement/PlainObject.ts"
 import type { Fields } from "./CheckInput.ts"
@@ -93,30 +94,6 @@ export const lazy = <A>(make: () => A): (() => A) => {
   }
 }
 
-/** Makes a thing for each key when it is first asked for; at `most` things it begins anew. */
-const perKey = <K, A>(make: (key: K) => A, most = Number.POSITIVE_INFINITY): ((key: K) => A) => {
-  const made = new Map<K, A>()
-  return (key) => {
-    const known = made.get(key)
-    if (known !== undefined) return known
-    if (made.size >= most) made.clear()
-    const fresh = make(key)
-    made.set(key, fresh)
-    return fresh
-  }
-}
-
-const perColumn = <A>(
-  fields: ReadonlyMap<string, ColumnSchema> | undefined,
-  make: (schema: ColumnSchema) => A
-): ((column: string) => A | undefined) => {
-  const made = perKey(make)
-  return (column) => {
-    const field = fields?.get(column)
-    return field === undefined ? undefined : made(field)
-  }
-}
-
 /** Columns asked for can come from outside; so many choices of them are kept. */
 const mostChoices = 100
 
@@ -149,12 +126,19 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
             onExcessProperty: "error"
           })
   )
-  // No name of a column has a NUL in it: such a statement was refused.
-  const decodeSome = perKey(
-    (columns: string) =>
-      Schema.decodeUnknownEffect(Schema.Array(some(fields ?? new Map(), columns.split("\0"), false))),
-    mostChoices
-  )
+  const decodingSome = (columns: ReadonlyArray<string>) =>
+    Schema.decodeUnknownEffect(Schema.Array(some(fields ?? new Map(), columns, false)))
+  const decoders = new Map<string, ReturnType<typeof decodingSome>>()
+  const decoderOfSome = (columns: ReadonlyArray<string>) => {
+    // No name of a column has a NUL in it: such a statement was refused.
+    const key = columns.join("\0")
+    const known = decoders.get(key)
+    if (known !== undefined) return known
+    if (decoders.size >= mostChoices) decoders.clear()
+    const decoder = decodingSome(columns)
+    decoders.set(key, decoder)
+    return decoder
+  }
   const fill = lazy(() => {
     const filling = Array.from(fieldsOf(update ?? {}) ?? []).filter(
       ([, field]) => field.ast.context?.constructorDefault !== undefined
@@ -163,27 +147,31 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       ? Effect.succeed([])
       : Effect.map(making(Schema.Struct(Object.fromEntries(filling)))({}), Object.entries<unknown>)
   })
-  const encoders = perColumn(fields, (field) => Schema.encodeUnknownEffect(field))
-  const decoders = perColumn(fields, (field) => Schema.decodeUnknownEffect(Schema.Array(field)))
+  const encoderOf = memoize((field: ColumnSchema) => Schema.encodeUnknownEffect(field))
+  const decoderOf = memoize((field: ColumnSchema) => Schema.decodeUnknownEffect(Schema.Array(field)))
   return {
     rows: (at, rows, columns) =>
       Effect.mapError(
         columns === undefined || fields === undefined
           ? decodeRows()(rows)
-          : Effect.map(decodeSome(columns.join("\0"))(rows), (decoded) => decoded as ReadonlyArray<Row>),
+          : Effect.map(decoderOfSome(columns)(rows), (decoded) => decoded as ReadonlyArray<Row>),
         tell(at, "out", ofRows)
       ),
     stored: (at, rows) => Effect.mapError(encodeRows()(rows), tell(at, "in", ofRows)),
-    value: (at, column, value) =>
-      Effect.mapError(encoders(column)?.(value) ?? Effect.succeed(value), tell(at, "in", ofValue(column))),
-    values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) =>
-      Effect.map(
-        Effect.mapError(
-          decoders(column)?.(values) ?? Effect.succeed(values),
-          tell(at, "out", ofValues(column))
-        ),
+    value: (at, column, value) => {
+      const field = fields?.get(column)
+      return field === undefined
+        ? Effect.succeed(value)
+        : Effect.mapError(encoderOf(field)(value), tell(at, "in", ofValue(column)))
+    },
+    values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) => {
+      const field = fields?.get(column)
+      const decoded = field === undefined ? Effect.succeed(values) : decoderOf(field)(values)
+      return Effect.map(
+        Effect.mapError(decoded, tell(at, "out", ofValues(column))),
         (decoded) => decoded as ReadonlyArray<Row[K]>
-      ),
+      )
+    },
     filled: Effect.suspend(() => fill()),
     partial: fields !== undefined
   }
