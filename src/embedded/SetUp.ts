@@ -3,7 +3,7 @@
  *
  * They are made in a folder inside of the directory, which may be a mount point or stand in a folder that nobody may write to. A
  * second name says that they are whole; then they are moved up, and last of all the file that makes a folder a data directory.
- * What a killed process has left is told by these names, and nothing else is ever removed.
+ * A killed process leaves folders of these names, and nothing else is ever removed.
  */
 import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs/promises"
