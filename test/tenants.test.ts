@@ -48,6 +48,26 @@ it.effect(
     }).pipe(Effect.provide(PoolRegistry.layer({ poolIdleTimeout: "1 minute" })))
 )
 
+it.effect(
+  "a connection that is opened again for minConnections is no call: the pool is forgotten in time",
+  () =>
+    Effect.gen(function* () {
+      const given = yield* tenants(1)
+      const pids = Effect.map(
+        given.witness.query("select pid from pg_stat_activity where usename = $1", [given.role]),
+        (rows) => rows.map(({ pid }) => Number(pid))
+      )
+      yield* given.pgdb(0, { minConnections: 1 }).select`select 1`
+      yield* TestClock.adjust("40 seconds")
+      const [before] = yield* pids
+      yield* given.witness.query("select pg_terminate_backend($1)", [before])
+      yield* eventually("another is open", pids, ([pid]) => pid !== undefined && pid !== before)
+      yield* eventually("and idle", PoolRegistry.stats, ([pool]) => pool?.idle === 1)
+      yield* TestClock.adjust("25 seconds")
+      yield* eventually("the pool is forgotten", PoolRegistry.stats, (all) => all.length === 0, "2 seconds")
+    }).pipe(Effect.provide(PoolRegistry.layer({ poolIdleTimeout: "1 minute" })))
+)
+
 it.effect("a pool with a transaction is in use however long it takes", () =>
   Effect.gen(function* () {
     const given = yield* tenants(1)

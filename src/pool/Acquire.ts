@@ -141,14 +141,13 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     connection.isDraining = false
     connection.isExclusive = false
     const isUnwanted = PoolState.waiting(state) === 0
-    lastUsed = now()
     if (isClosing && isUnwanted) run(evict.close(connection, "ended"))
     else if (isMisplaced(connection)) run(evict.close(connection, "broken"))
     else if (evict.isExpired(connection)) run(evict.close(connection, "expired"))
     else if (isUnwanted ? budget.isContested() : hasHadItsTurn(connection)) {
       run(evict.close(connection, "evicted"))
     } else if (isUnwanted) {
-      PoolState.addIdle(state, connection, lastUsed)
+      PoolState.addIdle(state, connection, now())
       budget.addIdle(connection)
       watchIdle()
     } else if (PoolState.servesExclusiveNext(state, connection)) {
@@ -268,6 +267,8 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     },
     giveBack: (waiter, abandoned, at) => {
       const { connection } = waiter
+      // Not where a connection comes free: one that was opened for `minConnections` is no call.
+      lastUsed = at
       if (connection === undefined) {
         PoolState.queueOf(state, waiter).delete(waiter)
         connect.settle()
