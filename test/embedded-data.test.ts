@@ -1,7 +1,10 @@
 import { execFileSync } from "node:child_process"
+import { promises } from "node:fs"
 import * as Fs from "node:fs/promises"
+import { syncBuiltinESMExports } from "node:module"
 import * as Path from "node:path"
 import { assert, layer } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
@@ -28,6 +31,21 @@ const cutShort = Effect.gen(function* () {
   yield* running.exit
   return dataDir
 })
+
+/** Does this before each renaming of a file in the scope. */
+const beforeRename = (before: () => Promise<void>) => {
+  const { rename } = promises
+  const replace = (by: typeof rename) =>
+    Effect.sync(() => {
+      promises.rename = by
+      syncBuiltinESMExports()
+    })
+  const held: typeof rename = async (from, to) => {
+    await before()
+    return rename(from, to)
+  }
+  return Effect.acquireRelease(replace(held), () => replace(rename))
+}
 
 layer(Temporary.layer)("a data directory of one's own", (it) => {
   it.effect("keeps the data from one server to the next", () =>
@@ -156,6 +174,28 @@ layer(Temporary.layer)("a data directory of one's own", (it) => {
       for (const server of servers) assert.strictEqual(yield* value(server, "select 1"), 1)
       for (const result of results)
         if (result._tag === "Failure") assert.strictEqual(result.failure.reason._tag, "DataDirUnusable")
+    })
+  )
+
+  it.effect("is whole when its set-up is interrupted while the files are moved to their place", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const hasBegun = yield* Deferred.make<void>()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* beforeRename(async () => {
+            Deferred.doneUnsafe(hasBegun, Effect.void)
+            await new Promise((resolve) => setTimeout(resolve, 10))
+          })
+          const starting = yield* Effect.forkChild(Effect.scoped(start({ dataDir })))
+          yield* Deferred.await(hasBegun)
+          yield* Fiber.interrupt(starting)
+          const names = yield* Effect.promise(() => Fs.readdir(dataDir))
+          assert.includeMembers(names, ["PG_VERSION", "base", "effect-global-pool.password"])
+          assert.notInclude(names, "effect-global-pool.made")
+        })
+      )
+      assert.strictEqual(yield* value(yield* start({ dataDir }), "select 1"), 1)
     })
   )
 

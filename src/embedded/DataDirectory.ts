@@ -150,7 +150,8 @@ export const kept = Effect.fnUntraced(function* (
       }
       await SetUp.settle(path, place)
     })
-    yield* Effect.andThen(initialise(created, options, place), settled).pipe(
+    // What moves files goes on when its caller does not wait for it, and would meet the removal.
+    yield* Effect.andThen(initialise(created, options, place), Effect.uninterruptible(settled)).pipe(
       Effect.onError(() => Effect.promise(() => SetUp.remove(place)))
     )
     return created
