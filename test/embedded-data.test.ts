@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Redacted from "effect/Redacted"
 import { start } from "../src/embedded/Server.ts"
+import * as SetUp from "../src/embedded/SetUp.ts"
 import { eventually } from "./support/database.ts"
 import { failure, query, value } from "./support/embedded-server.ts"
 import { folder, Temporary } from "./support/folder.ts"
@@ -33,7 +34,7 @@ const cutShort = Effect.gen(function* () {
 })
 
 /** Does this before each renaming of a file in the scope. */
-const beforeRename = (before: () => Promise<void>) => {
+const beforeRename = (before: (from: string) => Promise<void>) => {
   const { rename } = promises
   const replace = (by: typeof rename) =>
     Effect.sync(() => {
@@ -41,7 +42,7 @@ const beforeRename = (before: () => Promise<void>) => {
       syncBuiltinESMExports()
     })
   const held: typeof rename = async (from, to) => {
-    await before()
+    await before(String(from))
     return rename(from, to)
   }
   return Effect.acquireRelease(replace(held), () => replace(rename))
@@ -196,6 +197,34 @@ layer(Temporary.layer)("a data directory of one's own", (it) => {
         })
       )
       assert.strictEqual(yield* value(yield* start({ dataDir }), "select 1"), 1)
+    })
+  )
+
+  it.effect("that another start sets up in the meantime keeps that one's files", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const make = (what: string) =>
+        Effect.promise(async () => {
+          const place = SetUp.place(dataDir)
+          await Fs.mkdir(place, { recursive: true })
+          for (const name of ["PG_VERSION", "password"]) await Fs.writeFile(Path.join(place, name), what)
+          return place
+        })
+      const [quick, slow] = [yield* make("quick"), yield* make("slow")]
+      let isQuicker = false
+      yield* beforeRename(async (from) => {
+        if (from !== slow || isQuicker) return
+        isQuicker = true
+        await SetUp.settle(dataDir, quick)
+      })
+      const refused = yield* Effect.flip(Effect.tryPromise(() => SetUp.settle(dataDir, slow)))
+      assert.match(String(refused.cause), /another server has set it up meanwhile/)
+      const read = (name: string) => Fs.readFile(Path.join(dataDir, name), "utf8")
+      assert.deepStrictEqual(yield* Effect.promise(() => Promise.all(["PG_VERSION", "password"].map(read))), [
+        "quick",
+        "quick"
+      ])
+      assert.sameMembers(yield* Effect.promise(() => Fs.readdir(dataDir)), ["PG_VERSION", "password"])
     })
   )
 

@@ -26,22 +26,32 @@ export const place = (path: string): string => Path.join(path, making + randomBy
 
 const moveUp = async (path: string): Promise<void> => {
   const from = Path.join(path, made)
-  const names = await Fs.readdir(from)
+  const names = (await Fs.readdir(from).catch(unlessGone)) ?? []
   for (const name of [...names.filter((name) => name !== version), version]) {
     await Fs.rename(Path.join(from, name), Path.join(path, name)).catch(unlessGone)
   }
-  await Fs.rmdir(from).catch(unlessGone)
+  // Another may have put its own files there, which it removes.
+  await Fs.rmdir(from).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOTEMPTY") unlessGone(error)
+  })
 }
+
+const isSetUp = () =>
+  new Error("another server has set it up meanwhile. A data directory has one server at a time")
 
 /** Moves the files that were made in `from` to their place, unless others are there by now. */
 export const settle = async (path: string, from: string): Promise<void> => {
   const names = await Fs.readdir(path)
-  if (names.includes(version) || names.includes(made)) {
-    throw new Error("another server has set it up meanwhile. A data directory has one server at a time")
-  }
+  if (names.includes(version) || names.includes(made)) throw isSetUp()
   // As Postgres wants it, also where the folder was there before.
   await Fs.chmod(path, 0o700)
-  await Fs.rename(from, Path.join(path, made))
+  const whole = Path.join(path, made)
+  await Fs.rename(from, whole)
+  // Others may have come to their end since the names were read, and their server may run: none of its files is replaced.
+  if ((await Fs.readdir(path)).includes(version)) {
+    await remove(whole)
+    throw isSetUp()
+  }
   await moveUp(path)
 }
 
