@@ -55,7 +55,10 @@ export const settle = async (path: string, from: string): Promise<void> => {
   await moveUp(path)
 }
 
-/** The version of the data in the directory, or `undefined` where there is none yet. What was cut short is brought to its end, or goes. */
+/**
+ * The version of the data in the directory, or `undefined` where there is none yet. What was whole is moved to its place, and beside
+ * data that are there, what is not goes; without them it may be another's who still makes it.
+ */
 export const versionIn = async (path: string): Promise<string | undefined> => {
   const names = await Fs.readdir(path)
   const isWhole = names.includes(version)
