@@ -540,11 +540,32 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
             connection.bind({ statement: "question" }, true)
             connection.sync()
           }).catch((error: Error) => error.message)
-          return { prepared, missing }
+          const gone: Array<unknown> = []
+          for (const [name, text] of [
+            ["wrong", "select nothing"],
+            ["closed, 'é'", "select 1"]
+          ] as const) {
+            await exchanged(client, (connection) => {
+              connection.parse({ name, text, types: [] }, true)
+              connection.close({ type: "S", name }, true)
+              connection.sync()
+            }).catch(() => undefined)
+            gone.push(
+              await exchanged(client, (connection) => {
+                connection.bind({ statement: name }, true)
+                connection.sync()
+              }).catch((error: Error) => error.message)
+            )
+          }
+          return { prepared, missing, gone }
         })
         assert.deepStrictEqual(seen, {
           prepared: ["42"],
-          missing: 'prepared statement "question" does not exist'
+          missing: 'prepared statement "question" does not exist',
+          gone: [
+            'prepared statement "wrong" does not exist',
+            `prepared statement "closed, 'é'" does not exist`
+          ]
         })
       })
     )

@@ -56,3 +56,16 @@ export const withHint = (bytes: Buffer, codes: RegExp, hint: string): Buffer => 
     ? message("E", bytes.subarray(5, -1), cString(`H${hint}`), Buffer.of(0))
     : bytes
 }
+
+/** An error that names a statement or a portal, by the name that the client gave it. */
+export const withName = (bytes: Buffer, nameOf: (at: string) => string | undefined): Buffer => {
+  const fields = bytes.toString("latin1", 5)
+  const named = fields.replace(
+    /(prepared statement|portal|cursor) "([^"\0]+)"/,
+    (whole: string, kind: string, at: string) => {
+      const name = nameOf(at)
+      return name === undefined ? whole : `${kind} "${Buffer.from(name).toString("latin1")}"`
+    }
+  )
+  return named === fields ? bytes : message("E", Buffer.from(named, "latin1"))
+}

@@ -113,9 +113,13 @@ export const turn = Effect.fnUntraced(function* (
     write(Messages.withHint(error, cannot, Statements.advice))
     isSkipping = true
   }
+  const givenName = (at: string): string | undefined => {
+    for (const [name, known] of [...statements, ...portals]) if (known.at === at) return name
+    return undefined
+  }
   upstream.receive = (message) => {
     const type = Messages.typeOf(message)
-    if (type === "E") return fail(message)
+    if (type === "E") return fail(Messages.withName(message, givenName))
     if (type === "G") onCopyIn()
     if (type !== "3" || closes.shift() !== false) write(message)
   }
