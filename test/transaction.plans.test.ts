@@ -184,6 +184,27 @@ withDatabase("a column of another type gives the right rows at once in a transac
   })
 )
 
+withDatabase(
+  "a row for a column that has become json in between fails so that the transaction can be repeated",
+  ["create table t (id int, x int[])"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const t = pgdb.table("t")
+      const insert = (id: number, x: unknown) => pgdb.transaction(t.insert({ id, x }))
+      yield* insert(1, [1])
+      yield* witness.query("alter table t alter x type jsonb using null")
+      expect(reasonOf(yield* Effect.flip(insert(2, "a word")))).toBe("SerializationError")
+      yield* insert(3, "a word")
+      // What is wrong whatever was remembered is the caller's own.
+      yield* witness.query("alter table t alter x type int[] using null")
+      yield* insert(4, [1])
+      const wrong = yield* Effect.flip(insert(5, "a word"))
+      expect(PG.sqlState(wrong)).toBe("22P02")
+      expect(reasonOf(wrong)).not.toBe("SerializationError")
+      expect(yield* witness.query("select id from t order by id")).toEqual([{ id: 1 }, { id: 3 }, { id: 4 }])
+    })
+)
+
 withDatabase("a statement that is wrong fails as it is, and is run once", ["create sequence s"], (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })

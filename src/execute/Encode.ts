@@ -179,7 +179,7 @@ export const encode: (
     !areSensitive(connection.session.types, given.params, remembered.parameterTypes)
   ) {
     const encoded = yield* Effect.result(encodeExpected(connection, given, remembered))
-    if (Result.isSuccess(encoded)) return { ...encoded.success, isRemembered: true }
+    if (Result.isSuccess(encoded)) return { ...encoded.success, remembered: remembered.parameterTypes }
   }
   let described = yield* Effect.result(describe(connection, statement, given.keeps, true))
   const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
@@ -220,7 +220,7 @@ export const encodeColumns: (
     const encoded = encodeParameters(types, params, prepared.parameterTypes, values, place)
     if (Result.isFailure(encoded)) refusal = encoded.failure
     else {
-      const { success } = encoded
+      const success = { ...encoded.success, remembered: prepared.parameterTypes }
       if ((isGuarded && !inTransaction) || !params.some(isAmbiguous)) return success
       // A prepared statement puts an array into a column of texts without a word.
       const isStored = params.some((value, index) => isCompound(value) && values[index]?.role === "stored")

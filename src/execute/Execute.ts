@@ -89,7 +89,7 @@ const runOn: (
   })
   if (verdict === "anew" && attempts === 0) return yield* runOn(pool, connection, job, before, 1)
   if (verdict === "elsewhere") return elsewhere
-  return yield* errorOf(pool, job, exchange, connection, { isRemembered: encoded.isRemembered })
+  return yield* errorOf(pool, job, exchange, connection, { encoded })
 })
 
 const nothing = () => undefined

@@ -19,7 +19,9 @@
  */
 import type { Exchange } from "../protocol/Exchange.ts"
 import { wasRefused } from "../protocol/Exchange.ts"
+import type { Description } from "../protocol/KnownStatement.ts"
 import type { Analysis } from "../statement/Analyze.ts"
+import type { Encoded } from "../types/Parameters.ts"
 
 /** What becomes of a statement that did not come to its end. */
 export type Verdict =
@@ -64,18 +66,27 @@ const staleCodes: ReadonlySet<string | undefined> = new Set(
   "0A000 42601 42703 42704 42804 42809 42846 42883 42P01 42P18 XX000".split(" ")
 )
 
+/** Whether the server expects other types of what was left to it than those by which it was encoded. */
+const isRetyped = (
+  { parameterTypes }: Pick<Description, "parameterTypes">,
+  { remembered = [], types }: Pick<Encoded, "remembered" | "types">
+): boolean => remembered.some((type, index) => types[index] === 0 && type !== parameterTypes[index])
+
 /**
  * Whether a statement that was bound by its prepared name, or encoded by what is remembered, was refused since the catalogue is
  * not what it was.
  */
 export const wasStalePlan = (
   exchange: Answer & Pick<Exchange, "parses" | "prepared">,
-  isRemembered: boolean
-): boolean =>
-  (isRemembered || !exchange.parses) &&
-  exchange.prepared !== undefined &&
-  wasRefused(exchange) &&
-  staleCodes.has(exchange.error?.code)
+  encoded?: Encoded
+): boolean => {
+  const { parses, prepared } = exchange
+  if (prepared === undefined || !wasRefused(exchange)) return false
+  if (staleCodes.has(exchange.error?.code) && (encoded?.remembered !== undefined || !parses)) return true
+  return (
+    encoded !== undefined && prepared.description !== undefined && isRetyped(prepared.description, encoded)
+  )
+}
 
 /** A plain read on a network that breaks all the time fails in the end. */
 export const maxAttempts = 3

@@ -13,6 +13,7 @@ import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { forget } from "../protocol/KnownStatement.ts"
 import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
+import type { Encoded } from "../types/Parameters.ts"
 import { aboutOf, type Job } from "./Job.ts"
 import { readLate } from "./Learn.ts"
 import { mayCommit, wasStalePlan } from "./Resend.ts"
@@ -38,8 +39,8 @@ export const failureOf = (
 interface ErrorOptions {
   /** If it was lost, nothing took effect. */
   readonly isHarmless?: boolean
-  /** Its parameters were encoded by what is remembered. */
-  readonly isRemembered?: boolean | undefined
+  /** Its parameters as they were sent. */
+  readonly encoded?: Encoded
 }
 
 /** The error of a statement that did not come to its end. */
@@ -48,14 +49,14 @@ export const errorOf = (
   job: Job,
   exchange: Exchange,
   connection: PooledConnection,
-  { isHarmless = job.known.analysis.isPlainRead, isRemembered = false }: ErrorOptions = {}
+  { isHarmless = job.known.analysis.isPlainRead, encoded }: ErrorOptions = {}
 ): SqlError => {
   const { analysis } = job.known
   const isInside = isInTransaction(connection)
   const about: About = {
     ...aboutOf(pool, job),
     mayHaveCommitted: mayCommit(analysis) && exchange.isBound && !isInside,
-    isStale: isInside && wasStalePlan(exchange, isRemembered),
+    isStale: isInside && wasStalePlan(exchange, encoded),
     ...(exchange.error === undefined ? undefined : job.tell?.(exchange.error))
   }
   return failureOf(pool, connection, exchange, about, isHarmless)

@@ -30,8 +30,8 @@ import type { TypeMap } from "./TypeMap.ts"
 export interface Encoded {
   readonly types: ReadonlyArray<number>
   readonly values: ReadonlyArray<WireValue>
-  /** Whether that is by what an earlier statement told of the types, which may be stale. */
-  readonly isRemembered?: boolean
+  /** What the server expected of them by an earlier description, if they are encoded by that: it may be stale. */
+  readonly remembered?: ReadonlyArray<number>
 }
 
 const EncodedId: unique symbol = Symbol("encoded")

@@ -1,7 +1,7 @@
 /**
  * Folders for tests, and what is left in them.
  */
-import { existsSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import * as Fs from "node:fs/promises"
 import * as Os from "node:os"
 import * as Path from "node:path"
@@ -57,11 +57,11 @@ export const traces: Effect.Effect<ReadonlyArray<string>, never, Temporary> = Ef
 export const isAlive = (pid: number): boolean => {
   try {
     process.kill(pid, 0)
+    // It may end between the two.
+    return process.platform !== "linux" || !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ")
   } catch {
     return false
   }
-  const stat = `/proc/${pid}/stat`
-  return !(existsSync(stat) && readFileSync(stat, "utf8").includes(") Z "))
 }
 
 /** The process id of the server with this data directory. */
