@@ -403,13 +403,17 @@ withDatabase("schemas that are written compile, and read and write rows", everyt
   })
 )
 
-const run = Effect.fnUntraced(function* (url: string, cwd: string, ...args: ReadonlyArray<string>) {
-  const running = yield* program(Path.join(root, "src", "bin.ts"), {
+/** Starts the command. */
+const start = (url: string, cwd: string, ...args: ReadonlyArray<string>) =>
+  program(Path.join(root, "src", "bin.ts"), {
     args: ["types", ...args],
     cwd,
     env: { DATABASE_URL: url, NO_COLOR: "1" },
     node: ["--import", loader]
   })
+
+const run = Effect.fnUntraced(function* (url: string, cwd: string, ...args: ReadonlyArray<string>) {
+  const running = yield* start(url, cwd, ...args)
   const { code } = yield* running.exit
   return { code, stdout: running.stdout(), stderr: running.stderr() }
 })
@@ -493,12 +497,7 @@ withDatabase(
       const printed = yield* run(url, cwd, ...both, ...slips, "--out", "-")
       assert.deepInclude(printed, { code: 0, stderr: said })
       assert.include(printed.stdout, "readonly paid_at: string | null")
-      const watching = yield* program(Path.join(root, "src", "bin.ts"), {
-        args: ["types", "--watch", "--out", "db.ts", "--map", "nowhere=A"],
-        cwd,
-        env: { DATABASE_URL: url, NO_COLOR: "1" },
-        node: ["--import", loader]
-      })
+      const watching = yield* start(url, cwd, "--watch", "--out", "db.ts", "--map", "nowhere=A")
       yield* watching.prints("db.ts: 1 table or view.")
       yield* witness.query("create table more (id int)")
       yield* watching.prints("db.ts: 2 tables or views.")
@@ -514,12 +513,7 @@ withDatabase(
   ({ url, witness }) =>
     Effect.gen(function* () {
       const cwd = yield* folder()
-      const running = yield* program(Path.join(root, "src", "bin.ts"), {
-        args: ["types", "--watch", "--out", "db.ts"],
-        cwd,
-        env: { DATABASE_URL: url, NO_COLOR: "1" },
-        node: ["--import", loader]
-      })
+      const running = yield* start(url, cwd, "--watch", "--out", "db.ts")
       yield* running.prints("db.ts: 1 table or view.")
       yield* witness.query("create table posts (id int)")
       yield* running.prints("db.ts: 2 tables or views.")

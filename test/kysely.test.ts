@@ -417,14 +417,20 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       return outcome
     })
 
+  /** A transaction that stores a row, and goes on as `then` does. */
+  const inserting = (db: Kysely<Tables>, then: () => Promise<unknown>) =>
+    db.transaction().execute(async (trx) => {
+      await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+      await then()
+    })
+
   test("its transaction does not commit", ({ db, witness }) =>
     Effect.gen(function* () {
       const outcome = yield* ending(
         (reached, gate) =>
-          db.transaction().execute(async (trx) => {
-            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+          inserting(db, () => {
             reached()
-            await gate
+            return gate
           }),
         Effect.void
       )
@@ -436,8 +442,7 @@ describe("when the Effect that runs it is interrupted between two queries", () =
     Effect.gen(function* () {
       const outcome = yield* ending(
         (reached, gate) =>
-          db.transaction().execute(async (trx) => {
-            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+          inserting(db, async () => {
             reached()
             await gate
             throw new Error("mine")
@@ -467,10 +472,9 @@ describe("when the Effect that runs it is interrupted between two queries", () =
       const goes = yield* open
       const fiber = yield* Effect.forkChild(
         Pooled.run(() =>
-          db.transaction().execute(async (trx) => {
-            await trx.insertInto("users").values({ name: "inside", tags: [] }).execute()
+          inserting(db, () => {
             goes.resolve()
-            await new Promise(() => undefined)
+            return new Promise(() => undefined)
           })
         )
       )
