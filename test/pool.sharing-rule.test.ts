@@ -132,20 +132,36 @@ const cases: ReadonlyArray<Case> = [
     gets: "idle"
   },
   {
-    says: "31 others leave room for one",
+    says: "7 others leave room for one",
     expects: 0.1,
-    busy: three({ users: 31 }),
+    busy: three({ users: 7 }),
     idle: true,
     isLoopHalfBusy: true,
     gets: "busy"
   },
   {
-    says: "32 do not",
+    says: "8 do not",
     expects: 0.1,
-    busy: three({ users: 32 }),
+    busy: three({ users: 8 }),
     idle: true,
     isLoopHalfBusy: true,
     gets: "idle"
+  },
+  {
+    says: "a connection takes seven tenths of a hundred callers",
+    expects: 0.01,
+    busy: [connection("many", { users: 69 }), connection("few", { users: 31 })],
+    idle: true,
+    isLoopHalfBusy: true,
+    gets: "many"
+  },
+  {
+    says: "and the next one those that are more",
+    expects: 0.01,
+    busy: [connection("many", { users: 70 }), connection("few", { users: 30 })],
+    idle: true,
+    isLoopHalfBusy: true,
+    gets: "few"
   },
   {
     says: "others that take 9.5 ms together leave room for half a millisecond",

@@ -6,7 +6,8 @@
  * of the time, and of the share of long runs. Shortest job first is described in L. Kleinrock, "Queueing Systems", vol. 2.
  *
  * When the event loop itself is more than half busy, quick reads share a connection although others are idle: one write and
- * one read of the socket for several statements cost this process least.
+ * one read of the socket for several statements cost this process least. One connection takes most of them and a second the
+ * others, so that the server works on some while the answers of the others are read here.
  */
 import type { PooledConnection } from "./PooledConnection.ts"
 
@@ -46,10 +47,11 @@ export const record = (latency: Latency, millis: number, isBusy: boolean): void 
 export const isShort = ({ average, longShare, runs }: Latency): boolean =>
   runs >= minRuns && longShare < maxLongShare && average < longRunMillis
 
-/** The most statements under way on one connection. */
+/** The most statements under way on one connection when the loop has time to spare. */
 const maxShared = 64
-/** The most on one connection while another is idle. */
-const maxCompany = 32
+/** The share of all callers on one connection while another is idle; of so few, one takes all. */
+const maxCompanyShare = 0.7
+const minCompanyLimit = 8
 /** A read under this average may share although another connection is idle. */
 export const quickMillis = 1
 /** With fewer callers than this on shared connections, one more is better off with an idle one. */
@@ -81,14 +83,16 @@ export interface Choice<Connection extends Shareable> {
   readonly now: number
 }
 
-/** Whether one more short read may travel on this connection. */
-export const isShareable = (connection: Shareable, now: number): boolean =>
+const takesReads = (connection: Shareable, now: number): boolean =>
   !connection.isExclusive &&
   !connection.isDraining &&
   !connection.isClosing &&
   !connection.isAbandoned &&
-  connection.users < maxShared &&
   (connection.users === 0 || now - connection.busySince < longRunningMillis)
+
+/** Whether one more short read may travel on this connection. */
+export const isShareable = (connection: Shareable, now: number): boolean =>
+  connection.users < maxShared && takesReads(connection, now)
 
 /** The first connection with users and room for one more quick read. */
 const company = <Connection extends Shareable>(
@@ -96,15 +100,15 @@ const company = <Connection extends Shareable>(
   expectedMillis: number,
   now: number
 ) => {
-  let best: Connection | undefined
   let callers = 0
+  for (const { isExclusive, users } of connections) if (!isExclusive) callers += users
+  if (callers < minCompany) return undefined
+  const limit = Math.max(minCompanyLimit, callers * maxCompanyShare)
   for (const connection of connections) {
-    if (connection.users === 0 || connection.isExclusive) continue
-    callers += connection.users
-    const hasRoom = connection.users < maxCompany && connection.load + expectedMillis <= maxCompanyMillis
-    if (best === undefined && hasRoom && isShareable(connection, now)) best = connection
+    const hasRoom = connection.users < limit && connection.load + expectedMillis <= maxCompanyMillis
+    if (connection.users > 0 && hasRoom && takesReads(connection, now)) return connection
   }
-  return callers < minCompany ? undefined : best
+  return undefined
 }
 
 const leastShared = <Connection extends Shareable>(connections: Iterable<Connection>, now: number) => {
