@@ -61,7 +61,7 @@ const int8Reader = (int8: ValueOptions["int8"]): TypeReader => {
 }
 
 const withLength: ReadText<string> = (text) =>
-  text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`
+  text.includes("/") ? text : text + (text.includes(":") ? "/128" : "/32")
 
 /** `bytea` in either of its forms, `\x00ff` or with octal escapes, whatever `bytea_output` says. */
 const bytesFromText: ReadText<Uint8Array> = (text) => {
