@@ -23,7 +23,7 @@ import { driverParameters, driverReaders, typedParameters } from "../types/Drive
 import { spanned } from "./ClientSpans.ts"
 import { onPool, type Source } from "./Handle.ts"
 import { queueOf } from "./Listen.ts"
-import { join, poolConnection, type Values } from "./SqlConnection.ts"
+import { connection as connectionOn, join, type Values } from "./SqlConnection.ts"
 
 /** Options of `pgdb.clientWith` and `pgdb.layerWith`, named as those of `PgClient.layer`. */
 export interface ClientOptions {
@@ -95,7 +95,7 @@ const make = (
   const { settings } = pool
   const { spanAttributes = {}, transformJson, transformQueryNames, transformResultNames } = options
   const values = valuesOf(options)
-  const connection = poolConnection(current, values)
+  const connection = connectionOn(current, values)
   const now = Effect.mapError(current, toSqlError)
   const client = SqlClient.make({
     acquirer: Effect.succeed(connection),

@@ -24,37 +24,38 @@ export interface StatementOptions extends Jobs.JobOptions, Operation.Options {
   readonly table?: string | undefined
 }
 
-type RunJob = (pool: Pool, fiber: AnyFiber, job: Jobs.Job) => Effect.Effect<Exchange, SqlError | PoolError>
-
 /** Runs a statement that may be sent: in the fiber's transaction if there is one. */
-export const joining: RunJob = (pool, fiber, job) => {
-  const membership = currentOf(pool, fiber.context)
+export const joining = (
+  pool: Pool,
+  fiber: AnyFiber,
+  job: Jobs.Job,
+  membershipOf = currentOf
+): Effect.Effect<Exchange, SqlError | PoolError> => {
+  const membership = membershipOf(pool, fiber.context)
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
 
 const shownOf = (pool: Pool, { text }: Bound, job: Jobs.Job | PoolError, { table }: StatementOptions) =>
   ofStatement(pool, Jobs.isJob(job) ? job.known : pool.statements.get(text), table)
 
-/** Looks at a statement and runs it, as one operation. */
+/** Looks at a statement and runs it, as one operation; `membershipOf` gives the transaction that it belongs to. */
 export const runStatement = (
   pool: Pool,
   fiber: AnyFiber,
   statement: Bound,
   options: StatementOptions = {},
-  run = joining
+  membershipOf = currentOf
 ): Effect.Effect<Exchange, SqlError | PoolError> => {
   const timing = Operation.timingOf(pool)
   const job = Jobs.prepare(pool, statement, options, timing)
-  const running = Jobs.isJob(job) ? run(pool, fiber, job) : Effect.fail(job)
+  const running = Jobs.isJob(job) ? joining(pool, fiber, job, membershipOf) : Effect.fail(job)
   const subject = { shown: shownOf(pool, statement, job, options), timing, hasSpan: options.hasSpan }
   return Operation.around(pool, fiber, subject, running, rowCountOf)
 }
 
-/** Gives the rows of a statement that may be sent. */
-type StreamJob = (pool: Pool, fiber: AnyFiber, job: Jobs.Job) => Rows
-
-const streaming: StreamJob = (pool, fiber, job) => {
-  const membership = currentOf(pool, fiber.context)
+/** The same for its rows. */
+const streaming = (pool: Pool, fiber: AnyFiber, job: Jobs.Job, membershipOf: typeof currentOf): Rows => {
+  const membership = membershipOf(pool, fiber.context)
   return membership === undefined ? rowsOnPool(pool, job) : rowsInTransaction(membership, job)
 }
 
@@ -63,13 +64,13 @@ export const streamStatement = (
   pool: Pool,
   statement: Bound,
   options: StatementOptions = {},
-  stream = streaming
+  membershipOf = currentOf
 ): Rows =>
   Stream.unwrap(
     Effect.withFiber((fiber) => {
       const timing = Operation.timingOf(pool)
       const job = Jobs.prepare(pool, statement, options, timing)
-      const rows = Jobs.isJob(job) ? stream(pool, fiber, job) : Stream.fail(job)
+      const rows = Jobs.isJob(job) ? streaming(pool, fiber, job, membershipOf) : Stream.fail(job)
       const subject = { shown: shownOf(pool, statement, job, options), timing, hasSpan: options.hasSpan }
       return Effect.succeed(Operation.aroundRows(pool, fiber, subject, rows))
     })

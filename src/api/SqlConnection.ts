@@ -5,15 +5,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { Connection } from "effect/sql/SqlConnection"
-import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, toSqlError } from "../errors/PoolError.ts"
-import type { Rows } from "../execute/StreamRows.ts"
-import type { AnyFiber, Pool } from "../pool/Pool.ts"
+import type { Pool } from "../pool/Pool.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Statement.ts"
-import * as InTransaction from "../transaction/InTransaction.ts"
-import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
-import { type Joined, membershipIn, type Transaction } from "../transaction/TransactionState.ts"
+import { currentOf, type Joined, membershipIn, type Transaction } from "../transaction/TransactionState.ts"
 import type { OwnReaders } from "../types/TypeMap.ts"
 import { runStatement, type StatementOptions, streamStatement } from "./Run.ts"
 
@@ -25,12 +21,6 @@ export interface Values {
 
 /** Values as handles have them. */
 const plain: Values = { readers: undefined, parameters: Result.succeed }
-
-/** How statements of a connection run. */
-interface Runner {
-  readonly run: (statement: Bound, options: StatementOptions) => Effect.Effect<Exchange, SqlError | PoolError>
-  readonly stream: (statement: Bound, options: StatementOptions) => Rows
-}
 
 type Transform = ((rows: ReadonlyArray<object>) => ReadonlyArray<object>) | undefined
 
@@ -50,13 +40,27 @@ const resultOf = (exchange: Exchange) => ({
   }))
 })
 
-const connection = ({ run, stream }: Runner, { parameters, readers }: Values): Connection => {
+/**
+ * A connection whose statements run on the pool of that moment: in the transaction that `membershipOf` gives, which is the fiber's
+ * own unless said, or else on a connection that is lent for each. With `controls` they may be such as `BEGIN`.
+ */
+export const connection = (
+  current: Effect.Effect<Pool, PoolError>,
+  { parameters, readers }: Values,
+  membershipOf = currentOf,
+  controls = false
+): Connection => {
   const bound = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<Bound, PoolError> =>
     Effect.map(Effect.fromResult(parameters(params)), (params) => ({ text, params }))
+  const common: StatementOptions = { readers, hasSpan: true, controls }
   const ask = (text: string, params: ReadonlyArray<unknown>, options: StatementOptions) =>
     Effect.mapError(
       Effect.flatMap(bound(text, params), (statement) =>
-        run(statement, { readers, hasSpan: true, ...options })
+        Effect.flatMap(current, (pool) =>
+          Effect.withFiber((fiber) =>
+            runStatement(pool, fiber, statement, { ...common, ...options }, membershipOf)
+          )
+        )
       ),
       toSqlError
     )
@@ -76,7 +80,9 @@ const connection = ({ run, stream }: Runner, { parameters, readers }: Values): C
     executeStream: (text, params, transform) => {
       const rows = Stream.mapError(
         Stream.unwrap(
-          Effect.map(bound(text, params), (statement) => stream(statement, { readers, hasSpan: true }))
+          Effect.flatMap(bound(text, params), (statement) =>
+            Effect.map(current, (pool) => streamStatement(pool, statement, common, membershipOf))
+          )
         ),
         toSqlError
       )
@@ -87,42 +93,13 @@ const connection = ({ run, stream }: Runner, { parameters, readers }: Values): C
   }
 }
 
-/** Each statement joins the fiber's transaction, or takes a connection of its own from the pool of that moment. */
-export const poolConnection = (current: Effect.Effect<Pool, PoolError>, values: Values): Connection =>
-  connection(
-    {
-      run: (statement, options) =>
-        Effect.flatMap(current, (pool) =>
-          Effect.withFiber((fiber) => runStatement(pool, fiber, statement, options))
-        ),
-      stream: (statement, options) =>
-        Stream.unwrap(Effect.map(current, (pool) => streamStatement(pool, statement, options)))
-    },
-    values
-  )
-
 /** A transaction's connection; or one that a caller has for itself, and `controls` with statements such as `BEGIN`. */
 export const join = (transaction: Transaction, values = plain, controls = false): Joined => {
-  const { pool } = transaction
-  const membership = (fiber: AnyFiber) => membershipIn(joined, fiber.context)
+  const current = Effect.succeed(transaction.pool)
   const joined: Joined = {
     transaction,
     level: transaction.root,
-    ...connection(
-      {
-        run: (statement, options) =>
-          Effect.withFiber((fiber) =>
-            runStatement(pool, fiber, statement, { ...options, controls }, (_, fiber, job) =>
-              InTransaction.run(membership(fiber), job)
-            )
-          ),
-        stream: (statement, options) =>
-          streamStatement(pool, statement, { ...options, controls }, (_, fiber, job) =>
-            rowsInTransaction(membership(fiber), job)
-          )
-      },
-      values
-    )
+    ...connection(current, values, (_, context) => membershipIn(joined, context), controls)
   }
   return joined
 }
