@@ -67,7 +67,10 @@ export const run = (
   const known = keeps ? PreparedStatements.find(statements, statement) : undefined
   const closes = known === undefined ? PreparedStatements.writeCloses(statements, writer) : undefined
   const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keeps)
-  const formats = PreparedStatements.run(types, writer, prepared, values, portal, maxRows, trusted)
+  prepared.isUsed = true
+  const formats = PreparedStatements.formatsFor(types, prepared, trusted)
+  Writer.bind(writer, portal, prepared.name, values, formats.codes)
+  Writer.execute(writer, portal, maxRows)
   if (syncs) Writer.sync(writer)
   else if (flushes) Writer.flush(writer)
   const parses = known === undefined
@@ -79,9 +82,9 @@ export const run = (
     shape,
     syncs,
     onProgress,
-    copy
+    copy,
+    answers
   })
-  exchange.answers = answers
   session.enqueue(exchange)
   return exchange
 }
@@ -98,9 +101,8 @@ export const fetch = (
   PreparedStatements.writePortalCloses(session.statements, session.writer)
   Writer.execute(session.writer, portal, maxRows)
   Writer.sync(session.writer)
-  const exchange = Exchanges.make(onSettled, { prepared, formats, shape, onProgress })
+  const exchange = Exchanges.make(onSettled, { prepared, formats, shape, onProgress, answers })
   exchange.isBound = true
-  exchange.answers = answers
   session.enqueue(exchange)
   return exchange
 }

@@ -24,7 +24,8 @@ export type State =
   /** The session ended when it was written and neither answered in full nor refused. */
   | "lost"
 
-export interface Exchange {
+/** What is asked. */
+interface Question {
   /** The statement that it binds or describes. */
   readonly prepared: Prepared | undefined
   /** Whether a `Parse` is part of it. */
@@ -38,17 +39,20 @@ export interface Exchange {
   readonly shape: RowShape
   /** Whether a `Sync` follows it. */
   readonly syncs: boolean
-  /** Called once, when the server is ready for the next or the session has ended. */
-  readonly onSettled: (exchange: Exchange) => void
   /** Called after each chunk that brought rows, which it may take, or data of a `COPY`, and when it is answered before its `Sync`. */
   readonly onProgress: ((exchange: Exchange) => void) | undefined
   /** For a `COPY`. */
   readonly copy: CopyHandler | undefined
+  /** How many answers about types had come when it was sent: composite types of its rows have to be from a later one. */
+  readonly answers: number
+}
+
+export interface Exchange extends Question {
+  /** Called once, when the server is ready for the next or the session has ended. */
+  readonly onSettled: (exchange: Exchange) => void
   state: State
   /** Counts what the session was asked, so that it knows what it has written. */
   order: number
-  /** How many answers about types had come when it was sent: composite types of its rows have to be from a later one. */
-  answers: number
   rows: Array<unknown>
   readRow: ReadRow | undefined
   /** `ParseComplete` came: the statement exists. */
@@ -76,18 +80,6 @@ export interface CopyHandler {
   readonly onData: (bytes: Buffer, start: number, end: number) => void
 }
 
-export interface Options {
-  readonly prepared?: Prepared | undefined
-  readonly parses?: boolean
-  readonly closes?: ReadonlyArray<string> | undefined
-  readonly describes?: boolean
-  readonly formats?: Formats | undefined
-  readonly shape?: RowShape
-  readonly syncs?: boolean
-  readonly onProgress?: ((exchange: Exchange) => void) | undefined
-  readonly copy?: CopyHandler | undefined
-}
-
 const none: ReadonlyArray<number> = []
 
 export const make = (
@@ -101,8 +93,9 @@ export const make = (
     shape = "object",
     syncs = true,
     onProgress,
-    copy
-  }: Options
+    copy,
+    answers = 0
+  }: Partial<Question>
 ): Exchange => ({
   prepared,
   parses,
@@ -114,9 +107,9 @@ export const make = (
   onSettled,
   onProgress,
   copy,
+  answers,
   state: "open",
   order: 0,
-  answers: 0,
   rows: [],
   readRow: undefined,
   isParsed: false,

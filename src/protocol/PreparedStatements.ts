@@ -11,7 +11,6 @@
  * At most `maxPrepared` are kept; one that was not used lately is closed for the next.
  */
 import { floatTypes } from "../types/BuiltinTypes.ts"
-import type { WireValue } from "../types/PgType.ts"
 import type { ReadRow, RowShape } from "../types/RowReader.ts"
 import * as RowReader from "../types/RowReader.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
@@ -182,7 +181,7 @@ const choose = (types: TypeMap, { columns }: Description, which: RowReader.Binar
  * The formats to ask for: what the statement's own description allows. Where this session has none, they are chosen by what the
  * pool knows, which may be stale: `trusted` says for which columns that is good enough.
  */
-const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReader.BinaryColumns): Formats => {
+export const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReader.BinaryColumns): Formats => {
   const { description, name, statement } = prepared
   if (description === undefined || name === "") {
     const known = descriptionOf(statement)
@@ -193,23 +192,6 @@ const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReader.Binar
   const chosen = choose(types, description, "all")
   prepared.formats = chosen
   return chosen
-}
-
-/** Writes `Bind` and `Execute`, and gives the formats asked for. */
-export const run = (
-  types: TypeMap,
-  writer: MessageWriter,
-  prepared: Prepared,
-  params: ReadonlyArray<WireValue>,
-  portal: string,
-  maxRows: number,
-  trusted: RowReader.BinaryColumns
-): Formats => {
-  prepared.isUsed = true
-  const formats = formatsFor(types, prepared, trusted)
-  Writer.bind(writer, portal, prepared.name, params, formats.codes)
-  Writer.execute(writer, portal, maxRows)
-  return formats
 }
 
 /** Takes the server's description of a statement. */
