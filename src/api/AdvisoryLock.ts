@@ -8,9 +8,8 @@ import type { SqlError } from "effect/sql/SqlError"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Bound } from "../statement/Statement.ts"
+import { runStatement } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
-import { runStatement } from "./Run.ts"
-import { join } from "./SqlConnection.ts"
 
 /** What a lock is called: any text, or a whole number in the range of `int8`. */
 export type LockKey = string | number | bigint
@@ -51,7 +50,7 @@ export const withLock = <A, E, R>(
   effect: Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | SqlError | PoolError, R> =>
   isKey(key)
-    ? transaction(pool, fiber, join, Effect.andThen(take(pool, "pg_advisory_xact_lock", key), effect))
+    ? transaction(pool, fiber, Effect.andThen(take(pool, "pg_advisory_xact_lock", key), effect))
     : noKey()
 
 /** Runs the effect in a transaction that holds the lock, or not at all while another has it. */
@@ -65,7 +64,6 @@ export const tryLock = <A, E, R>(
     ? transaction(
         pool,
         fiber,
-        join,
         Effect.flatMap(take(pool, "pg_try_advisory_xact_lock", key), ({ rows }) =>
           isTaken(rows) ? Effect.asSome(effect) : Effect.succeedNone
         )

@@ -17,13 +17,13 @@ import { awaitBriefly } from "../pool/Recover.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
+import { connection as connectionOn, join, type Values } from "../transaction/SqlConnection.ts"
 import { afterCommit, transaction } from "../transaction/Transaction.ts"
 import * as State from "../transaction/TransactionState.ts"
 import { driverParameters, driverReaders, typedParameters } from "../types/DriverValues.ts"
 import { spanned } from "./ClientSpans.ts"
 import { onPool, type Source } from "./Handle.ts"
 import { queueOf } from "./Listen.ts"
-import { connection as connectionOn, join, type Values } from "./SqlConnection.ts"
 
 /** Options of `pgdb.clientWith` and `pgdb.layerWith`, named as those of `PgClient.layer`. */
 export interface ClientOptions {
@@ -117,7 +117,7 @@ const make = (
       withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.flatMap(now, (pool) =>
           Effect.withFiber((fiber) =>
-            Effect.mapError(transaction(pool, fiber, join, effect), (error) =>
+            Effect.mapError(transaction(pool, fiber, effect), (error) =>
               isPoolError(error) ? toSqlError(error) : error
             )
           )

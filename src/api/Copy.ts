@@ -24,7 +24,6 @@ import { transaction } from "../transaction/Transaction.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
 import { onPool } from "./Handle.ts"
 import type { QuerySource } from "./Query.ts"
-import { join } from "./SqlConnection.ts"
 
 const forms: Readonly<Record<Direction, string>> = {
   in: "copyFrom takes a COPY … FROM STDIN",
@@ -74,7 +73,6 @@ export const copyFrom = <E, R>(
     const inside = transaction(
       pool,
       fiber,
-      join,
       Effect.withFiber<number, E | SqlError | PoolError, R>((inner) => {
         const membership = currentOf(pool, inner.context)
         return membership === undefined

@@ -11,8 +11,8 @@ import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import { type Naming, nameOf } from "../statement/CamelCase.ts"
+import { asking } from "../transaction/Run.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
-import { asking } from "./Run.ts"
 
 /** A type as the server names it: `int4`, `text[]`, `mood`. */
 export interface TypeName {

@@ -16,14 +16,13 @@ import { attempt, isArray, isPlain } from "../statement/PlainObject.ts"
 import type { Sql } from "../statement/Sql.ts"
 import { type Bound, fromArguments, type Statement } from "../statement/Statement.ts"
 import { batch } from "../transaction/Batch.ts"
+import { runStatement, streamStatement } from "../transaction/Run.ts"
 import { repeat, transaction } from "../transaction/Transaction.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import { check as checkOptions } from "../transaction/TransactionOptions.ts"
 import type { RowShape } from "../types/RowReader.ts"
 import { type Makers, namingOf, onPool, type Source, shapeOf } from "./Handle.ts"
 import type { Operations, RowOperations } from "./Operations.ts"
-import { runStatement, streamStatement } from "./Run.ts"
-import { join } from "./SqlConnection.ts"
 
 /** How rows become what the handle promises; without it they are as they came. */
 export type Decode<E> = (
@@ -170,7 +169,7 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
   trans: (source) => (statements: ReadonlyArray<Statement>) =>
     onPool(source, (pool, fiber) =>
       Effect.map(
-        batch(pool, fiber, join, statements, { naming: namingOf(source), table: source.label }),
+        batch(pool, fiber, statements, { naming: namingOf(source), table: source.label }),
         (exchanges) => exchanges.map(outcomeOf)
       )
     ),
@@ -181,7 +180,7 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
       if (Result.isFailure(checked)) return Effect.fail(checked.failure)
       const options = checked.success
       return repeat(
-        onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect, options)),
+        onPool(source, (pool, fiber) => transaction(pool, fiber, effect, options)),
         options
       )
     }

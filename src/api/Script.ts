@@ -13,7 +13,6 @@ import * as Operation from "../telemetry/Operation.ts"
 import * as Shown from "../telemetry/Shown.ts"
 import { batch, rowsOf } from "../transaction/Batch.ts"
 import { currentOf } from "../transaction/TransactionState.ts"
-import { join } from "./SqlConnection.ts"
 
 /** Options of `script`. */
 export interface ScriptOptions {
@@ -117,5 +116,5 @@ export const script = (
   if (hasOwn && currentOf(pool, fiber.context) !== undefined) return Effect.fail(refused(nested))
   return hasOwn
     ? inTurn(pool, fiber, parts, positions, naming)
-    : batch(pool, fiber, join, texts, { naming, positions, keeps: false })
+    : batch(pool, fiber, texts, { naming, positions, keeps: false })
 }

@@ -16,6 +16,7 @@ import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { type Identifier, IdentifierId, nameOf, quoteTable } from "../statement/Names.ts"
 import * as Operation from "../telemetry/Operation.ts"
+import { learnTypes, runStatement } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import * as TableShapes from "../types/TableShape.ts"
@@ -33,8 +34,6 @@ import {
 } from "./Handle.ts"
 import type { DecodedOperations, Operations, RowOperations } from "./Operations.ts"
 import { operations, outcomeOf, type QuerySource, runBound, streamBound } from "./Query.ts"
-import { learnTypes, runStatement } from "./Run.ts"
-import { join } from "./SqlConnection.ts"
 import * as Bulk from "./TableStore.ts"
 
 /** What every table handle has. */
@@ -118,7 +117,7 @@ const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<
     copyIn: (statement, data, options) => Copy.copyFrom(source, statement, data, options),
     copyOut: (statement) => Copy.copyTo(source, statement),
     stream: (statement, options) => streamBound(source, statement, options),
-    transaction: (effect) => onPool(source, (pool, fiber) => transaction(pool, fiber, join, effect))
+    transaction: (effect) => onPool(source, (pool, fiber) => transaction(pool, fiber, effect))
   }
 }
 

@@ -10,13 +10,12 @@ import { lookLocked, type Mistaken, type Step, store } from "../execute/StoreRow
 import * as OwnSpans from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
+import { joining } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import * as TransactionErrors from "../transaction/TransactionErrors.ts"
 import { currentOf, type Transaction } from "../transaction/TransactionState.ts"
 import { fromAnswer, lookQuery, type TableShape } from "../types/TableShape.ts"
 import { codecsOf } from "../types/TypeCodec.ts"
-import { joining } from "./Run.ts"
-import { join } from "./SqlConnection.ts"
 
 /** So many tables of a pool are known at the most; then it begins anew. */
 const mostTables = 1_000
@@ -96,7 +95,7 @@ const send = (
       () => ConnectionErrors.unsentError({})
     )
     // What fails for something remembered must not spoil the transaction around it.
-    return isInside && guard === undefined ? sent : transaction(pool, fiber, join, sent)
+    return isInside && guard === undefined ? sent : transaction(pool, fiber, sent)
   })
 
 /** Sends what stores rows; `shape` is what is known of the table. */

@@ -32,7 +32,6 @@ import {
 } from "./BatchEntries.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
-import type { Join } from "./Transaction.ts"
 import { transaction } from "./Transaction.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Membership, Transaction } from "./TransactionState.ts"
@@ -314,7 +313,6 @@ const isSendAgain = (error: Failure | SendAgain): error is SendAgain => error._t
 export const batch = (
   pool: Pool,
   fiber: AnyFiber,
-  join: Join,
   statements: ReadonlyArray<Statement>,
   options: BatchOptions = {}
 ): Effect.Effect<ReadonlyArray<Exchange>, Failure> => {
@@ -333,7 +331,6 @@ export const batch = (
     return transaction(
       pool,
       fiber,
-      join,
       Effect.withFiber((inner) => inside(State.currentOf(pool, inner.context) ?? membership, entries))
     )
   }

@@ -21,9 +21,10 @@ import { awaitBriefly } from "../pool/Recover.ts"
 import type { TransactionKey } from "../pool/TransactionKey.ts"
 import { commit, rollback } from "./Commit.ts"
 import { nested } from "./Savepoint.ts"
+import { join } from "./SqlConnection.ts"
 import type { TransactionOptions } from "./TransactionOptions.ts"
 import * as Options from "./TransactionOptions.ts"
-import type { Joined, Level, Membership, Transaction } from "./TransactionState.ts"
+import type { Level, Membership, Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
 
 /** What Effect's `SqlResolver` finds the innermost transaction by. */
@@ -109,9 +110,6 @@ const contextOf = <R>(
   return inside
 }
 
-/** Makes the transaction's connection what Effect's SQL clients join. */
-export type Join = (transaction: Transaction) => Joined
-
 const undone = (transaction: Transaction, wasInterrupted: boolean): Effect.Effect<void> | undefined => {
   if (!transaction.hasBegun) {
     State.end(transaction)
@@ -138,7 +136,6 @@ const committed = (transaction: Transaction, restore: Restore): Effect.Effect<vo
 
 const begun = <A, E, R>(
   pool: Pool,
-  join: Join,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions,
   begin: string,
@@ -178,16 +175,15 @@ const begun = <A, E, R>(
 export const transaction = <A, E, R>(
   pool: Pool,
   fiber: AnyFiber,
-  join: Join,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions = {}
 ): Effect.Effect<A, E | SqlError | PoolError, R> => {
   const membership = State.currentOf(pool, fiber.context)
   const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
   if (membership === undefined) {
-    if (!isSeen(fiber)) return begun(pool, join, effect, options, begin, fiber, undefined)
+    if (!isSeen(fiber)) return begun(pool, effect, options, begin, fiber, undefined)
     return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>
-      begun(pool, join, effect, options, begin, fiber, span)
+      begun(pool, effect, options, begin, fiber, span)
     )
   }
   const [{ transaction }] = membership

@@ -15,9 +15,9 @@ import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import { ofStatement } from "../telemetry/Shown.ts"
-import * as InTransaction from "../transaction/InTransaction.ts"
-import { rowsInTransaction } from "../transaction/StreamInTransaction.ts"
-import { currentOf } from "../transaction/TransactionState.ts"
+import * as InTransaction from "./InTransaction.ts"
+import { rowsInTransaction } from "./StreamInTransaction.ts"
+import { currentOf } from "./TransactionState.ts"
 
 export interface StatementOptions extends Jobs.JobOptions, Operation.Options {
   /** The table of the handle. */

@@ -9,9 +9,9 @@ import { type PoolError, toSqlError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Bound } from "../statement/Statement.ts"
-import { currentOf, type Joined, membershipIn, type Transaction } from "../transaction/TransactionState.ts"
 import type { OwnReaders } from "../types/TypeMap.ts"
 import { runStatement, type StatementOptions, streamStatement } from "./Run.ts"
+import { currentOf, type Joined, membershipIn, type Transaction } from "./TransactionState.ts"
 
 /** How a client's values are read, and what its parameters are before they are encoded. */
 export interface Values {
