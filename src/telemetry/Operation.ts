@@ -25,10 +25,13 @@ export const StatementSpan = Context.Reference<{ readonly span: Tracer.Span | un
   { defaultValue: () => undefined }
 )
 
+/** Notes on a span how its operation went. */
+type NoteOn = (exit: Exit.Exit<unknown, unknown>) => void
+
 /** Notes on its caller's span what went wrong, and how its text is shown. */
 const noteOnCallers =
-  (fiber: AnyFiber, { text }: Shown) =>
-  (exit: Exit.Exit<unknown, unknown>): void => {
+  (fiber: AnyFiber, { text }: Shown): NoteOn =>
+  (exit) => {
     const span = fiber.getRef(StatementSpan)?.span
     if (span === undefined) return
     note(span, exit)
@@ -75,11 +78,13 @@ const watch = <A>(
   { clock, settings }: Pool,
   fiber: AnyFiber,
   { shown, timing }: Subject,
-  rowsOf: (value: A) => number | undefined
+  rowsOf: (value: A) => number | undefined,
+  noteOn: NoteOn | undefined
 ): ((exit: Exit.Exit<A, unknown>) => Effect.Effect<void> | undefined) => {
   if (timing === undefined) {
     const began = clock.currentTimeMillisUnsafe()
     return (exit) => {
+      noteOn?.(exit)
       count(shown, clock.currentTimeMillisUnsafe() - began, exit)
       return undefined
     }
@@ -88,6 +93,7 @@ const watch = <A>(
   return (exit) => {
     const ended = clock.monotonicTimeNanosUnsafe()
     const sent = timing.sentAt ?? ended
+    noteOn?.(exit)
     count(shown, millisBetween(began, ended), exit)
     return lineOf(settings, fiber, shown, {
       waited: millisBetween(began, sent),
@@ -107,23 +113,12 @@ export const around = <A, E, R>(
   rowsOf: (value: A) => number
 ): Effect.Effect<A, E, R> => {
   const { hasSpan = false, shown } = subject
-  if (!isSeen(fiber)) return Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf))
-  if (hasSpan) {
-    const end = watch(pool, fiber, subject, rowsOf)
-    const noteOn = noteOnCallers(fiber, shown)
-    return Effect.onExitPrimitive(effect, (exit) => {
-      noteOn(exit)
-      return end(exit)
-    })
-  }
+  if (!isSeen(fiber)) return Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf, undefined))
+  const watched = (noteOn: NoteOn) =>
+    Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf, noteOn))
+  if (hasSpan) return watched(noteOnCallers(fiber, shown))
   const { attributes, name } = shown
-  return Effect.useSpan(name, { kind: "client", attributes }, (span) => {
-    const end = watch(pool, fiber, subject, rowsOf)
-    return Effect.onExitPrimitive(effect, (exit) => {
-      note(span, exit)
-      return end(exit)
-    })
-  })
+  return Effect.useSpan(name, { kind: "client", attributes }, (span) => watched((exit) => note(span, exit)))
 }
 
 /** Gives the rows of an operation, which lasts until the last one; `rowsOf` makes their number of that of the stream's values. */
@@ -136,10 +131,10 @@ export const aroundRows = <A, E, R>(
 ): Stream.Stream<A, E, R> => {
   const { hasSpan = false, shown, timing } = subject
   const { attributes, name } = shown
-  const watched = (noteOn: (exit: Exit.Exit<unknown, unknown>) => void) =>
+  const watched = (noteOn: NoteOn | undefined) =>
     Stream.suspend(() => {
       let given = 0
-      const end = watch(pool, fiber, subject, () => rowsOf(given))
+      const end = watch(pool, fiber, subject, () => rowsOf(given), noteOn)
       const counted =
         timing === undefined
           ? rows
@@ -147,12 +142,9 @@ export const aroundRows = <A, E, R>(
               given += piece.length
               return piece
             })
-      return Stream.onExit(counted, (exit) => {
-        noteOn(exit)
-        return end(exit) ?? Effect.void
-      })
+      return Stream.onExit(counted, (exit) => end(exit) ?? Effect.void)
     })
-  if (!isSeen(fiber)) return watched(() => undefined)
+  if (!isSeen(fiber)) return watched(undefined)
   if (hasSpan) return watched(noteOnCallers(fiber, shown))
   return Stream.unwrap(
     Effect.map(Effect.makeSpanScoped(name, { kind: "client", attributes }), (span) =>
