@@ -55,15 +55,23 @@ const run = <A, E, R>(
 ): Effect.Effect<Outcome, OperationError, R> =>
   Effect.flatMap(Effect.fromResult(SqlBuilder.statement(table, write)), table.execute)
 
-const select = Effect.fnUntraced(function* <A, E, R>(
+/** As `run`, of the rows that a filter keeps. */
+const runWhere = <A, E, R>(
   table: TableBackend<A, E, R>,
   filter: unknown,
-  options: Find.Options
-) {
-  const condition = yield* conditionOf(table, filter)
-  const { rows } = yield* run(table, (builder) => Find.find(builder, condition, options))
-  return yield* table.translation.rows({ place: table.place, before: 0 }, rows, options.columns)
-})
+  write: (builder: SqlBuilder.SqlBuilder, condition: Filter.Condition) => string
+): Effect.Effect<Outcome, E | OperationError, R> =>
+  Effect.suspend(() =>
+    Effect.flatMap(conditionOf(table, filter), (condition) =>
+      run(table, (builder) => write(builder, condition))
+    )
+  )
+
+const select = <A, E, R>(table: TableBackend<A, E, R>, filter: unknown, options: Find.Options) =>
+  Effect.flatMap(
+    runWhere(table, filter, (builder, condition) => Find.find(builder, condition, options)),
+    ({ rows }) => table.translation.rows({ place: table.place, before: 0 }, rows, options.columns)
+  )
 
 /** A row's columns that have values, encoded by the schema. */
 const entries = Effect.fnUntraced(function* <A, E, R>(
@@ -82,9 +90,15 @@ const given = <A, E, R, Ret extends ReturningOption<A>>(
   note: string,
   write: Effect.Effect<Returning.Stored, E | OperationError, R>
 ): Effect.Effect<Returned<A, Ret>, E | OperationError, R> =>
-  Effect.flatMap(write, (stored) =>
-    Returning.give(translation, { place, before: 0, note }, returning, stored)
-  )
+  Effect.flatMap(write, ({ rowCount, rows }) => {
+    const columns = returning === "all" || returning === "none" ? undefined : returning
+    const result: Effect.Effect<unknown, E> =
+      returning === "none"
+        ? Effect.succeed(rowCount)
+        : translation.rows({ place, before: 0, note }, rows, columns)
+    // Which of them it is, the option says.
+    return Effect.map(result, (result) => result as Returned<A, Ret>)
+  })
 
 const update = Effect.fnUntraced(function* <A, E, R>(
   table: TableBackend<A, E, R>,
@@ -216,31 +230,29 @@ export const operations = <A, E, R>(): {
     ),
   delete: (table) => (filter, options) =>
     Effect.flatMap(Effect.fromResult(Returning.parseOptions(options, table.place)), (returning) => {
-      const deleted = Effect.flatMap(conditionOf(table, filter), (condition) =>
-        run(table, (builder) => Write.remove(builder, condition, returning))
+      const deleted = runWhere(table, filter, (builder, condition) =>
+        Write.remove(builder, condition, returning)
       )
       return given(table, returning, "The rows were deleted.", deleted)
     }),
-  count: (table) =>
-    Effect.fnUntraced(function* (filter = {}) {
-      const condition = yield* conditionOf(table, filter)
-      const { rows } = yield* run(table, (builder) => Find.count(builder, condition))
-      return Number(rows[0]?.count)
-    }),
-  exists: (table) =>
-    Effect.fnUntraced(function* (filter = {}) {
-      const condition = yield* conditionOf(table, filter)
-      const { rows } = yield* run(table, (builder) => Find.exists(builder, condition))
-      return rows[0]?.exists === true
-    }),
-  distinct: (table) =>
-    Effect.fnUntraced(function* (column, filter = {}) {
-      const condition = yield* conditionOf(table, filter)
-      const { rows } = yield* run(table, (builder) => Find.distinct(builder, column, condition))
-      return yield* table.translation.values(
-        { place: table.place },
-        column,
-        rows.map((row) => row.value)
+  count:
+    (table) =>
+    (filter = {}) =>
+      Effect.map(runWhere(table, filter, Find.count), ({ rows }) => Number(rows[0]?.count)),
+  exists:
+    (table) =>
+    (filter = {}) =>
+      Effect.map(runWhere(table, filter, Find.exists), ({ rows }) => rows[0]?.exists === true),
+  distinct:
+    (table) =>
+    (column, filter = {}) =>
+      Effect.flatMap(
+        runWhere(table, filter, (builder, condition) => Find.distinct(builder, column, condition)),
+        ({ rows }) =>
+          table.translation.values(
+            { place: table.place },
+            column,
+            rows.map((row) => row.value)
+          )
       )
-    })
 })

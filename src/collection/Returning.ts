@@ -1,15 +1,11 @@
 /**
  * `returning`: the rows that a write has stored, changed or deleted, in place of their number.
  */
-import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Outcome } from "../execute/Outcome.ts"
 import { entriesOf, refuse, shown } from "./CheckInput.ts"
 import { parseColumns } from "./Find.ts"
-import type { At } from "./SchemaMismatch.ts"
-import type { Translation } from "./Schemas.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
-import type { Returning as Given, Returned } from "./Types.ts"
 
 /** The columns that are asked for; none for the number of rows. */
 export type Columns = ReadonlyArray<string> | "all" | "none"
@@ -43,18 +39,3 @@ export const print = (builder: SqlBuilder.SqlBuilder, returning: Columns): strin
 
 /** What a write came to. */
 export type Stored = Pick<Outcome, "rowCount" | "rows">
-
-/** What a caller is given of a write: the rows that the option asks for, or their number. */
-export const give = <A, E, Ret extends Given<A>>(
-  translation: Translation<A, E>,
-  at: At,
-  returning: Columns,
-  { rowCount, rows }: Stored
-): Effect.Effect<Returned<A, Ret>, E> => {
-  const given: Effect.Effect<unknown, E> =
-    returning === "none"
-      ? Effect.succeed(rowCount)
-      : translation.rows(at, rows, returning === "all" ? undefined : returning)
-  // Which of them it is, the option says.
-  return Effect.map(given, (result) => result as Returned<A, Ret>)
-}
