@@ -22,7 +22,10 @@ export interface DataDirectory {
 
 interface Surroundings {
   readonly binaries: Binaries
+  readonly identity: Identity | undefined
   readonly username: string
+  /** The password that the options give. */
+  readonly password: Redacted.Redacted | undefined
   /** The folder of this server's passing files. */
   readonly work: string
   readonly guard: Guard
@@ -35,6 +38,8 @@ interface Surroundings {
  * data beside it.
  */
 const passwordFile = (path: string): string => Path.join(path, "effect-global-pool.password")
+
+const passwordMadeUp = () => Redacted.make(randomBytes(24).toString("base64url"))
 
 const failsWith =
   (path: string, what: string) =>
@@ -89,12 +94,10 @@ const initialise = Effect.fnUntraced(function* (
   }).pipe(Effect.ensuring(Effect.promise(() => Fs.rm(pwfile, { force: true }))))
 })
 
-/** A data directory inside `work`, with a password that nobody else knows. */
-export const fresh = Effect.fnUntraced(function* (
-  options: Surroundings & { readonly identity: Identity | undefined; readonly password: Redacted.Redacted }
-) {
-  const { identity, password } = options
-  const directory: DataDirectory = { path: Path.join(options.work, "data"), identity, password }
+/** A data directory inside `work`, with a password that nobody else knows unless one is given. */
+export const fresh = Effect.fnUntraced(function* (options: Surroundings) {
+  const { identity, password = passwordMadeUp(), work } = options
+  const directory: DataDirectory = { path: Path.join(work, "data"), identity, password }
   yield* initialise(directory, options)
   return directory
 })
@@ -111,14 +114,7 @@ const ownerOf = async (path: string, identity: Identity | undefined): Promise<Id
 /**
  * A data directory of the user's own: set up when it is new or empty, opened as it is when it holds data.
  */
-export const kept = Effect.fnUntraced(function* (
-  path: string,
-  options: Surroundings & {
-    readonly identity: Identity | undefined
-    readonly password: Redacted.Redacted | undefined
-    readonly generate: Redacted.Redacted
-  }
-) {
+export const kept = Effect.fnUntraced(function* (path: string, options: Surroundings) {
   const { binaries } = options
   const version = yield* attempt(path, "cannot be used", async () => {
     await Fs.mkdir(Path.dirname(path), { recursive: true })
@@ -141,7 +137,7 @@ export const kept = Effect.fnUntraced(function* (
     )
   }
   if (version === undefined) {
-    const created: DataDirectory = { path, identity, password: options.password ?? options.generate }
+    const created: DataDirectory = { path, identity, password: options.password ?? passwordMadeUp() }
     const place = SetUp.place(path)
     const settled = attempt(path, "could not be set up", async () => {
       if (options.password === undefined) {

@@ -21,8 +21,7 @@ import type { EmbeddedPostgresOptions } from "./Options.ts"
 import * as Server from "./Server.ts"
 
 /** Where an embedded server is, as settings for `PG.make`, and as a libpq URL for other programs and tools. */
-export interface ServerSettings
-  extends Pick<Server.ServerSettings, "host" | "port" | "username" | "password" | "database"> {
+export interface ServerSettings extends Omit<Server.ServerSettings, "dataDir"> {
   readonly url: Redacted.Redacted
 }
 
@@ -77,13 +76,9 @@ export const make = (
 export const start = (
   options: EmbeddedPostgresOptions = {}
 ): Effect.Effect<ServerSettings, EmbeddedPostgresError, Scope.Scope> =>
-  Effect.map(Server.start(options), ({ host, port, username, password, database }) => ({
-    host,
-    port,
-    username,
-    password,
-    database,
-    url: urlOf({ host, port, username, password: Redacted.value(password), database })
+  Effect.map(Server.start(options), ({ dataDir: _, ...server }) => ({
+    ...server,
+    url: urlOf({ ...server, password: Redacted.value(server.password) })
   }))
 
 /** An embedded server: where it is, and a handle to its database. */

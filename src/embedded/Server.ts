@@ -1,7 +1,6 @@
 /**
  * A Postgres server that lives as long as a scope: options in, connection settings out.
  */
-import { randomBytes } from "node:crypto"
 import * as Fs from "node:fs/promises"
 import * as Net from "node:net"
 import * as Path from "node:path"
@@ -9,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { make } from "../api/Database.ts"
@@ -214,14 +213,13 @@ const startInRealTime = Effect.fnUntraced(function* (input: EmbeddedPostgresOpti
   const stepDown = yield* identity
   const found = yield* binaries(stepDown)
   const { work, guard } = yield* DataDirectory.work(stepDown, folder)
-  const { dataDir, username, database } = options
-  const generate = Redacted.make(randomBytes(24).toString("base64url"))
+  const { dataDir, username, password, database } = options
   const durable = dataDir !== undefined
-  const common = { binaries: found, username, identity: stepDown, work, guard, durable }
+  const surroundings = { binaries: found, identity: stepDown, username, password, work, guard, durable }
   const directory =
     dataDir === undefined
-      ? yield* DataDirectory.fresh({ ...common, password: options.password ?? generate })
-      : yield* DataDirectory.kept(dataDir, { ...common, password: options.password, generate })
+      ? yield* DataDirectory.fresh(surroundings)
+      : yield* DataDirectory.kept(dataDir, surroundings)
   const port = yield* launchOnPort({ binaries: found, directory, work, guard, options })
   const settings: ServerSettings = {
     host,
