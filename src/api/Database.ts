@@ -5,7 +5,7 @@
 import type { PgClient } from "@effect/sql-pg/PgClient"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
@@ -32,7 +32,6 @@ import { type Bound, fromArguments, fromStatement } from "../statement/Statement
 import { afterCommit } from "../transaction/Transaction.ts"
 import * as AdvisoryLock from "./AdvisoryLock.ts"
 import type { ClientOptions } from "./Client.ts"
-import { clientOf, layerOf } from "./ClientLoader.ts"
 import * as Copy from "./Copy.ts"
 import { type Description, describe } from "./Describe.ts"
 import { type Makers, makeHandle, namingOf, onPool, prototypeOf, whereOf } from "./Handle.ts"
@@ -292,10 +291,10 @@ const makers: Makers<DatabaseSource, Database> = {
   run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(handleOf(source)))),
   terminate: (source) => terminateWithin(source, defaultGrace),
   terminateWithin: (source) => (grace) => terminateWithin(source, grace),
-  client: (source) => clientOf(source),
-  clientWith: (source) => (options) => clientOf(source, options),
-  layer: (source) => layerOf(source),
-  layerWith: (source) => (options) => layerOf(source, options),
+  client: (source) => clientWith(source, {}),
+  clientWith: (source) => (options) => clientWith(source, options),
+  layer: (source) => layerWith(source, {}),
+  layerWith: (source) => (options) => layerWith(source, options),
   afterCommit: (source) => (effect) => onPool(source, (pool) => afterCommit(pool, effect)),
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),
@@ -319,6 +318,15 @@ const makers: Makers<DatabaseSource, Database> = {
 const prototype = /* @__PURE__ */ prototypeOf(makers, (source) => `Database ${whereOf(source)}`)
 
 const handleOf = (source: DatabaseSource): Database => makeHandle<Database, DatabaseSource>(prototype, source)
+
+/** A program without the standard client does not load the driver's own. */
+const loadClient = /* @__PURE__ */ Effect.promise(() => import("./Client.ts"))
+
+const clientWith = (source: DatabaseSource, options: ClientOptions) =>
+  Effect.flatMap(loadClient, ({ clientOf }) => clientOf(source, options))
+
+const layerWith = (source: DatabaseSource, options: ClientOptions) =>
+  Layer.unwrap(Effect.map(loadClient, ({ layerOf }) => layerOf(source, options)))
 
 const terminateWithin = (
   source: DatabaseSource,
