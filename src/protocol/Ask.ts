@@ -27,10 +27,7 @@ export const askAll = (
   session: Session,
   texts: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<Exchange>> =>
-  Effect.all(
-    texts.map((text) => ask(session, text)),
-    { concurrency: "unbounded" }
-  )
+  Effect.forEach(texts, (text) => ask(session, text), { concurrency: "unbounded" })
 
 /** Waits until everything asked before is answered; `false` when the session has ended. */
 export const drained = (session: Session): Effect.Effect<boolean> =>

@@ -49,10 +49,9 @@ export class AuthenticationProblem extends Error {
   }
 }
 
-/** A step: what to send, nothing, that the server has accepted the client, or why it ends. */
+/** A step: what to send, that the server has accepted the client, or why it ends. */
 export type Step =
   | { readonly _tag: "Send"; readonly bytes: Uint8Array }
-  | { readonly _tag: "Wait" }
   | { readonly _tag: "Accepted" }
   | { readonly _tag: "Refuse"; readonly problem: AuthenticationProblem }
 
@@ -61,12 +60,9 @@ const refuse = (message: string, advice?: string): Step => ({
   problem: new AuthenticationProblem(message, advice)
 })
 const send = (bytes: Uint8Array): Step => ({ _tag: "Send", bytes })
-const wait: Step = { _tag: "Wait" }
 
-export interface Authentication {
-  /** Takes a message of the server; gives the next step, now or later. */
-  readonly on: (message: PgProtocol.BackendMessage, next: (step: Step) => void) => void
-}
+/** Takes a message of the server; gives the next step if there is one, now or later. */
+export type Authentication = (message: PgProtocol.BackendMessage, next: (step: Step) => void) => void
 
 const noPassword = () => refuse("the server asks for a password and none is set", "Set the setting password.")
 
@@ -75,7 +71,7 @@ export const make = (credentials: Credentials): Authentication => {
   let scram: Scram | undefined
   let isProven = false
   let hasAnswered = false
-  let asked = 0
+  let isAsked = false
 
   const isAllowed = (method: Method): boolean => allowed === undefined || allowed.methods.includes(method)
   const notAllowed = (method: string): Step =>
@@ -134,59 +130,52 @@ export const make = (credentials: Credentials): Authentication => {
     )
   }
 
-  const accepted = (): Step => {
-    if (scram !== undefined && !isProven) return refuse("the server broke off SCRAM without proving itself")
-    if (scram === undefined && channelBinding === "require") return unbound()
-    return { _tag: "Accepted" }
-  }
+  const accepted = (): Step =>
+    scram === undefined && channelBinding === "require" ? unbound() : { _tag: "Accepted" }
 
   const text = (data: Uint8Array): string => Buffer.from(data).toString("utf8")
 
-  return {
-    on: (message, next) => {
-      if (scram !== undefined && !isProven) {
-        switch (message._tag) {
-          case "AuthenticationSASLContinue":
-            // Each answer costs thousands of hashes, so a server gets one.
-            if (hasAnswered) return next(refuse("the server asked twice for the same step of SCRAM"))
-            hasAnswered = true
-            return scram.answer(text(message.data), (answer) =>
-              next(
-                answer instanceof Scrams.ScramError
-                  ? refuse(answer.message)
-                  : send(PgProtocol.encodeSASLResponse({ data: answer }))
-              )
-            )
-          case "AuthenticationSASLFinal": {
-            const problem = scram.verify(text(message.data))
-            isProven = problem === undefined
-            return next(problem === undefined ? wait : refuse(problem.message))
-          }
-          default:
-            return next(refuse("the server asked for something else in the middle of SCRAM"))
-        }
-      }
-      if (isProven && message._tag !== "AuthenticationOk") {
-        return next(refuse("the server asked for authentication again"))
-      }
+  return (message, next) => {
+    if (scram !== undefined && !isProven) {
       switch (message._tag) {
-        case "AuthenticationOk":
-          // A server that asks for nothing is the method "none".
-          return next(
-            scram === undefined && asked === 0 && !isAllowed("none") ? notAllowed("none") : accepted()
+        case "AuthenticationSASLContinue":
+          // Each answer costs thousands of hashes, so a server gets one.
+          if (hasAnswered) return next(refuse("the server asked twice for the same step of SCRAM"))
+          hasAnswered = true
+          return scram.answer(text(message.data), (answer) =>
+            next(
+              typeof answer === "string"
+                ? refuse(answer)
+                : send(PgProtocol.encodeSASLResponse({ data: answer }))
+            )
           )
-        case "AuthenticationCleartextPassword":
-          asked++
-          return next(cleartext())
-        case "AuthenticationMD5Password":
-          asked++
-          return next(md5(message.salt))
-        case "AuthenticationSASL":
-          asked++
-          return next(sasl(message.mechanisms))
+        case "AuthenticationSASLFinal": {
+          const problem = scram.verify(text(message.data))
+          isProven = problem === undefined
+          return problem === undefined ? undefined : next(refuse(problem))
+        }
         default:
-          return next(refuse("the server asks for a way of authentication that this client does not have"))
+          return next(refuse("the server asked for something else in the middle of SCRAM"))
       }
+    }
+    if (isProven && message._tag !== "AuthenticationOk") {
+      return next(refuse("the server asked for authentication again"))
+    }
+    switch (message._tag) {
+      case "AuthenticationOk":
+        // A server that asks for nothing is the method "none".
+        return next(isAsked || isAllowed("none") ? accepted() : notAllowed("none"))
+      case "AuthenticationCleartextPassword":
+        isAsked = true
+        return next(cleartext())
+      case "AuthenticationMD5Password":
+        isAsked = true
+        return next(md5(message.salt))
+      case "AuthenticationSASL":
+        isAsked = true
+        return next(sasl(message.mechanisms))
+      default:
+        return next(refuse("the server asks for a way of authentication that this client does not have"))
     }
   }
 }

@@ -5,7 +5,7 @@
  * would take for each read, and the stream in between. A chunk is therefore valid during the call only: what takes it copies what it keeps.
  */
 import { Buffer } from "node:buffer"
-import type { OnReadOpts, Socket } from "node:net"
+import type { OnReadOpts } from "node:net"
 import * as Predicate from "effect/Predicate"
 
 export interface Incoming {
@@ -50,9 +50,4 @@ export const intoOneBuffer = (incoming: Incoming): { readonly onread?: OnReadOpt
     return true
   }
   return { onread: { buffer, callback } }
-}
-
-/** Takes what a socket emits: that of TLS, or one of a platform without the option above. */
-export const fromEvents = (incoming: Incoming, socket: Socket): void => {
-  socket.on("data", (chunk: Buffer) => incoming.onChunk(chunk))
 }

@@ -202,8 +202,9 @@ const noDirect = () =>
     advice: "That needs Postgres 17. Leave sslnegotiation out for an older server."
   })
 
+/** Takes what a socket emits: that of TLS, or one of a platform that cannot read into the one buffer. */
 const listenTo = (socket: Net.Socket, incoming = Incoming.make()): Incoming.Incoming => {
-  Incoming.fromEvents(incoming, socket)
+  socket.on("data", (chunk: Buffer) => incoming.onChunk(chunk))
   return incoming
 }
 

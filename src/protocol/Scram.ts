@@ -30,15 +30,10 @@ export interface Scram {
   readonly mechanism: string
   /** The client's first message. */
   readonly first: Buffer
-  /** Answers the server's challenge. */
-  readonly answer: (challenge: string, done: (result: Buffer | ScramError) => void) => void
-  /** Checks that the server knows the password too. */
-  readonly verify: (final: string) => ScramError | undefined
-}
-
-/** Why the exchange cannot go on. Holds neither the password nor anything derived from it. */
-export class ScramError extends Error {
-  override readonly name = "ScramError"
+  /** Answers the server's challenge, or says why not. What it says holds neither the password nor anything derived from it. */
+  readonly answer: (challenge: string, done: (result: Buffer | string) => void) => void
+  /** Checks that the server knows the password too; says so if it does not. */
+  readonly verify: (final: string) => string | undefined
 }
 
 /** More rounds would keep this process busy for a server that proved nothing. */
@@ -107,15 +102,13 @@ export const make = (
     const { nonce: server = "", rounds, salt = "" } = challenges.exec(challenge)?.groups ?? {}
     const iterations = Number(rounds)
     if (salt === "" || !(iterations <= mostIterations)) {
-      return done(
-        new ScramError("the server's challenge is malformed, or asks for an insane number of iterations")
-      )
+      return done("the server's challenge is malformed, or asks for an insane number of iterations")
     }
     if (!server.startsWith(nonce) || server.length === nonce.length) {
-      return done(new ScramError("the server did not extend this client's nonce"))
+      return done("the server did not extend this client's nonce")
     }
     derive(keys, password, salt, iterations, (key) => {
-      if (key === undefined) return done(new ScramError("the key could not be derived"))
+      if (key === undefined) return done("the key could not be derived")
       const withoutProof = `c=${bound.toString("base64")},r=${server}`
       const message = `${bare},${challenge},${withoutProof}`
       const storedKey = createHash("sha256").update(key.clientKey).digest()
@@ -134,7 +127,7 @@ export const make = (
       if (signature !== undefined && given.length === signature.length && timingSafeEqual(given, signature)) {
         return undefined
       }
-      return new ScramError("the server did not prove that it knows the password")
+      return "the server did not prove that it knows the password"
     }
   }
 }

@@ -68,7 +68,7 @@ export const open = ({
 }: Options): Effect.Effect<Session, StartupProblem> =>
   Effect.callback((resume) => {
     const { incoming, socket } = link
-    const authentication = Authentication.make({
+    const authenticate = Authentication.make({
       ...credentials,
       binding: link.certificateHash,
       isEncrypted: link.isEncrypted,
@@ -96,9 +96,7 @@ export const open = ({
       if (isOver) return
       if (step._tag === "Send") socket.write(step.bytes)
       else if (step._tag === "Refuse") fail(step.problem)
-      else if (step._tag === "Accepted") {
-        isAccepted = true
-      }
+      else isAccepted = true
     }
 
     const onMessage = (message: PgProtocol.BackendMessage) => {
@@ -111,7 +109,7 @@ export const open = ({
         case "NegotiateProtocolVersion":
           return
       }
-      if (!isAccepted) return authentication.on(message, onStep)
+      if (!isAccepted) return authenticate(message, onStep)
       switch (message._tag) {
         case "ParameterStatus":
           reported.set(message.name, message.value)
