@@ -7,7 +7,6 @@ import * as Path from "node:path"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { Binaries } from "./Binaries.ts"
-import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { dataDirUnusable, startFailed } from "./EmbeddedPostgresError.ts"
 import { type Guard, guard as makeGuard } from "./Guard.ts"
 import { canReach, type Identity, isRoot, temporaryFolder } from "./Identity.ts"
@@ -41,19 +40,15 @@ const passwordFile = (path: string): string => Path.join(path, "effect-global-po
 
 const passwordMadeUp = () => Redacted.make(randomBytes(24).toString("base64url"))
 
-const failsWith =
-  (path: string, what: string) =>
-  (cause: unknown): EmbeddedPostgresError =>
-    dataDirUnusable(
-      path,
-      `The data directory ${path} ${what}: ${cause instanceof Error ? cause.message : String(cause)}`
-    )
-
-const attempt = <A>(
-  path: string,
-  what: string,
-  f: () => Promise<A>
-): Effect.Effect<A, EmbeddedPostgresError> => Effect.tryPromise({ try: f, catch: failsWith(path, what) })
+const attempt = <A>(path: string, what: string, f: () => Promise<A>) =>
+  Effect.tryPromise({
+    try: f,
+    catch: (cause) =>
+      dataDirUnusable(
+        path,
+        `The data directory ${path} ${what}: ${cause instanceof Error ? cause.message : String(cause)}`
+      )
+  })
 
 const own = async (path: string, identity: Identity | undefined): Promise<void> => {
   if (identity !== undefined) await Fs.chown(path, identity.uid, identity.gid)

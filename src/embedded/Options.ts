@@ -62,46 +62,43 @@ const ownSettings: Readonly<Record<string, string>> = {
 
 const settingName = /^[a-z_][a-z0-9_.]*$/i
 
-const problems = (
+/** The first option that is wrong, and what is wrong with it. */
+const problemOf = (
   options: EmbeddedPostgresOptions,
   startTimeout: Option.Option<Duration.Duration>
-): ReadonlyArray<readonly [option: string, problem: string]> => {
-  const found: Array<readonly [string, string]> = []
+): readonly [option: string, problem: string] | undefined => {
   const { dataDir, port, database, username, password, serverSettings } = options
   const unknown = Object.keys(options).find((name) => !names.includes(name))
-  if (unknown !== undefined) found.push([unknown, `does not exist; its options are ${names.join(", ")}`])
-  if (dataDir !== undefined && (dataDir === "" || dataDir.includes("\0")))
-    found.push(["dataDir", "is not a path"])
+  if (unknown !== undefined) return [unknown, `does not exist; its options are ${names.join(", ")}`]
+  if (dataDir !== undefined && (dataDir === "" || dataDir.includes("\0"))) return ["dataDir", "is not a path"]
   if (port !== undefined && !(Number.isInteger(port) && port >= 1 && port <= 65535)) {
-    found.push(["port", `is ${String(port)}, and a port is a whole number from 1 to 65535`])
+    return ["port", `is ${String(port)}, and a port is a whole number from 1 to 65535`]
   }
   for (const [option, value] of Object.entries({ database, username })) {
     const problem = value === undefined ? undefined : nameProblem(value)
-    if (problem !== undefined) found.push([option, problem])
+    if (problem !== undefined) return [option, problem]
   }
   if (username !== undefined && /["$'\\]/.test(username)) {
-    found.push(["username", "contains a quote, a dollar sign or a backslash, which initdb does not take"])
+    return ["username", "contains a quote, a dollar sign or a backslash, which initdb does not take"]
   }
-  if (username?.startsWith("pg_"))
-    found.push(["username", "begins with pg_, which Postgres keeps for itself"])
+  if (username?.startsWith("pg_")) return ["username", "begins with pg_, which Postgres keeps for itself"]
   if (password !== undefined) {
     const text = Redacted.isRedacted(password) ? Redacted.value(password) : password
     if (typeof text !== "string" || text === "" || /[\0\r\n]/.test(text)) {
-      found.push(["password", "is empty or contains a line break or a NUL character"])
+      return ["password", "is empty or contains a line break or a NUL character"]
     }
   }
   if (Option.isNone(startTimeout) || !Duration.isGreaterThan(startTimeout.value, Duration.zero)) {
-    found.push(["startTimeout", 'is not a duration above zero, such as "30 seconds"'])
+    return ["startTimeout", 'is not a duration above zero, such as "30 seconds"']
   }
   for (const [name, value] of Object.entries(serverSettings ?? {})) {
     const setting = JSON.stringify(name)
-    if (!settingName.test(name))
-      found.push(["serverSettings", `has ${setting}, which is no name of a setting`])
+    if (!settingName.test(name)) return ["serverSettings", `has ${setting}, which is no name of a setting`]
     const own = Object.hasOwn(ownSettings, name.toLowerCase()) ? ownSettings[name.toLowerCase()] : undefined
-    if (own !== undefined) found.push(["serverSettings", `has ${setting}, which ${own}`])
-    if (String(value).includes("\0")) found.push(["serverSettings", `has a NUL character in ${setting}`])
+    if (own !== undefined) return ["serverSettings", `has ${setting}, which ${own}`]
+    if (String(value).includes("\0")) return ["serverSettings", `has a NUL character in ${setting}`]
   }
-  return found
+  return undefined
 }
 
 /** Checks options and fills in the defaults. */
@@ -109,7 +106,7 @@ export const checked = Effect.fnUntraced(function* (
   options: EmbeddedPostgresOptions
 ): Effect.fn.Return<Options, EmbeddedPostgresError> {
   const startTimeout = Duration.fromInput(options.startTimeout ?? "60 seconds")
-  const [problem] = problems(options, startTimeout)
+  const problem = problemOf(options, startTimeout)
   if (problem !== undefined) {
     return yield* invalidOption(
       problem[0],
