@@ -140,19 +140,16 @@ const currentOf = (source: Source): Effect.Effect<Effect.Effect<Pool, PoolError>
   )
 
 /** The client of a source's pool. */
-export const clientOf = (
+export const clientOf = Effect.fnUntraced(function* (
   source: Source,
   options: ClientOptions
-): Effect.Effect<PgClient.PgClient, PoolError, PoolRegistry> =>
-  Effect.flatMap(currentOf(source), (current) =>
-    Effect.flatMap(current, (pool) =>
-      Effect.flatMap(Effect.serviceOption(Reactivity.Reactivity), (reactivity) =>
-        Option.isNone(reactivity)
-          ? Effect.provideServiceEffect(make(pool, current, options), Reactivity.Reactivity, Reactivity.make)
-          : Effect.provideService(make(pool, current, options), Reactivity.Reactivity, reactivity.value)
-      )
-    )
-  )
+): Effect.fn.Return<PgClient.PgClient, PoolError, PoolRegistry> {
+  const current = yield* currentOf(source)
+  const pool = yield* current
+  const found = yield* Effect.serviceOption(Reactivity.Reactivity)
+  const reactivity = Option.isSome(found) ? found.value : yield* Reactivity.make
+  return yield* Effect.provideService(make(pool, current, options), Reactivity.Reactivity, reactivity)
+})
 
 /** The client as a layer of both its services. */
 export const layerOf = (
