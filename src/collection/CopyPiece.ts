@@ -130,7 +130,7 @@ export const take = (piece: CopyPiece, { groups, rows }: Chunk.Chunk): PoolError
 
 /** What the message of an error needs of a run's rows, which are read back when it asks for one. */
 const knownRows = (run: Run): BulkRows.KnownRows => {
-  const { columns, keys, place, shape, sink, takesInstances, writers } = run
+  const { columns, shape, sink, writers } = run
   const written = sink.bytes.subarray(0, sink.at)
   let rows: ReadonlyArray<ReadonlyArray<unknown>> | undefined
   let numbers: ReadonlyArray<number> | undefined
@@ -142,11 +142,7 @@ const knownRows = (run: Run): BulkRows.KnownRows => {
           columns.map(({ oid }) => readerOf(shape.types, oid))
         )
   return {
-    place,
-    shape,
-    columns,
-    keys,
-    takesInstances,
+    ...run,
     areGiven: false,
     length: () => run.numbers.reduce((sum, { length }) => sum + length, 0),
     numberOf: (index) => {
