@@ -83,6 +83,21 @@ export const entriesOf = (
   })
 }
 
+/** The options of a call by name, each read once, of which there are these; `form` shows how they are written. */
+export const optionsOf = (
+  options: unknown,
+  names: ReadonlyArray<string>,
+  place: string,
+  form: string,
+  instead = `The options are ${names.join(", ")}.`
+): Result.Result<Fields, PoolError> =>
+  Result.flatMap(entriesOf(options, "the options", place, form), (entries) => {
+    const [unknown] = entries.find(([name]) => !names.includes(name)) ?? []
+    return unknown === undefined
+      ? Result.succeed(Object.fromEntries(entries))
+      : refuse(place, `${shown(unknown)} is no option`, instead)
+  })
+
 /** Why a name cannot be a column's, or `undefined` where the server decides. */
 export const nameRefusal = (name: unknown, place: string): PoolError | undefined => {
   if (typeof name !== "string")

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { quote } from "../statement/Names.ts"
-import { described, entriesOf, refusal, refuse, shown } from "./CheckInput.ts"
+import { described, optionsOf, refusal, refuse } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
@@ -35,18 +35,11 @@ const written = (name: string, value: unknown): Result.Result<string, string> =>
 const own: ReadonlyArray<string> = ["format", "header", "delimiter", "quote", "null", "encoding"]
 
 /** The options of a call, written as `COPY` takes them. */
-const optionsOf = (
-  options: object,
-  others: ReadonlyArray<string>,
-  place: string
-): SqlBuilder.Parsed<string> =>
+const textsOf = (options: object, others: ReadonlyArray<string>, place: string): SqlBuilder.Parsed<string> =>
   Result.gen(function* () {
     const texts = new Map([["format", "format csv"]])
-    for (const [name, value] of yield* entriesOf(options, "the options", place, "{ format, header, … }")) {
-      if (![...own, ...others].includes(name)) {
-        const instead = `The options are ${[...own, ...others].join(", ")}.`
-        return yield* refuse(place, `${shown(name)} is no option`, instead)
-      }
+    const given = yield* optionsOf(options, [...own, ...others], place, "{ format, header, … }")
+    for (const [name, value] of Object.entries(given)) {
       if (value === undefined || others.includes(name)) continue
       const text = written(name, value)
       if (Result.isFailure(text)) {
@@ -79,7 +72,7 @@ export const copyFrom = <A, E, R, E2, R2>(
   options: CopyFromOptions<A>
 ): Effect.Effect<number, E2 | OperationError, R | R2> => {
   const { place } = table
-  const statement = Result.flatMap(optionsOf(options, ["columns", "onProgress"], place), (texts) =>
+  const statement = Result.flatMap(textsOf(options, ["columns", "onProgress"], place), (texts) =>
     SqlBuilder.statement(table, (builder) => {
       const columns = columnsOf(builder, options.columns)
       const into = columns === undefined ? builder.table : `${builder.table} (${columns})`
@@ -144,7 +137,7 @@ export const copyTo = <A, E, R>(
 ): Stream.Stream<Uint8Array, OperationError, R> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const texts = yield* Effect.fromResult(optionsOf(options, [], table.place))
+      const texts = yield* Effect.fromResult(textsOf(options, [], table.place))
       const stored = yield* look(table)
       const statement = SqlBuilder.statement(table, (builder) =>
         outOf(builder, stored, condition, columns, texts)

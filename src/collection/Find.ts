@@ -3,7 +3,7 @@
  */
 
 import * as Result from "effect/Result"
-import { described, entriesOf, reading, refuse, shown } from "./CheckInput.ts"
+import { described, entriesOf, optionsOf, reading, refuse, shown } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
@@ -16,7 +16,7 @@ export interface Options {
   readonly offset: number | undefined
 }
 
-const noOptions: Options = { columns: undefined, orderBy: [], limit: undefined, offset: undefined }
+const form = "{ columns, orderBy, limit, offset }"
 
 /** Names of columns in an array. */
 export const parseColumns = (
@@ -58,29 +58,19 @@ export const parseOptions = (
   options: unknown,
   known: ReadonlyArray<string>,
   place: string
-): SqlBuilder.Parsed<Options> => reading(place, "the options", () => parseAll(options, known, place))
-
-const parseAll = (
-  options: unknown,
-  known: ReadonlyArray<string>,
-  place: string
 ): SqlBuilder.Parsed<Options> =>
-  Result.gen(function* () {
-    if (options === undefined) return noOptions
-    let parsed = noOptions
-    const form = "{ columns, orderBy, limit, offset }"
-    for (const [name, value] of yield* entriesOf(options, "the options", place, form)) {
-      if (!known.includes(name)) {
-        return yield* refuse(place, `${shown(name)} is no option`, `The options are ${known.join(", ")}.`)
+  reading(place, "the options", () =>
+    Result.gen(function* () {
+      const given = options === undefined ? {} : options
+      const { columns, limit, offset, orderBy } = yield* optionsOf(given, known, place, form)
+      return {
+        columns: columns === undefined ? undefined : yield* parseColumns("columns", columns, place),
+        orderBy: orderBy === undefined ? [] : yield* parseOrder(orderBy, place),
+        limit: limit === undefined ? undefined : yield* parseCount("limit", limit, place),
+        offset: offset === undefined ? undefined : yield* parseCount("offset", offset, place)
       }
-      if (value === undefined) continue
-      if (name === "columns") parsed = { ...parsed, columns: yield* parseColumns("columns", value, place) }
-      else if (name === "orderBy") parsed = { ...parsed, orderBy: yield* parseOrder(value, place) }
-      else if (name === "limit") parsed = { ...parsed, limit: yield* parseCount(name, value, place) }
-      else if (name === "offset") parsed = { ...parsed, offset: yield* parseCount(name, value, place) }
-    }
-    return parsed
-  })
+    })
+  )
 
 const order = (builder: SqlBuilder.SqlBuilder, by: Options["orderBy"]): string =>
   by.length === 0

@@ -3,7 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { Outcome } from "../execute/Outcome.ts"
-import { entriesOf, refuse, shown } from "./CheckInput.ts"
+import { optionsOf } from "./CheckInput.ts"
 import { parseColumns } from "./Find.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
 
@@ -18,18 +18,11 @@ export const parse = (value: unknown, place: string): SqlBuilder.Parsed<Columns>
 }
 
 /** Options that have nothing else. */
-export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed<Columns> =>
-  Result.gen(function* () {
-    if (options === undefined) return "none"
-    let returning: Columns = "none"
-    for (const [name, value] of yield* entriesOf(options, "the options", place, "{ returning: true }")) {
-      if (name !== "returning") {
-        return yield* refuse(place, `${shown(name)} is no option`, "The option is returning.")
-      }
-      returning = yield* parse(value, place)
-    }
-    return returning
-  })
+export const parseOptions = (options: unknown, place: string): SqlBuilder.Parsed<Columns> => {
+  if (options === undefined) return Result.succeed("none")
+  const given = optionsOf(options, ["returning"], place, "{ returning: true }", "The option is returning.")
+  return Result.flatMap(given, ({ returning }) => parse(returning, place))
+}
 
 /** ` returning …` */
 export const print = (builder: SqlBuilder.SqlBuilder, returning: Columns): string => {

@@ -8,7 +8,7 @@ import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import type { Columns } from "../types/TableShape.ts"
 import * as Change from "./Change.ts"
-import { described, entriesOf, reading, refusal, refuse, shown } from "./CheckInput.ts"
+import { described, optionsOf, reading, refusal, refuse, shown } from "./CheckInput.ts"
 import * as Returning from "./Returning.ts"
 import type { Parsed } from "./SqlBuilder.ts"
 import type { Conflict } from "./Write.ts"
@@ -30,30 +30,30 @@ const names = (option: string, value: unknown, place: string): Parsed<ReadonlyAr
   return refuse(place, `${option} is ${what}`, `Name the columns: { ${option}: ["id"] }.`)
 }
 
-export const parse = (options: unknown, place: string): Parsed<Plan> =>
-  reading(place, "the options", () => parsePlan(options, place))
+const options = ["on", "update", "returning"]
+const form = "{ on: the column with the unique index }"
 
-const parsePlan = (options: unknown, place: string): Parsed<Plan> =>
-  Result.gen(function* () {
-    let on: ReadonlyArray<string> = []
-    let update: Plan["update"]
-    let changes: Plan["changes"]
-    let returning: Returning.Columns = "none"
-    const form = "{ on: the column with the unique index }"
-    for (const [option, value] of yield* entriesOf(options, "the options", place, form)) {
-      if (option === "on") on = yield* names(option, value, place)
-      else if (option === "returning") returning = yield* Returning.parse(value, place)
-      else if (option !== "update") {
-        const instead = "The options are on, update and returning."
-        return yield* refuse(place, `${shown(option)} is no option`, instead)
-      } else if (isPlain(value)) changes = yield* Change.parse(value, place)
-      else if (value !== undefined) update = yield* names(option, value, place)
-    }
-    if (on.length > 0) return { on, update, changes, returning }
-    const instead =
-      'Name the columns of a unique index, which decide whether a row is there already: { on: ["id"] }.'
-    return yield* refuse(place, "on names no column", instead)
-  })
+export const parse = (asked: unknown, place: string): Parsed<Plan> =>
+  reading(place, "the options", () =>
+    Result.gen(function* () {
+      const instead = "The options are on, update and returning."
+      const given = yield* optionsOf(asked, options, place, form, instead)
+      const { update } = given
+      const on = "on" in given ? yield* names("on", given.on, place) : []
+      if (on.length === 0) {
+        const instead =
+          'Name the columns of a unique index, which decide whether a row is there already: { on: ["id"] }.'
+        return yield* refuse(place, "on names no column", instead)
+      }
+      const hasChanges = isPlain(update)
+      return {
+        on,
+        update: update === undefined || hasChanges ? undefined : yield* names("update", update, place),
+        changes: hasChanges ? yield* Change.parse(update, place) : undefined,
+        returning: yield* Returning.parse(given.returning, place)
+      }
+    })
+  )
 
 /**
  * What to do about a conflict for rows that have these columns; `row` names them in a message. A row that lacks a column of
