@@ -4,8 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type { SqlError } from "effect/sql/SqlError"
-import { type PoolError, refused } from "../errors/PoolError.ts"
+import { type OperationError, refused } from "../errors/PoolError.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Bound } from "../statement/Statement.ts"
 import { runStatement } from "../transaction/Run.ts"
@@ -48,7 +47,7 @@ export const withLock = <A, E, R>(
   fiber: AnyFiber,
   key: LockKey,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | SqlError | PoolError, R> =>
+): Effect.Effect<A, E | OperationError, R> =>
   isKey(key)
     ? transaction(pool, fiber, Effect.andThen(take(pool, "pg_advisory_xact_lock", key), effect))
     : noKey()
@@ -59,7 +58,7 @@ export const tryLock = <A, E, R>(
   fiber: AnyFiber,
   key: LockKey,
   effect: Effect.Effect<A, E, R>
-): Effect.Effect<Option.Option<A>, E | SqlError | PoolError, R> =>
+): Effect.Effect<Option.Option<A>, E | OperationError, R> =>
   isKey(key)
     ? transaction(
         pool,

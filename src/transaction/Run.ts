@@ -3,8 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
 import { learn } from "../execute/Learn.ts"
@@ -30,7 +29,7 @@ export const joining = (
   fiber: AnyFiber,
   job: Jobs.Job,
   membershipOf = currentOf
-): Effect.Effect<Exchange, SqlError | PoolError> => {
+): Effect.Effect<Exchange, OperationError> => {
   const membership = membershipOf(pool, fiber.context)
   return membership === undefined ? Execute.single(pool, fiber, job) : InTransaction.run(membership, job)
 }
@@ -45,7 +44,7 @@ export const runStatement = (
   statement: Bound,
   options: StatementOptions = {},
   membershipOf = currentOf
-): Effect.Effect<Exchange, SqlError | PoolError> => {
+): Effect.Effect<Exchange, OperationError> => {
   const timing = Operation.timingOf(pool)
   const job = Jobs.prepare(pool, statement, options, timing)
   const running = Jobs.isJob(job) ? joining(pool, fiber, job, membershipOf) : Effect.fail(job)
@@ -81,7 +80,7 @@ export const asking = <A, E>(
   pool: Pool,
   fiber: AnyFiber,
   ask: (connection: PooledConnection) => Effect.Effect<A, E>
-): Effect.Effect<A, E | SqlError | PoolError> => {
+): Effect.Effect<A, E | OperationError> => {
   const membership = currentOf(pool, fiber.context)
   if (membership === undefined) return pool.use(ask)
   const [{ transaction }] = membership
@@ -93,7 +92,7 @@ export const learnTypes = (
   pool: Pool,
   fiber: AnyFiber,
   oids: ReadonlyArray<number>
-): Effect.Effect<void, SqlError | PoolError> => {
+): Effect.Effect<void, OperationError> => {
   const unknown = pool.types.unknown(oids)
   return unknown.length === 0 ? Effect.void : asking(pool, fiber, (connection) => learn(connection, unknown))
 }
