@@ -47,18 +47,12 @@ const makeTaker = <A, E, R>(
   /** Rows taken in, in front of the chunk. */
   let taken = 0
   let sent: Progress = { rows: 0, bytes: 0 }
-  /** What the piece has, as the progress counts it. */
-  let held: Progress = sent
   /** When the first row came that was not sent. */
   let since = 0
 
-  const add = (progress: Progress, { bytes, rows }: Progress): Progress => ({
-    rows: progress.rows + rows,
-    bytes: progress.bytes + bytes
-  })
   const progressed = (more: Progress) =>
     Effect.sync(() => {
-      sent = add(sent, more)
+      sent = { rows: sent.rows + more.rows, bytes: sent.bytes + more.bytes }
       onProgress?.(sent)
     })
   const letGoOf = (rows: Chunk.Chunk) => Effect.sync(() => Chunk.clear(rows))
@@ -82,8 +76,6 @@ const makeTaker = <A, E, R>(
   const send = Effect.suspend(() => {
     if (copied.rows === 0) return Effect.void
     const piece = copied
-    const more = held
-    held = { rows: 0, bytes: 0 }
     const stored = Effect.tap(sending(CopyPiece.stepsOf(piece)), () =>
       Effect.sync(() => {
         spare = CopyPiece.roomOf(piece)
@@ -94,7 +86,7 @@ const makeTaker = <A, E, R>(
       // The piece in front of it is stored by now.
       copied = CopyPiece.make(table, shape, work, spare)
       spare = undefined
-      return progressed(more)
+      return progressed(piece)
     })
   })
 
@@ -134,7 +126,6 @@ const makeTaker = <A, E, R>(
     const problem = CopyPiece.take(copied, rows)
     // What is on its way is stored first, and undone with the transaction.
     if (problem !== undefined) return Effect.andThen(put(Effect.succeed(0)), Effect.fail(problem))
-    held = add(held, rows)
     // The socket takes a large piece in parts, while others have their turn.
     return CopyPiece.isFull(copied, mostRows) ? send : Effect.yieldNow
   })
@@ -147,7 +138,7 @@ const makeTaker = <A, E, R>(
     from: number
   }): Effect.Effect<void, OperationError, R> => {
     const { rows } = left
-    if (chunk.rows + held.rows === 0) since = now()
+    if (chunk.rows + copied.rows === 0) since = now()
     for (let index = left.from; index < rows.length; index++) {
       const problem = Chunk.take(chunk, rows[index], taken + chunk.rows + 1)
       if (problem !== undefined) return Effect.fail(problem)

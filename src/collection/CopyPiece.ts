@@ -41,7 +41,9 @@ export interface CopyPiece {
   readonly runs: Array<Run>
   /** Holds the bytes of its first run. */
   readonly room: Buffer
+  /** What is in it, as the progress counts it. */
   rows: number
+  bytes: number
 }
 
 /** About so many bytes or rows are sent at once. Measured: with more the server is hardly faster. */
@@ -58,7 +60,7 @@ export const make = (
   shape: TableShape,
   state: CopyState,
   room: Buffer = Buffer.allocUnsafeSlow(firstRoom)
-): CopyPiece => ({ site, shape, state, runs: [], room, rows: 0 })
+): CopyPiece => ({ site, shape, state, runs: [], room, rows: 0, bytes: 0 })
 
 /** The memory of a piece that was stored, for another one. */
 export const roomOf = ({ room, runs }: CopyPiece): Buffer | undefined => {
@@ -119,12 +121,13 @@ const put = (piece: CopyPiece, name: string, rows: BulkRows.BulkRows): PoolError
 }
 
 /** Writes rows behind those that it has, or says why one of them cannot be stored. */
-export const take = (piece: CopyPiece, { groups, rows }: Chunk.Chunk): PoolError | undefined => {
+export const take = (piece: CopyPiece, { bytes, groups, rows }: Chunk.Chunk): PoolError | undefined => {
   for (const [name, group] of groups) {
     const problem = put(piece, name, BulkRows.make(piece.site, piece.shape, group))
     if (problem !== undefined) return problem
   }
   piece.rows += rows
+  piece.bytes += bytes
   return undefined
 }
 
