@@ -86,7 +86,8 @@ export const nodeTls: Effect.Effect<NodeTls> = Effect.promise(() => import("node
 /** The name of Postgres's protocol in TLS (ALPN). */
 export const protocol = "postgresql"
 
-const wrong = (message: string, advice: string, cause?: unknown) =>
+/** A problem of TLS: trying again cannot help, the settings or the server have to change. */
+export const wrong = (message: string, advice: string, cause?: unknown) =>
   new LinkProblem(message, { isPermanent: true, isOfTls: true, advice, cause })
 
 const isMissing = (cause: unknown): boolean =>

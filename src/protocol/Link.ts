@@ -196,11 +196,10 @@ const negotiate = (socket: Net.Socket): Effect.Effect<number, LinkProblem> =>
   })
 
 const noDirect = () =>
-  new LinkProblem("The server does not take TLS without being asked, and sslnegotiation is direct", {
-    isPermanent: true,
-    isOfTls: true,
-    advice: "That needs Postgres 17. Leave sslnegotiation out for an older server."
-  })
+  Encryptions.wrong(
+    "The server does not take TLS without being asked, and sslnegotiation is direct",
+    "That needs Postgres 17. Leave sslnegotiation out for an older server."
+  )
 
 /** Takes what a socket emits: that of TLS, or one of a platform that cannot read into the one buffer. */
 const listenTo = (socket: Net.Socket, incoming = Incoming.make()): Incoming.Incoming => {
@@ -247,11 +246,10 @@ const inTheClear = (socket: Net.Socket, incoming = listenTo(socket)): Link => ({
 })
 
 const noTls = () =>
-  new LinkProblem("The server does not offer TLS, and the setting ssl or sslmode in url asks for it", {
-    isPermanent: true,
-    isOfTls: true,
-    advice: "Set ssl: false or sslmode=disable, or turn TLS on at the server."
-  })
+  Encryptions.wrong(
+    "The server does not offer TLS, and the setting ssl or sslmode in url asks for it",
+    "Set ssl: false or sslmode=disable, or turn TLS on at the server."
+  )
 
 /** Opens a link. The caller owns its socket. */
 export const open = (

@@ -69,17 +69,6 @@ export interface Prepared {
     | undefined
 }
 
-const makePrepared = (statement: Statement, name: string): Prepared => ({
-  statement,
-  name,
-  generation: generationOf(statement),
-  description: undefined,
-  formats: undefined,
-  isUsed: true,
-  openTypes: undefined,
-  reader: undefined
-})
-
 export interface PreparedStatements {
   readonly byStatement: Map<Statement, Prepared>
   /** Names that the server is to forget, with the next statement that is written. */
@@ -165,7 +154,16 @@ export const prepare = (
     forget(statements, statement)
     makeRoom(statements)
   }
-  const prepared = makePrepared(statement, keep ? `s${++statements.named}` : "")
+  const prepared: Prepared = {
+    statement,
+    name: keep ? `s${++statements.named}` : "",
+    generation: generationOf(statement),
+    description: undefined,
+    formats: undefined,
+    isUsed: true,
+    openTypes: undefined,
+    reader: undefined
+  }
   if (keep) statements.byStatement.set(statement, prepared)
   Writer.parse(writer, prepared.name, statement.text, statement.types)
   Writer.describe(writer, prepared.name)

@@ -14,13 +14,11 @@ interface Key {
 }
 
 /** Derived keys by password, salt and iterations; the passwords themselves are hashed. */
-export interface Keys {
-  readonly derived: Map<string, Key>
-}
+export type Keys = Map<string, Key>
 
 const mostKeys = 1_000
 
-export const makeKeys = (): Keys => ({ derived: new Map() })
+export const makeKeys = (): Keys => new Map()
 
 export const plain = "SCRAM-SHA-256"
 export const plus = "SCRAM-SHA-256-PLUS"
@@ -62,7 +60,7 @@ const prepared = async (password: string): Promise<string> => {
 }
 
 const derive = (
-  { derived }: Keys,
+  derived: Keys,
   password: string,
   salt: string,
   iterations: number,
