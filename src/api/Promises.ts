@@ -125,38 +125,6 @@ const streamOf = <A>(pieces: Pieces<A>): Stream.Stream<A, unknown> => {
 const dataOf = (data: CopyData): Stream.Stream<string | Uint8Array, unknown> =>
   typeof data === "string" || data instanceof Uint8Array ? Stream.succeed(data) : streamOf(data)
 
-/** A handle with promises; `own` are the properties that are otherwise than the handle's. */
-const facade = <H>(runner: Runner, handle: Handle, own: Readonly<Record<string, unknown>>): H => {
-  const properties: PropertyDescriptorMap = {}
-  for (const name in handle) {
-    properties[name] = { get: () => settled(runner, Reflect.get(handle, name)), enumerable: true }
-  }
-  for (const [name, value] of Object.entries(own))
-    properties[name] = { value, enumerable: value !== undefined }
-  return Object.freeze(Object.create(handle, properties))
-}
-
-const transactionOf =
-  (runner: Runner, handle: Handle, self: () => unknown) => (f: Callback, options?: TransactionOptions) =>
-    runner.run(
-      handle.transaction(
-        call(() => f(self())),
-        options
-      )
-    )
-
-const tableOf = <H>(runner: Runner, handle: Table | DecodedTable<unknown>): H => {
-  const self: H = facade(runner, handle, {
-    run: undefined,
-    transaction: transactionOf(runner, handle, () => self),
-    insertStream: (rows: Pieces<object>, options?: ProgressOptions) =>
-      runner.run(handle.insertStream(streamOf(rows), options)),
-    copyFrom: (data: CopyData, options?: CopyFromOptions<unknown> & CopyFromOptions<Row>) =>
-      runner.run(handle.copyFrom(dataOf(data), options))
-  })
-  return self
-}
-
 const effectOnly: Readonly<Record<EffectOnly, undefined>> = {
   run: undefined,
   client: undefined,
@@ -165,17 +133,40 @@ const effectOnly: Readonly<Record<EffectOnly, undefined>> = {
   layerWith: undefined
 }
 
+/** A handle with promises; `own` are the properties that are otherwise than the handle's. */
+const facade = <H>(runner: Runner, handle: Handle, own: Readonly<Record<string, unknown>>): H => {
+  const properties: PropertyDescriptorMap = {}
+  for (const name in handle) {
+    properties[name] = { get: () => settled(runner, Reflect.get(handle, name)), enumerable: true }
+  }
+  const transaction = (f: Callback, options?: TransactionOptions) => {
+    const program = call(() => f(self))
+    return runner.run(handle.transaction(program, options))
+  }
+  for (const [name, value] of Object.entries({ ...effectOnly, transaction, ...own })) {
+    if (name in handle) properties[name] = { value, enumerable: value !== undefined }
+  }
+  const self: H = Object.freeze(Object.create(handle, properties))
+  return self
+}
+
+const tableOf = <H>(runner: Runner, handle: Table | DecodedTable<unknown>): H =>
+  facade(runner, handle, {
+    insertStream: (rows: Pieces<object>, options?: ProgressOptions) =>
+      runner.run(handle.insertStream(streamOf(rows), options)),
+    copyFrom: (data: CopyData, options?: CopyFromOptions<unknown> & CopyFromOptions<Row>) =>
+      runner.run(handle.copyFrom(dataOf(data), options))
+  })
+
 interface PromiseListenOptions extends Omit<ListenOptions, "onListen"> {
   readonly onListen?: (() => PromiseLike<unknown> | unknown) | undefined
 }
 
 const databaseOf = <H>(runner: Runner, handle: Database): H => {
   const { iterate, run } = runner
-  const self: H = facade(runner, handle, {
-    ...effectOnly,
+  return facade(runner, handle, {
     table: (name: string, schema?: Schema.Codec<unknown, unknown>) =>
       tableOf(runner, schema === undefined ? handle.table(name) : handle.table(name, schema)),
-    transaction: transactionOf(runner, handle, () => self),
     copyFrom: (statement: string | Sql, data: CopyData) => run(handle.copyFrom(statement, dataOf(data))),
     afterCommit: (f: Callback) => run(handle.afterCommit(Effect.orDie(Effect.asVoid(call(f))))),
     listen: (channels: string | ReadonlyArray<string>, { onListen, ...options }: PromiseListenOptions = {}) =>
@@ -185,7 +176,6 @@ const databaseOf = <H>(runner: Runner, handle: Database): H => {
     withLock: (key: LockKey, f: Callback) => run(handle.withLock(key, call(f))),
     tryLock: (key: LockKey, f: Callback) => run(handle.tryLock(key, call(f)))
   })
-  return self
 }
 
 /**
