@@ -1,11 +1,11 @@
 /**
  * What is sent to store rows by `COPY`: statements and their data, and the errors about many rows.
  */
-import type { PoolError } from "../errors/PoolError.ts"
 import type { About } from "../errors/ServerErrors.ts"
 import type { Tell } from "../execute/Job.ts"
 import type { Step, Storing } from "../execute/StoreRows.ts"
 import { quote } from "../statement/Names.ts"
+import type { Write } from "../types/BinaryWriter.ts"
 import * as Sink from "../types/Sink.ts"
 import { type BulkRows, type KnownRows, known } from "./BulkRows.ts"
 import { shown } from "./CheckInput.ts"
@@ -45,8 +45,12 @@ const aboutOf = (rows: KnownRows, found: LocateRow.Place | undefined): About => 
 const relationOf = (table: string): string =>
   (/(?:^|\.)"((?:[^"]|"")*)"$/.exec(table)?.[1] ?? table).replaceAll('""', '"')
 
+/** How the columns of a `COPY` are written in binary; `undefined` where it goes as text. */
+export type Writers = ReadonlyArray<Write> | undefined
+
 /** The statement that `COPY`s these rows from `from` on. */
-export const copyOf = (table: string, rows: KnownRows, from: number, format: "binary" | "text"): Storing => {
+export const copyOf = (table: string, rows: KnownRows, from: number, writers: Writers): Storing => {
+  const format = writers === undefined ? "text" : "binary"
   const names = rows.columns.map(({ name }) => name)
   return {
     _tag: "Storing",
@@ -67,52 +71,38 @@ export interface CopyState {
   isText: boolean
 }
 
-/** One `COPY` for rows from `from` on, as far as `put` takes them; gives the index of the next. */
-function* copy(
-  rows: BulkRows,
-  from: number,
-  storing: Storing,
-  ends:
-    | { readonly header: typeof CopyRows.putHeader; readonly trailer: typeof CopyRows.putTrailer }
-    | undefined,
-  put: (sink: Sink.Sink, from: number) => number | PoolError
-): Generator<Step, number> {
+/** One `COPY` for rows from `from` on, as text or, as far as these writers take them, binary; gives the index of the next. */
+function* copy(table: string, rows: BulkRows, from: number, writers: Writers): Generator<Step, number> {
   let next = from
   for (let isFirst = true, isLast = false; !isLast; isFirst = false) {
     const most = 64 + (rows.rows.length - next) * (2 + rows.columns.length * usualSize)
     const sink = Sink.make(Math.min(messageSize + spareSize, most))
-    if (isFirst) ends?.header(sink)
-    const end = put(sink, next)
+    if (isFirst && writers !== undefined) CopyRows.putHeader(sink)
+    const end =
+      writers === undefined
+        ? CopyRows.putTexts(sink, rows, next, messageSize)
+        : CopyRows.putBinary(sink, rows, writers, next, messageSize)
     if (typeof end !== "number") {
       yield end
       return next
     }
     isLast = end === rows.rows.length || sink.at < messageSize
     if (isFirst && isLast && end === from) return from
-    if (isFirst) yield storing
-    if (isLast) ends?.trailer(sink)
+    if (isFirst) yield copyOf(table, known(rows), from, writers)
+    if (isLast && writers !== undefined) CopyRows.putTrailer(sink)
     yield sink.bytes.subarray(0, sink.at)
     next = end
   }
   return next
 }
 
-const binaryEnds = { header: CopyRows.putHeader, trailer: CopyRows.putTrailer }
-
 /** Stores rows by `COPY`: binary up to the first row with a value that has to go as text. */
 export function* copySteps(table: string, rows: BulkRows, state: CopyState): Generator<Step> {
   const writers = state.isText ? undefined : CopyRows.writersOf(rows)
-  let from = 0
-  if (writers !== undefined) {
-    from = yield* copy(rows, 0, copyOf(table, known(rows), 0, "binary"), binaryEnds, (sink, next) =>
-      CopyRows.putBinary(sink, rows, writers, next, messageSize)
-    )
-  }
+  const from = writers === undefined ? 0 : yield* copy(table, rows, 0, writers)
   if (from === rows.rows.length) return
   state.isText = true
-  yield* copy(rows, from, copyOf(table, known(rows), from, "text"), undefined, (sink, next) =>
-    CopyRows.putTexts(sink, rows, next, messageSize)
-  )
+  yield* copy(table, rows, from, undefined)
 }
 
 /** What to say of an error of an `INSERT` of these rows. */

@@ -14,12 +14,11 @@ import { Buffer } from "node:buffer"
 import type { PoolError } from "../errors/PoolError.ts"
 import type { Step } from "../execute/StoreRows.ts"
 import { attempt } from "../statement/PlainObject.ts"
-import type { Write } from "../types/BinaryWriter.ts"
 import * as Sink from "../types/Sink.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import { readerOf } from "../types/WrittenField.ts"
 import * as BulkRows from "./BulkRows.ts"
-import { type CopyState, copyOf, messageSize } from "./BulkSteps.ts"
+import { type CopyState, copyOf, messageSize, type Writers } from "./BulkSteps.ts"
 import type * as Chunk from "./Chunk.ts"
 import * as CopyRows from "./CopyRows.ts"
 import type * as SqlBuilder from "./SqlBuilder.ts"
@@ -27,8 +26,7 @@ import type * as SqlBuilder from "./SqlBuilder.ts"
 /** The rows of one `COPY`. */
 interface Run extends Pick<BulkRows.KnownRows, "place" | "shape" | "columns" | "keys" | "takesInstances"> {
   readonly group: string
-  /** How its columns are written in binary; `undefined` where it goes as text. */
-  readonly writers: ReadonlyArray<Write> | undefined
+  readonly writers: Writers
   readonly sink: Sink.Sink
   /** The numbers of its rows, a list for each group of rows. */
   readonly numbers: Array<ReadonlyArray<number>>
@@ -76,12 +74,7 @@ export const isFull = ({ rows, runs }: CopyPiece, most: number): boolean => {
 }
 
 /** The run that takes rows of a group next. */
-const runOf = (
-  piece: CopyPiece,
-  group: string,
-  rows: BulkRows.BulkRows,
-  writers: ReadonlyArray<Write> | undefined
-): Run => {
+const runOf = (piece: CopyPiece, group: string, rows: BulkRows.BulkRows, writers: Writers): Run => {
   const last = piece.runs.at(-1)
   const isSame = last?.group === group && (last.writers === undefined) === (writers === undefined)
   if (isSame && rows.keys.every((key) => last.keys.includes(key))) return last
@@ -165,7 +158,7 @@ export const stepsOf = ({ runs, site }: CopyPiece): Array<Step> => {
   for (const run of runs) {
     const { numbers, sink, writers } = run
     if (numbers.every(({ length }) => length === 0)) continue
-    steps.push(copyOf(site.table, knownRows(run), 0, writers === undefined ? "text" : "binary"))
+    steps.push(copyOf(site.table, knownRows(run), 0, writers))
     if (writers !== undefined) CopyRows.putTrailer(sink)
     for (let from = 0; from < sink.at; from += messageSize) {
       steps.push(sink.bytes.subarray(from, Math.min(sink.at, from + messageSize)))
