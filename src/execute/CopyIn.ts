@@ -8,8 +8,7 @@ import { Buffer } from "node:buffer"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
-import { type PoolError, refused } from "../errors/PoolError.ts"
+import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import { answerTo } from "../protocol/Ask.ts"
@@ -83,7 +82,7 @@ export const copyIn = <E, R>(
   data: Stream.Stream<Uint8Array | string, E, R>,
   options: CopyInOptions,
   before: Execute.BeforeSend
-): Effect.Effect<number | typeof Execute.elsewhere, E | SqlError | PoolError, R> =>
+): Effect.Effect<number | typeof Execute.elsewhere, E | OperationError, R> =>
   Effect.suspend(() => {
     const refusal = before()
     if (refusal !== undefined) return Effect.fail(refusal)

@@ -4,8 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import type { SqlError } from "effect/sql/SqlError"
-import { type PoolError, refused } from "../errors/PoolError.ts"
+import { type OperationError, refused } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
@@ -56,7 +55,7 @@ export const bind: (
   pool: Pool,
   connection: PooledConnection,
   bound: Bound
-) => Effect.Effect<BoundCopy, SqlError | PoolError> = Effect.fnUntraced(function* (
+) => Effect.Effect<BoundCopy, OperationError> = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   bound: Bound

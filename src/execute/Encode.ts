@@ -3,8 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import * as OwnSpans from "../pool/OwnSpans.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction } from "../pool/PooledConnection.ts"
@@ -168,7 +167,7 @@ export const hasNoCodecs = (types: TypeMap, given: Asked): boolean => {
 export const encode: (
   connection: PooledConnection,
   given: Given
-) => Effect.Effect<Encoded, SqlError | PoolError | DescribeFailure> = Effect.fnUntraced(function* (
+) => Effect.Effect<Encoded, OperationError | DescribeFailure> = Effect.fnUntraced(function* (
   connection: PooledConnection,
   given: Given
 ) {
@@ -203,7 +202,7 @@ export const encodeColumns: (
   connection: PooledConnection,
   given: Given,
   columns: ColumnValues
-) => Effect.Effect<Encoded, SqlError | PoolError | DescribeFailure> = Effect.fnUntraced(function* (
+) => Effect.Effect<Encoded, OperationError | DescribeFailure> = Effect.fnUntraced(function* (
   connection: PooledConnection,
   { inTransaction, keeps, known, memory, params }: Given,
   { isGuarded, place, values }: ColumnValues

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import type { About } from "../errors/ServerErrors.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
@@ -23,7 +23,7 @@ import { isReadyOn, isTyped, isTypical, plainOf, ready, send, sendOnce } from ".
 import { errorOf, finish, forgetRefused, hasUncertainFloats, isReadable, onDone } from "./Settle.ts"
 
 /** Runs just before a statement is written, in the same step; gives why it is not. */
-export type BeforeSend = () => SqlError | PoolError | undefined
+export type BeforeSend = () => OperationError | undefined
 
 /** The statement has to run on another connection. */
 export const elsewhere = Symbol("elsewhere")
@@ -38,7 +38,7 @@ const runOn: (
   job: Job,
   before: BeforeSend,
   attempts?: number
-) => Effect.Effect<Exchange | typeof elsewhere, SqlError | PoolError> = Effect.fnUntraced(function* (
+) => Effect.Effect<Exchange | typeof elsewhere, OperationError> = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   job: Job,
@@ -107,7 +107,7 @@ export const onLent = <A, E, R>(
   run: (connection: PooledConnection) => Effect.Effect<A | typeof elsewhere, E, R>,
   about: () => About,
   attempts = 0
-): Effect.Effect<A, E | SqlError | PoolError, R> =>
+): Effect.Effect<A, E | OperationError, R> =>
   Effect.flatMap(pool.use(run), (result) => {
     if (result !== elsewhere) return Effect.succeed(result)
     if (attempts < maxAttempts) return onLent(pool, run, about, attempts + 1)
@@ -120,7 +120,7 @@ export const runHere = (
   connection: PooledConnection,
   job: Job,
   before: BeforeSend = nothing
-): Effect.Effect<Exchange, SqlError | PoolError> =>
+): Effect.Effect<Exchange, OperationError> =>
   orUnsent(runOn(pool, connection, job, before), () =>
     ConnectionErrors.unsentError(aboutOf(pool, job), connection.session.end())
   )
@@ -131,7 +131,7 @@ const settlePlain = (
   connection: PooledConnection,
   job: Job,
   exchange: Exchange
-): Effect.Effect<Exchange, SqlError | PoolError> => {
+): Effect.Effect<Exchange, OperationError> => {
   onDone(pool, connection, job)
   if (hasUncertainFloats(pool, connection, job, exchange)) {
     return Effect.flatMap(learnFloats(connection), () =>
@@ -147,7 +147,7 @@ export const sendPlain = (
   connection: PooledConnection,
   job: Job,
   encoded: Encoded,
-  onResult: (result: Effect.Effect<Exchange, SqlError | PoolError>) => void
+  onResult: (result: Effect.Effect<Exchange, OperationError>) => void
 ): void => {
   markDirty(connection, job.known.analysis)
   send(pool, connection, job, encoded, (exchange) => {
@@ -167,7 +167,7 @@ export const single = (
   job: Job,
   attempts = 0,
   caution: Caution = job.known.analysis.isPlainRead ? "tries" : "asks"
-): Effect.Effect<Exchange, SqlError | PoolError> => {
+): Effect.Effect<Exchange, OperationError> => {
   const encoded = plainOf(pool, job)
   if (encoded === undefined) {
     const run = (connection: PooledConnection) => runOn(pool, connection, job, pool.cutOff)
@@ -175,7 +175,7 @@ export const single = (
   }
   const { analysis, latency } = job.known
   const mayShare = analysis.isRead && !analysis.callsFunctions
-  return pool.run<Exchange, SqlError | PoolError>(
+  return pool.run<Exchange, OperationError>(
     fiber,
     mayShare ? latency : undefined,
     (connection, done) => {

@@ -3,8 +3,7 @@
  * what is remembered. Used by `Execute.ts`, by streams and by transactions; settles nothing.
  */
 import * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isInTransaction } from "../pool/PooledConnection.ts"
@@ -146,7 +145,7 @@ export const encode = (
   pool: Pool,
   connection: PooledConnection,
   job: Job
-): Effect.Effect<Encoded, SqlError | PoolError | Encode.DescribeFailure> => {
+): Effect.Effect<Encoded, OperationError | Encode.DescribeFailure> => {
   begins(pool, job)
   const plain = plainParameters(pool, job)
   if (plain !== undefined) return Effect.succeed(plain)

@@ -13,7 +13,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
-import { isPoolError, type PoolError } from "../errors/PoolError.ts"
+import { isPoolError, type OperationError, type PoolError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, type PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
@@ -30,8 +30,6 @@ import { type BeforeSend, elsewhere } from "./Execute.ts"
 import type { Tell } from "./Job.ts"
 import { verdictOf, wasStale } from "./Resend.ts"
 import { failureOf } from "./Settle.ts"
-
-type Failure = SqlError | PoolError
 
 /** A `COPY … FROM STDIN`, behind which its data come. */
 export interface Storing {
@@ -55,9 +53,9 @@ export class Mistaken {
   readonly _tag = "Mistaken"
   readonly refusesCopy: boolean
   /** The error, if it is true. */
-  readonly error: Failure
+  readonly error: OperationError
 
-  constructor(refusesCopy: boolean, error: Failure) {
+  constructor(refusesCopy: boolean, error: OperationError) {
     this.refusesCopy = refusesCopy
     this.error = error
   }
@@ -258,7 +256,7 @@ export const store: (
   steps: Iterator<Step>,
   guard: Guard | undefined,
   before: BeforeSend
-) => Effect.Effect<number | typeof elsewhere, Failure | Mistaken> = (
+) => Effect.Effect<number | typeof elsewhere, OperationError | Mistaken> = (
   pool,
   connection,
   steps,
@@ -300,7 +298,7 @@ export const lookLocked = (
   connection: PooledConnection,
   table: string,
   before: BeforeSend
-): Effect.Effect<TableShape, Failure> =>
+): Effect.Effect<TableShape, OperationError> =>
   Effect.suspend(() => {
     const { settings, statements } = pool
     const refusal = before()

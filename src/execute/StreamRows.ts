@@ -12,9 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
@@ -31,10 +30,10 @@ import * as Send from "./Send.ts"
 import * as Settle from "./Settle.ts"
 
 /** Rows of whatever shape was asked for. */
-export type Rows = Stream.Stream<Row, SqlError | PoolError>
+export type Rows = Stream.Stream<Row, OperationError>
 
-type Failure = SqlError | PoolError
-export type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>
+type Piece = readonly [unknown, ...Array<unknown>]
+export type Pull = Effect.Effect<Piece, OperationError | Cause.Done<void>>
 
 /**
  * So many pieces or bytes wait for the reader before the socket is paused. A piece is the rows that one read of the socket
@@ -43,13 +42,12 @@ export type Pull = Effect.Effect<readonly [unknown, ...Array<unknown>], Failure 
 const mostPieces = 16
 const mostBytes = 131_072
 
-const isFilled = (rows: ReadonlyArray<unknown>): rows is readonly [unknown, ...Array<unknown>] =>
-  rows.length > 0
+const isFilled = (rows: ReadonlyArray<unknown>): rows is Piece => rows.length > 0
 
 /** Takes rows from exchanges as they arrive, and gives them to a reader. */
 const makeReader = (connection: PooledConnection) => {
   const { session } = connection
-  const pieces: Array<readonly [unknown, ...Array<unknown>]> = []
+  const pieces: Array<Piece> = []
   let end: Pull | undefined
   let waiting: ((piece: Pull) => void) | undefined
   let isClosed = false
@@ -91,7 +89,7 @@ const makeReader = (connection: PooledConnection) => {
       isClosed = true
       session.setReading(true)
     },
-    pull: Effect.callback<readonly [unknown, ...Array<unknown>], Failure | Cause.Done<void>>((resume) => {
+    pull: Effect.callback<Piece, OperationError | Cause.Done<void>>((resume) => {
       waiting = resume
       give()
       if (pieces.length === 0) session.setReading(true)
@@ -112,7 +110,7 @@ export const start: (
   job: Jobs.Job,
   before: Execute.BeforeSend,
   isAgain?: boolean
-) => Effect.Effect<Pull, Failure, Scope.Scope> = Effect.fnUntraced(function* (
+) => Effect.Effect<Pull, OperationError, Scope.Scope> = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   job: Jobs.Job,
@@ -198,7 +196,7 @@ export const start: (
 export const onPool = <E>(
   pool: Pool,
   begin: (connection: PooledConnection) => Effect.Effect<Pull, E, Scope.Scope>
-): Stream.Stream<unknown, E | Failure> =>
+): Stream.Stream<unknown, E | OperationError> =>
   Stream.unwrap(
     Effect.map(Effect.flatMap(pool.reserve, begin), (pull) => Stream.fromPull(Effect.succeed(pull)))
   )

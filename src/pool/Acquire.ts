@@ -4,8 +4,7 @@
  * All of it is synchronous but resetting and closing, which run in fibers of their own.
  */
 import * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import * as Alive from "./Alive.ts"
 import * as Connect from "./Connect.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
@@ -59,7 +58,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     if (onQuiet.size > 0 && isQuiet()) for (const resume of onQuiet) resume()
   }
 
-  const failWaiting = (failure: Effect.Effect<never, SqlError | PoolError>, since?: number): void => {
+  const failWaiting = (failure: Effect.Effect<never, OperationError>, since?: number): void => {
     PoolState.failWaiting(state, failure, since)
     connect.settle()
     checkQuiet()

@@ -18,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import { drained } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
@@ -39,9 +39,9 @@ export interface Listener {
   /** The server listens to all its channels: for the first time, or again. */
   readonly onListening: () => void
   /** The connection was lost or could not be opened; it is tried again. */
-  readonly onLost: (error: SqlError | PoolError) => void
+  readonly onLost: (error: OperationError) => void
   /** It hears no more. */
-  readonly onFailure: (cause: Cause.Cause<SqlError | PoolError>) => void
+  readonly onFailure: (cause: Cause.Cause<OperationError>) => void
 }
 
 export interface Listening {
@@ -64,7 +64,7 @@ export interface Options {
 
 /** Why there is no connection, and whether another attempt may have one. */
 interface Loss {
-  readonly error: SqlError | PoolError
+  readonly error: OperationError
   readonly isFinal: boolean
 }
 
@@ -133,12 +133,12 @@ export const make = (
     })
   }
 
-  const fail = (listener: Listener, cause: Cause.Cause<SqlError | PoolError>) => {
+  const fail = (listener: Listener, cause: Cause.Cause<OperationError>) => {
     remove(listener)
     listener.onFailure(cause)
   }
 
-  const failAll = (cause: Cause.Cause<SqlError | PoolError>) => {
+  const failAll = (cause: Cause.Cause<OperationError>) => {
     for (const listener of Array.from(listeners)) fail(listener, cause)
   }
 

@@ -5,8 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import type { PoolError } from "../errors/PoolError.ts"
-import { refused } from "../errors/PoolError.ts"
+import { type OperationError, refused } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
@@ -25,7 +24,7 @@ const rowsOf = (
   text: string,
   server: string,
   { error, late, rows, state }: Exchange
-): Effect.Effect<Rows, SqlError | PoolError> => {
+): Effect.Effect<Rows, OperationError> => {
   const about = { text, server }
   if (error !== undefined) return Effect.fail(serverError(error, about))
   const end = session.end()

@@ -14,7 +14,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import type { Keys } from "../protocol/Scram.ts"
 import type { Notification, Session } from "../protocol/Session.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
@@ -40,8 +40,6 @@ import * as Sharing from "./Sharing.ts"
 import * as StatementCache from "./StatementCache.ts"
 import type { PoolStats } from "./Stats.ts"
 import * as TransactionKey from "./TransactionKey.ts"
-
-type PoolFailure = SqlError | PoolError
 
 /** What a caller does with a connection until it calls `done`, once. */
 export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>) => void
@@ -78,7 +76,7 @@ export interface Pool {
     latency: Sharing.Latency | undefined,
     begin: Begin<A, E>,
     caution?: PoolState.Caution
-  ) => Effect.Effect<A, E | PoolFailure>
+  ) => Effect.Effect<A, E | OperationError>
   /**
    * Lends a connection whole for the time of one effect, which cannot be interrupted but where it says so: whatever becomes of
    * it, the connection comes back.
@@ -86,13 +84,13 @@ export interface Pool {
   readonly lend: <A, E, R>(
     fiber: AnyFiber,
     f: (connection: PooledConnection, restore: Restore) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | PoolFailure, R>
+  ) => Effect.Effect<A, E | OperationError, R>
   /** As `lend`, for an effect that can be interrupted. */
   readonly use: <A, E, R>(
     f: (connection: PooledConnection) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | PoolFailure, R>
+  ) => Effect.Effect<A, E | OperationError, R>
   /** Lends a connection whole until the scope closes. */
-  readonly reserve: Effect.Effect<PooledConnection, PoolFailure, Scope.Scope>
+  readonly reserve: Effect.Effect<PooledConnection, OperationError, Scope.Scope>
   /** Asks on a connection beside these, which is closed then; `none` where there is none to be had. */
   readonly aside: <A>(question: (session: Session) => Effect.Effect<A>) => Effect.Effect<Option.Option<A>>
   /** The catalogue may have changed: what is known of statements and types is forgotten. */
@@ -216,7 +214,7 @@ export const make = Effect.fnUntraced(function* (
     waiter: PoolState.Waiter,
     fiber: AnyFiber,
     onConnection: (connection: PooledConnection) => void,
-    onFailure: (failure: Effect.Effect<never, PoolFailure>) => void
+    onFailure: (failure: Effect.Effect<never, OperationError>) => void
   ) => {
     if (acquire.isClosing()) return onFailure(Effect.fail(ended()))
     // A caller that waits only until a connection is open does not count.
@@ -286,7 +284,10 @@ export const make = Effect.fnUntraced(function* (
     })
 
   /** Waits for a connection of the caller's own. */
-  const waitFor = (waiter: PoolState.Waiter, fiber: AnyFiber): Effect.Effect<PooledConnection, PoolFailure> =>
+  const waitFor = (
+    waiter: PoolState.Waiter,
+    fiber: AnyFiber
+  ): Effect.Effect<PooledConnection, OperationError> =>
     Effect.callback((resume) =>
       wait(waiter, fiber, (connection) => resume(Effect.succeed(connection)), resume)
     )

@@ -5,8 +5,7 @@
  * two take turns, so that neither starves.
  */
 import type * as Effect from "effect/Effect"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 
 /**
@@ -25,7 +24,7 @@ export interface Waiter {
   connection: PooledConnection | undefined
   /** Called once, with a connection or a failure, when the caller had to wait. */
   onConnection: (connection: PooledConnection) => void
-  onFailure: (failure: Effect.Effect<never, SqlError | PoolError>) => void
+  onFailure: (failure: Effect.Effect<never, OperationError>) => void
   waitingSince: number
   /** When it got its connection. */
   lentAt: number
@@ -95,7 +94,7 @@ export const putOff = ({ exclusiveQueue, sharedQueue }: PoolState, millis: numbe
 /** Fails the callers that wait; given a time, those that wait since then or longer. */
 export const failWaiting = (
   { exclusiveQueue, sharedQueue }: PoolState,
-  failure: Effect.Effect<never, SqlError | PoolError>,
+  failure: Effect.Effect<never, OperationError>,
   since = Number.POSITIVE_INFINITY
 ): void => {
   // A caller may ask again at once, and is not one of these then.

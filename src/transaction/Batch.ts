@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import { isPoolError } from "../errors/PoolError.ts"
+import { isPoolError, type OperationError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import type * as Execute from "../execute/Execute.ts"
 import { sizeOf } from "../execute/Progress.ts"
@@ -22,14 +22,7 @@ import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Statement } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import { ofBatch } from "../telemetry/Shown.ts"
-import {
-  type BatchOptions,
-  type Entry,
-  entriesOf,
-  type Failure,
-  prepareAll,
-  prepareEntry
-} from "./BatchEntries.ts"
+import { type BatchOptions, type Entry, entriesOf, prepareAll, prepareEntry } from "./BatchEntries.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
 import { transaction } from "./Transaction.ts"
@@ -98,7 +91,7 @@ const sendAll = Effect.fnUntraced(function* (
   transaction: Transaction,
   entries: ReadonlyArray<Entry>,
   isWhole: boolean
-): Effect.fn.Return<Outcome, Failure> {
+): Effect.fn.Return<Outcome, OperationError> {
   const { connection, pool } = transaction
   const { pipelining } = pool.settings
   const sent: Sent = new Map()
@@ -144,7 +137,7 @@ const sendAll = Effect.fnUntraced(function* (
 const sendWhole = (
   transaction: Transaction,
   entries: ReadonlyArray<Entry>
-): Effect.Effect<Outcome, Failure> => {
+): Effect.Effect<Outcome, OperationError> => {
   const { pipelining } = transaction.pool.settings
   if (!pipelining || stageEnd(entries, 0, true) < entries.length) return sendAll(transaction, entries, true)
   return Effect.callback((resume) => {
@@ -217,7 +210,7 @@ const settle = (
   transaction: Transaction,
   entries: ReadonlyArray<Entry>,
   outcome: Outcome
-): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+): Effect.Effect<ReadonlyArray<Exchange>, OperationError | SendAgain> => {
   const { commit, sent } = outcome
   if (commit?.state !== "done") return explain(transaction, entries, outcome)
   const error = commitError(transaction.connection, transaction.pool.settings, commit)
@@ -231,7 +224,7 @@ const settle = (
 const alone = (
   transaction: Transaction,
   entries: ReadonlyArray<Entry>
-): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+): Effect.Effect<ReadonlyArray<Exchange>, OperationError | SendAgain> => {
   const { connection, pool } = transaction
   const send = () => {
     const refusal = pool.cutOff()
@@ -247,7 +240,7 @@ const explain = Effect.fnUntraced(function* (
   transaction: Transaction,
   entries: ReadonlyArray<Entry>,
   { begin, commit, sent }: Outcome
-): Effect.fn.Return<never, Failure | SendAgain> {
+): Effect.fn.Return<never, OperationError | SendAgain> {
   const { connection, pool } = transaction
   const failure = firstFailure(transaction, sent)
   const isLost = isDead(connection)
@@ -282,13 +275,13 @@ const explain = Effect.fnUntraced(function* (
 const inside = (
   membership: Membership,
   entries: ReadonlyArray<Entry>
-): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+): Effect.Effect<ReadonlyArray<Exchange>, OperationError | SendAgain> => {
   const [{ transaction }] = membership
   return InTransaction.inTurn(
     membership,
     Effect.fnUntraced(function* (
       before: Execute.BeforeSend
-    ): Effect.fn.Return<ReadonlyArray<Exchange>, Failure | SendAgain> {
+    ): Effect.fn.Return<ReadonlyArray<Exchange>, OperationError | SendAgain> {
       yield* prepareAll(transaction.pool, transaction.connection, entries)
       const refusal = before()
       if (refusal !== undefined) return yield* refusal
@@ -307,7 +300,7 @@ const inside = (
 export const rowsOf = (exchanges: ReadonlyArray<Exchange>): number =>
   exchanges.reduce((rows, exchange) => rows + rowCountOf(exchange), 0)
 
-const isSendAgain = (error: Failure | SendAgain): error is SendAgain => error._tag === "SendAgain"
+const isSendAgain = (error: OperationError | SendAgain): error is SendAgain => error._tag === "SendAgain"
 
 /** Runs the statements as one transaction, or as a savepoint of the fiber's; once more where nothing of them took effect. */
 export const batch = (
@@ -315,14 +308,16 @@ export const batch = (
   fiber: AnyFiber,
   statements: ReadonlyArray<Statement>,
   options: BatchOptions = {}
-): Effect.Effect<ReadonlyArray<Exchange>, Failure> => {
+): Effect.Effect<ReadonlyArray<Exchange>, OperationError> => {
   const membership = State.currentOf(pool, fiber.context)
   const timing = Operation.timingOf(pool)
   const path = membership?.[0].transaction.connection.searchPath ?? ""
   const first = entriesOf(pool, statements, options, true, timing, path)
   const known = isPoolError(first) ? [] : first.map(({ job }) => job.known)
   const subject = { shown: ofBatch(pool, known, options.table), timing }
-  const once = (entries: typeof first): Effect.Effect<ReadonlyArray<Exchange>, Failure | SendAgain> => {
+  const once = (
+    entries: typeof first
+  ): Effect.Effect<ReadonlyArray<Exchange>, OperationError | SendAgain> => {
     if (isPoolError(entries)) return Effect.fail(entries)
     if (entries.length === 0) return Effect.succeed([])
     if (membership === undefined) {

@@ -4,8 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import { type PoolError, refused } from "../errors/PoolError.ts"
+import { isSqlError } from "effect/sql/SqlError"
+import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import * as Encode from "../execute/Encode.ts"
 import * as Jobs from "../execute/Job.ts"
 import * as Send from "../execute/Send.ts"
@@ -16,8 +16,6 @@ import type { Naming } from "../statement/CamelCase.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import { fromStatement, type Statement } from "../statement/Statement.ts"
 import type { Encoded } from "../types/Parameters.ts"
-
-export type Failure = SqlError | PoolError
 
 /** A statement of the batch; its parameters once they are encoded. */
 export interface Entry {
@@ -94,7 +92,7 @@ export const prepareAll = (
   pool: Pool,
   connection: PooledConnection,
   entries: ReadonlyArray<Entry>
-): Effect.Effect<void, Failure> =>
+): Effect.Effect<void, OperationError> =>
   Effect.forEach(
     beforeDefinitions(entries).filter(({ encoded }) => encoded === undefined),
     (entry) =>

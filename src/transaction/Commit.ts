@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import { isDead, isInTransaction, type PooledConnection } from "../pool/PooledConnection.ts"
 import { commandOf, type Exchange } from "../protocol/Exchange.ts"
@@ -61,7 +61,7 @@ export const rollback = (transaction: Transaction): Effect.Effect<void> =>
     return Effect.andThen(InTransaction.rest(transaction), rollbackOn(transaction))
   })
 
-const send = (transaction: Transaction): Effect.Effect<void, SqlError | PoolError> => {
+const send = (transaction: Transaction): Effect.Effect<void, OperationError> => {
   const { connection, failure, hasBegun, pool } = transaction
   if (failure !== undefined) return Effect.andThen(rollbackOn(transaction), Effect.fail(failure))
   if (!hasBegun) return Effect.void
@@ -79,7 +79,7 @@ const send = (transaction: Transaction): Effect.Effect<void, SqlError | PoolErro
 }
 
 /** Commits at once if no fiber is in line for the connection, else when those have had their turn. */
-export const commit = (transaction: Transaction): Effect.Effect<void, SqlError | PoolError> => {
+export const commit = (transaction: Transaction): Effect.Effect<void, OperationError> => {
   const { mutex } = transaction.root
   const turn = Mutex.tryAcquire(mutex)
   if (turn !== undefined) {

@@ -4,9 +4,8 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
 import { type BeforeSend, orUnsent } from "../execute/Execute.ts"
 import { aboutOf, type Job } from "../execute/Job.ts"
@@ -23,7 +22,7 @@ export const copyInInside = <E, R>(
   job: Job,
   data: Stream.Stream<Uint8Array | string, E, R>,
   options: CopyInOptions
-): Effect.Effect<number, E | SqlError | PoolError, R> => {
+): Effect.Effect<number, E | OperationError, R> => {
   const [{ transaction }] = membership
   const { connection, pool } = transaction
   const apart = Stream.provideService(
@@ -46,7 +45,7 @@ export const copyInInside = <E, R>(
 export const copyOutInside = <E>(
   membership: Membership,
   begin: (connection: PooledConnection, before: BeforeSend) => Effect.Effect<Pull, E, Scope.Scope>
-): Stream.Stream<unknown, E | SqlError | PoolError> =>
+): Stream.Stream<unknown, E | OperationError> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const [{ level, transaction }] = membership

@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
@@ -146,12 +146,12 @@ export const inTurn = <A, E, R = never>(
   [{ level, transaction }]: Membership,
   run: (before: Execute.BeforeSend) => Effect.Effect<A, E, R>,
   { isProgram = false, pipelines = transaction.pool.settings.pipelining }: TurnOptions = {}
-): Effect.Effect<A, E | SqlError | PoolError, R> =>
+): Effect.Effect<A, E | OperationError, R> =>
   Mutex.withTurn(
     level.mutex,
     State.patienceOf(transaction),
     (release, restore) =>
-      Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
+      Effect.suspend((): Effect.Effect<A, E | OperationError, R> => {
         const refusal = State.closedError(transaction, level)
         if (refusal !== undefined) {
           release()
@@ -190,10 +190,7 @@ export const inTurn = <A, E, R = never>(
   )
 
 /** Runs a statement in its fiber's transaction: at once, or in its turn where another fiber has the connection. */
-export const run = (
-  membership: Membership,
-  given: Jobs.Job
-): Effect.Effect<Exchange, SqlError | PoolError> => {
+export const run = (membership: Membership, given: Jobs.Job): Effect.Effect<Exchange, OperationError> => {
   const [{ level, transaction }] = membership
   const { connection, pool } = transaction
   const job = Jobs.jobIn(pool, connection, given)
@@ -202,7 +199,7 @@ export const run = (
       inTurn(membership, (before) => Execute.runHere(pool, connection, job, before)),
       (error) => inTransactionError(transaction, error)
     )
-  return Effect.callback<Exchange, SqlError | PoolError>((resume) => {
+  return Effect.callback<Exchange, OperationError>((resume) => {
     const plain = pool.settings.pipelining ? Send.plainOf(pool, job, connection) : undefined
     const turn = plain === undefined ? undefined : Mutex.tryAcquire(level.mutex)
     if (plain === undefined || turn === undefined) return resume(slowly())

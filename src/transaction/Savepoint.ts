@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { isDead } from "../pool/PooledConnection.ts"
 import { awaitBriefly } from "../pool/Recover.ts"
 import * as InTransaction from "./InTransaction.ts"
@@ -78,13 +78,13 @@ const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effe
 export const nested = <A, E, R>(
   [joined, depth]: Membership,
   enter: (membership: Membership) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E | SqlError | PoolError, R> => {
+): Effect.Effect<A, E | OperationError, R> => {
   const { level: outer, transaction } = joined
   return Mutex.withTurn(
     outer.mutex,
     State.patienceOf(transaction),
     (done, restore) =>
-      Effect.suspend((): Effect.Effect<A, E | SqlError | PoolError, R> => {
+      Effect.suspend((): Effect.Effect<A, E | OperationError, R> => {
         const refusal = State.closedError(transaction, outer)
         if (refusal !== undefined) {
           done()

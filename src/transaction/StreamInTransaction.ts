@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
 import { sizeOf } from "../execute/Progress.ts"
@@ -57,7 +57,7 @@ const fetch = (
     })
   })
 
-const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown, OperationError> => {
   const [{ level, transaction }] = membership
   const { connection, pool } = transaction
   return Stream.unwrap(
@@ -82,7 +82,7 @@ const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown,
           return pieceOf(exchange)
         })
       )
-      return Stream.paginate(1, (count): Effect.Effect<Piece, SqlError | PoolError> => {
+      return Stream.paginate(1, (count): Effect.Effect<Piece, OperationError> => {
         if (opened === undefined) return open
         const exchange = opened
         if (!State.isAlive(level)) return Effect.fail(TransactionErrors.cursorGone())
@@ -111,7 +111,7 @@ const oneTime = (job: Jobs.Job, text: string, params: ReadonlyArray<unknown> = [
  * On a connection that a caller has for itself, without a transaction, a portal would not outlive its first piece, but a
  * cursor `WITH HOLD` does.
  */
-const held = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const held = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, OperationError> => {
   const [{ transaction }] = membership
   const name = `effect_cursor_${++transaction.portals}`
   const declare = `DECLARE ${name} NO SCROLL CURSOR WITH HOLD FOR ${job.bound.text}`
@@ -134,7 +134,7 @@ const held = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, Sql
 }
 
 /** What has no cursor, since it writes or locks, keeps the connection until all its rows are read. */
-const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, OperationError> => {
   const [{ transaction }] = membership
   const { connection, pool, root } = transaction
   return Stream.unwrap(
@@ -148,7 +148,7 @@ const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, Sq
 
 const withoutCursor = new Set(["SHOW", "EXPLAIN"])
 
-const outside = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, SqlError | PoolError> => {
+const outside = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, OperationError> => {
   const { command, isRead } = job.known.analysis
   return isRead && !withoutCursor.has(command) ? held(membership, job) : whole(membership, job)
 }

@@ -11,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { isSqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
-import { fromSqlError, type PoolError } from "../errors/PoolError.ts"
+import { fromSqlError, type OperationError, type PoolError } from "../errors/PoolError.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import { isSeen, transactionOptions } from "../pool/OwnSpans.ts"
 import type { AnyFiber, Pool, Restore } from "../pool/Pool.ts"
@@ -129,7 +129,7 @@ const checkModes = (membership: Membership, options: TransactionOptions) =>
   )
 
 /** Commits. Interrupted on the way, it is committed or not, and the fiber does not wait to know. */
-const committed = (transaction: Transaction, restore: Restore): Effect.Effect<void, SqlError | PoolError> =>
+const committed = (transaction: Transaction, restore: Restore): Effect.Effect<void, OperationError> =>
   Effect.onExitPrimitive(restore(commit(transaction)), (exit) =>
     Exit.isFailure(exit) && !transaction.hasEnded ? undone(transaction, Exit.hasInterrupts(exit)) : undefined
   )
@@ -141,7 +141,7 @@ const begun = <A, E, R>(
   begin: string,
   fiber: AnyFiber,
   span: Tracer.Span | undefined
-): Effect.Effect<A, E | SqlError | PoolError, R> => {
+): Effect.Effect<A, E | OperationError, R> => {
   let level: Level | undefined
   const event = (name: string) =>
     span?.event(`effect.sql.transaction.${name}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
@@ -155,7 +155,7 @@ const begun = <A, E, R>(
       (outer: Context.Context<R>): Context.Context<R> =>
         Context.add(contextOf(pool, membership, outer, span), AcquireErrors.Held, held)
     )
-    return Effect.onExitPrimitive(inside, (exit): Effect.Effect<void, SqlError | PoolError> | undefined => {
+    return Effect.onExitPrimitive(inside, (exit): Effect.Effect<void, OperationError> | undefined => {
       event(Exit.isSuccess(exit) ? "commit" : "rollback")
       return Exit.isSuccess(exit)
         ? committed(transaction, restore)
@@ -177,7 +177,7 @@ export const transaction = <A, E, R>(
   fiber: AnyFiber,
   effect: Effect.Effect<A, E, R>,
   options: TransactionOptions = {}
-): Effect.Effect<A, E | SqlError | PoolError, R> => {
+): Effect.Effect<A, E | OperationError, R> => {
   const membership = State.currentOf(pool, fiber.context)
   const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
   if (membership === undefined) {

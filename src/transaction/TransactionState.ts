@@ -9,8 +9,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as SqlClient from "effect/sql/SqlClient"
 import type { Connection as SqlConnection } from "effect/sql/SqlConnection"
-import type { SqlError } from "effect/sql/SqlError"
-import type { PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { differences } from "../settings/Settings.ts"
@@ -55,7 +54,7 @@ export interface Transaction {
   /** It was committed or rolled back, and its connection may have been lent again. */
   hasEnded: boolean
   /** Why nothing more is sent although it has not ended: `BEGIN` failed. */
-  failure: SqlError | PoolError | undefined
+  failure: OperationError | undefined
   /** Whether a statement is under way, and the fibers that wait until there is none. */
   isRunning: boolean
   readonly onRest: Set<() => void>
@@ -142,7 +141,7 @@ export const isAlive = (level: Level): boolean =>
 const isOpen = (level: Level): boolean => level.isOpen && (level.outer === undefined || isOpen(level.outer))
 
 /** Why nothing is sent on this level any more. */
-export const closedError = (transaction: Transaction, level: Level): SqlError | PoolError | undefined =>
+export const closedError = (transaction: Transaction, level: Level): OperationError | undefined =>
   transaction.hasEnded || !isOpen(level)
     ? TransactionErrors.over()
     : (transaction.failure ?? transaction.pool.cutOff())
