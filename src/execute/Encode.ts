@@ -5,14 +5,14 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import * as OwnSpans from "../pool/OwnSpans.ts"
+import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction } from "../pool/PooledConnection.ts"
-import type { KnownText } from "../pool/StatementCache.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import { answerTo, ask, askAll } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
-import type { Description, Memory, Statement } from "../protocol/KnownStatement.ts"
+import type { Description, Statement } from "../protocol/KnownStatement.ts"
 import { areSame, descriptionOf, forget } from "../protocol/KnownStatement.ts"
 import type { ColumnValues } from "../statement/Statement.ts"
 import { areSensitive, encodeParameters, isSensitive, undeclared } from "../types/ColumnValues.ts"
@@ -20,6 +20,7 @@ import type { Encoded } from "../types/Parameters.ts"
 import { encodePlain, typesToDescribe, typesToTry } from "../types/Parameters.ts"
 import { isAmbiguous, isCompound, surviveRetyping } from "../types/Retyping.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
+import type { Job } from "./Job.ts"
 import { learn } from "./Learn.ts"
 
 /** Several operators fit, since the type of a parameter is not known. */
@@ -28,18 +29,6 @@ const ambiguous = "42725"
 const indeterminate: ReadonlySet<string | undefined> = new Set(["42P18", "42804", ambiguous])
 /** One parameter stands for several types. */
 const inconsistent = "42P08"
-
-export interface Given {
-  readonly memory: Memory
-  readonly known: KnownText
-  readonly params: ReadonlyArray<unknown>
-  /** Statements are kept prepared. */
-  readonly keeps: boolean
-  /** A parameter that stands for several types is sent as its own, and the server converts it, by the session's zone too. */
-  readonly converts: boolean
-  /** What is refused cannot be sent again. */
-  readonly inTransaction: boolean
-}
 
 /** The server did not describe the statement. Nothing of it has run. */
 export class DescribeFailure {
@@ -111,8 +100,9 @@ const toLearn = (types: TypeMap, expected: ReadonlyArray<number>): ReadonlyArray
 
 /** Encodes by what the server expects, which is nothing where it cannot tell. */
 const encodeExpected = Effect.fnUntraced(function* (
+  { statements }: Pool,
   connection: PooledConnection,
-  { keeps, known, memory, params }: Given,
+  { bound: { params }, keeps, known }: Job,
   { columns, parameterTypes: expected }: Description
 ) {
   const { types } = connection.session
@@ -121,7 +111,7 @@ const encodeExpected = Effect.fnUntraced(function* (
   // What the server takes for text may be text, or something that it knows nothing of.
   const tried = typesToTry(params, encoded, expected)
   if (tried === undefined) return encoded
-  const described = describe(connection, statementOf(memory, known, tried), keeps)
+  const described = describe(connection, statementOf(statements, known, tried), keeps)
   return yield* Effect.match(described, {
     onFailure: () => encoded,
     onSuccess: (description): Encoded => {
@@ -133,30 +123,32 @@ const encodeExpected = Effect.fnUntraced(function* (
   })
 })
 
-type Asked = Pick<Given, "known" | "memory" | "params">
+/** The statement with the types that its parameters' values show. */
+const declaredStatement = ({ statements }: Pool, { bound: { params }, known }: Job): Statement =>
+  statementOf(statements, known, typesToDescribe(params))
 
-/** The statement with all types left to the server, which tells what a codec of the program's own is for. */
-const openStatement = ({ known, memory, params }: Asked): Statement =>
-  statementOf(
-    memory,
-    known,
-    params.map(() => 0)
+/**
+ * The statement as the server is asked about it: where codecs of the program's own are for types that the server tells, with all
+ * types left to it, unless it was found not to know them.
+ */
+const statementToDescribe = (pool: Pool, job: Job): Statement => {
+  const declared = declaredStatement(pool, job)
+  if (!pool.types.hasCodecs) return declared
+  const open = statementOf(
+    pool.statements,
+    job.known,
+    job.bound.params.map(() => 0)
   )
-
-/** The statement as the server is asked about it, unless it was found not to know all types of its parameters. */
-const statementToDescribe = (types: TypeMap, given: Asked): Statement => {
-  const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
-  if (!types.hasCodecs) return declared
-  const open = openStatement(given)
   const isRefused = descriptionOf(open) === undefined && descriptionOf(declared) !== undefined
   return isRefused ? declared : open
 }
 
 /** Whether it is known that no codec of the program's own is for one of the parameters. */
-export const hasNoCodecs = (types: TypeMap, given: Asked): boolean => {
-  const { params } = given
+export const hasNoCodecs = (pool: Pool, job: Job): boolean => {
+  const { types } = pool
+  const { params } = job.bound
   if (!types.hasCodecs || params.every((value) => value === null || value === undefined)) return true
-  const description = descriptionOf(statementToDescribe(types, given))
+  const description = descriptionOf(statementToDescribe(pool, job))
   return description?.parameterTypes.every((type) => types.codecOf(type) === undefined) === true
 }
 
@@ -164,52 +156,49 @@ export const hasNoCodecs = (types: TypeMap, given: Asked): boolean => {
  * Encodes parameters that have to know what the statement expects. Asks the server where the pool does not know it, and
  * looks again before a refusal that rests on what the pool knew.
  */
-export const encode: (
+export const encode = Effect.fnUntraced(function* (
+  pool: Pool,
   connection: PooledConnection,
-  given: Given
-) => Effect.Effect<Encoded, OperationError | DescribeFailure> = Effect.fnUntraced(function* (
-  connection: PooledConnection,
-  given: Given
-) {
-  const statement = statementToDescribe(connection.session.types, given)
+  job: Job
+): Effect.fn.Return<Encoded, OperationError | DescribeFailure> {
+  const statement = statementToDescribe(pool, job)
   const remembered = descriptionOf(statement)
   if (
     remembered !== undefined &&
-    !areSensitive(connection.session.types, given.params, remembered.parameterTypes)
+    !areSensitive(connection.session.types, job.bound.params, remembered.parameterTypes)
   ) {
-    const encoded = yield* Effect.result(encodeExpected(connection, given, remembered))
+    const encoded = yield* Effect.result(encodeExpected(pool, connection, job, remembered))
     if (Result.isSuccess(encoded)) return { ...encoded.success, remembered: remembered.parameterTypes }
   }
-  let described = yield* Effect.result(describe(connection, statement, given.keeps, true))
-  const declared = statementOf(given.memory, given.known, typesToDescribe(given.params))
+  let described = yield* Effect.result(describe(connection, statement, job.keeps, true))
+  const declared = declaredStatement(pool, job)
   const isOpen = Result.isFailure(described) && declared !== statement && !isDead(connection)
-  if (isOpen) described = yield* Effect.result(describe(connection, declared, given.keeps, true))
+  if (isOpen) described = yield* Effect.result(describe(connection, declared, job.keeps, true))
   if (Result.isSuccess(described)) {
-    return yield* encodeExpected(connection, given, described.success)
+    return yield* encodeExpected(pool, connection, job, described.success)
   }
   const { exchange } = described.failure
   const code = exchange.error?.code
-  const isTold = !indeterminate.has(code) && !(given.converts && code === inconsistent)
+  // With readers of one's own a parameter that stands for several types is sent as its own, and the server converts it, by the
+  // session's zone too.
+  const isTold = !indeterminate.has(code) && !(job.types !== undefined && code === inconsistent)
   if (isDead(connection) || isTold) return yield* Effect.fail(described.failure)
-  return yield* encodeExpected(connection, given, nothing)
+  return yield* encodeExpected(pool, connection, job, nothing)
 })
 
 /**
  * Encodes values of columns by the types that the server infers. A description counts if this connection has it, and if the
  * server would refuse the statement when it is stale; else it is asked for anew.
  */
-export const encodeColumns: (
+export const encodeColumns = Effect.fnUntraced(function* (
+  { statements }: Pool,
   connection: PooledConnection,
-  given: Given,
-  columns: ColumnValues
-) => Effect.Effect<Encoded, OperationError | DescribeFailure> = Effect.fnUntraced(function* (
-  connection: PooledConnection,
-  { inTransaction, keeps, known, memory, params }: Given,
+  { bound: { params }, inTransaction = false, keeps, known }: Job,
   { isGuarded, place, values }: ColumnValues
-) {
+): Effect.fn.Return<Encoded, OperationError | DescribeFailure> {
   const { session } = connection
   const { types } = session
-  const statement = statementOf(memory, known, undeclared(params, values))
+  const statement = statementOf(statements, known, undeclared(params, values))
   const prepared = keeps ? Commands.descriptionOn(session, statement) : undefined
   const isCertain =
     prepared !== undefined && ((isGuarded && !inTransaction) || !isSensitive(types, prepared.parameterTypes))

@@ -130,13 +130,11 @@ export const sendOnce = (
 export const isTyped = (pool: Pool, job: Job): boolean => plainParameters(pool, job) === undefined
 
 /** The parameters where their encoding needs no knowledge of the statement. */
-const plainParameters = (pool: Pool, { bound, encoded, known, types }: Job): Encoded | undefined => {
-  const { columns, params } = bound
+const plainParameters = (pool: Pool, job: Job): Encoded | undefined => {
+  const { encoded, types } = job
+  const { columns, params } = job.bound
   if (encoded !== undefined || (columns !== undefined && params.length > 0)) return encoded
-  const isPlain =
-    !pool.types.hasCodecs ||
-    types !== undefined ||
-    Encode.hasNoCodecs(pool.types, { memory: pool.statements, known, params })
+  const isPlain = !pool.types.hasCodecs || types !== undefined || Encode.hasNoCodecs(pool, job)
   return isPlain ? encodePlain(params) : undefined
 }
 
@@ -149,13 +147,10 @@ export const encode = (
   begins(pool, job)
   const plain = plainParameters(pool, job)
   if (plain !== undefined) return Effect.succeed(plain)
-  const { bound, inTransaction = false, keeps, known, types } = job
-  const { columns, params } = bound
-  const converts = types !== undefined
-  const given = { memory: pool.statements, known, params, keeps, inTransaction, converts }
+  const { columns } = job.bound
   return columns === undefined
-    ? Encode.encode(connection, given)
-    : Encode.encodeColumns(connection, given, columns)
+    ? Encode.encode(pool, connection, job)
+    : Encode.encodeColumns(pool, connection, job, columns)
 }
 
 /**
