@@ -22,7 +22,7 @@ import * as Send from "./Send.ts"
 import * as Settle from "./Settle.ts"
 
 /** A `COPY` without parameters, and what has to be written in front of it. */
-export interface BoundCopy {
+interface BoundCopy {
   readonly text: string
   readonly write: () => void
 }
@@ -51,15 +51,11 @@ const replaced = (query: string, standIn: (number: number) => string): string =>
 }
 
 /** Binds the parameters of a `COPY`. */
-export const bind: (
+export const bind = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   bound: Bound
-) => Effect.Effect<BoundCopy, OperationError> = Effect.fnUntraced(function* (
-  pool: Pool,
-  connection: PooledConnection,
-  bound: Bound
-) {
+): Effect.fn.Return<BoundCopy, OperationError> {
   if (bound.params.length === 0) return { text: bound.text, write: nothing }
   const { session } = connection
   const range = queryOf(bound.text)

@@ -32,19 +32,13 @@ export const elsewhere = Symbol("elsewhere")
  * Runs a statement on a connection that its caller has whole: describes it first where that is needed, and sends it again
  * where it was refused for something remembered.
  */
-const runOn: (
-  pool: Pool,
-  connection: PooledConnection,
-  job: Job,
-  before: BeforeSend,
-  attempts?: number
-) => Effect.Effect<Exchange | typeof elsewhere, OperationError> = Effect.fnUntraced(function* (
+const runOn = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   job: Job,
   before: BeforeSend,
   attempts = 0
-) {
+): Effect.fn.Return<Exchange | typeof elsewhere, OperationError> {
   const wasInTransaction = isInTransaction(connection)
   const prepared = yield* Effect.result(ready(pool, connection, job))
   if (Result.isFailure(prepared)) {

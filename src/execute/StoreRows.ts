@@ -250,19 +250,13 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
  * Sends the steps and gives the number of rows stored. The connection is lent to this caller alone, which has a transaction open where
  * connections do not pipeline.
  */
-export const store: (
+export const store = (
   pool: Pool,
   connection: PooledConnection,
   steps: Iterator<Step>,
   guard: Guard | undefined,
   before: BeforeSend
-) => Effect.Effect<number | typeof elsewhere, OperationError | Mistaken> = (
-  pool,
-  connection,
-  steps,
-  guard,
-  before
-) =>
+): Effect.Effect<number | typeof elsewhere, OperationError | Mistaken> =>
   Effect.suspend(() => {
     const { session } = connection
     const sender = makeSender(pool, connection)

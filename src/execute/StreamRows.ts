@@ -104,19 +104,13 @@ const makeReader = (connection: PooledConnection) => {
  * Starts a statement, and gives what pulls its rows. The connection is its caller's alone until the scope closes. Refused for
  * something remembered, before it ran, it is started once more.
  */
-export const start: (
-  pool: Pool,
-  connection: PooledConnection,
-  job: Jobs.Job,
-  before: Execute.BeforeSend,
-  isAgain?: boolean
-) => Effect.Effect<Pull, OperationError, Scope.Scope> = Effect.fnUntraced(function* (
+export const start = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   job: Jobs.Job,
   before: Execute.BeforeSend,
   isAgain = false
-) {
+): Effect.fn.Return<Pull, OperationError, Scope.Scope> {
   const prepared = yield* Effect.result(Send.ready(pool, connection, job, job.known.analysis.returnsRows))
   if (Result.isFailure(prepared)) {
     const { failure } = prepared
