@@ -8,6 +8,7 @@ import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { OperationError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import { isDead, isInTransaction, type PooledConnection } from "../pool/PooledConnection.ts"
+import { answerTo } from "../protocol/Ask.ts"
 import { commandOf, type Exchange } from "../protocol/Exchange.ts"
 import { describe, type ResolvedSettings } from "../settings/Settings.ts"
 import * as InTransaction from "./InTransaction.ts"
@@ -45,12 +46,9 @@ export const commitError = (
 /** Rolls back on the server if a transaction is open there. A connection that cannot is closed when it comes back. */
 export const rollbackOn = (transaction: Transaction): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { connection, pool } = transaction
+    const { connection } = transaction
     if (isDead(connection) || !isInTransaction(connection)) return Effect.void
-    return Effect.timeoutOrElse(Effect.asVoid(InTransaction.ask(transaction, "ROLLBACK")), {
-      duration: pool.settings.answerTimeout,
-      orElse: () => Effect.sync(() => connection.session.destroy())
-    })
+    return InTransaction.ask(transaction, "ROLLBACK")
   })
 
 /** Rolls back whatever is under way, a nested transaction and its statement included. Never fails. */
@@ -65,17 +63,13 @@ const send = (transaction: Transaction): Effect.Effect<void, OperationError> => 
   const { connection, failure, hasBegun, pool } = transaction
   if (failure !== undefined) return Effect.andThen(rollbackOn(transaction), Effect.fail(failure))
   if (!hasBegun) return Effect.void
-  return Effect.callback<void, SqlError>((resume) => {
-    InTransaction.command(
-      transaction,
-      "COMMIT",
-      (exchange) => {
-        const error = commitError(connection, pool.settings, exchange)
-        resume(error === undefined ? Effect.void : Effect.fail(error))
-      },
-      true
-    )
-  })
+  return Effect.flatMap(
+    answerTo((onSettled) => InTransaction.command(transaction, "COMMIT", onSettled, true)),
+    (exchange) => {
+      const error = commitError(connection, pool.settings, exchange)
+      return error === undefined ? Effect.void : Effect.fail(error)
+    }
+  )
 }
 
 /** Commits at once if no fiber is in line for the connection, else when those have had their turn. */

@@ -251,9 +251,14 @@ export const rest = (transaction: Transaction): Effect.Effect<void> =>
     )
   })
 
-/** Runs a statement of the transaction's own, and waits for its answer. */
-export const ask = (transaction: Transaction, text: string): Effect.Effect<Exchange> =>
-  answerTo((onSettled) => command(transaction, text, onSettled, true))
+/** Runs a statement of the transaction's own, and waits for its answer; the session of a server that gives none is ended. */
+export const ask = (transaction: Transaction, text: string): Effect.Effect<void> => {
+  const answer = answerTo((onSettled) => command(transaction, text, onSettled, true))
+  return Effect.timeoutOrElse(Effect.asVoid(answer), {
+    duration: transaction.pool.settings.answerTimeout,
+    orElse: () => Effect.sync(() => transaction.connection.session.destroy())
+  })
+}
 
 /**
  * Keeps the connection until the scope closes, and then cancels what is still under way on it, for a moment. Interruption while

@@ -54,15 +54,8 @@ const undo = (transaction: Transaction, outer: Level, level: Level): Effect.Effe
     transaction.pending = transaction.pending.filter((one) => State.isAlive(one.level))
     if (!wasSent || State.closedError(transaction, outer) !== undefined || isDead(connection))
       return Effect.void
-    const rollback = Effect.timeoutOrElse(
-      Effect.asVoid(InTransaction.ask(transaction, `ROLLBACK TO SAVEPOINT ${level.savepoint}`)),
-      {
-        duration: pool.settings.answerTimeout,
-        orElse: () => Effect.sync(() => connection.session.destroy())
-      }
-    )
     return InTransaction.rest(transaction).pipe(
-      Effect.andThen(rollback),
+      Effect.andThen(InTransaction.ask(transaction, `ROLLBACK TO SAVEPOINT ${level.savepoint}`)),
       Effect.andThen(
         Effect.sync(() => {
           if (connection.hasCatalogueChanges) pool.onCatalogueChange()
