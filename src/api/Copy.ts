@@ -10,10 +10,9 @@ import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
 import * as CopyParams from "../execute/CopyParams.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
-import { onPool as pullOnPool, start } from "../execute/StreamRows.ts"
+import { type Begin, onPool as pullOnPool, start } from "../execute/StreamRows.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
-import type { PooledConnection } from "../pool/PooledConnection.ts"
 import type { Timing } from "../pool/StatementCache.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { Direction } from "../statement/CopyStatement.ts"
@@ -94,7 +93,7 @@ export const copyTo = (
   Stream.unwrap(
     onPool(source, (pool, fiber) => {
       const subject = Operation.subjectOf(pool, statement.text, { table: source.label })
-      const begin = (connection: PooledConnection, before: Execute.BeforeSend) =>
+      const begin: Begin<OperationError> = (connection, before) =>
         Effect.flatMap(CopyParams.bind(pool, connection, statement), ({ text, write }) => {
           const job = jobOf(pool, { text, params: [] }, "out", subject.timing)
           if (!Jobs.isJob(job)) return Effect.fail(job)
@@ -107,10 +106,7 @@ export const copyTo = (
       const problem = jobOf(pool, statement, "out", undefined)
       if (!Jobs.isJob(problem)) return Effect.fail(problem)
       const membership = currentOf(pool, fiber.context)
-      const data =
-        membership === undefined
-          ? pullOnPool(pool, (connection) => begin(connection, pool.cutOff))
-          : copyOutInside(membership, begin)
+      const data = membership === undefined ? pullOnPool(pool, begin) : copyOutInside(membership, begin)
       const bytes = Stream.filter(data, isBytes)
       return Effect.succeed(Operation.aroundRows(pool, fiber, subject, bytes, () => undefined))
     })

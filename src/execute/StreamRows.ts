@@ -186,18 +186,25 @@ export const start = Effect.fnUntraced(function* (
   return Effect.suspend(() => current)
 })
 
+/** Starts a statement on a connection, and gives what pulls its rows or its data. */
+export type Begin<E> = (
+  connection: PooledConnection,
+  before: Execute.BeforeSend
+) => Effect.Effect<Pull, E, Scope.Scope>
+
+/** A stream of what is pulled, which begins when it is read. */
+export const pulled = <E, R>(
+  begun: Effect.Effect<Pull, E, R>
+): Stream.Stream<unknown, E | OperationError, Exclude<R, Scope.Scope>> =>
+  Stream.unwrap(Effect.map(begun, (pull) => Stream.fromPull(Effect.succeed(pull))))
+
 /** What a statement gives on a connection of the pool that is lent for it. */
-export const onPool = <E>(
-  pool: Pool,
-  begin: (connection: PooledConnection) => Effect.Effect<Pull, E, Scope.Scope>
-): Stream.Stream<unknown, E | OperationError> =>
-  Stream.unwrap(
-    Effect.map(Effect.flatMap(pool.reserve, begin), (pull) => Stream.fromPull(Effect.succeed(pull)))
-  )
+export const onPool = <E>(pool: Pool, begin: Begin<E>): Stream.Stream<unknown, E | OperationError> =>
+  pulled(Effect.flatMap(pool.reserve, (connection) => begin(connection, pool.cutOff)))
 
 /** Rows of a statement on a connection of the pool that is lent for it. */
 export const rowsOnPool = (pool: Pool, job: Jobs.Job): Rows =>
-  asRows(onPool(pool, (connection) => start(pool, connection, job, pool.cutOff)))
+  asRows(onPool(pool, (connection, before) => start(pool, connection, job, before)))
 
 const isRow = (_row: unknown): _row is Row => true
 

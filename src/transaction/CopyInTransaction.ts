@@ -2,15 +2,13 @@
  * `COPY` in a transaction: its data have the connection to themselves until the last of them.
  */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { OperationError } from "../errors/PoolError.ts"
 import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
-import { type BeforeSend, orUnsent } from "../execute/Execute.ts"
+import { orUnsent } from "../execute/Execute.ts"
 import { aboutOf, type Job } from "../execute/Job.ts"
-import type { Pull } from "../execute/StreamRows.ts"
-import type { PooledConnection } from "../pool/PooledConnection.ts"
+import { type Begin, pulled } from "../execute/StreamRows.ts"
 import * as InTransaction from "./InTransaction.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
 import type { Membership } from "./TransactionState.ts"
@@ -43,18 +41,16 @@ export const copyInInside = <E, R>(
 
 /** The data of a `COPY … TO STDOUT` that `begin` starts. */
 export const copyOutInside = <E>(
-  membership: Membership,
-  begin: (connection: PooledConnection, before: BeforeSend) => Effect.Effect<Pull, E, Scope.Scope>
+  [{ level, transaction }]: Membership,
+  begin: Begin<E>
 ): Stream.Stream<unknown, E | OperationError> =>
-  Stream.unwrap(
+  pulled(
     Effect.gen(function* () {
-      const [{ level, transaction }] = membership
       yield* InTransaction.hold(transaction, level, true)
       const before = () => State.closedError(transaction, level)
       const refusal = before()
       if (refusal !== undefined) return yield* refusal
       yield* InTransaction.sendPending(transaction)
-      const pull = yield* begin(transaction.connection, before)
-      return Stream.fromPull(Effect.succeed(pull))
+      return yield* begin(transaction.connection, before)
     })
   )

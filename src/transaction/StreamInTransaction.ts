@@ -11,7 +11,7 @@ import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import * as Settle from "../execute/Settle.ts"
-import { asRows, type Rows, start } from "../execute/StreamRows.ts"
+import { asRows, pulled, type Rows, start } from "../execute/StreamRows.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
@@ -137,12 +137,11 @@ const held = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, Ope
 const whole = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, OperationError> => {
   const [{ transaction }] = membership
   const { connection, pool, root } = transaction
-  return Stream.unwrap(
-    Effect.gen(function* () {
-      yield* InTransaction.hold(transaction, root)
-      const pull = yield* start(pool, connection, job, () => State.closedError(transaction, root))
-      return Stream.fromPull(Effect.succeed(pull))
-    })
+  return pulled(
+    Effect.andThen(
+      InTransaction.hold(transaction, root),
+      start(pool, connection, job, () => State.closedError(transaction, root))
+    )
   )
 }
 
