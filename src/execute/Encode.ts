@@ -1,6 +1,7 @@
 /**
  * Parameters on their way to a statement: by their values alone where those tell, else by what the server expects.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
@@ -31,14 +32,7 @@ const indeterminate: ReadonlySet<string | undefined> = new Set(["42P18", "42804"
 const inconsistent = "42P08"
 
 /** The server did not describe the statement. Nothing of it has run. */
-export class DescribeFailure {
-  readonly _tag = "DescribeFailure"
-  readonly exchange: Exchange
-
-  constructor(exchange: Exchange) {
-    this.exchange = exchange
-  }
-}
+export class DescribeFailure extends Data.TaggedClass("DescribeFailure")<{ readonly exchange: Exchange }> {}
 
 const describeOnce = (
   { session, settings }: PooledConnection,
@@ -74,7 +68,7 @@ export const describe = (
   const resultOf = (exchange: Exchange): Effect.Effect<Description, DescribeFailure> => {
     const description = exchange.state === "done" ? exchange.prepared?.description : undefined
     return description === undefined
-      ? Effect.fail(new DescribeFailure(exchange))
+      ? Effect.fail(new DescribeFailure({ exchange }))
       : Effect.succeed(description)
   }
   if (!isInTransaction(connection)) return Effect.flatMap(described, resultOf)
@@ -82,9 +76,8 @@ export const describe = (
   return Effect.flatMap(
     Effect.all([ask(session, `SAVEPOINT ${savepoint}`), described], { concurrency: "unbounded" }),
     ([, exchange]) => {
-      const undo = exchange.state === "done" ? "" : `ROLLBACK TO SAVEPOINT ${savepoint}`
-      const release = `RELEASE SAVEPOINT ${savepoint}`
-      const texts = undo === "" ? [release] : [undo, release]
+      const undo = exchange.state === "done" ? [] : [`ROLLBACK TO SAVEPOINT ${savepoint}`]
+      const texts = [...undo, `RELEASE SAVEPOINT ${savepoint}`]
       return Effect.flatMap(askAll(session, texts), () => resultOf(exchange))
     }
   )

@@ -10,6 +10,7 @@
  *
  * A `COPY` stays open until the next one is ready, so that what cannot be sent ends it by `CopyFail`.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
@@ -49,17 +50,11 @@ export interface Guard {
 }
 
 /** Nothing is stored, and what was remembered of the table may be why; or it takes no `COPY`. */
-export class Mistaken {
-  readonly _tag = "Mistaken"
+export class Mistaken extends Data.TaggedClass("Mistaken")<{
   readonly refusesCopy: boolean
   /** The error, if it is true. */
   readonly error: OperationError
-
-  constructor(refusesCopy: boolean, error: OperationError) {
-    this.refusesCopy = refusesCopy
-    this.error = error
-  }
-}
+}> {}
 
 /** Behind so many bytes of data the next ones wait until the socket takes more, and other fibers have their turn. */
 const roomSize = 65_536
@@ -207,7 +202,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
     const code = exchange.error?.code
     const isGuards = storing === undefined && (code === divisionByZero || wasStale(exchange))
     const refusesCopy = storing !== undefined && code === featureNotSupported && !asked.has(storing)
-    return Effect.fail(isGuards || refusesCopy ? new Mistaken(refusesCopy, error) : error)
+    return Effect.fail(isGuards || refusesCopy ? new Mistaken({ refusesCopy, error }) : error)
   }
 
   return {
@@ -260,7 +255,8 @@ export const store = (
   Effect.suspend(() => {
     const { session } = connection
     const sender = makeSender(pool, connection)
-    const refuse = (error: PoolError) => Effect.fail(guard === undefined ? error : new Mistaken(false, error))
+    const refuse = (error: PoolError) =>
+      Effect.fail(guard === undefined ? error : new Mistaken({ refusesCopy: false, error }))
     const program = Effect.gen(function* () {
       let step = steps.next()
       if (step.done !== true && isPoolError(step.value)) return yield* refuse(step.value)

@@ -4,6 +4,7 @@
  * `BEGIN`, the statements and `COMMIT` go out together on one connection under one `Sync`. When a statement fails, the server
  * skips the rest, `COMMIT` included, and the transaction is rolled back.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
@@ -195,15 +196,10 @@ const finishAll = (
 }
 
 /** The batch has to be sent again: nothing of it took effect, and what was remembered is forgotten. */
-class SendAgain {
-  readonly _tag = "SendAgain"
+class SendAgain extends Data.TaggedClass("SendAgain")<{
   /** The error if it was sent again already. */
   readonly error: SqlError
-
-  constructor(error: SqlError) {
-    this.error = error
-  }
-}
+}> {}
 
 /** The outcomes of a batch that was committed, or what became of it. */
 const settle = (
@@ -251,7 +247,7 @@ const explain = Effect.fnUntraced(function* (
     // What was not written, or what a server that said goodbye had not begun, did not run.
     const error = failure?.error ?? ConnectionErrors.unsentError({ text: "BEGIN" })
     const wasRun = begin.state === "lost" && connection.session.end()?.farewell?.routine === undefined
-    if (!wasRun) return yield* Effect.fail(new SendAgain(TransactionErrors.undone(error)))
+    if (!wasRun) return yield* Effect.fail(new SendAgain({ error: TransactionErrors.undone(error) }))
     const unknown = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
     return yield* unknown ?? TransactionErrors.undone(error)
   }
@@ -263,7 +259,7 @@ const explain = Effect.fnUntraced(function* (
       return yield* unknown ?? TransactionErrors.undone(failure.error)
     }
     yield* rollbackOn(transaction)
-    if (mayRepeat(entries, failure)) return yield* Effect.fail(new SendAgain(failure.error))
+    if (mayRepeat(entries, failure)) return yield* Effect.fail(new SendAgain({ error: failure.error }))
     return yield* failure.error
   }
   const error = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
@@ -289,7 +285,7 @@ const inside = (
       const failure = firstFailure(transaction, sent)
       if (failure === undefined) return yield* finishAll(transaction, sent)
       if (!isDead(transaction.connection) && mayRepeat(entries, failure)) {
-        return yield* Effect.fail(new SendAgain(failure.error))
+        return yield* Effect.fail(new SendAgain({ error: failure.error }))
       }
       return yield* failure.error
     })
@@ -299,8 +295,6 @@ const inside = (
 /** How many rows all of them have. */
 export const rowsOf = (exchanges: ReadonlyArray<Exchange>): number =>
   exchanges.reduce((rows, exchange) => rows + rowCountOf(exchange), 0)
-
-const isSendAgain = (error: OperationError | SendAgain): error is SendAgain => error._tag === "SendAgain"
 
 /** Runs the statements as one transaction, or as a savepoint of the fiber's; once more where nothing of them took effect. */
 export const batch = (
@@ -331,6 +325,6 @@ export const batch = (
   }
   // Parsed anew, whatever else has changed.
   const anew = () => once(entriesOf(pool, statements, options, false, timing, path))
-  const again = () => Effect.catchIf(anew(), isSendAgain, ({ error }) => Effect.fail(error))
-  return Operation.around(pool, fiber, subject, Effect.catchIf(once(first), isSendAgain, again), rowsOf)
+  const again = () => Effect.catchTag(anew(), "SendAgain", ({ error }) => Effect.fail(error))
+  return Operation.around(pool, fiber, subject, Effect.catchTag(once(first), "SendAgain", again), rowsOf)
 }
