@@ -9,7 +9,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
@@ -111,12 +110,11 @@ export const start = Effect.fnUntraced(function* (
   before: Execute.BeforeSend,
   isAgain = false
 ): Effect.fn.Return<Pull, OperationError, Scope.Scope> {
-  const prepared = yield* Effect.result(Send.ready(pool, connection, job, job.known.analysis.returnsRows))
-  if (Result.isFailure(prepared)) {
-    const { failure } = prepared
-    if (failure._tag !== "DescribeFailure") return yield* failure
-    return yield* Settle.errorOf(pool, job, failure.exchange, connection)
-  }
+  const { composites, encoded } = yield* Effect.catchTag(
+    Send.ready(pool, connection, job, job.known.analysis.returnsRows),
+    "DescribeFailure",
+    ({ exchange }) => Effect.fail(Settle.errorOf(pool, job, exchange, connection))
+  )
   const refusal = before()
   if (refusal !== undefined) return yield* refusal
   const { session } = connection
@@ -158,7 +156,6 @@ export const start = Effect.fnUntraced(function* (
     } else if (exchange.state !== "skipped") fail(exchange)
   }
   markDirty(connection, job.known.analysis)
-  const { composites, encoded } = prepared.success
   const answers = pool.types.answers()
   yield* learn(connection, composites)
   const { columns } = descriptionOf(statementOf(pool.statements, job.known, encoded.types)) ?? {}
