@@ -7,6 +7,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import { type OperationError, refused } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
+import { answerTo } from "../protocol/Ask.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import * as Statement from "../protocol/KnownStatement.ts"
@@ -44,13 +45,11 @@ const connecting = (session: Session, server: string): Connecting => ({
     if (encoded === undefined) {
       return Effect.fail(refused("onConnect takes strings, numbers, booleans and null as parameters."))
     }
-    const exchange = Effect.callback<Exchange>((resume) => {
-      const statement = Statement.make(sql, encoded.types)
-      Commands.run(session, statement, encoded.values, (exchange) => resume(Effect.succeed(exchange)), {
-        keep: false
-      })
-    })
-    return Effect.flatMap(exchange, (exchange) => rowsOf(session, sql, server, exchange))
+    const statement = Statement.make(sql, encoded.types)
+    const answer = answerTo((onSettled) =>
+      Commands.run(session, statement, encoded.values, onSettled, { keep: false })
+    )
+    return Effect.flatMap(answer, (exchange) => rowsOf(session, sql, server, exchange))
   }
 })
 

@@ -152,14 +152,12 @@ const outside = (membership: Membership, job: Jobs.Job): Stream.Stream<unknown, 
   return isRead && !withoutCursor.has(command) ? held(membership, job) : whole(membership, job)
 }
 
-/** Whether a transaction is open, or begins with the next statement. */
-const isOpen = (transaction: Transaction): boolean =>
-  State.isTransaction(transaction) || isInTransaction(transaction.connection)
-
-/** Rows of a statement in its fiber's transaction. */
+/** Rows of a statement in its fiber's transaction: one that is open, or begins with the next statement. */
 export const rowsInTransaction = (membership: Membership, job: Jobs.Job): Rows =>
   asRows(
-    Stream.suspend(() =>
-      isOpen(membership[0].transaction) ? pieces(membership, job) : outside(membership, job)
-    )
+    Stream.suspend(() => {
+      const [{ transaction }] = membership
+      const isOpen = State.isTransaction(transaction) || isInTransaction(transaction.connection)
+      return isOpen ? pieces(membership, job) : outside(membership, job)
+    })
   )
