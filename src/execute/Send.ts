@@ -80,7 +80,6 @@ interface Sent {
   readonly exchange: Exchange
   /** Whether it was bound by something remembered. */
   readonly usedMemory: boolean
-  readonly statement: Statement
 }
 
 /** Writes a statement with these parameters. */
@@ -112,7 +111,7 @@ export const send = (
     ...options,
     keep
   })
-  return { exchange, usedMemory, statement }
+  return { exchange, usedMemory }
 }
 
 /** Sends and waits. After an interruption the owner of the connection handles the answer. */
