@@ -31,7 +31,7 @@ export const copyInInside = <E, R>(
   const copied = InTransaction.inTurn(
     membership,
     (before) => copyIn(pool, connection, job, apart, options, before),
-    { isProgram: true, pipelines: false }
+    { isProgram: true }
   )
   return Effect.mapError(
     orUnsent(copied, () => ConnectionErrors.unsentError(aboutOf(pool, job))),

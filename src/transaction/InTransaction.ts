@@ -131,11 +131,12 @@ const cancelThen = (transaction: Transaction, after: () => void): Effect.Effect<
     )
   )
 
-export interface TurnOptions {
-  /** It runs a program of the user's, for which others do not wait longer than `acquireTimeout`. */
-  readonly isProgram?: boolean
-  /** Whether what waits is written with the first statement; else it is answered before. */
-  readonly pipelines?: boolean
+interface TurnOptions {
+  /**
+   * It runs a program of the user's, for which others do not wait longer than `acquireTimeout`. What waits is answered before
+   * that begins; else it is written with the first statement, where connections pipeline.
+   */
+  readonly isProgram: boolean
 }
 
 /**
@@ -145,7 +146,7 @@ export interface TurnOptions {
 export const inTurn = <A, E, R = never>(
   [{ level, transaction }]: Membership,
   run: (before: Execute.BeforeSend) => Effect.Effect<A, E, R>,
-  { isProgram = false, pipelines = transaction.pool.settings.pipelining }: TurnOptions = {}
+  { isProgram }: TurnOptions = { isProgram: false }
 ): Effect.Effect<A, E | OperationError, R> =>
   Mutex.withTurn(
     level.mutex,
@@ -169,7 +170,7 @@ export const inTurn = <A, E, R = never>(
           release()
         }
         const program = Effect.andThen(
-          pipelines ? Effect.void : sendPending(transaction),
+          isProgram || !transaction.pool.settings.pipelining ? sendPending(transaction) : Effect.void,
           Effect.suspend(() => run(before))
         )
         let failure: SqlError | undefined
