@@ -11,15 +11,17 @@ import * as Net from "node:net"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
+import { ask } from "../protocol/Ask.ts"
 import * as Cancel from "../protocol/Cancel.ts"
 import type { Address } from "../protocol/Link.ts"
 import * as Link from "../protocol/Link.ts"
 import { LinkProblem } from "../protocol/LinkProblem.ts"
 import type { Keys } from "../protocol/Scram.ts"
-import type { Listeners } from "../protocol/Session.ts"
+import type { Listeners, Session } from "../protocol/Session.ts"
 import * as Startup from "../protocol/Startup.ts"
 import { describe, placeOf, type ResolvedSettings } from "../settings/Settings.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
@@ -28,7 +30,6 @@ import * as Credentials from "./Credentials.ts"
 import * as InTime from "./InTime.ts"
 import * as OnConnect from "./OnConnect.ts"
 import * as OwnSpans from "./OwnSpans.ts"
-import * as Pooler from "./Pooler.ts"
 import { Route } from "./Route.ts"
 import * as Target from "./Target.ts"
 
@@ -76,6 +77,23 @@ interface Tried extends ConnectionErrors.Tried {
 const isMissingDatabase = ({ problem }: Tried): boolean =>
   problem instanceof Startup.ServerRefusal && problem.fields.code === "3D000"
 
+/**
+ * Asks which process answers: a pooler's key for cancels is its own, and names another one. Behind one `prepare: "auto"` keeps
+ * no statements, since it may give the next transaction another server. A pooler that has no server free lets the question wait,
+ * so that the opening does and not a caller's statement.
+ */
+const lookForPooler = (
+  session: Session,
+  prepare: false | "auto"
+): Effect.Effect<void, Startup.StartupProblem> =>
+  Effect.flatMap(ask(session, "select pg_catalog.pg_backend_pid() as pid"), ({ rows: [row], state }) => {
+    // A pooler that takes the client before it has a server says here that there is none.
+    if (state !== "done" && session.end() !== undefined) return Effect.fail(Startup.problemOf(session))
+    const isServer = Predicate.hasProperty(row, "pid") && row.pid === session.key.pid
+    session.keepsStatements = prepare === "auto" && isServer
+    return Effect.void
+  })
+
 const nothing = () => undefined
 
 /** Opens connections of these settings, wherever they lead by now. */
@@ -83,10 +101,10 @@ export const make =
   (settings: ResolvedSettings, types: TypeMap, keys: Keys, listeners: PoolListeners): Open =>
   (onEnd, sockets) =>
     Effect.flatMap(Route, ({ follow }) =>
-      Effect.matchEffect(follow(settings), {
-        onFailure: (error) => Effect.fail({ error, gone: Effect.void }),
-        onSuccess: (target) => direct(target, types, keys, listeners)(onEnd, sockets)
-      })
+      Effect.flatMap(
+        Effect.mapError(follow(settings), (error) => ({ error, gone: Effect.void })),
+        (target) => direct(target, types, keys, listeners)(onEnd, sockets)
+      )
     )
 
 /** Opens connections to the address of these settings. */
@@ -125,7 +143,7 @@ export const direct = (
       if (why === undefined) {
         return settings.prepare === true
           ? Effect.succeed(opened)
-          : Effect.as(Pooler.look(session, settings.prepare), opened)
+          : Effect.as(lookForPooler(session, settings.prepare), opened)
       }
       session.terminate()
       return Effect.fail(new LinkProblem(`${why}, and targetSessionAttributes is ${target}`))
@@ -197,34 +215,28 @@ export const direct = (
         )
       }
 
-      const errorOf = Effect.fnUntraced(function* (
-        tried: ReadonlyArray<Tried>,
-        secrets?: Credentials.Secrets
-      ) {
-        const last = tried.at(-1)
-        let names: ReadonlyArray<string> = []
-        if (
-          last !== undefined &&
-          secrets !== undefined &&
-          isMissingDatabase(last) &&
-          database !== Attempt.maintenanceDatabase
-        ) {
-          names = yield* Attempt.databases(options, last.address, secrets(last.address).password)
-        }
-        return ConnectionErrors.openError(tried, { server: describe(settings), databases: names }, database)
-      })
+      const refuse = (error: SqlError) => Effect.fail({ error, gone: hangUp(goodbyeMillis) })
 
-      const fail = (tried: ReadonlyArray<Tried>, secrets?: Credentials.Secrets) =>
-        Effect.flatMap(errorOf(tried, secrets), (error) =>
-          Effect.fail({ error, gone: hangUp(goodbyeMillis) })
+      const refuseAll = (tried: ReadonlyArray<Tried>, databases: ReadonlyArray<string> = []) =>
+        refuse(ConnectionErrors.openError(tried, { server: describe(settings), databases }, database))
+
+      /** Of a database that does not exist the error names those that do. */
+      const fail = (tried: ReadonlyArray<Tried>, secrets: Credentials.Secrets) => {
+        const last = tried.at(-1)
+        if (last === undefined || !isMissingDatabase(last) || database === Attempt.maintenanceDatabase) {
+          return refuseAll(tried)
+        }
+        const { password } = secrets(last.address)
+        return Effect.flatMap(Attempt.databases(options, last.address, password), (names) =>
+          refuseAll(tried, names)
         )
+      }
 
       /** What is done on a connection before it is lent. */
       const prepareFor = (opened: Attempt.Opened): Effect.Effect<Attempt.Opened, OpenFailure> => {
         const { session } = opened
         const errorOf = (problem: Startup.StartupProblem) =>
           ConnectionErrors.connectError(problem, { server: describe(settings) })
-        const refuse = (error: SqlError) => Effect.fail({ error, gone: hangUp(goodbyeMillis) })
         preparing = opened
         return Effect.matchEffect(
           InTime.inTime(OnConnect.run(session, settings), connectTimeout, () => errorOf(timedOut())),
@@ -241,14 +253,12 @@ export const direct = (
         )
       }
 
-      const noSecret = (problem: LinkProblem) =>
-        fail([{ address: servers[0], server: placeOf(servers[0]), problem, note: undefined }])
-
       // Never at once: a caller that asks for several connections sees those that are being opened.
       return Effect.andThen(
         Effect.yieldNow,
         Effect.matchEffect(inTime(Credentials.secretsOf(settings)), {
-          onFailure: noSecret,
+          onFailure: (problem) =>
+            refuseAll([{ address: servers[0], server: placeOf(servers[0]), problem, note: undefined }]),
           onSuccess: (secrets) =>
             Effect.flatMap(
               Effect.catch(search(secrets), (tried) => fail(tried, secrets)),
