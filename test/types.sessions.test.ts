@@ -6,6 +6,7 @@ import { expect } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import { PG } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 
@@ -226,6 +227,21 @@ withDatabase("numbers have all their digits whatever extra_float_digits says", [
       )
     }
   })
+)
+
+withDatabase(
+  "numbers that a session's first transaction reads have all their digits",
+  ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const startupParameters = { extra_float_digits: "-5" }
+      const expected = [{ f8: 1 / 3 }]
+      for (const key of ["selected", "streamed"]) {
+        const pgdb = PG.make({ ...to, key: `thirds_${key}`, startupParameters })
+        const read = key === "selected" ? pgdb.select : (text: string) => Stream.runCollect(pgdb.stream(text))
+        expect(yield* pgdb.transaction(read("select f8 from thirds")), key).toEqual(expected)
+      }
+    })
 )
 
 withDatabase(

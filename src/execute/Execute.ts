@@ -13,6 +13,7 @@ import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import type { Caution } from "../pool/PoolState.ts"
+import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import * as Encode from "./Encode.ts"
@@ -70,7 +71,10 @@ const runOn = Effect.fnUntraced(function* (
     onDone(pool, connection, job)
     if (attempts === 0 && hasUncertainFloats(pool, connection, job, exchange)) {
       yield* learnFloats(connection)
-      if (!isTypical(connection)) return yield* runOn(pool, connection, job, before, 1)
+      if (!isTypical(connection)) {
+        if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
+        return yield* runOn(pool, connection, job, before, 1)
+      }
     }
     return yield* finish(pool, connection, job, exchange)
   }
@@ -145,10 +149,7 @@ export const sendPlain = (
 ): void => {
   markDirty(connection, job.known.analysis)
   send(pool, connection, job, encoded, (exchange) => {
-    if (exchange.state === "done") {
-      onDone(pool, connection, job)
-      return onResult(isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange))
-    }
+    if (exchange.state === "done") return onResult(settlePlain(pool, connection, job, exchange))
     if (exchange.state === "failed") forgetRefused(connection, job, exchange)
     onResult(Effect.fail(errorOf(pool, job, exchange, connection)))
   })
