@@ -21,7 +21,7 @@ import { learn } from "./Learn.ts"
  * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
  * Readers of one's own read binary values alone, which can only be asked for once the types are known.
  */
-export const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
+const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
   analysis.returnsRows &&
   (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined) &&
   descriptionOf(statement) === undefined

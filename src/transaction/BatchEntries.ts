@@ -6,12 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { isSqlError } from "effect/sql/SqlError"
 import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
-import * as Encode from "../execute/Encode.ts"
 import * as Jobs from "../execute/Job.ts"
 import * as Send from "../execute/Send.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
-import { statementOf, type Timing } from "../pool/StatementCache.ts"
+import type { Timing } from "../pool/StatementCache.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import { fromStatement, type Statement } from "../statement/Statement.ts"
@@ -67,17 +66,10 @@ export const entriesOf = (
 }
 
 /** Has the server describe a statement where that is needed, and encodes its parameters. */
-export const prepareEntry = Effect.fnUntraced(function* (
-  pool: Pool,
-  connection: PooledConnection,
-  entry: Entry
-) {
-  const { job } = entry
-  const encoded = yield* Send.encode(pool, connection, job)
-  const statement = statementOf(pool.statements, job.known, encoded.types)
-  if (Send.needsDescription(statement, job)) yield* Encode.describe(connection, statement, job.keeps)
-  entry.encoded = encoded
-})
+export const prepareEntry = (pool: Pool, connection: PooledConnection, entry: Entry) =>
+  Effect.map(Send.ready(pool, connection, entry.job), ({ encoded }) => {
+    entry.encoded = encoded
+  })
 
 /** The statements up to the first that may change what the others are about. */
 const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
