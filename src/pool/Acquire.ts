@@ -9,7 +9,7 @@ import * as Alive from "./Alive.ts"
 import * as Connect from "./Connect.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import * as Evict from "./Evict.ts"
-import * as Metrics from "./Metrics.ts"
+import * as Histogram from "./Histogram.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as Connections from "./PooledConnection.ts"
@@ -102,7 +102,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     connect.settle()
     const at = now()
     PoolState.lend(connection, waiter, at)
-    Metrics.record(counts.waits, at - waiter.waitingSince)
+    Histogram.record(counts.waits, at - waiter.waitingSince)
     watchSilence()
     if (waiter.expectedMillis !== undefined) waiter.onConnection(connection)
     else {
@@ -254,7 +254,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
           run(Effect.asVoid(answered))
         }
       }
-      Metrics.record(counts.waits, 0)
+      Histogram.record(counts.waits, 0)
       PoolState.lend(connection, waiter, at)
       watchSilence()
       return connection
@@ -273,7 +273,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
         connect.settle()
         return checkQuiet()
       }
-      Metrics.record(counts.uses, at - waiter.lentAt)
+      Histogram.record(counts.uses, at - waiter.lentAt)
       PoolState.takeBack(connection, waiter)
       if (abandoned) connection.isAbandoned = true
       if (connection.users === 0) return onFree(connection)

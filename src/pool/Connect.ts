@@ -12,7 +12,7 @@ import * as Link from "../protocol/Link.ts"
 import type { Requester } from "./Budget.ts"
 import * as DeadlineTimer from "./DeadlineTimer.ts"
 import { type Evict, expiryOf } from "./Evict.ts"
-import * as Metrics from "./Metrics.ts"
+import * as Histogram from "./Histogram.ts"
 import type * as OpenConnection from "./OpenConnection.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import * as Connections from "./PooledConnection.ts"
@@ -186,7 +186,7 @@ export const make = (
           failures = 0
           counts.opened++
           const now = clock.currentTimeMillisUnsafe()
-          Metrics.record(counts.creations, now - began)
+          Histogram.record(counts.creations, now - began)
           const wasReadOnly = Target.reported(session).isReadOnly
           const connection = Connections.make(
             session,

@@ -24,8 +24,9 @@ export const make = (bounds: ReadonlyArray<number>): Histogram => ({
   max: 0
 })
 
-/** Notes one. */
-export const record = (histogram: Histogram, seconds: number): void => {
+/** Notes a time of so many milliseconds. */
+export const record = (histogram: Histogram, millis: number): void => {
+  const seconds = millis / 1_000
   const { bounds, buckets } = histogram
   let index = 0
   while (index < bounds.length && seconds > (bounds[index] ?? 0)) index++

@@ -55,10 +55,6 @@ const makeCounts = (context: Context.Context<never>): Counts => ({
   durations: Durations.make(context)
 })
 
-/** Notes a time of so many milliseconds. */
-export const record = (histogram: Histogram, millis: number): void =>
-  Histograms.record(histogram, millis / 1_000)
-
 const nothing = () => undefined
 
 type Attributes = Readonly<Record<string, string>>

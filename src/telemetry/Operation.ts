@@ -68,7 +68,7 @@ const count = ({ failed, series, usage }: Shown, millis: number, exit: Exit.Exit
   }
   const isFailed = Exit.isFailure(exit)
   if (usage !== undefined && isFailed) usage.failures++
-  Histogram.record(isFailed ? failed(errorTypeOf(exit)) : series, millis / 1_000)
+  Histogram.record(isFailed ? failed(errorTypeOf(exit)) : series, millis)
 }
 
 const millisBetween = (from: bigint, to: bigint): number => Number(to - from) / 1e6
