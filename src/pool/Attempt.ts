@@ -36,28 +36,25 @@ export interface Options {
   readonly sockets: Array<Net.Socket>
 }
 
-const startupOf = (settings: ResolvedSettings): Startup.StartupParameters => ({
-  ...settings.startupParameters,
-  ...(settings.statementTimeout === Number.POSITIVE_INFINITY
-    ? {}
-    : { statement_timeout: String(Math.ceil(settings.statementTimeout)) }),
-  ...(settings.startupOptions === undefined ? {} : { options: settings.startupOptions }),
-  application_name: settings.applicationName,
-  user: settings.username,
-  database: settings.database
-})
-
 /** Starts a session on a link. */
 const start = (
   { keys, listeners, settings, types }: Options,
   link: Link.Link,
   password: string | undefined,
-  database: string
+  database = settings.database
 ): Effect.Effect<Session, Startup.StartupProblem> => {
-  const { allowed, channelBinding, username } = settings
+  const { allowed, channelBinding, startupOptions, statementTimeout, username } = settings
+  const isLimited = statementTimeout < Number.POSITIVE_INFINITY
   return Startup.open({
     link,
-    parameters: { ...startupOf(settings), database },
+    parameters: {
+      ...settings.startupParameters,
+      ...(isLimited ? { statement_timeout: String(Math.ceil(statementTimeout)) } : {}),
+      ...(startupOptions === undefined ? {} : { options: startupOptions }),
+      application_name: settings.applicationName,
+      user: username,
+      database
+    },
     credentials: { username, password, allowed, channelBinding, keys },
     types,
     listeners
@@ -76,7 +73,7 @@ const openBy = (
       restore(Link.open(address, encryption, { attempt, keepAlive, sockets: options.sockets })),
       (link) => {
         options.links.push(link)
-        return Effect.map(restore(start(options, link, password, options.settings.database)), (session) => ({
+        return Effect.map(restore(start(options, link, password)), (session) => ({
           session,
           address: Link.peerOf(link, address),
           encryption: Encryptions.settled(encryption, link.isEncrypted)
