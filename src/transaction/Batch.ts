@@ -209,7 +209,7 @@ const settle = (
 ): Effect.Effect<ReadonlyArray<Exchange>, OperationError | SendAgain> => {
   const { commit, sent } = outcome
   if (commit?.state !== "done") return explain(transaction, entries, outcome)
-  const error = commitError(transaction.connection, transaction.pool.settings, commit)
+  const error = commitError(transaction, commit)
   if (error !== undefined) return Effect.fail(error)
   return Effect.mapError(finishAll(transaction, sent), (error) =>
     TransactionErrors.committed(error, entries.length)
@@ -237,9 +237,10 @@ const explain = Effect.fnUntraced(function* (
   entries: ReadonlyArray<Entry>,
   { begin, commit, sent }: Outcome
 ): Effect.fn.Return<never, OperationError | SendAgain> {
-  const { connection, pool } = transaction
+  const { connection } = transaction
   const failure = firstFailure(transaction, sent)
   const isLost = isDead(connection)
+  const ended = () => (commit === undefined ? undefined : commitError(transaction, commit))
   if (begin !== undefined && begin.state !== "done") {
     if (begin.state === "failed" && !isLost) {
       return yield* TransactionErrors.notBegun(serverError(begin.error ?? {}, { text: "BEGIN" }))
@@ -248,21 +249,19 @@ const explain = Effect.fnUntraced(function* (
     const error = failure?.error ?? ConnectionErrors.unsentError({ text: "BEGIN" })
     const wasRun = begin.state === "lost" && connection.session.end()?.farewell?.routine === undefined
     if (!wasRun) return yield* Effect.fail(new SendAgain({ error: TransactionErrors.undone(error) }))
-    const unknown = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
-    return yield* unknown ?? TransactionErrors.undone(error)
+    return yield* ended() ?? TransactionErrors.undone(error)
   }
   if (failure !== undefined) {
     if (isLost) {
       // A server that said goodbye in the middle of a statement had not come to COMMIT.
-      const isUnknown = commit !== undefined && failure.exchange.state === "lost"
-      const unknown = isUnknown ? commitError(connection, pool.settings, commit) : undefined
+      const unknown = failure.exchange.state === "lost" ? ended() : undefined
       return yield* unknown ?? TransactionErrors.undone(failure.error)
     }
     yield* rollbackOn(transaction)
     if (mayRepeat(entries, failure)) return yield* Effect.fail(new SendAgain({ error: failure.error }))
     return yield* failure.error
   }
-  const error = commit === undefined ? undefined : commitError(connection, pool.settings, commit)
+  const error = ended()
   yield* rollbackOn(transaction)
   return yield* error ?? TransactionErrors.rolledBack()
 })

@@ -4,13 +4,12 @@
  */
 import * as Effect from "effect/Effect"
 import type { SqlError } from "effect/sql/SqlError"
-import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { OperationError } from "../errors/PoolError.ts"
-import { serverError } from "../errors/ServerErrors.ts"
-import { isDead, isInTransaction, type PooledConnection } from "../pool/PooledConnection.ts"
+import { failureOf } from "../execute/Settle.ts"
+import { isDead, isInTransaction } from "../pool/PooledConnection.ts"
 import { answerTo } from "../protocol/Ask.ts"
 import { commandOf, type Exchange } from "../protocol/Exchange.ts"
-import { describe, type ResolvedSettings } from "../settings/Settings.ts"
+import { describe } from "../settings/Settings.ts"
 import * as InTransaction from "./InTransaction.ts"
 import * as Mutex from "./Mutex.ts"
 import * as TransactionErrors from "./TransactionErrors.ts"
@@ -18,28 +17,21 @@ import type { Transaction } from "./TransactionState.ts"
 import * as State from "./TransactionState.ts"
 
 /** What became of a `COMMIT`: nothing to say, or the error. */
-export const commitError = (
-  { session }: PooledConnection,
-  settings: ResolvedSettings,
-  exchange: Exchange
-): SqlError | undefined => {
+export const commitError = ({ connection, pool }: Transaction, exchange: Exchange): SqlError | undefined => {
   if (exchange.state === "done") {
     return commandOf(exchange) === "ROLLBACK" ? TransactionErrors.rolledBack() : undefined
   }
-  const about = { text: "COMMIT", server: describe(settings) }
-  const end = session.end()
+  const about = { text: "COMMIT", server: describe(pool.settings) }
+  const error = failureOf(pool, connection, exchange, about, false)
+  const end = connection.session.end()
   switch (exchange.state) {
-    case "failed": {
-      const error = serverError(exchange.error ?? {}, about)
+    case "failed":
       // A server that ends the session before it has answered may have committed: while it waits for a standby, for instance.
       return end === undefined ? error : TransactionErrors.unknown(error)
-    }
     case "lost":
-      return TransactionErrors.unknown(
-        ConnectionErrors.lostError(end ?? { farewell: undefined, cause: undefined }, false, about)
-      )
+      return TransactionErrors.unknown(error)
     default:
-      return TransactionErrors.undone(ConnectionErrors.unsentError(about, end))
+      return TransactionErrors.undone(error)
   }
 }
 
@@ -60,13 +52,13 @@ export const rollback = (transaction: Transaction): Effect.Effect<void> =>
   })
 
 const send = (transaction: Transaction): Effect.Effect<void, OperationError> => {
-  const { connection, failure, hasBegun, pool } = transaction
+  const { failure, hasBegun } = transaction
   if (failure !== undefined) return Effect.andThen(rollbackOn(transaction), Effect.fail(failure))
   if (!hasBegun) return Effect.void
   return Effect.flatMap(
     answerTo((onSettled) => InTransaction.command(transaction, "COMMIT", onSettled, true)),
     (exchange) => {
-      const error = commitError(connection, pool.settings, exchange)
+      const error = commitError(transaction, exchange)
       return error === undefined ? Effect.void : Effect.fail(error)
     }
   )
