@@ -69,7 +69,6 @@ const divisionByZero = "22012"
 const featureNotSupported = "0A000"
 
 interface Sent {
-  readonly text: string
   /** `undefined` for the guard's own statements. */
   readonly storing: Storing | undefined
   readonly exchange: Exchange
@@ -133,7 +132,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
       const statement = statementOf(pool.statements, pool.statements.get(text), none)
       const options = { keep, syncs: false, onProgress, copy: { onIn, onData: nothing } }
       const exchange = Commands.run(session, statement, [], onProgress, options)
-      sent.push({ text, storing, exchange })
+      sent.push({ storing, exchange })
       open = storing
       if (pipelining) return Effect.void
       return Effect.callback<void>((resume) => {
@@ -145,13 +144,12 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
 
   const guard = ({ digest, table }: Guard): Effect.Effect<void> => {
     isSynced = false
-    const lock = lockText(table)
-    const locked = Commands.describe(session, makeStatement(lock), nothing, {
+    const locked = Commands.describe(session, makeStatement(lockText(table)), nothing, {
       keep: false,
       syncs: false,
       onProgress
     })
-    sent.push({ text: lock, storing: undefined, exchange: locked })
+    sent.push({ storing: undefined, exchange: locked })
     return Effect.andThen(
       answered,
       Effect.suspend(() => {
@@ -160,7 +158,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
         const statement = statementOf(pool.statements, pool.statements.get(guardQuery), none)
         const options = { keep, syncs: false, onProgress }
         const exchange = Commands.run(session, statement, [table, digest], nothing, options)
-        sent.push({ text: guardQuery, storing: undefined, exchange })
+        sent.push({ storing: undefined, exchange })
         return answered
       })
     )
@@ -184,7 +182,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
   }
 
   const verdict = (one: Sent): Effect.Effect<typeof elsewhere, SqlError | Mistaken> => {
-    const { exchange, storing, text } = one
+    const { exchange, storing } = one
     const hasRun = sent.some(({ exchange, storing }) => storing !== undefined && exchange.isBound)
     const situation = {
       analysis: { isPlainRead: false },
@@ -196,6 +194,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
       return Effect.succeed(elsewhere)
     }
     // Without the last Sync the server has stored nothing.
+    const text = exchange.prepared?.statement.text ?? ""
     const about = { text, server: describe(pool.settings), ...storing?.tell(exchange.error ?? {}) }
     const error = failureOf(pool, connection, exchange, about, !isFinished)
     if (isDead(connection)) return Effect.fail(error)
@@ -223,7 +222,7 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
         const failed = sent.find(({ exchange }) => exchange.state !== "done")
         if (failed !== undefined) return verdict(failed)
         if (committed?.state === "lost" && !wasInTransaction) {
-          return verdict({ text: "", storing: undefined, exchange: committed })
+          return verdict({ storing: undefined, exchange: committed })
         }
         return Effect.succeed(
           sent.reduce(
