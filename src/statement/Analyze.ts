@@ -15,7 +15,7 @@ import { hasEffect, isGrammar, isHarmless, runsText, takesNothing, takesSessionL
 import { placeholdersOf } from "./Placeholders.ts"
 import { mayReturnRecord } from "./RecordResults.ts"
 import { empty, nul, rejectionOf } from "./Reject.ts"
-import { asConforming, type Token, tokenAt, valueOf } from "./Scan.ts"
+import { asConforming, symbolOf, type Token, tokenAt, valueOf, wordOf } from "./Scan.ts"
 
 /** What the text of a statement shows that it leaves behind in its session; `"prepared statements"` are those of SQL's `PREPARE`. */
 export type SessionEffects = "none" | "settings" | "prepared statements"
@@ -71,10 +71,6 @@ const nothing: Analysis = {
   mayReturnRecord: false
 }
 
-const wordOf = (text: string, token: Token): string => (token.kind === "word" ? valueOf(text, token) : "")
-const isSymbol = (text: string, token: Token, symbol: string): boolean =>
-  token.kind === "symbol" && text.startsWith(symbol, token.start)
-
 const controls = new Set(["begin", "start", "commit", "end", "abort", "rollback", "savepoint", "release"])
 const readers = new Set(["select", "values", "table", "with", "show"])
 const writers = new Set(["insert", "update", "delete", "merge", "into"])
@@ -97,17 +93,15 @@ const isLocal = (text: string, open: Token): boolean => {
   let commas = 0
   for (let token = open; token.kind !== "end" && token.end - open.end < longestArguments; ) {
     const next = tokenAt(text, token.end)
-    if (token.kind === "symbol") {
-      const symbol = text.charAt(token.start)
-      if (symbol === "(" || symbol === "[") depth++
-      else if (symbol === ")" || symbol === "]") depth--
-      else if (symbol === "," && depth === 1 && ++commas === 2) {
-        const value =
-          wordOf(text, next) === "true" || (next.kind === "string" && affirmative.test(valueOf(text, next)))
-        return value && isSymbol(text, tokenAt(text, next.end), ")")
-      }
-      if (depth === 0) return false
+    const symbol = symbolOf(text, token)
+    if (symbol === "(" || symbol === "[") depth++
+    else if (symbol === ")" || symbol === "]") depth--
+    else if (symbol === "," && depth === 1 && ++commas === 2) {
+      const value =
+        wordOf(text, next) === "true" || (next.kind === "string" && affirmative.test(valueOf(text, next)))
+      return value && symbolOf(text, tokenAt(text, next.end)) === ")"
     }
+    if (depth === 0) return false
     token = next
   }
   return false
@@ -116,10 +110,10 @@ const isLocal = (text: string, open: Token): boolean => {
 /** Behind `EXPLAIN` and its options, where the explained statement starts. */
 const afterExplain = (text: string, from: number): Token => {
   let token = tokenAt(text, from)
-  if (isSymbol(text, token, "(")) {
+  if (symbolOf(text, token) === "(") {
     const inner = tokenAt(text, token.end)
-    if (isSymbol(text, inner, "(") || readers.has(wordOf(text, inner))) return token
-    while (token.kind !== "end" && !isSymbol(text, token, ")")) token = tokenAt(text, token.end)
+    if (symbolOf(text, inner) === "(" || readers.has(wordOf(text, inner))) return token
+    while (token.kind !== "end" && symbolOf(text, token) !== ")") token = tokenAt(text, token.end)
     token = tokenAt(text, token.end)
   }
   while (["analyze", "analyse", "verbose"].includes(wordOf(text, token))) token = tokenAt(text, token.end)
@@ -130,7 +124,7 @@ const afterExplain = (text: string, from: number): Token => {
 const setEffects = (text: string, from: number): SessionEffects => {
   const scope = tokenAt(text, from)
   const local = ["local", "transaction", "constraints"].includes(wordOf(text, scope))
-  return local && !isSymbol(text, tokenAt(text, scope.end), ".") ? "none" : "settings"
+  return local && symbolOf(text, tokenAt(text, scope.end)) !== "." ? "none" : "settings"
 }
 
 /** Whether a cursor is declared `WITH HOLD`: it outlives the transaction. */
@@ -167,7 +161,9 @@ interface Traits {
 const isPostgresOwn = (text: string, name: string, open: Token, schema: string | undefined): boolean => {
   if (schema !== undefined) return schema === "pg_catalog" && isHarmless(name)
   const first = tokenAt(text, open.end)
-  return isSymbol(text, first, ")") ? takesNothing(name) : name === "count" && isSymbol(text, first, "*")
+  return symbolOf(text, first) === ")"
+    ? takesNothing(name)
+    : name === "count" && symbolOf(text, first) === "*"
 }
 
 const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
@@ -183,14 +179,10 @@ const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
   let last = ""
   for (let token = from; token.kind !== "end"; ) {
     const next = tokenAt(text, token.end)
-    const value =
-      token.kind === "word" || token.kind === "name"
-        ? valueOf(text, token)
-        : token.kind === "symbol"
-          ? text.charAt(token.start)
-          : ""
-    if (token.kind === "word" || token.kind === "name") {
-      const called = isSymbol(text, next, "(")
+    const isName = token.kind === "word" || token.kind === "name"
+    const value = isName ? valueOf(text, token) : symbolOf(text, token)
+    if (isName) {
+      const called = symbolOf(text, next) === "("
       if (called) {
         if (takesSessionLock(value) || runsText(value)) traits.session = true
         else if (value === "set_config" && !traits.session && !isLocal(text, next)) traits.session = true
@@ -201,7 +193,7 @@ const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
         }
         traits.calls ||= !isHarmless(value) || (schema ?? "pg_catalog") !== "pg_catalog"
       }
-      if (creates && isSymbol(text, next, ".") && ownSchema.test(value)) traits.session = true
+      if (creates && symbolOf(text, next) === "." && ownSchema.test(value)) traits.session = true
     }
     if (token.kind === "word" && last !== ".") {
       if (value === "uescape") traits.session = true
@@ -259,7 +251,7 @@ const readsRows = new Set([...readers, "explain", "call", "fetch", "execute"])
 
 const analyzeConforming = (text: string): Analysis => {
   let first = tokenAt(text, 0)
-  while (isSymbol(text, first, ";") || isSymbol(text, first, "(")) first = tokenAt(text, first.end)
+  while (symbolOf(text, first) === ";" || symbolOf(text, first) === "(") first = tokenAt(text, first.end)
   if (first.kind === "end") return { ...nothing, rejection: empty }
   const command = wordOf(text, first)
   const placeholders = placeholdersOf(text)
@@ -273,7 +265,7 @@ const analyzeConforming = (text: string): Analysis => {
   }
 
   let inner = command === "explain" ? afterExplain(text, first.end) : first
-  while (isSymbol(text, inner, "(")) inner = tokenAt(text, inner.end)
+  while (symbolOf(text, inner) === "(") inner = tokenAt(text, inner.end)
   const executed = wordOf(text, inner)
   const traits = traitsOf(text, inner, executed === "create")
   const sessionEffects = effectsOf(executed, text, inner.end, traits)

@@ -1,7 +1,7 @@
 /**
  * What the text of a `COPY` shows: which way its data go over the connection, and the query that gives them.
  */
-import { tokenAt, valueOf } from "./Scan.ts"
+import { symbolOf, tokenAt, wordOf } from "./Scan.ts"
 
 /** `"in"` for `FROM STDIN`, `"out"` for `TO STDOUT`. */
 export type Direction = "in" | "out"
@@ -10,14 +10,14 @@ export type Direction = "in" | "out"
 export const directionOf = (text: string, from: number): Direction | undefined => {
   let depth = 0
   for (let token = tokenAt(text, from); token.kind !== "end"; token = tokenAt(text, token.end)) {
-    const value = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
-    if (value === "(") depth++
-    else if (value === ")") depth--
-    else if (depth === 0 && token.kind === "word" && (value === "from" || value === "to")) {
-      const target = tokenAt(text, token.end)
-      const stream = target.kind === "word" ? valueOf(text, target) : ""
+    const symbol = symbolOf(text, token)
+    const word = wordOf(text, token)
+    if (symbol === "(") depth++
+    else if (symbol === ")") depth--
+    else if (depth === 0 && (word === "from" || word === "to")) {
+      const stream = wordOf(text, tokenAt(text, token.end))
       if (stream !== "stdin" && stream !== "stdout") return undefined
-      return value === "from" ? "in" : "out"
+      return word === "from" ? "in" : "out"
     }
   }
   return undefined
@@ -29,7 +29,7 @@ export const queryOf = (text: string): readonly [start: number, end: number] | u
   if (text.charAt(open.start) !== "(") return undefined
   let depth = 1
   for (let token = tokenAt(text, open.end); token.kind !== "end"; token = tokenAt(text, token.end)) {
-    const symbol = token.kind === "symbol" ? valueOf(text, token) : ""
+    const symbol = symbolOf(text, token)
     if (symbol === "(") depth++
     if (symbol === ")" && --depth === 0) return [open.end, token.start]
   }

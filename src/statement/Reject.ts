@@ -3,7 +3,7 @@
  * has to suffer: each with what was refused, why, and what to use instead.
  */
 import { type Direction, directionOf } from "./CopyStatement.ts"
-import { tokenAt, valueOf } from "./Scan.ts"
+import { tokenAt, wordOf } from "./Scan.ts"
 
 const opening = (what: string): string =>
   `${what} was not sent: the transaction would stay open on a pooled connection and take in the statements of its next borrower. ` +
@@ -42,51 +42,41 @@ export const empty =
 export const nul =
   "The statement was not sent: its text holds a NUL character (\\u0000), which Postgres cannot read. Remove it; a parameter of type bytea may hold it."
 
+/** By the first word, whatever follows. */
+const byCommand: ReadonlyMap<string, string> = new Map([
+  ["begin", opening("BEGIN")],
+  ["start", opening("START TRANSACTION")],
+  ["commit", ending("COMMIT")],
+  ["end", ending("END")],
+  ["abort", ending("ABORT")],
+  ["rollback", ending("ROLLBACK")],
+  ["savepoint", savepoint("SAVEPOINT")],
+  ["release", savepoint("RELEASE SAVEPOINT")],
+  ["listen", listening("LISTEN")],
+  ["unlisten", listening("UNLISTEN")]
+])
+
 /**
  * Why the statement whose first word is `command` (lower case, ending at `from`) is not sent.
  */
 export const rejectionOf = (command: string, text: string, from: number): string | undefined => {
-  const second = () => {
-    const token = tokenAt(text, from)
-    return token.kind === "word" ? valueOf(text, token) : ""
+  if (command === "copy") {
+    const direction = directionOf(text, from)
+    return direction === undefined ? undefined : copies[direction]
   }
-  switch (command) {
-    case "begin":
-      return opening("BEGIN")
-    case "start":
-      return opening("START TRANSACTION")
-    case "commit":
-      return second() === "prepared" ? twoPhase("COMMIT PREPARED") : ending("COMMIT")
-    case "end":
-      return ending("END")
-    case "abort":
-      return ending("ABORT")
-    case "rollback": {
-      if (second() === "prepared") return twoPhase("ROLLBACK PREPARED")
-      const token = tokenAt(text, from)
-      const noise = token.kind === "word" && (second() === "work" || second() === "transaction")
-      const after = noise ? tokenAt(text, token.end) : token
-      const to = after.kind === "word" && valueOf(text, after) === "to"
-      return to ? savepoint("ROLLBACK TO SAVEPOINT") : ending("ROLLBACK")
-    }
-    case "savepoint":
-      return savepoint("SAVEPOINT")
-    case "release":
-      return savepoint("RELEASE SAVEPOINT")
-    case "prepare": {
-      const token = tokenAt(text, from)
-      const named = second() === "transaction" && tokenAt(text, token.end).kind === "string"
-      return named ? twoPhase("PREPARE TRANSACTION") : undefined
-    }
-    case "listen":
-      return listening("LISTEN")
-    case "unlisten":
-      return listening("UNLISTEN")
-    case "copy": {
-      const direction = directionOf(text, from)
-      return direction === undefined ? undefined : copies[direction]
-    }
-    default:
-      return undefined
+  const second = tokenAt(text, from)
+  const word = wordOf(text, second)
+  if (command === "prepare") {
+    const isNamed = word === "transaction" && tokenAt(text, second.end).kind === "string"
+    return isNamed ? twoPhase("PREPARE TRANSACTION") : undefined
   }
+  if (word === "prepared" && (command === "commit" || command === "rollback")) {
+    return twoPhase(`${command.toUpperCase()} PREPARED`)
+  }
+  if (command === "rollback") {
+    const isNoise = word === "work" || word === "transaction"
+    const to = isNoise ? wordOf(text, tokenAt(text, second.end)) : word
+    if (to === "to") return savepoint("ROLLBACK TO SAVEPOINT")
+  }
+  return byCommand.get(command)
 }

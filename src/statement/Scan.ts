@@ -201,6 +201,14 @@ export const valueOf = (text: string, { kind, start, end }: Token): string => {
   return raw.charCodeAt(1) === 38 ? unescape(content) : content
 }
 
+/** A bare word in lower case; empty for any other token. */
+export const wordOf = (text: string, token: Token): string =>
+  token.kind === "word" ? valueOf(text, token) : ""
+
+/** A symbol; empty for any other token. */
+export const symbolOf = (text: string, token: Token): string =>
+  token.kind === "symbol" ? text.charAt(token.start) : ""
+
 /** The text with each string in which backslashes would escape, if strings were not conforming, as an `E'…'` string. */
 export const asConforming = (text: string): string => {
   let result = ""

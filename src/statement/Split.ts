@@ -2,7 +2,7 @@
  * The statements of a text that holds several, as psql finds them: a semicolon ends one unless it stands in parentheses, in a
  * string or comment, or in the body of a function that is written as `begin atomic … end`.
  */
-import { type Token, tokenAt, valueOf } from "./Scan.ts"
+import { symbolOf, type Token, tokenAt, wordOf } from "./Scan.ts"
 
 /** A statement of a script. */
 export interface Part {
@@ -30,7 +30,7 @@ const makeDepth = () => {
   return {
     isIn: () => parentheses > 0 || blocks > 0,
     take: (text: string, token: Token): void => {
-      const value = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
+      const value = wordOf(text, token) || symbolOf(text, token)
       if (value === "(") parentheses++
       else if (value === ")") parentheses = Math.max(0, parentheses - 1)
       // Behind a dot or `as` it is a name.
@@ -55,7 +55,7 @@ export const split = function* (text: string): Generator<Part> {
     let token = first
     let end = first.start
     for (; token.kind !== "end"; token = tokenAt(text, token.end)) {
-      const symbol = token.kind === "symbol" ? text.charAt(token.start) : ""
+      const symbol = symbolOf(text, token)
       if (symbol === ";" && !depth.isIn()) break
       hasBackslash ||= symbol === "\\"
       depth.take(text, token)

@@ -3,7 +3,7 @@
  * and the spelling of the text, by OpenTelemetry's rules for `db.query.summary`. A word that is no command of Postgres's
  * says nothing, so that whatever a text begins with does not become a name.
  */
-import { type Token, tokenAt, valueOf } from "./Scan.ts"
+import { symbolOf, tokenAt, valueOf, wordOf } from "./Scan.ts"
 
 export interface Summary {
   /** The command that the statement is, as it stands there: `select`, `create table`; of a `with` the one behind it. */
@@ -76,8 +76,6 @@ export const summarize = (text: string): Summary => {
   let before = ""
   let length = -1
   let token = tokenAt(text, 0)
-  const wordAt = (at: Token) => (at.kind === "word" ? valueOf(text, at) : "")
-  const symbolAt = (at: Token) => (at.kind === "symbol" ? text.charAt(at.start) : "")
   const add = (part: string): void => {
     length += part.length + 1
     if (length <= longest) parts.push(part)
@@ -96,12 +94,12 @@ export const summarize = (text: string): Summary => {
   /** What is defined, behind `create`, `alter` or `drop`; moves behind it. */
   const definition = (raw: string): string => {
     let next = tokenAt(text, token.end)
-    while (modifiers.has(wordAt(next))) next = tokenAt(text, next.end)
+    while (modifiers.has(wordOf(text, next))) next = tokenAt(text, next.end)
     const words = [raw]
     for (let most = 1; words.length <= most && next.kind === "word"; next = tokenAt(text, next.end)) {
       token = next
       words.push(text.slice(next.start, next.end))
-      if (twoWords.has(wordAt(next))) most = 2
+      if (twoWords.has(wordOf(text, next))) most = 2
     }
     return words.join(" ")
   }
@@ -113,7 +111,7 @@ export const summarize = (text: string): Summary => {
     let last = token
     for (;;) {
       const dot = tokenAt(text, end)
-      const part = symbolAt(dot) === "." ? tokenAt(text, dot.end) : undefined
+      const part = symbolOf(text, dot) === "." ? tokenAt(text, dot.end) : undefined
       if (part?.kind !== "word" && part?.kind !== "name") break
       end = part.end
       last = part
@@ -130,8 +128,8 @@ export const summarize = (text: string): Summary => {
   for (; token.kind !== "end"; token = tokenAt(text, token.end)) {
     const level = levels[levels.length - 1] ?? makeLevel()
     // Behind a dot is a name, whatever it is called.
-    const word = before === "." ? "" : wordAt(token)
-    const symbol = symbolAt(token)
+    const word = before === "." ? "" : wordOf(text, token)
+    const symbol = symbolOf(text, token)
     const raw = text.slice(token.start, token.end)
     const isOpening = openers.has(before)
     const isFirst = level.command === "" && isOpening
