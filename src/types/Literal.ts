@@ -10,20 +10,16 @@ import { isPlain } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
-import { write } from "./TypeCodec.ts"
 import type { OwnCodec, TypeLookup } from "./TypeLookup.ts"
 
-/** Why a value cannot be written, once that is known. */
-export interface Problem {
+/** One parameter under way. */
+export interface Writing {
+  readonly types: TypeLookup
+  /** Why it cannot be written, once that is known. */
   problem: string | undefined
 }
 
-/** One parameter under way. */
-export interface Writing extends Problem {
-  readonly types: TypeLookup
-}
-
-export const fail = (writing: Problem, problem: string): null => {
+export const fail = (writing: Writing, problem: string): null => {
   writing.problem ??= problem
   return null
 }
@@ -51,26 +47,22 @@ export const bytesOf = (value: unknown): Uint8Array | undefined => {
     : undefined
 }
 
-const stringify = (value: unknown): string | Error => {
+/** A value as json. */
+export const jsonLiteral = (writing: Writing, value: unknown): string | null => {
+  if (typeof value === "bigint") return String(value)
+  if (typeof value === "number" && !Number.isFinite(value))
+    return fail(writing, "is not finite, which json cannot hold")
   try {
-    return JSON.stringify(value) ?? new Error(`is ${nameOf(value)}, which json cannot hold`)
+    return JSON.stringify(value) ?? fail(writing, `is ${nameOf(value)}, which json cannot hold`)
   } catch (error) {
     const isBigInt = error instanceof TypeError && error.message.includes("BigInt")
-    return new Error(
+    return fail(
+      writing,
       isBigInt
         ? "holds a bigint, which json cannot hold: make it a string or a number"
         : "cannot be written as json: it refers to itself or nests too deeply, or one of its properties or its toJSON throws. Give a plain copy of it"
     )
   }
-}
-
-/** A value as json. */
-export const jsonLiteral = (writing: Problem, value: unknown): string | null => {
-  if (typeof value === "bigint") return String(value)
-  if (typeof value === "number" && !Number.isFinite(value))
-    return fail(writing, "is not finite, which json cannot hold")
-  const text = stringify(value)
-  return typeof text === "string" ? text : fail(writing, text.message)
 }
 
 const pad = (value: number, size: number): string => String(value).padStart(size, "0")
@@ -88,7 +80,7 @@ export const dateTypes: ReadonlySet<number> = new Set([
  * A `Date` as one text for every type of dates and times: its instant where the type has a zone, its UTC day and time where
  * it has none, whatever zone the session is in. So it stays right when a column changes from one of them to another.
  */
-export const dateLiteral = (writing: Problem, date: Date): string | null => {
+export const dateLiteral = (writing: Writing, date: Date): string | null => {
   if (Number.isNaN(date.getTime())) return fail(writing, "is an invalid Date")
   const year = date.getUTCFullYear()
   const shown = year > 0 ? year : 1 - year
@@ -104,31 +96,31 @@ const field = (text: string | null): string =>
   text === null ? "" : `"${text.replaceAll("\\", "\\\\").replaceAll('"', '""')}"`
 
 const compositeLiteral = (writing: Writing, value: object, type: PgType): string | null => {
+  let values: ReadonlyArray<unknown>
   if (Array.isArray(value)) {
     if (value.length !== type.attributes.length) {
       return fail(writing, `has ${value.length} fields, and type ${type.name} has ${type.attributes.length}`)
     }
-    return `(${type.attributes.map((attribute, index) => field(literal(writing, value[index], attribute.oid))).join(",")})`
+    values = value
+  } else {
+    const names = type.attributes.map((attribute) => attribute.name)
+    const unknown = Object.keys(value).find((key) => !names.includes(key))
+    if (unknown !== undefined) {
+      return fail(
+        writing,
+        `has the attribute ${JSON.stringify(unknown)}, which type ${type.name} does not have`
+      )
+    }
+    const entries = new Map(Object.entries(value))
+    values = names.map((name) => entries.get(name))
   }
-  const names = new Set(type.attributes.map((attribute) => attribute.name))
-  const unknown = Object.keys(value).find((key) => !names.has(key))
-  if (unknown !== undefined) {
-    return fail(
-      writing,
-      `has the attribute ${JSON.stringify(unknown)}, which type ${type.name} does not have`
-    )
-  }
-  const entries = new Map(Object.entries(value))
-  return `(${type.attributes
-    .map((attribute) => field(literal(writing, entries.get(attribute.name), attribute.oid)))
-    .join(",")})`
+  return `(${type.attributes.map(({ oid }, index) => field(literal(writing, values[index], oid))).join(",")})`
 }
 
 const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>>): string =>
   Object.entries(value)
     .map(([key, inner]) => {
       const text = inner === null || inner === undefined ? null : literal(writing, inner, oids.text)
-      const quote = (part: string) => `"${part.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
       return `${quote(key)}=>${text === null ? "NULL" : quote(text)}`
     })
     .join(",")
@@ -206,8 +198,13 @@ export const numberText = (value: number): string =>
       : String(value)
 
 const ownLiteral = (writing: Writing, { codec, type }: OwnCodec, value: unknown): string | null => {
-  const written = write(codec, type, value)
-  return "text" in written ? written.text : fail(writing, written.problem)
+  const failed = `could not be written: encode of the codec for ${type.name}`
+  try {
+    const text: unknown = codec.encode(value)
+    return typeof text === "string" ? text : fail(writing, `${failed} gave no string`)
+  } catch {
+    return fail(writing, `${failed} threw`)
+  }
 }
 
 /** The text of a value for a type; `null` is SQL NULL. A string is a json string where the type is json. */
@@ -251,17 +248,13 @@ const needsQuotes = /[\\"]/
 const quote = (text: string): string =>
   needsQuotes.test(text) ? `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"` : `"${text}"`
 
+const isTypedArray = (value: unknown): value is ArrayLike<unknown> =>
+  ArrayBuffer.isView(value) && !(value instanceof DataView)
+
 const listOf = (value: unknown): ReadonlyArray<unknown> | undefined => {
   if (Array.isArray(value)) return value
-  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined
-  return Symbol.iterator in value && typeof value[Symbol.iterator] === "function"
-    ? Array.from(iterable(value))
-    : undefined
-}
-
-const iterable = function* (view: object): Generator<unknown> {
-  const length: unknown = Reflect.get(view, "length")
-  for (let index = 0; typeof length === "number" && index < length; index++) yield Reflect.get(view, index)
+  // By its length, which is 0 where its buffer is detached.
+  return isTypedArray(value) ? Array.from({ length: value.length }, (_, index) => value[index]) : undefined
 }
 
 /**

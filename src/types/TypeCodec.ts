@@ -86,18 +86,3 @@ export const read = (codec: TypeCodec, { name }: PgType, text: string): unknown 
     throw new UnreadableValue(`could not be read: decode of the codec for ${name} threw`)
   }
 }
-
-/** A value as text by a codec, or what is wrong with it, in words that follow "Parameter $1". */
-export const write = (
-  codec: TypeCodec,
-  { name }: PgType,
-  value: unknown
-): { readonly text: string } | { readonly problem: string } => {
-  try {
-    const text: unknown = codec.encode(value)
-    if (typeof text === "string") return { text }
-  } catch {
-    return { problem: `could not be written: encode of the codec for ${name} threw` }
-  }
-  return { problem: `could not be written: encode of the codec for ${name} gave no string` }
-}
