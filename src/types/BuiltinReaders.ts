@@ -26,17 +26,14 @@ export interface TypeReader {
   /** `undefined` where the text format is the one to ask for. */
   readonly binary: ReadBinary | undefined
   readonly text: ReadText
-  /** The text is the value. */
-  readonly isText: boolean
 }
 
-const identity: ReadText = (text) => text
+/** The text is the value. */
+export const itself: ReadText = (text) => text
 /** A type that is a string, as the server prints it. */
-export const asText: TypeReader = { binary: undefined, text: identity, isText: true }
+export const asText: TypeReader = { binary: undefined, text: itself }
 /** Types whose binary format is their text. */
-const plain: TypeReader = { binary: utf8, text: identity, isText: true }
-
-const scalar = (binary: ReadBinary, text: ReadText): TypeReader => ({ binary, text, isText: false })
+const plain: TypeReader = { binary: utf8, text: itself }
 
 const pastNumber = () =>
   new UnreadableValue(
@@ -45,19 +42,19 @@ const pastNumber = () =>
 
 const int8Reader = (int8: ValueOptions["int8"]): TypeReader => {
   if (int8 === "string") return asText
-  if (int8 === "bigint") return scalar(bigInt64, BigInt)
-  return scalar(
-    (bytes, offset) => {
+  if (int8 === "bigint") return { binary: bigInt64, text: BigInt }
+  return {
+    binary: (bytes, offset) => {
       const value = exactInt64(bytes, offset)
       if (Number.isNaN(value)) throw pastNumber()
       return value
     },
-    (text) => {
+    text: (text) => {
       const value = Number(text)
       if (!Number.isSafeInteger(value)) throw pastNumber()
       return value
     }
-  )
+  }
 }
 
 const withLength: ReadText<string> = (text) =>
@@ -92,24 +89,23 @@ const hstoreFromText: ReadText<Readonly<Record<string, string | null>>> = (text)
 
 const parseJson: ReadText = (text) => JSON.parse(text)
 
+const json: ReadBinary = (bytes, offset, size) => JSON.parse(utf8(bytes, offset, size))
+
+/** Behind the version of its format. */
+export const jsonb: ReadBinary = (bytes, offset, size) => JSON.parse(utf8(bytes, offset + 1, size - 1))
+
 /** The reader of each built-in type that is not a string as the server prints it, by OID. */
 export const builtinReaders = ({ int8, timestamp }: ValueOptions): ReadonlyMap<number, TypeReader> => {
-  const times = timestamp === "string" ? asText : scalar(Timestamps.fromBinary, Timestamps.fromText)
-  return new Map([
-    [
-      oids.bool,
-      scalar(
-        (bytes, offset) => bytes[offset] !== 0,
-        (text) => text === "t"
-      )
-    ],
-    [oids.bytea, scalar(copy, bytesFromText)],
-    [oids.int2, scalar(int16, Number)],
-    [oids.int4, scalar(int32, Number)],
+  const times = timestamp === "string" ? asText : { binary: Timestamps.fromBinary, text: Timestamps.fromText }
+  return new Map<number, TypeReader>([
+    [oids.bool, { binary: (bytes, offset) => bytes[offset] !== 0, text: (text) => text === "t" }],
+    [oids.bytea, { binary: copy, text: bytesFromText }],
+    [oids.int2, { binary: int16, text: Number }],
+    [oids.int4, { binary: int32, text: Number }],
     [oids.int8, int8Reader(int8)],
-    [oids.oid, scalar(uint32, Number)],
-    [oids.float4, scalar(float4, Number)],
-    [oids.float8, scalar(float64, Number)],
+    [oids.oid, { binary: uint32, text: Number }],
+    [oids.float4, { binary: float4, text: Number }],
+    [oids.float8, { binary: float64, text: Number }],
     [oids.timestamp, times],
     [oids.timestamptz, times],
     [oids.text, plain],
@@ -118,15 +114,15 @@ export const builtinReaders = ({ int8, timestamp }: ValueOptions): ReadonlyMap<n
     [oids.name, plain],
     [oids.xml, plain],
     [oids.unknown, plain],
-    [oids.json, scalar((bytes, offset, size) => JSON.parse(utf8(bytes, offset, size)), parseJson)],
-    [oids.jsonb, { binary: undefined, text: parseJson, isText: false }],
+    [oids.json, { binary: json, text: parseJson }],
+    [oids.jsonb, { binary: undefined, text: parseJson }],
     // Its output function leaves the length of a single address out, and its cast to text does not.
-    [oids.inet, { binary: undefined, text: withLength, isText: false }]
+    [oids.inet, { binary: undefined, text: withLength }]
   ])
 }
 
 /** Readers of extensions' types by their output functions; all other types of extensions are strings. */
 export const extensions: Readonly<Record<string, TypeReader>> = {
-  hstore_out: { binary: undefined, text: hstoreFromText, isText: false },
-  vector_out: { binary: undefined, text: parseJson, isText: false }
+  hstore_out: { binary: undefined, text: hstoreFromText },
+  vector_out: { binary: undefined, text: parseJson }
 }

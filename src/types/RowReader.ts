@@ -5,6 +5,7 @@
  */
 import type { Buffer } from "node:buffer"
 import { nameOf } from "../statement/CamelCase.ts"
+import { itself } from "./BuiltinReaders.ts"
 import { sessionTypes } from "./BuiltinTypes.ts"
 import { int32, uint16, utf8 } from "./Bytes.ts"
 import { generate } from "./GeneratedReader.ts"
@@ -49,9 +50,9 @@ export const binaryColumns = (
   })
 
 const columnReader = (types: TypeMap, { type }: Column, isBinary: boolean): ReadBinary => {
-  const { binary, isText, text } = types.reader(type)
+  const { binary, text } = types.reader(type)
   if (isBinary) return binary ?? types.binaryReader(type)
-  return isText ? utf8 : (bytes, offset, size, locale) => text(utf8(bytes, offset, size), locale)
+  return text === itself ? utf8 : (bytes, offset, size, locale) => text(utf8(bytes, offset, size), locale)
 }
 
 const located = (error: unknown, column: string): Error => {

@@ -10,9 +10,16 @@
  */
 
 import * as ArrayFormat from "./ArrayFormat.ts"
-import { asText, builtinReaders, extensions, type TypeReader, type ValueOptions } from "./BuiltinReaders.ts"
+import {
+  asText,
+  builtinReaders,
+  extensions,
+  itself,
+  jsonb,
+  type TypeReader,
+  type ValueOptions
+} from "./BuiltinReaders.ts"
 import { oids } from "./BuiltinTypes.ts"
-import { utf8 } from "./Bytes.ts"
 import type { PgType, ReadBinary, ReadText } from "./PgType.ts"
 import { UnreadableValue } from "./PgType.ts"
 import * as RecordFields from "./RecordFields.ts"
@@ -59,8 +66,7 @@ const onlyBinary = (binary: ReadBinary): TypeReader => ({
     throw new UnreadableValue(
       "is of another type than when the statement was described. Run the statement again"
     )
-  },
-  isText: false
+  }
 })
 
 const lostTypes: ReadText = () => {
@@ -83,19 +89,19 @@ export const make = (options: ValueOptions): TypeMap => {
   const inRecords = new Set<number>()
   let version = 0
 
-  /** Visits these types and those inside of them, once each. */
-  const visit = (from: ReadonlyArray<number>, on: (oid: number, type: PgType | undefined) => void): void => {
-    const seen = new Set<number>()
-    const next = (oid: number): void => {
-      if (seen.has(oid) || oid === 0) return
-      seen.add(oid)
+  /** These types and those inside of them, once each. */
+  const within = (oids: ReadonlyArray<number>): ReadonlyMap<number, PgType | undefined> => {
+    const found = new Map<number, PgType | undefined>()
+    const add = (oid: number): void => {
+      if (oid === 0 || found.has(oid)) return
       const type = typeOf(oid)
-      on(oid, type)
+      found.set(oid, type)
       if (type === undefined) return
-      if (type.of !== 0) next(type.of)
-      for (const attribute of type.attributes) next(attribute.oid)
+      add(type.of)
+      for (const attribute of type.attributes) add(attribute.oid)
     }
-    from.forEach(next)
+    oids.forEach(add)
+    return found
   }
 
   /** A field of an anonymous record for a codec, printed as the server prints it. */
@@ -109,9 +115,9 @@ export const make = (options: ValueOptions): TypeMap => {
   const fieldReader = (oid: number): ReadBinary => {
     const own = codecOf(oid)
     if (own !== undefined) return printedField(own)
-    const { binary, isText } = reader(oid)
+    const { binary, text } = reader(oid)
     if (binary !== undefined) return binary
-    if (oid === oids.jsonb) return (bytes, offset, size) => JSON.parse(utf8(bytes, offset + 1, size - 1))
+    if (oid === oids.jsonb) return jsonb
     const type = typeOf(oid)
     if (type === undefined) {
       throw new UnreadableValue(
@@ -123,7 +129,7 @@ export const make = (options: ValueOptions): TypeMap => {
     if (oid === oids.anyArray) return ArrayFormat.anyFromBinary(fieldReader)
     if (type.kind === "array") return ArrayFormat.fromBinary(fieldReader(type.of))
     if (type.kind === "composite") return RecordFormat.compositeFromBinary(type, fieldReader)
-    const printed = isText ? RecordFields.printer(oid, typeOf) : undefined
+    const printed = text === itself ? RecordFields.printer(oid, typeOf) : undefined
     return printed ?? RecordFields.unprintable(type.name)
   }
 
@@ -141,9 +147,7 @@ export const make = (options: ValueOptions): TypeMap => {
 
   const build = (type: PgType): TypeReader => {
     const codec = ownCodec?.(type)
-    if (codec !== undefined) {
-      return { binary: undefined, text: (text) => readOwn(codec, type, text), isText: false }
-    }
+    if (codec !== undefined) return { binary: undefined, text: (text) => readOwn(codec, type, text) }
     switch (type.kind) {
       case "domain":
         return reader(type.of)
@@ -156,22 +160,20 @@ export const make = (options: ValueOptions): TypeMap => {
             element.binary === undefined || type.oid === oids.anyArray
               ? undefined
               : ArrayFormat.fromBinary(element.binary),
-          text: ArrayFormat.fromText(element.text, delimiter),
-          isText: false
+          text: ArrayFormat.fromText(element.text, delimiter)
         }
       }
       case "vector":
-        return { binary: undefined, text: ArrayFormat.fromVectorText(reader(type.of).text), isText: false }
+        return { binary: undefined, text: ArrayFormat.fromVectorText(reader(type.of).text) }
       case "composite": {
         const isBinary = type.attributes.every(({ oid }) => reader(oid).binary !== undefined)
         return {
           binary: isBinary ? RecordFormat.compositeFromBinary(type, fieldReader) : undefined,
-          text: RecordFormat.compositeFromText(type, (oid) => reader(oid).text),
-          isText: false
+          text: RecordFormat.compositeFromText(type, (oid) => reader(oid).text)
         }
       }
       case "record":
-        return { binary: RecordFormat.recordFromBinary(recordFieldReader), text: lostTypes, isText: false }
+        return { binary: RecordFormat.recordFromBinary(recordFieldReader), text: lostTypes }
       case "base":
         return extensions[type.output] ?? asText
       default:
@@ -203,28 +205,16 @@ export const make = (options: ValueOptions): TypeMap => {
     version: () => version,
     typeOf,
     baseOf,
-    unknown: (from, isStream = false) => {
-      const missing: Array<number> = []
-      visit(from, (oid, type) => {
-        if (type === undefined || (isStream && type.kind === "record")) missing.push(oid)
-      })
-      return missing
-    },
-    contain: (from, others) => {
-      let isFound = false
-      visit(from, (oid) => {
-        isFound ||= others.has(oid)
-      })
-      return isFound
-    },
-    composites: (from) => {
-      const found: Array<number> = []
-      visit(from, (oid, type) => {
-        if (type?.kind === "composite") found.push(oid)
-        else if (type?.kind === "record") found.push(...inRecords)
-      })
-      return found
-    },
+    unknown: (from, isStream = false) =>
+      Array.from(within(from)).flatMap(([oid, type]) =>
+        type === undefined || (isStream && type.kind === "record") ? oid : []
+      ),
+    contain: (from, others) => Array.from(within(from).keys()).some((oid) => others.has(oid)),
+    composites: (from) =>
+      Array.from(within(from).values()).flatMap((type) => {
+        if (type?.kind === "record") return Array.from(inRecords)
+        return type?.kind === "composite" ? type.oid : []
+      }),
     answers: () => answers,
     isNewer: (oid, before) => (learntFrom.get(oid) ?? 0) > before,
     reader,
