@@ -9,14 +9,14 @@ import type { Buffer } from "node:buffer"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import { bigInt64, float64, hex, int16, int32, uint16, uint32, utf8 } from "./Bytes.ts"
 import { float4 } from "./Float4.ts"
-import type { Locale, PgType, ReadBinary } from "./PgType.ts"
+import type { PgType, ReadBinary } from "./PgType.ts"
 import { malformed, UnreadableValue } from "./PgType.ts"
 import { type Zone, zoneOf } from "./TimeZone.ts"
 
 const pad = (value: number | bigint, size: number): string => String(value).padStart(size, "0")
 
 /** Digits of base 10 000, with a weight, a sign and how many places are shown. */
-export const numeric: ReadBinary<string> = (bytes, offset) => {
+const numeric: ReadBinary<string> = (bytes, offset) => {
   const count = uint16(bytes, offset)
   const weight = int16(bytes, offset + 2)
   const sign = uint16(bytes, offset + 4)
@@ -34,7 +34,7 @@ export const numeric: ReadBinary<string> = (bytes, offset) => {
   return `${sign === 0x4000 ? "-" : ""}${shown}${scale === 0 ? "" : `.${fraction.slice(0, scale)}`}`
 }
 
-export const uuid: ReadBinary<string> = (bytes, offset) =>
+const uuid: ReadBinary<string> = (bytes, offset) =>
   hex(bytes, offset, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5")
 
 const microsPerSecond = 1_000_000n
@@ -55,34 +55,22 @@ const offsetOf = (seconds: number): string => {
   return (seconds < 0 ? "-" : "+") + parts.map((part) => pad(part, 2)).join(":")
 }
 
-const unixDays = 10_957
-
-/** From 1 March of the year 0, with which a cycle of the Gregorian calendar begins, to 1 January 2000. */
-const toEpoch = 730_425
+const epochMilliseconds = 946_684_800_000
+const dayMilliseconds = 86_400_000
+/** The days of 400 years, after which the Gregorian calendar repeats itself. */
 const perCycle = 146_097
 
-/**
- * A day since 2000, also one that no `Date` can be. The algorithm is `civil_from_days` of H. Hinnant, "chrono-Compatible
- * Low-Level Date Algorithms", 2014.
- */
+/** A day since 2000, also one that no `Date` can be: it is looked up in the years from 2000 to 2399. */
 const dayOf = (days: number): { readonly text: string; readonly era: string } => {
-  const cycle = Math.floor((days + toEpoch) / perCycle)
-  const inCycle = days + toEpoch - cycle * perCycle
-  const leapless =
-    inCycle - Math.floor(inCycle / 1_460) + Math.floor(inCycle / 36_524) - Math.floor(inCycle / 146_096)
-  const yearOfCycle = Math.floor(leapless / 365)
-  const before = 365 * yearOfCycle + Math.floor(yearOfCycle / 4) - Math.floor(yearOfCycle / 100)
-  const inYear = inCycle - before
-  const fromMarch = Math.floor((5 * inYear + 2) / 153)
-  const month = fromMarch < 10 ? fromMarch + 3 : fromMarch - 9
-  const year = yearOfCycle + cycle * 400 + (month <= 2 ? 1 : 0)
-  const day = inYear - Math.floor((153 * fromMarch + 2) / 5) + 1
-  const text = `${pad(year > 0 ? year : 1 - year, 4)}-${pad(month, 2)}-${pad(day, 2)}`
+  const cycle = Math.floor(days / perCycle)
+  const date = new Date((days - cycle * perCycle) * dayMilliseconds + epochMilliseconds)
+  const year = date.getUTCFullYear() + cycle * 400
+  const text = `${pad(year > 0 ? year : 1 - year, 4)}-${date.toISOString().slice(5, 10)}`
   return { text, era: year > 0 ? "" : " BC" }
 }
 
 /** A date as the style `ISO` shows it. */
-export const date: ReadBinary<string> = (bytes, offset) => {
+const date: ReadBinary<string> = (bytes, offset) => {
   const days = int32(bytes, offset)
   if (days === 0x7fffffff) return "infinity"
   if (days === -0x80000000) return "-infinity"
@@ -96,13 +84,12 @@ const timetz: ReadBinary<string> = (bytes, offset) =>
   clockOf(bigInt64(bytes, offset)) + offsetOf(-int32(bytes, offset + 8))
 
 const perDay = 86_400n * microsPerSecond
-const unixMillis = unixDays * 86_400_000
 
 /** `2026-03-01 15:30:00+00 BC`; `zone` gives the seconds east of UTC at an instant, in milliseconds since 1970. */
 const instant = (micros: bigint, zone: Zone | undefined): string => {
   if (micros === 2n ** 63n - 1n) return "infinity"
   if (micros === -(2n ** 63n)) return "-infinity"
-  const east = zone?.(Number(micros / 1000n) + unixMillis)
+  const east = zone?.(Number(micros / 1000n) + epochMilliseconds)
   const local = micros + BigInt(east ?? 0) * microsPerSecond
   const inDay = ((local % perDay) + perDay) % perDay
   const { era, text } = dayOf(Number((local - inDay) / perDay))
@@ -140,8 +127,6 @@ const interval: ReadBinary<string> = (bytes, offset) => {
   const sign = micros < 0n ? "-" : isBefore ? "+" : ""
   return `${text}${text === "" ? "" : " "}${sign}${clockOf(micros < 0n ? -micros : micros)}`
 }
-
-const text: ReadBinary<string> = utf8
 
 /** `"char"`, one byte: nothing for 0, `\\377` where it is no ASCII. */
 const char: ReadBinary<string> = (bytes, offset) => {
@@ -182,7 +167,7 @@ const float =
 
 const printers: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([
   ...[oids.text, oids.varchar, oids.bpchar, oids.name, oids.xml, oids.json].map(
-    (oid) => [oid, text] as const
+    (oid) => [oid, utf8] as const
   ),
   [oids.bool, (bytes: Buffer, offset: number) => (bytes[offset] === 0 ? "f" : "t")],
   [oids.int2, number(int16)],
@@ -249,22 +234,15 @@ export const printer = (
   const known = printers.get(oid)
   if (known !== undefined) return known
   const type = builtins.get(oid) ?? typeOf(oid)
-  if (type?.kind === "enum") return text
-  if (type?.kind === "range") {
-    const bound = printer(type.of, typeOf)
-    return bound === undefined ? undefined : range(bound)
-  }
-  if (type?.kind === "multirange") {
-    const one = printer(type.of, typeOf)
-    return one === undefined ? undefined : multirange(one)
-  }
-  return undefined
+  if (type?.kind === "enum") return utf8
+  if (type?.kind !== "range" && type?.kind !== "multirange") return undefined
+  const inner = printer(type.of, typeOf)
+  if (inner === undefined) return undefined
+  return type.kind === "range" ? range(inner) : multirange(inner)
 }
 
 /** Why a record cannot be given, and what to do. */
-export const unprintable = (
-  type: string
-): ((bytes: Buffer, offset: number, size: number, locale: Locale) => never) => {
+export const unprintable = (type: string): ReadBinary<never> => {
   const message = `is a record with a field of type ${type}, whose binary format only the server can print. Cast that field to text, or the record to a named composite type`
   return () => {
     throw new UnreadableValue(message)
