@@ -7,6 +7,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import { type Naming, nameOf } from "../statement/CamelCase.ts"
+import { quote } from "../statement/Names.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { listOf, partsQuery, typeFields, typeOf } from "./Catalogue.ts"
 import type { PgType } from "./PgType.ts"
@@ -99,8 +100,6 @@ const typedOf = (entry: unknown): Typed => ({
   hasDefault: listOf(entry)[9] === true,
   modifier: Number(listOf(entry)[10])
 })
-
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 
 const formOf = ({ array, kind, oid }: PgType): Column["form"] => {
   if (kind === "array" || kind === "vector" || array === 0) return "text"
