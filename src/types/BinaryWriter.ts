@@ -12,7 +12,7 @@ import { isSql } from "../statement/Sql.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
-import { bytesOf, literal } from "./Literal.ts"
+import { bytesOf, isInt8, literal } from "./Literal.ts"
 import { putInt16, putInt32, putInt64, putText, reserve, type Sink, setInt32 } from "./Sink.ts"
 import type { TypeLookup } from "./TypeLookup.ts"
 
@@ -21,30 +21,42 @@ export type Write = (sink: Sink, value: unknown) => boolean
 
 const epochMilliseconds = 946_684_800_000
 const dayMilliseconds = 86_400_000
-const int8Limit = 2n ** 63n
 const scratch = new DataView(new ArrayBuffer(8))
+
+/** Makes room for a value of this size, and puts the size in front of it. */
+const sized = (sink: Sink, size: number): void => {
+  reserve(sink, 4 + size)
+  putInt32(sink, size)
+}
+
+/** Makes room for a value of this size at the most; gives where it begins, behind its size. */
+const open = (sink: Sink, most: number): number => {
+  reserve(sink, 4 + most)
+  sink.at += 4
+  return sink.at
+}
+
+/** Puts the size of what was written since `start` in front of it. */
+const close = (sink: Sink, start: number): void => setInt32(sink.bytes, start - 4, sink.at - start)
 
 const int2: Write = (sink, value) => {
   if (typeof value !== "number" || (value << 16) >> 16 !== value) return false
-  reserve(sink, 6)
-  putInt32(sink, 2)
+  sized(sink, 2)
   putInt16(sink, value)
   return true
 }
 
 const int4: Write = (sink, value) => {
   if (typeof value !== "number" || (value | 0) !== value) return false
-  reserve(sink, 8)
-  putInt32(sink, 4)
+  sized(sink, 4)
   putInt32(sink, value)
   return true
 }
 
 const int8: Write = (sink, value) => {
-  const isBig = typeof value === "bigint" && value < int8Limit && value >= -int8Limit
+  const isBig = typeof value === "bigint" && isInt8(value)
   if (!isBig && !(typeof value === "number" && Number.isSafeInteger(value))) return false
-  reserve(sink, 12)
-  putInt32(sink, 8)
+  sized(sink, 8)
   if (typeof value === "number") putInt64(sink, value)
   else {
     putInt32(sink, Number(BigInt.asIntN(32, value >> 32n)))
@@ -55,8 +67,7 @@ const int8: Write = (sink, value) => {
 
 const float8: Write = (sink, value) => {
   if (typeof value !== "number") return false
-  reserve(sink, 12)
-  putInt32(sink, 8)
+  sized(sink, 8)
   scratch.setFloat64(0, value)
   putInt32(sink, scratch.getInt32(0))
   putInt32(sink, scratch.getInt32(4))
@@ -68,8 +79,7 @@ const float4: Write = (sink, value) => {
   const single = singleOf(value)
   // The server refuses a number that overflows or vanishes in single precision.
   if ((Number.isFinite(value) && !Number.isFinite(single)) || (single === 0 && value !== 0)) return false
-  reserve(sink, 8)
-  putInt32(sink, 4)
+  sized(sink, 4)
   scratch.setFloat32(0, single)
   putInt32(sink, scratch.getInt32(0))
   return true
@@ -77,43 +87,38 @@ const float4: Write = (sink, value) => {
 
 const bool: Write = (sink, value) => {
   if (typeof value !== "boolean") return false
-  reserve(sink, 5)
-  putInt32(sink, 1)
+  sized(sink, 1)
   sink.bytes[sink.at++] = value ? 1 : 0
   return true
 }
 
 const text: Write = (sink, value) => {
   if (typeof value !== "string") return false
-  reserve(sink, 4 + value.length * 3)
-  const { at } = sink
-  sink.at += 4
+  const start = open(sink, value.length * 3)
   putText(sink, value)
-  setInt32(sink.bytes, at, sink.at - at - 4)
+  close(sink, start)
   return true
 }
 
 const bytea: Write = (sink, value) => {
   const bytes = value instanceof Uint8Array ? bytesOf(value) : undefined
   if (bytes === undefined) return false
-  reserve(sink, 4 + bytes.length)
-  putInt32(sink, bytes.length)
+  sized(sink, bytes.length)
   sink.bytes.set(bytes, sink.at)
   sink.at += bytes.length
   return true
 }
 
 const timestamp: Write = (sink, value) => {
-  reserve(sink, 12)
   if (value instanceof Date) {
     const micros = (value.getTime() - epochMilliseconds) * 1000
     if (!Number.isSafeInteger(micros)) return false
-    putInt32(sink, 8)
+    sized(sink, 8)
     putInt64(sink, micros)
     return true
   }
   if (value !== Number.POSITIVE_INFINITY && value !== Number.NEGATIVE_INFINITY) return false
-  putInt32(sink, 8)
+  sized(sink, 8)
   putInt32(sink, value > 0 ? 0x7fffffff : -0x80000000)
   putInt32(sink, value > 0 ? -1 : 0)
   return true
@@ -132,8 +137,7 @@ const date: Write = (sink, value) => {
   const time =
     value instanceof Date ? value.getTime() : typeof value === "string" ? timeOfDay(value) : Number.NaN
   if (Number.isNaN(time)) return false
-  reserve(sink, 8)
-  putInt32(sink, 4)
+  sized(sink, 4)
   putInt32(sink, Math.floor((time - epochMilliseconds) / dayMilliseconds))
   return true
 }
@@ -142,8 +146,7 @@ const uuidForm = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$
 
 const uuid: Write = (sink, value) => {
   if (typeof value !== "string" || !uuidForm.test(value)) return false
-  reserve(sink, 20)
-  putInt32(sink, 16)
+  sized(sink, 16)
   sink.bytes.write(value.replaceAll("-", ""), sink.at, "hex")
   sink.at += 16
   return true
@@ -193,12 +196,10 @@ const json =
     const writing: Writing = { types, problem: undefined }
     const written = literal(writing, value, oid)
     if (written === null) return false
-    const { at } = sink
-    reserve(sink, 5 + written.length * 3)
-    sink.at += 4
+    const start = open(sink, 1 + written.length * 3)
     if (oid === oids.jsonb) sink.bytes[sink.at++] = 1
     putText(sink, written)
-    setInt32(sink.bytes, at, sink.at - at - 4)
+    close(sink, start)
     return true
   }
 
@@ -233,11 +234,9 @@ const array =
   (element: number, write: Write): Write =>
   (sink, value) => {
     if (!Array.isArray(value)) return false
-    reserve(sink, 4)
-    const { at } = sink
-    sink.at += 4
+    const start = open(sink, 0)
     if (!putArray(sink, value, element, write)) return false
-    setInt32(sink.bytes, at, sink.at - at - 4)
+    close(sink, start)
     return true
   }
 

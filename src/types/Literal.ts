@@ -189,6 +189,8 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
 
 const int8Limit = 2n ** 63n
 
+export const isInt8 = (value: bigint): boolean => value < int8Limit && value >= -int8Limit
+
 /** A number as a text that every type takes for the same number: all digits of a whole number that an `int8` can be. */
 export const numberText = (value: number): string =>
   !Number.isSafeInteger(value) && Number.isInteger(value) && Math.abs(value) < 2 ** 63
@@ -221,7 +223,7 @@ export const literal = (writing: Writing, value: unknown, oid: number): string |
     case "boolean":
       return String(value)
     case "bigint":
-      return type?.name === "int8" && (value >= int8Limit || value < -int8Limit)
+      return type?.name === "int8" && !isInt8(value)
         ? fail(writing, "is a bigint past ±2^63, where int8 ends")
         : String(value)
     case "function":

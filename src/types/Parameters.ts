@@ -15,6 +15,7 @@ import {
   dateLiteral,
   dateTypes,
   fail,
+  isInt8,
   isTextual,
   jsonLiteral,
   literal,
@@ -50,8 +51,6 @@ export const encodedAs = (type: number, value: WireValue, given: unknown): Encod
 
 const isEncoded = (value: object): value is EncodedParameter => hasSymbol(value, EncodedId)
 
-const int8Limit = 2n ** 63n
-
 /** The type of a number that needs no knowledge of the statement; -1 for an infinite one, which may be a date. */
 const numberType = (value: number): number => {
   if (Number.isInteger(value)) {
@@ -84,7 +83,7 @@ const plainType = (value: unknown): number => {
     case "number":
       return numberType(value)
     case "bigint":
-      return value < int8Limit && value >= -int8Limit ? oids.int8 : -1
+      return isInt8(value) ? oids.int8 : -1
     case "object":
       if (value === null) return 0
       return isBytes(value) ? oids.bytea : isEncoded(value) ? value[EncodedId].type : -1
