@@ -3,6 +3,7 @@
  */
 
 import { attempt } from "../statement/PlainObject.ts"
+import { hex } from "../types/Bytes.ts"
 
 /** From this many characters on, a part of a value is blanked as well, not only the whole. */
 const longRun = 16
@@ -25,16 +26,11 @@ export interface Values {
   readonly blankQuoting: (text: string) => string
 }
 
-const hex = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex")
-
-const jsonOf = (value: object): string => {
-  try {
-    return JSON.stringify(value) ?? ""
-  } catch {
-    return ""
-  }
-}
+const jsonOf = (value: object): string =>
+  attempt(
+    () => JSON.stringify(value) ?? "",
+    () => ""
+  )
 
 /** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
 const deepestJson = 1
@@ -50,8 +46,9 @@ const collectOne = (value: object, depth: number, texts: Set<string>): ReadonlyA
     return []
   }
   if (value instanceof Uint8Array) {
-    texts.add(hex(value))
-    texts.add(`\\x${hex(value)}`)
+    const digits = hex(value, 0, value.length)
+    texts.add(digits)
+    texts.add(`\\x${digits}`)
     return []
   }
   if (depth <= deepestJson) {

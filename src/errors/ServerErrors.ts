@@ -196,11 +196,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
     hint,
     position: index === undefined ? undefined : position,
     where: context.length === 0 ? undefined : context.join("\n"),
-    schema: name("schema"),
-    table: name("table"),
-    column: name("column"),
-    dataType: name("dataType"),
-    constraint: name("constraint")
+    ...Object.fromEntries(namesAtFault.map((key) => [key, name(key)]))
   })
   return finish(
     (message) => reasonOf(tag, { cause, message, operation: at.operation ?? "query" }, state.constraint),
