@@ -8,6 +8,7 @@ import type { ConnectionOptions } from "node:tls"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -23,9 +24,6 @@ export const plain = (given: SecretText): string =>
 export type Password =
   | { readonly _tag: "Text"; readonly read: () => string }
   | { readonly _tag: "Asked"; readonly ask: Effect.Effect<string>; readonly given: unknown }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 
 /** A text that is not empty. */
 export const text = Schema.String.annotate({ message: "must be a string" }).check(
@@ -124,7 +122,7 @@ export const password = Schema.declare(isPassword)
   .annotate({ message: "must be a string, a Redacted, or an Effect of one of them" })
   .pipe(
     Schema.decodeTo(
-      Schema.declare((value: unknown): value is Password => isRecord(value)),
+      Schema.declare((value: unknown): value is Password => Predicate.isObject(value)),
       SchemaTransformation.transform<Password, GivenPassword>({
         decode: passwordOf,
         encode: (password) => (password._tag === "Text" ? password.read() : password.ask)
@@ -133,7 +131,8 @@ export const password = Schema.declare(isPassword)
   )
 
 export const ssl = Schema.declare(
-  (value: unknown): value is boolean | ConnectionOptions => typeof value === "boolean" || isRecord(value)
+  (value: unknown): value is boolean | ConnectionOptions =>
+    typeof value === "boolean" || Predicate.isObject(value)
 ).annotate({ message: "must be true, false, or an object of Node's tls.ConnectionOptions" })
 
 /** What the connection itself says to the server. */
@@ -141,7 +140,7 @@ const reserved = new Set(["user", "database", "replication", "options", "client_
 
 /** Settings of a session by name. */
 export const parameters = Schema.declare((value: unknown): value is Readonly<Record<string, string>> =>
-  isRecord(value)
+  Predicate.isObject(value)
 )
   .annotate({ message: "must be an object of texts by name" })
   .check(

@@ -46,7 +46,7 @@ const isCodec = (codec: unknown): codec is TypeCodec =>
 
 /** Whether a value can be the setting `types`. */
 export const isCodecs = (value: unknown): value is TypeCodecs =>
-  Predicate.isObject(value) && !Array.isArray(value) && Object.values(value).every(isCodec)
+  Predicate.isObject(value) && Object.values(value).every(isCodec)
 
 /** SQL's own words for types that the catalogue calls otherwise. */
 const words: Readonly<Record<string, string>> = {
