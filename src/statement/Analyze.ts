@@ -147,16 +147,6 @@ const blockDefines = /\b(?:create|alter|drop|import|into|execute)\b/i
 /** Whether a block may hold one of these words: a backslash may stand for any. */
 const mayHold = (text: string, words: RegExp): boolean => words.test(text) || text.includes("\\")
 
-/** What the rest of the statement shows, whatever its first word is. */
-interface Traits {
-  changes: boolean
-  returning: boolean
-  plain: boolean
-  calls: boolean
-  session: boolean
-  table: boolean
-}
-
 /** Whether a function is Postgres's own and only reads, whatever else is defined; `open` is the parenthesis of its call. */
 const isPostgresOwn = (text: string, name: string, open: Token, schema: string | undefined): boolean => {
   if (schema !== undefined) return schema === "pg_catalog" && isHarmless(name)
@@ -166,8 +156,9 @@ const isPostgresOwn = (text: string, name: string, open: Token, schema: string |
     : name === "count" && symbolOf(text, first) === "*"
 }
 
-const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
-  const traits: Traits = {
+/** What the rest of the statement shows, whatever its first word is. */
+const traitsOf = (text: string, from: Token, creates: boolean) => {
+  const traits = {
     changes: false,
     returning: false,
     plain: true,
@@ -215,6 +206,8 @@ const traitsOf = (text: string, from: Token, creates: boolean): Traits => {
   }
   return traits
 }
+
+type Traits = Readonly<ReturnType<typeof traitsOf>>
 
 /** Whether `TEMP` behind these two words belongs to a `CREATE`. */
 const createsTemporary = (before: string, last: string): boolean =>
