@@ -71,11 +71,7 @@ interface Options extends StreamOptions {
 const optionNames: ReadonlySet<string> = new Set(["rowsAs", "onProgress"])
 
 const isOptions = (value: unknown): value is Options =>
-  isPlain(value) &&
-  attempt(
-    () => Object.keys(value).every((name) => optionNames.has(name)),
-    () => false
-  )
+  isPlain(value) && attempt(() => Object.keys(value).every((name) => optionNames.has(name)), false)
 
 /** What an operation was given: the statement, and the options that stand behind it. */
 const given = (

@@ -24,16 +24,13 @@ export const described = (value: unknown): string => {
   if (isSql(value)) return "a piece of SQL"
   if (isIdentifier(value)) return "a handle"
   if (isPlain(value)) return "an object"
-  return attempt(
-    () => {
-      if (Array.isArray(value)) return "an array"
-      const maker: unknown = value.constructor
-      return typeof maker === "function" && maker.name !== "" && maker !== Object
-        ? `a ${maker.name}`
-        : "an object with a prototype of its own"
-    },
-    () => "an object that throws when it is looked at"
-  )
+  return attempt(() => {
+    if (Array.isArray(value)) return "an array"
+    const maker: unknown = value.constructor
+    return typeof maker === "function" && maker.name !== "" && maker !== Object
+      ? `a ${maker.name}`
+      : "an object with a prototype of its own"
+  }, "an object that throws when it is looked at")
 }
 
 /** Reads what a user gave, or says that it cannot be read. */
@@ -42,7 +39,8 @@ export const reading = <A>(
   what: string,
   read: () => Result.Result<A, PoolError>
 ): Result.Result<A, PoolError> =>
-  attempt(read, () => refuse(place, `${what} cannot be read: a property throws`, "Give plain objects."))
+  attempt(read, undefined) ??
+  refuse(place, `${what} cannot be read: a property throws`, "Give plain objects.")
 
 /** The refusal of a call at `place`, for instance `users.delete`. */
 export const refusal = (place: string, what: string, instead: string): PoolError =>
@@ -129,7 +127,7 @@ export const valueRefusal = (
       return undefined
     const isValue = attempt(
       () => Array.isArray(value) || value instanceof Date || value instanceof Uint8Array,
-      () => false
+      false
     )
     if (isValue) return undefined
   } else if (typeof value !== "undefined" && typeof value !== "function" && typeof value !== "symbol")

@@ -191,10 +191,7 @@ export const operations = <A, E, R>(): {
   insertStream:
     (table) =>
     (rows, options = {}) =>
-      attempt(
-        () => Stream.isStream(rows),
-        () => false
-      )
+      attempt(() => Stream.isStream(rows), false)
         ? BulkStream.stream(table, rows, options)
         : Effect.fail(
             refusal(

@@ -146,7 +146,7 @@ const knownRows = (run: Run): BulkRows.KnownRows => {
       return numbers[index]
     },
     valueOf: (index, at) => {
-      rows ??= attempt(read, () => [])
+      rows ??= attempt(read, [])
       return rows[index]?.[at]
     }
   }

@@ -133,10 +133,7 @@ export const repeated = (
   for (const name of plan.on) {
     const value = Object.hasOwn(row, name) ? row[name] : undefined
     if (value === undefined || value === null) return undefined
-    const part = attempt<string | undefined>(
-      () => partOf(value, columns.get(name)?.oid),
-      () => undefined
-    )
+    const part = attempt(() => partOf(value, columns.get(name)?.oid), undefined)
     // What cannot be read is refused when it is encoded.
     if (part === undefined) return undefined
     parts.push(part)

@@ -26,11 +26,7 @@ export interface Values {
   readonly blankQuoting: (text: string) => string
 }
 
-const jsonOf = (value: object): string =>
-  attempt(
-    () => JSON.stringify(value) ?? "",
-    () => ""
-  )
+const jsonOf = (value: object): string => attempt(() => JSON.stringify(value) ?? "", "")
 
 /** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
 const deepestJson = 1
@@ -71,13 +67,10 @@ const collect = (params: ReadonlyArray<unknown>, texts: Set<string>): boolean =>
       else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
       if (typeof value !== "object" || value === null || seen.has(value)) continue
       seen.add(value)
-      const inner = attempt<ReadonlyArray<unknown>>(
-        () => {
-          isDated ||= value instanceof Date
-          return collectOne(value, depth, texts)
-        },
-        () => []
-      )
+      const inner = attempt(() => {
+        isDated ||= value instanceof Date
+        return collectOne(value, depth, texts)
+      }, [])
       for (const one of inner) if (left-- > 0) found.push([one, depth + 1])
     }
   }
@@ -181,13 +174,10 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
 const kindOf = (value: unknown): string => {
   if (value === null || value === undefined) return "NULL"
   if (typeof value !== "object") return `a ${typeof value}`
-  return attempt(
-    () => {
-      if (Array.isArray(value)) return "an array"
-      return value instanceof Date ? "a Date" : value instanceof Uint8Array ? "bytes" : "an object"
-    },
-    () => "an object"
-  )
+  return attempt(() => {
+    if (Array.isArray(value)) return "an array"
+    return value instanceof Date ? "a Date" : value instanceof Uint8Array ? "bytes" : "an object"
+  }, "an object")
 }
 
 /** A parameter by its JavaScript type only, for instance `$2, a string`. */

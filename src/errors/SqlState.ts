@@ -25,15 +25,12 @@ import { stringOf } from "./ConnectionErrors.ts"
  * ```
  */
 export const sqlState = (error: unknown): string | undefined =>
-  attempt(
-    () => {
-      const cause =
-        Predicate.hasProperty(error, "reason") && Predicate.hasProperty(error.reason, "cause")
-          ? error.reason.cause
-          : undefined
-      // Node's own codes, such as EPIPE, stand alone.
-      const isServers = stringOf(cause, "severity") ?? stringOf(cause, "condition")
-      return isServers === undefined ? undefined : stringOf(cause, "code")
-    },
-    () => undefined
-  )
+  attempt(() => {
+    const cause =
+      Predicate.hasProperty(error, "reason") && Predicate.hasProperty(error.reason, "cause")
+        ? error.reason.cause
+        : undefined
+    // Node's own codes, such as EPIPE, stand alone.
+    const isServers = stringOf(cause, "severity") ?? stringOf(cause, "condition")
+    return isServers === undefined ? undefined : stringOf(cause, "code")
+  }, undefined)

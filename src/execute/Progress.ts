@@ -28,10 +28,7 @@ const sizeInside = (root: object): number => {
   const left: Array<object> = [root]
   for (let value = left.pop(); value !== undefined && counted < mostCounted; value = left.pop()) {
     const outer = value
-    const inner = attempt<ReadonlyArray<unknown>>(
-      () => (Array.isArray(outer) ? outer : Object.values(outer)),
-      () => []
-    )
+    const inner = attempt(() => (Array.isArray(outer) ? outer : Object.values(outer)), [])
     for (let index = 0; index < inner.length && counted++ < mostCounted; index++) {
       const one = inner[index]
       if (typeof one === "string") size += one.length
@@ -57,10 +54,7 @@ export const withProgress = <E, R>(
   rows: Stream.Stream<Row, E, R>,
   options: StreamOptions | undefined
 ): Stream.Stream<Row, E, R> => {
-  const onProgress = attempt(
-    () => options?.onProgress,
-    () => undefined
-  )
+  const onProgress = attempt(() => options?.onProgress, undefined)
   if (typeof onProgress !== "function") return rows
   return Stream.suspend(() => {
     const total = { rows: 0, bytes: 0 }

@@ -212,15 +212,12 @@ const copyOf = (value: unknown): unknown => {
  * object, or throws when it is read.
  */
 const snapshot = (settings: Settings): Settings =>
-  attempt(
-    () => {
-      if (!isSettings(settings)) return settings
-      const copy: Record<string, unknown> = { ...settings }
-      for (const name in copy) if (typeof copy[name] === "object") copy[name] = copyOf(copy[name])
-      return copy
-    },
-    () => settings
-  )
+  attempt(() => {
+    if (!isSettings(settings)) return settings
+    const copy: Record<string, unknown> = { ...settings }
+    for (const name in copy) if (typeof copy[name] === "object") copy[name] = copyOf(copy[name])
+    return copy
+  }, settings)
 
 /** Settings checked by every rule, or the first rule they break. Words of the environment are taken where nothing else says. */
 export const check = (settings: Settings, environment: Words.Words = {}): Checked<ResolvedSettings> => {

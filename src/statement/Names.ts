@@ -13,12 +13,7 @@ export const isIdentifier = (value: unknown): value is Identifier => hasSymbol(v
 
 /** A name as text, whatever it is: what names nothing is for the server to refuse. */
 export const nameOf = (name: unknown): string =>
-  typeof name === "string"
-    ? name
-    : attempt(
-        () => String(name),
-        () => ""
-      )
+  typeof name === "string" ? name : attempt(() => String(name), "")
 
 /** A name as Postgres quotes it: `we"ird` becomes `"we""ird"`. */
 export const quote = (name: string): string => `"${nameOf(name).replaceAll('"', '""')}"`

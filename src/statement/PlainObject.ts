@@ -1,23 +1,21 @@
 /** Questions about an object that never throw, although a proxy may throw at each of them. */
 
-const no = (): boolean => false
-
 /** What a question gives, or what stands for it where the object throws. */
-export const attempt = <A>(ask: () => A, otherwise: () => A): A => {
+export const attempt = <A, B>(ask: () => A, otherwise: B): A | B => {
   try {
     return ask()
   } catch {
-    return otherwise()
+    return otherwise
   }
 }
 
 /** Whether a value is an object that has this symbol. */
 export const hasSymbol = (value: unknown, key: symbol): boolean =>
-  typeof value === "object" && value !== null && attempt(() => key in value, no)
+  typeof value === "object" && value !== null && attempt(() => key in value, false)
 
 /** `Array.isArray`, which throws for a proxy that was revoked. */
 export const isArray = (value: unknown): value is ReadonlyArray<unknown> =>
-  attempt(() => Array.isArray(value), no)
+  attempt(() => Array.isArray(value), false)
 
 const isObjectPrototype = (value: object): boolean =>
   value === Object.prototype ||

@@ -105,7 +105,7 @@ const isStatement = (value: unknown): value is Statement<unknown> =>
       "~effect/sql/Statement/Fragment" in value &&
       "compile" in value &&
       typeof value.compile === "function",
-    () => false
+    false
   )
 
 /** What a client of `effect/sql` makes of its statement, taken apart at its placeholders. */

@@ -72,13 +72,10 @@ const noStatement = (): PoolError =>
 const paramsOf = (given: unknown): ReadonlyArray<unknown> | undefined =>
   given === undefined
     ? noParams
-    : attempt(
-        () => {
-          if (!Array.isArray(given)) return undefined
-          return given.length > maxParameters ? given : Array.from(given)
-        },
-        () => undefined
-      )
+    : attempt(() => {
+        if (!Array.isArray(given)) return undefined
+        return given.length > maxParameters ? given : Array.from(given)
+      }, undefined)
 
 /** One statement of `trans`, in any of its forms. */
 export const fromStatement = (
@@ -89,7 +86,7 @@ export const fromStatement = (
   if (isSql(statement)) return bound(statement, naming)
   const [text, given] = attempt(
     (): ReadonlyArray<unknown> => (Array.isArray(statement) ? [statement[0], statement[1]] : []),
-    () => []
+    []
   )
   const params = paramsOf(given)
   return typeof text === "string" && params !== undefined
@@ -99,10 +96,7 @@ export const fromStatement = (
 
 /** Whether the first argument of a call is a template's strings. */
 const isTemplate = (value: unknown): value is TemplateStringsArray =>
-  attempt(
-    () => Array.isArray(value) && "raw" in value,
-    () => false
-  )
+  attempt(() => Array.isArray(value) && "raw" in value, false)
 
 /** The arguments of an operation: a template and its values, or a statement and its parameters. */
 export const fromArguments = (

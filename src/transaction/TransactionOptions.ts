@@ -49,14 +49,13 @@ const refusal = (problem: string): PoolError => refused(`${problem} Nothing was 
 
 /** The options as they are now, or what is wrong with them. */
 export const check = (asked: TransactionOptions): Result.Result<TransactionOptions, PoolError> => {
-  return attempt(
-    () => {
+  return (
+    attempt(() => {
       const problem = problemOf(asked)
       if (problem !== undefined) return Result.fail(refusal(problem))
       const { deferrable, isolation, readOnly, retry } = asked
       return Result.succeed({ deferrable, isolation, readOnly, retry })
-    },
-    () => Result.fail(refusal("A transaction's options cannot be read: one of them throws."))
+    }, undefined) ?? Result.fail(refusal("A transaction's options cannot be read: one of them throws."))
   )
 }
 

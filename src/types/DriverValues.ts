@@ -49,11 +49,10 @@ const isFloats = (value: unknown): value is ReadonlyArray<number | null> =>
   value.some(isFloat) &&
   value.every((element) => element === null || typeof element === "number")
 
+const unreadableValue = /* @__PURE__ */ Result.fail(unreadable)
+
 const encodeTyped = (value: unknown): Result.Result<unknown, string> => {
-  const parameter = attempt(
-    () => (PgTypes.isParameter(value) ? value : undefined),
-    () => undefined
-  )
+  const parameter = attempt(() => (PgTypes.isParameter(value) ? value : undefined), undefined)
   if (parameter === undefined) return Result.succeed(value)
   const { oid, value: given } = parameter
   if (given === null || given === undefined) return Result.succeed(encodedAs(oid, null, null))
@@ -64,7 +63,7 @@ const encodeTyped = (value: unknown): Result.Result<unknown, string> => {
         onFailure: ({ message }) => message,
         onSuccess: (bytes: WireValue) => encodedAs(oid, bytes, given)
       }),
-    () => Result.fail(unreadable)
+    unreadableValue
   )
 }
 

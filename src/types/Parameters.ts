@@ -69,7 +69,7 @@ const isBytes = (value: object): boolean =>
       value instanceof ArrayBuffer ||
       value instanceof DataView ||
       value instanceof Int8Array,
-    () => false
+    false
   )
 
 /** The declared type of a value that needs no knowledge of the statement, else -1. */
@@ -113,10 +113,7 @@ export const encodePlain = (params: ReadonlyArray<unknown>): Encoded | undefined
     if (type < 0) return undefined
     types[index] = type
     if (type === oids.bytea) {
-      const bytes = attempt(
-        () => bytesOf(value),
-        () => undefined
-      )
+      const bytes = attempt(() => bytesOf(value), undefined)
       if (bytes === undefined) return undefined
       values[index] = bytes
     } else values[index] = plainValue(value)
@@ -180,14 +177,11 @@ export const encoding = <A>(
   encode: (writing: Writing) => A,
   refuse: (problem: string) => PoolError
 ): Result.Result<A, PoolError> =>
-  attempt(
-    () => {
-      const writing: Writing = { types, problem: undefined }
-      const encoded = encode(writing)
-      return writing.problem === undefined ? Result.succeed(encoded) : Result.fail(refuse(writing.problem))
-    },
-    () => Result.fail(refuse(unreadable))
-  )
+  attempt(() => {
+    const writing: Writing = { types, problem: undefined }
+    const encoded = encode(writing)
+    return writing.problem === undefined ? Result.succeed(encoded) : Result.fail(refuse(writing.problem))
+  }, undefined) ?? Result.fail(refuse(unreadable))
 
 /**
  * The types to try where the server takes parameters for text, as it does where it knows nothing of them: json for an object or
