@@ -25,16 +25,14 @@ const candidates: ReadonlyArray<readonly [type: number, accepts: (value: unknown
   [oids.json, isPlain]
 ]
 
-const leavesOf = (values: ReadonlyArray<unknown>): ReadonlyArray<unknown> =>
-  values.flatMap((value) => (Array.isArray(value) ? leavesOf(value) : [value]))
-
 /** An array with the type that its elements suggest, or why it has none. */
 export const inferArray = (
   writing: Writing,
   values: ReadonlyArray<unknown>
 ): { readonly type: number; readonly value: string | null } => {
   const none = (problem: string) => ({ type: 0, value: fail(writing, problem) })
-  const present = leavesOf(values).filter((leaf) => leaf !== null && leaf !== undefined)
+  const leaves: ReadonlyArray<unknown> = values.flat(Number.POSITIVE_INFINITY)
+  const present = leaves.filter((leaf) => leaf !== null && leaf !== undefined)
   if (present.length === 0) {
     return none(
       "is an array without elements, and the statement does not say of which type it is. Cast the placeholder, for instance $1::int[]"

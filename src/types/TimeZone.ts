@@ -3,6 +3,7 @@
  *
  * Zones with a name are looked up with `Intl`; an offset is remembered per day, since it rarely changes within one.
  */
+import { attempt } from "../statement/PlainObject.ts"
 
 /** Seconds east of UTC at an instant given in milliseconds since 1970. */
 export type Zone = (milliseconds: number) => number
@@ -28,14 +29,6 @@ export const eastOf = (text: string): number => {
   return sign === "-" ? -all : all
 }
 
-const formatter = (timeZone: string): Intl.DateTimeFormat | undefined => {
-  try {
-    return new Intl.DateTimeFormat("en-US", { timeZone, timeZoneName: "longOffset" })
-  } catch {
-    return undefined
-  }
-}
-
 const offsetAt = (format: Intl.DateTimeFormat, milliseconds: number): number =>
   eastOf(format.formatToParts(milliseconds).find(({ type }) => type === "timeZoneName")?.value ?? "")
 
@@ -45,7 +38,10 @@ const make = (name: string): Zone | undefined => {
     const west = eastOf(name)
     return () => -west
   }
-  const format = formatter(name)
+  const format = attempt(
+    () => new Intl.DateTimeFormat("en-US", { timeZone: name, timeZoneName: "longOffset" }),
+    undefined
+  )
   if (format === undefined) return undefined
   const days = new Map<number, number>()
   const startOf = (index: number): number => {
