@@ -9,7 +9,7 @@ import { userInfo } from "node:os"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
-import type { Encryption, Hidden, Mode } from "../protocol/Encryption.ts"
+import type { Encryption, Hidden } from "../protocol/Encryption.ts"
 import { attempt, isArray, isPlain } from "../statement/PlainObject.ts"
 import { decodeGiven } from "./DecodeGiven.ts"
 import type { Keywords } from "./Keywords.ts"
@@ -60,15 +60,6 @@ const osUser = (): Checked<string> =>
       )
   })
 
-const wrongMinimum = ({
-  maxConnections,
-  minConnections
-}: Pick<CheckedSettings, "maxConnections" | "minConnections">): PoolError =>
-  invalid(
-    "minConnections",
-    `The setting minConnections must be a whole number from 0 to ${maxConnections}, and is ${minConnections}.`
-  )
-
 const decodeUrl = Schema.decodeUnknownResult(Rules.secret)
 
 const wordsOf = (url: unknown): Checked<Words.Words> => {
@@ -111,8 +102,8 @@ const lowered = (parameters: Readonly<Record<string, string>>): Readonly<Record<
 
 const hidden = <A>(value: A): Hidden<A> => ({ read: () => value })
 
-const weak = (what: string, mode: Mode, strong: string): PoolError =>
-  invalid("url", `The setting url is wrong: ${what} needs ${strong}, and sslmode is ${mode}.`)
+const wrongUrl = (rule: string): Checked<never> =>
+  Result.fail(invalid("url", `The setting url is wrong: ${rule}.`))
 
 /** How links are encrypted: as the field `ssl` says, else as libpq's words do. */
 const encryptionOf = (ssl: CheckedSettings["ssl"], words: Keywords): Checked<Encryption> => {
@@ -132,18 +123,13 @@ const encryptionOf = (ssl: CheckedSettings["ssl"], words: Keywords): Checked<Enc
     })
   }
   if (isSystem && mode !== "verify-full") {
-    return Result.fail(weak("sslrootcert=system", mode, "sslmode=verify-full"))
+    return wrongUrl(`sslrootcert=system needs sslmode=verify-full, and sslmode is ${mode}`)
   }
   if (negotiation === "direct" && mode !== "require" && !mode.startsWith("verify")) {
-    return Result.fail(weak("sslnegotiation=direct", mode, "sslmode=require or stronger"))
+    return wrongUrl(`sslnegotiation=direct needs sslmode=require or stronger, and sslmode is ${mode}`)
   }
   if (minVersion !== undefined && maxVersion !== undefined && minVersion > maxVersion) {
-    return Result.fail(
-      invalid(
-        "url",
-        "The setting url is wrong: its ssl_min_protocol_version is newer than its ssl_max_protocol_version."
-      )
-    )
+    return wrongUrl("its ssl_min_protocol_version is newer than its ssl_max_protocol_version")
   }
   return Result.succeed({
     ...common,
@@ -167,7 +153,11 @@ const resolve = (settings: Given, environment: Words.Words): Checked<ResolvedSet
     const merged = yield* Words.merge(yield* wordsOf(url), environment)
     const { keywords: words, parameters } = yield* Words.read(merged)
     const checked = yield* checkEach({ ...settingsOf(words), ...fields })
-    if (checked.minConnections > checked.maxConnections) return yield* Result.fail(wrongMinimum(checked))
+    const { maxConnections, minConnections } = checked
+    if (minConnections > maxConnections) {
+      const rule = `must be a whole number from 0 to ${maxConnections}, and is ${minConnections}`
+      return yield* Result.fail(invalid("minConnections", `The setting minConnections ${rule}.`))
+    }
     const username = checked.username ?? (yield* osUser())
     const database = checked.database ?? username
     const isHostGiven = checked.host !== undefined
