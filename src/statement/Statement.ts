@@ -39,7 +39,8 @@ export interface ColumnValues {
 /** The forms in which `trans` takes a statement. */
 export type Statement = string | readonly [sql: string, params: ReadonlyArray<unknown>] | Sql
 
-const given: ColumnRole = { column: "", role: "given" }
+/** A parameter of the caller's own. */
+export const given: ColumnRole = { column: "", role: "given" }
 
 /** Text and parameters of a piece, its placeholders numbered from `$1`. `place` is the call as a message names it. */
 export const bind = (

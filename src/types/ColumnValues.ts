@@ -13,7 +13,7 @@ import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { isPlain } from "../statement/PlainObject.ts"
 import type { Role } from "../statement/Slot.ts"
-import type { ColumnRole } from "../statement/Statement.ts"
+import { type ColumnRole, given } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
@@ -58,7 +58,9 @@ export const areSensitive = (
     return hasOwnForm(type) && (!isJsonType(type) || !isPlain(value))
   })
 
-type Wide = typeof oids.int8 | typeof oids.numeric | typeof oids.float8
+/** The types in which numbers are compared that a column's own cannot hold, the widest first. */
+const wideTypes = [oids.float8, oids.numeric, oids.int8] as const
+type Wide = (typeof wideTypes)[number]
 
 /** The wider type in which a value is compared that this type cannot hold; `undefined` where it holds it. */
 const widerType = (value: unknown, type: number): Wide | undefined => {
@@ -73,11 +75,6 @@ const widerType = (value: unknown, type: number): Wide | undefined => {
   return whole >= -(2n ** 63n) && whole < 2n ** 63n ? oids.int8 : oids.numeric
 }
 
-const widest = (left: Wide | undefined, right: Wide | undefined): Wide | undefined => {
-  const order: ReadonlyArray<Wide | undefined> = [undefined, oids.int8, oids.numeric, oids.float8]
-  return order.indexOf(left) >= order.indexOf(right) ? left : right
-}
-
 /** A number as it is compared in a wider type: with a `real`, as the `real` that it is there. */
 const widened = (value: unknown, type: number): unknown => {
   if (type !== oids.float4 || typeof value !== "number") return value
@@ -90,10 +87,8 @@ const comparedEach = (writing: Writing, values: ReadonlyArray<unknown>, expected
   const { types } = writing
   const of = types.baseOf(expected)?.of ?? 0
   const element = types.codecOf(of) === undefined ? (types.baseOf(of)?.oid ?? 0) : 0
-  const wide = values.reduce(
-    (found: Wide | undefined, one) => widest(found, widerType(one, element)),
-    undefined
-  )
+  const needed = new Set(values.map((one) => widerType(one, element)))
+  const wide = wideTypes.find((type) => needed.has(type))
   if (wide === undefined) return { type: 0, value: literal(writing, values, expected) }
   const wider = values.map((one) => widened(one, element))
   return { type: builtins.get(wide)?.array ?? 0, value: arrayLiteral(writing, wider, wide) }
@@ -139,8 +134,6 @@ export const undeclared = (
   const given = typesToDescribe(params)
   return given.map((type, index) => (columns[index]?.role === "given" ? type : 0))
 }
-
-const given: ColumnRole = { column: "", role: "given" }
 
 /**
  * Parameters by the types that the server expects, 0 where that is not known, and by what they are: of those that `columns` says

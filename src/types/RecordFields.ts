@@ -5,7 +5,6 @@
  * format alone, so that its fields come in theirs: those of the usual types are printed here, in the ISO styles. For all
  * others the way out is a named composite type or a cast to text, as the error says.
  */
-import type { Buffer } from "node:buffer"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import { bigInt64, float64, hex, int16, int32, uint16, uint32, utf8 } from "./Bytes.ts"
 import { float4 } from "./Float4.ts"
@@ -165,11 +164,11 @@ const float =
     return `${mantissa}e${exponent < 0 ? "-" : "+"}${pad(Math.abs(exponent), 2)}`
   }
 
-const printers: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Map([
+const printers = /* @__PURE__ */ new Map<number, ReadBinary<string>>([
   ...[oids.text, oids.varchar, oids.bpchar, oids.name, oids.xml, oids.json].map(
     (oid) => [oid, utf8] as const
   ),
-  [oids.bool, (bytes: Buffer, offset: number) => (bytes[offset] === 0 ? "f" : "t")],
+  [oids.bool, (bytes, offset) => (bytes[offset] === 0 ? "f" : "t")],
   [oids.int2, number(int16)],
   [oids.int4, number(int32)],
   [oids.int8, number(bigInt64)],
@@ -185,8 +184,8 @@ const printers: ReadonlyMap<number, ReadBinary<string>> = /* @__PURE__ */ new Ma
   [oids.timetz, timetz],
   [oids.interval, inStyle("IntervalStyle", "postgres", interval)],
   [oids.char, char],
-  [oids.jsonb, (bytes: Buffer, offset: number, size: number) => utf8(bytes, offset + 1, size - 1)],
-  [oids.bytea, (bytes: Buffer, offset: number, size: number) => `\\x${hex(bytes, offset, size)}`]
+  [oids.jsonb, (bytes, offset, size) => utf8(bytes, offset + 1, size - 1)],
+  [oids.bytea, (bytes, offset, size) => `\\x${hex(bytes, offset, size)}`]
 ])
 
 const quoted = (bound: string): string =>

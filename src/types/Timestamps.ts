@@ -59,7 +59,7 @@ const fieldsOf = (text: string): Fields | undefined => {
 
 /** The local time of these fields as if it were UTC. */
 const localOf = (fields: Fields, { dateStyle }: Locale): number => {
-  const { bc, first, fraction = "", name, other } = fields
+  const { bc, first, fraction = "", hour, minute, name, other, second } = fields
   const [day, month] = dateStyle.endsWith("DMY") ? [first, other] : [other, first]
   const year = Number(fields.year)
   const date = new Date(0)
@@ -68,13 +68,7 @@ const localOf = (fields: Fields, { dateStyle }: Locale): number => {
     name === undefined ? Number(fields.month ?? month) - 1 : months.indexOf(name) / 3,
     Number(fields.day ?? day)
   )
-  const { hour, minute } = fields
-  return date.setUTCHours(
-    Number(hour),
-    Number(minute),
-    Number(fields.second),
-    Number(fraction.padEnd(3, "0"))
-  )
+  return date.setUTCHours(Number(hour), Number(minute), Number(second), Number(fraction.padEnd(3, "0")))
 }
 
 const numericZone = /^(?:$|[+-]\d\d)/

@@ -84,7 +84,7 @@ export const make = (options: ValueOptions): TypeMap => {
   const { baseOf, codecOf, typeOf } = TypeLookup.make(learnt, ownCodec)
   const plainReaders = builtinReaders(options)
   const fixed = Array.from(plainReaders).filter(([oid]) => codecOf(oid) === undefined)
-  const readers = new Map(fixed)
+  let readers = new Map(fixed)
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
   let version = 0
@@ -193,8 +193,7 @@ export const make = (options: ValueOptions): TypeMap => {
 
   const reset = (): void => {
     version++
-    readers.clear()
-    for (const [oid, one] of fixed) readers.set(oid, one)
+    readers = new Map(fixed)
   }
 
   const variants = new Map<OwnReaders, TypeMap>()
