@@ -247,13 +247,14 @@ const analyzeConforming = (text: string): Analysis => {
   while (symbolOf(text, first) === ";" || symbolOf(text, first) === "(") first = tokenAt(text, first.end)
   if (first.kind === "end") return { ...nothing, rejection: empty }
   const command = wordOf(text, first)
+  if (text.includes("\0")) return { ...nothing, rejection: nul, command: command.toUpperCase() }
   const placeholders = placeholdersOf(text)
-  if (command === "") return { ...nothing, rejection: text.includes("\0") ? nul : undefined, placeholders }
-  const rejection = text.includes("\0") ? nul : rejectionOf(command, text, first.end)
-  const copies = command === "copy" && rejection !== nul ? directionOf(text, first.end) : undefined
+  if (command === "") return { ...nothing, placeholders }
+  const rejection = rejectionOf(command, text, first.end)
+  const copies = command === "copy" ? directionOf(text, first.end) : undefined
   if (rejection !== undefined && copies === undefined) {
     const isTransactionControl =
-      controls.has(command) && wordOf(text, tokenAt(text, first.end)) !== "prepared" && rejection !== nul
+      controls.has(command) && wordOf(text, tokenAt(text, first.end)) !== "prepared"
     return { ...nothing, rejection, isTransactionControl, command: command.toUpperCase() }
   }
 

@@ -116,11 +116,7 @@ export const summarize = (text: string): Summary => {
       end = part.end
       last = part
     }
-    const raw = text
-      .slice(start, end)
-      .split(/(?<=")\.|\.(?=")|\./)
-      .map(nameOf)
-      .join(".")
+    const raw = text.slice(start, end).split(".").map(nameOf).join(".")
     if (last !== token || !known.has(valueOf(text, token))) add(raw)
     token = { kind: "name", start, end }
   }
