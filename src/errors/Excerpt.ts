@@ -64,8 +64,7 @@ export const indexOf = (text: string, position: number): number | undefined => {
 export const excerpt = (marked: Marked): string => {
   const window = around(marked, longestText)
   const lines = window.text.replace(/\r\n?/g, (end) => (end.length === 2 ? " \n" : "\n")).split("\n")
-  const filled = lines.filter((line) => line.trim() !== "")
-  const indent = filled.reduce((least, line) => Math.min(least, indentOf(line)), Number.POSITIVE_INFINITY)
+  const indent = Math.min(...lines.filter((line) => line.trim() !== "").map(indentOf))
   const lastFilled = lines.findLastIndex((line) => line.trim() !== "")
   const shown: Array<string> = []
   let start = 0

@@ -9,6 +9,7 @@
  * of ASCII letters, digits and underscores has no such function, and its rows are read by the loop. What is read, and what is
  * refused, is the same in both, which a property test compares.
  */
+import { attempt } from "../statement/PlainObject.ts"
 import type { ReadBinary } from "./PgType.ts"
 import type { ReadRow } from "./RowReader.ts"
 
@@ -58,11 +59,9 @@ export const generate = (
 ): ReadRow | undefined => {
   if (names.length === 0 || names.length > mostColumns) return undefined
   if (!names.every((name) => plainName.test(name) && name !== "__proto__")) return undefined
-  try {
+  // The platform may not allow it: a worker at the edge, or Node with --disallow-code-generation-from-strings.
+  return attempt(() => {
     const make = new Function("readers", "malformed", "located", code(names))
     return Reflect.apply(make, undefined, [readers, malformed, located])
-  } catch {
-    // The platform does not allow it: a worker at the edge, or Node with --disallow-code-generation-from-strings.
-    return undefined
-  }
+  }, undefined)
 }
