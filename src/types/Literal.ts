@@ -31,7 +31,6 @@ export const unreadable =
 /** What a value is called in a message. */
 export const nameOf = (value: unknown): string => {
   if (Array.isArray(value)) return "an array"
-  if (typeof value === "function" || typeof value === "symbol") return `a ${typeof value}`
   if (typeof value !== "object" || value === null) return `a ${typeof value}`
   const name: unknown = value.constructor?.name
   if (typeof name === "string" && name !== "" && name !== "Object") return `an instance of ${name}`
@@ -178,9 +177,7 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
       `is an array, and the server expects one ${type.name}. For a list of values write = any($1) in place of in ($1); PG.json(value) makes json of it`
     )
   }
-  if (!isPlain(value)) {
-    return fail(writing, notPlain(value))
-  }
+  if (!isPlain(value)) return fail(writing, notPlain(value))
   if (type === undefined || isTextual(type)) return jsonLiteral(writing, value)
   if (isBaseNamed(type, "hstore")) return hstoreLiteral(writing, value)
   const hint = fragmentKey in value ? fragmentHint : ""

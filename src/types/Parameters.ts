@@ -5,7 +5,6 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
-import { isJson } from "../statement/Json.ts"
 import { attempt, hasSymbol } from "../statement/PlainObject.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { inferArray } from "./InferArrayType.ts"
@@ -17,9 +16,7 @@ import {
   fail,
   isInt8,
   isTextual,
-  jsonLiteral,
   literal,
-  nameOf,
   numberText,
   unreadable
 } from "./Literal.ts"
@@ -144,26 +141,21 @@ export const encodeOne = (writing: Writing, value: unknown, expected: number): O
   }
   const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
   if (plain >= 0) return { type: plain, value: plainValue(value) }
+  if (isJsonType(base)) return { type: 0, value: literal(writing, value, expected) }
   if (typeof value === "number") {
-    if (isJsonType(base)) return { type: 0, value: jsonLiteral(writing, value) }
     return { type: dateTypes.has(base) ? 0 : oids.float8, value: String(value) }
   }
   if (typeof value === "bigint") {
-    if (base === oids.numeric || isJsonType(base)) return { type: 0, value: String(value) }
+    if (base === oids.numeric) return { type: 0, value: String(value) }
     const problem =
       "is a bigint past ±2^63, where int8 ends. Cast the placeholder to numeric, or pass a string"
     return { type: 0, value: fail(writing, problem) }
   }
-  if (typeof value === "function" || typeof value === "symbol") {
-    return { type: 0, value: fail(writing, `is ${nameOf(value)}, which Postgres has no value for`) }
-  }
   if (value instanceof Date) {
-    if (isJsonType(base)) return { type: 0, value: literal(writing, value, base) }
     const isUndeclared = dateTypes.has(base) || isTextual(writing.types.typeOf(base))
     return { type: isUndeclared ? 0 : oids.timestamptz, value: dateLiteral(writing, value) }
   }
   if (Array.isArray(value) && isUnknown(base)) return inferArray(writing, value)
-  if (isJson(value)) return { type: 0, value: jsonLiteral(writing, value.value) }
   return { type: 0, value: literal(writing, value, expected) }
 }
 
