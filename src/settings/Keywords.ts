@@ -23,50 +23,41 @@ const oneOf = <const Texts extends ReadonlyArray<string>>(texts: Texts) =>
 /** 0 or 1. */
 const bit = oneOf(["0", "1"])
 
+const checked = (isRight: (given: string) => boolean, message: string) =>
+  Schema.String.check(Schema.makeFilter(isRight, { message }))
+
 const digits = (what: string) =>
-  Schema.String.check(
-    Schema.makeFilter((given) => /^\s*[+-]?\d{1,9}\s*$/.test(given), {
-      message: `must be a whole number${what}`
-    })
-  ).pipe(Schema.decodeTo(Schema.Number, SchemaTransformation.transform({ decode: Number, encode: String })))
+  checked((given) => /^\s*[+-]?\d{1,9}\s*$/.test(given), `must be a whole number${what}`).pipe(
+    Schema.decodeTo(Schema.Number, SchemaTransformation.transform({ decode: Number, encode: String }))
+  )
 
 /** Texts that mean what is done anyway are taken, others refused. */
 const onlyOf = (texts: ReadonlyArray<string>, reason: string) =>
-  Schema.String.check(
-    Schema.makeFilter((given) => texts.includes(given.toLowerCase()), {
-      message: `is not supported: ${reason}`
-    })
-  )
+  checked((given) => texts.includes(given.toLowerCase()), `is not supported: ${reason}`)
 
 const refused = (reason: string) => onlyOf([], reason)
 
 const tlsVersions = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"] as const
 
-const tlsVersion = Schema.String.check(
-  Schema.makeFilter((given) => tlsVersions.some((version) => version.toLowerCase() === given.toLowerCase()), {
-    message: `must be one of ${tlsVersions.join(", ")}`
-  })
-)
-
 /** A version of TLS as Node calls it. */
 export const tlsVersionOf = (given: string | undefined) =>
   tlsVersions.find((version) => version.toLowerCase() === given?.toLowerCase())
 
-const addresses = Schema.String.check(
-  Schema.makeFilter((given) => given.split(",").every((one) => one === "" || Net.isIP(one) > 0), {
-    message: "must be an IP address"
-  })
+const tlsVersion = checked(
+  (given) => tlsVersionOf(given) !== undefined,
+  `must be one of ${tlsVersions.join(", ")}`
 )
 
-/** Ports; an empty one is the default. */
-const ports = Schema.String.check(
-  Schema.makeFilter((given) => given.split(",").every((one) => one === "" || isPort(one)), {
-    message: "must be a whole number from 1 to 65535"
-  })
-)
+/** Several, of which an empty one is the default. */
+const listOf = (isRight: (one: string) => boolean, message: string) =>
+  checked((given) => given.split(",").every((one) => one === "" || isRight(one)), message)
+
+const addresses = listOf((one) => Net.isIP(one) > 0, "must be an IP address")
 
 const isPort = (given: string) =>
   /^\s*\+?\d{1,9}\s*$/.test(given) && Number(given) >= 1 && Number(given) <= 65535
+
+const ports = listOf(isPort, "must be a whole number from 1 to 65535")
 
 const methods: ReadonlyArray<Method> = ["password", "md5", "gss", "sspi", "scram-sha-256", "oauth", "none"]
 
