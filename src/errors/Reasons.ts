@@ -22,33 +22,23 @@ const isListAsValue = ({ message }: State): boolean => /: .* (=|<>) .*\[\]$/.tes
 
 const isOnConflict = ({ message }: State): boolean => message.includes("ON CONFLICT")
 
-const byCode: { readonly [code: string]: Tag } = {
-  "08P01": "ConnectionError",
-  "23505": "UniqueViolation",
-  "25P03": "ConnectionError",
-  "25P04": "StatementTimeoutError",
-  "3D000": "ConnectionError",
-  "40001": "SerializationError",
-  "40002": "ConstraintError",
-  "40003": "ConnectionError",
-  "40P01": "DeadlockError",
-  "42501": "AuthorizationError",
-  "53300": "ConnectionError",
-  "55P03": "LockTimeoutError",
-  "57P01": "ConnectionError",
-  "57P02": "ConnectionError",
-  "57P03": "ConnectionError",
-  "57P04": "ConnectionError",
-  "57P05": "ConnectionError"
-}
+/** SQLSTATEs and, by their first two characters, whole classes of them. */
+const codes: ReadonlyArray<readonly [tag: Tag, codes: string]> = [
+  ["AuthenticationError", "28"],
+  ["AuthorizationError", "42501"],
+  ["ConnectionError", "08 25P03 3D000 40003 53300 57P01 57P02 57P03 57P04 57P05"],
+  ["ConstraintError", "23 40002 44"],
+  ["DeadlockError", "40P01"],
+  ["LockTimeoutError", "55P03"],
+  ["SerializationError", "40001"],
+  ["SqlSyntaxError", "42"],
+  ["StatementTimeoutError", "25P04"],
+  ["UniqueViolation", "23505"]
+]
 
-const byClass: { readonly [code: string]: Tag } = {
-  "08": "ConnectionError",
-  "23": "ConstraintError",
-  "28": "AuthenticationError",
-  "42": "SqlSyntaxError",
-  "44": "ConstraintError"
-}
+const byCode: ReadonlyMap<string, Tag> = /* @__PURE__ */ new Map(
+  /* @__PURE__ */ codes.flatMap(([tag, all]) => all.split(" ").map((code) => [code, tag] as const))
+)
 
 /** The type, or the one of an array's elements, has no binary form. */
 const isUnsendable = ({ routine }: State): boolean =>
@@ -72,7 +62,7 @@ export const tagOf = (state: State): Tag => {
   if (isMiscount(state)) return "SqlSyntaxError"
   if (state.code === "57014") return isTimeout(state) ? "StatementTimeoutError" : "UnknownError"
   if (state.code === "0A000") return isStalePlan(state) ? "SerializationError" : "UnknownError"
-  return byCode[state.code] ?? byClass[state.code.slice(0, 2)] ?? "UnknownError"
+  return byCode.get(state.code) ?? byCode.get(state.code.slice(0, 2)) ?? "UnknownError"
 }
 
 const behindPooler =
