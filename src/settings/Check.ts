@@ -7,7 +7,6 @@
  */
 import { userInfo } from "node:os"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
 import type { Encryption, Hidden } from "../protocol/Encryption.ts"
 import { attempt, isArray, isPlain } from "../statement/PlainObject.ts"
@@ -60,15 +59,10 @@ const osUser = (): Checked<string> =>
       )
   })
 
-const decodeUrl = Schema.decodeUnknownResult(Rules.secret)
-
-const wordsOf = (url: unknown): Checked<Words.Words> => {
-  if (url === undefined) return Result.succeed({})
-  const text = Result.mapError(decodeUrl(url), () =>
-    invalid("url", "The setting url must be a string, or a Redacted of one.")
-  )
-  return Result.flatMap(text, (url) => Words.fromString(Rules.plain(url)))
-}
+const wordsOf = (url: unknown): Checked<Words.Words> =>
+  url === undefined
+    ? Result.succeed({})
+    : Result.flatMap(checkEach({ url }), ({ url = "" }) => Words.fromString(Rules.plain(url)))
 
 const seconds = (count: number | undefined, otherwise: number): number | undefined => {
   if (count === undefined) return undefined
