@@ -4,7 +4,7 @@
  * bulk data, in `BinaryWriter.ts`.
  */
 import { Buffer } from "node:buffer"
-import { oids } from "./BuiltinTypes.ts"
+import { oids, textTypes } from "./BuiltinTypes.ts"
 import { bigInt64, copy, exactInt64, float64, int16, int32, uint32, utf8 } from "./Bytes.ts"
 import { float4 } from "./Float4.ts"
 import type { ReadBinary, ReadText } from "./PgType.ts"
@@ -108,12 +108,7 @@ export const builtinReaders = ({ int8, timestamp }: ValueOptions): ReadonlyMap<n
     [oids.float8, { binary: float64, text: Number }],
     [oids.timestamp, times],
     [oids.timestamptz, times],
-    [oids.text, plain],
-    [oids.varchar, plain],
-    [oids.bpchar, plain],
-    [oids.name, plain],
-    [oids.xml, plain],
-    [oids.unknown, plain],
+    ...textTypes.map((oid) => [oid, plain] as const),
     [oids.json, { binary: json, text: parseJson }],
     [oids.jsonb, { binary: undefined, text: parseJson }],
     // Its output function leaves the length of a single address out, and its cast to text does not.

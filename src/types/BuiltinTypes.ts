@@ -57,6 +57,8 @@ export const oids = {
   jsonb: 3802
 } as const
 
+/** Whose binary format is their text. */
+export const textTypes = [oids.text, oids.varchar, oids.bpchar, oids.name, oids.xml, oids.unknown]
 /** Printed with fewer digits where a session says so. */
 export const floatTypes: ReadonlySet<number> = new Set([oids.float4, oids.float8])
 /** Whose texts depend on what a session sets. */
