@@ -169,10 +169,12 @@ export interface Tried {
 const isLink = (problem: StartupProblem): problem is LinkProblem =>
   !(problem instanceof ServerRefusal) && !(problem instanceof AuthenticationProblem)
 
-const lineOf = ({ problem, server }: Tried): string => {
-  const story = isLink(problem) ? linkStory(problem, server).why : lowerFirst(problem.message)
-  return `  ${server}: ${dot(story)}`
-}
+const storyOf = ({ problem, server }: Tried): Story =>
+  isLink(problem)
+    ? linkStory(problem, server)
+    : { why: lowerFirst(problem.message), advice: undefined, code: undefined, isPermanent: false }
+
+const lineOf = (tried: Tried): string => `  ${tried.server}: ${dot(storyOf(tried).why)}`
 
 /**
  * The error of a connection that no server gave, host by host. A server that refused the client has the first word: it was the
@@ -188,17 +190,15 @@ export const openError = (tried: ReadonlyArray<Tried>, about: About, database: s
     const note = [...(last.note === undefined ? [] : [last.note]), "Tried before:", ...before].join("\n")
     return connectError(last.problem, { ...about, server: `"${database}" on ${last.server}`, note })
   }
-  const stories = tried.map(({ problem, server }) =>
-    isLink(problem) ? linkStory(problem, server) : undefined
-  )
-  const advice = new Set(stories.map((story) => story?.advice))
+  const stories = tried.map(storyOf)
+  const advice = new Set(stories.map((story) => story.advice))
   const what = `Could not connect to "${database}" on any of ${tried.length} servers:`
   return build(
     "ConnectionError",
     "connect",
     stories.at(-1)?.code,
     [what, ...tried.map(lineOf), ...advice],
-    stories.some((story) => story?.isPermanent !== true)
+    stories.some((story) => !story.isPermanent)
   )
 }
 
