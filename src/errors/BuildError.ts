@@ -27,12 +27,8 @@ const inspect = Symbol.for("nodejs.util.inspect.custom")
 
 const hide = (target: object, properties: { readonly [key: PropertyKey]: unknown }): void => {
   for (const key of Reflect.ownKeys(properties)) {
-    Object.defineProperty(target, key, {
-      value: Reflect.get(properties, key),
-      enumerable: false,
-      configurable: true,
-      writable: true
-    })
+    const value: unknown = Reflect.get(properties, key)
+    Object.defineProperty(target, key, { value, enumerable: false, configurable: true, writable: true })
   }
 }
 

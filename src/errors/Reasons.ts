@@ -100,9 +100,7 @@ export const adviceOf = (state: State): string | undefined => {
   if (state.code === "42601" && state.routine === "exec_parse_message") {
     return "Send them one by one, all or none of them with trans([...]), or as a file with script(text)."
   }
-  if (state.code === "0A000" && isStalePlan(state)) {
-    return stalePlan
-  }
+  if (state.code === "0A000" && isStalePlan(state)) return stalePlan
   if (isStatementMode(state)) return "Transactions need a pooler in transaction or session mode."
   if (state.code === "57014") {
     return isTimeout(state)
