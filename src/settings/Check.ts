@@ -177,11 +177,9 @@ const resolve = (settings: Given, environment: Words.Words): Checked<ResolvedSet
     }
   })
 
-const unreadable = (): PoolError =>
-  invalid("url", "The settings could not be read: one of them throws when it is looked at.")
-
-const notSettings = (): PoolError =>
-  invalid("url", "The settings of a database are an object, or a URL such as postgres://user@host/database.")
+const unreadable = "The settings could not be read: one of them throws when it is looked at."
+const notSettings =
+  "The settings of a database are an object, or a URL such as postgres://user@host/database."
 
 const isSettings = (settings: unknown): settings is Settings =>
   typeof settings === "object" && settings !== null && !isArray(settings)
@@ -205,9 +203,9 @@ const snapshot = (settings: Settings): Settings =>
 
 /** Settings checked by every rule, or the first rule they break. Words of the environment are taken where nothing else says. */
 export const check = (settings: Settings, environment: Words.Words = {}): Checked<ResolvedSettings> => {
-  if (!isSettings(settings)) return Result.fail(notSettings())
-  const resolved = Result.try({ try: () => resolve(givenOf(settings), environment), catch: unreadable })
-  return Result.flatMap(resolved, (resolved) => resolved)
+  if (!isSettings(settings)) return Result.fail(invalid("url", notSettings))
+  const resolved = attempt(() => resolve(givenOf(settings), environment), undefined)
+  return resolved ?? Result.fail(invalid("url", unreadable))
 }
 
 /**

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs"
 import { homedir } from "node:os"
 import { join } from "node:path"
 import * as Result from "effect/Result"
+import { attempt } from "../statement/PlainObject.ts"
 import type { Texts } from "./ConnectionString.ts"
 
 /** A service's words, and the file that they stand in. */
@@ -23,9 +24,6 @@ const filesOf = (given: string | undefined): ReadonlyArray<string> => {
     ? [own]
     : [own, join(PGSYSCONFDIR, "pg_service.conf")]
 }
-
-const textOf = (file: string): string | undefined =>
-  Result.getOrUndefined(Result.try(() => readFileSync(file, "utf8")))
 
 /** The lines of a section. */
 const sectionOf = (text: string, service: string): ReadonlyArray<string> | undefined => {
@@ -55,7 +53,8 @@ const wordsOf = (lines: ReadonlyArray<string>): Result.Result<Texts, string> => 
 export const read = (service: string, given: string | undefined): Result.Result<Service, string> => {
   const files = filesOf(given)
   for (const file of files) {
-    const lines = sectionOf(textOf(file) ?? "", service)
+    const text = attempt(() => readFileSync(file, "utf8"), "")
+    const lines = sectionOf(text, service)
     if (lines !== undefined) return Result.map(wordsOf(lines), (texts) => ({ file, texts }))
   }
   return Result.fail(`there is no section [${service}] in ${files.join(" or ")}`)
