@@ -76,13 +76,9 @@ export const excerpt = (marked: Marked): string => {
       const clean = line.replace(control, "\ufffd")
       const column = here ? Math.min(pending! - start, clean.trimEnd().length) : undefined
       const cut = Math.min(indent, indentOf(clean))
-      const part = around(
-        {
-          text: clean.slice(cut).trimEnd(),
-          index: column === undefined ? undefined : Math.max(0, column - cut)
-        },
-        column === undefined ? longestText : longestLine
-      )
+      const index = column === undefined ? undefined : Math.max(0, column - cut)
+      const longest = column === undefined ? longestText : longestLine
+      const part = around({ text: clean.slice(cut).trimEnd(), index }, longest)
       shown.push(`  ${part.text}`)
       if (part.index !== undefined) {
         shown.push(`  ${caretUnder(part.text, part.index)}`)

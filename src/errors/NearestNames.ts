@@ -49,10 +49,8 @@ export const nearest = (name: string, names: ReadonlyArray<string>): ReadonlyArr
       const lower = candidate.toLowerCase()
       const partly =
         wanted.length > 2 && lower.length > 2 && (lower.startsWith(wanted) || wanted.startsWith(lower))
-      return {
-        candidate,
-        far: Math.min(distance(wanted, lower), partly ? farthest : Number.POSITIVE_INFINITY)
-      }
+      const far = Math.min(distance(wanted, lower), partly ? farthest : Number.POSITIVE_INFINITY)
+      return { candidate, far }
     })
     .filter(({ far }) => far <= farthest)
     .sort((left, right) => left.far - right.far)
