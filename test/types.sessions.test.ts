@@ -245,6 +245,26 @@ withDatabase(
 )
 
 withDatabase(
+  "numbers that a batch reads have all their digits, the first time and in a transaction",
+  ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...to, maxConnections: 1, startupParameters: { extra_float_digits: "-5" } })
+      const third = { f8: 1 / 3 }
+      const rowsOf = (text: string) =>
+        Effect.map(pgdb.trans(["delete from thirds where false", text]), ([, read]) => read?.rows)
+      expect(yield* rowsOf("select f8 from thirds")).toEqual([third])
+      expect(yield* rowsOf("select f8 from thirds where true")).toEqual([third])
+      expect(yield* pgdb.transaction(rowsOf("select f8 from thirds where not false"))).toEqual([third])
+      const made = yield* pgdb.trans([
+        "create table halves as select f8 / 2 as f8 from thirds",
+        "select f8 from halves"
+      ])
+      expect(made[1]?.rows).toEqual([{ f8: 1 / 6 }])
+    })
+)
+
+withDatabase(
   "a record with a date, in a session whose style is not ISO, fails and says to cast it",
   ["create type event as (id int, day date, lapse interval)"],
   ({ settings: to }) =>

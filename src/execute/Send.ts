@@ -75,6 +75,15 @@ export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, en
   isTypical(connection) &&
   (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
 
+/**
+ * Whether this session has to be asked first how it prints floats: a batch that was committed cannot run again, as a single
+ * plain read can.
+ */
+export const asksFloats = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
+  connection.session.floats === "unknown" &&
+  job.known.analysis.isPlainRead &&
+  !isCertain(pool, connection, job, encoded)
+
 /** A statement that was written. */
 interface Sent {
   readonly exchange: Exchange

@@ -23,7 +23,14 @@ import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Statement } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import { ofBatch } from "../telemetry/Shown.ts"
-import { type BatchOptions, type Entry, entriesOf, prepareAll, prepareEntry } from "./BatchEntries.ts"
+import {
+  areReady,
+  type BatchOptions,
+  type Entry,
+  entriesOf,
+  prepareAll,
+  prepareEntry
+} from "./BatchEntries.ts"
 import { commitError, rollbackOn } from "./Commit.ts"
 import * as InTransaction from "./InTransaction.ts"
 import { transaction } from "./Transaction.ts"
@@ -227,8 +234,9 @@ const alone = (
     if (refusal !== undefined) return Effect.fail(refusal)
     return Effect.flatMap(sendWhole(transaction, entries), (outcome) => settle(transaction, entries, outcome))
   }
-  const isReady = entries.every(({ encoded }) => encoded !== undefined)
-  return isReady ? send() : Effect.flatMap(prepareAll(pool, connection, entries), send)
+  return areReady(pool, connection, entries)
+    ? send()
+    : Effect.flatMap(prepareAll(pool, connection, entries), send)
 }
 
 /** What became of a batch that was not committed. */

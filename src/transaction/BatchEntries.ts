@@ -4,9 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { isSqlError } from "effect/sql/SqlError"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import * as Jobs from "../execute/Job.ts"
+import { learnFloats } from "../execute/Learn.ts"
 import * as Send from "../execute/Send.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
@@ -79,19 +80,41 @@ const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> 
   return first < 0 ? entries : entries.slice(0, first + 1)
 }
 
-/** Prepares what can be before any is sent: the others wait for the statements before them, which may make their tables. */
-export const prepareAll = (
+/** Whether a statement can be sent on this connection with nothing to ask first. */
+const isReady = (pool: Pool, connection: PooledConnection, { encoded, job }: Entry): boolean =>
+  encoded !== undefined &&
+  (!job.known.analysis.returnsRows ||
+    (Send.isReadyOn(pool, connection, job, encoded) && !Send.asksFloats(pool, connection, job, encoded)))
+
+export const areReady = (pool: Pool, connection: PooledConnection, entries: ReadonlyArray<Entry>): boolean =>
+  entries.every((entry) => isReady(pool, connection, entry))
+
+/** Asks a session that may print floats with too few digits, once, where it is to print some. */
+const askFloats = (
   pool: Pool,
   connection: PooledConnection,
   entries: ReadonlyArray<Entry>
-): Effect.Effect<void, OperationError> =>
-  Effect.forEach(
-    beforeDefinitions(entries).filter(({ encoded }) => encoded === undefined),
-    (entry) =>
-      Effect.catch(prepareEntry(pool, connection, entry), (error) => {
-        if (error._tag === "DescribeFailure") return Effect.void
-        const position = entry.job.position ?? { number: 1, of: 1 }
-        return Effect.fail(isSqlError(error) ? error : numbered(error, position))
-      }),
-    { discard: true }
+): Effect.Effect<void, SqlError> => {
+  const asks = entries.some(
+    ({ encoded, job }) => encoded !== undefined && Send.asksFloats(pool, connection, job, encoded)
   )
+  return asks ? learnFloats(connection) : Effect.void
+}
+
+/** Prepares what can be before any is sent: the others wait for the statements before them, which may make their tables. */
+export const prepareAll = Effect.fnUntraced(function* (
+  pool: Pool,
+  connection: PooledConnection,
+  entries: ReadonlyArray<Entry>
+): Effect.fn.Return<void, OperationError> {
+  yield* askFloats(pool, connection, entries)
+  for (const entry of entries) if (!isReady(pool, connection, entry)) entry.encoded = undefined
+  for (const entry of beforeDefinitions(entries)) {
+    if (entry.encoded !== undefined) continue
+    yield* Effect.catch(prepareEntry(pool, connection, entry), (error) => {
+      if (error._tag === "DescribeFailure") return Effect.void
+      const position = entry.job.position ?? { number: 1, of: 1 }
+      return Effect.fail(isSqlError(error) ? error : numbered(error, position))
+    })
+  }
+})
