@@ -17,7 +17,11 @@ withDatabase(
       const { pgdb } = given
       const hooks: Array<string> = []
       const wrong = Effect.ignore(pgdb.select("select 1 / 0"))
-      const late = Effect.timeoutOption(pgdb.execute("select pg_sleep(60)"), "20 millis")
+      const sleep = "select pg_sleep(60)"
+      const asleep = given.until("the statement runs", (all) =>
+        all.some(({ query, state }) => query === sleep && state === "active")
+      )
+      const late = Effect.race(Effect.exit(pgdb.execute(sleep)), asleep)
       for (const swallowed of [wrong, late]) {
         const [lost, next, inner] = yield* pgdb.transaction(
           Effect.gen(function* () {
