@@ -249,8 +249,14 @@ withDatabase(
   ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
   ({ settings: to }) =>
     Effect.gen(function* () {
-      const pgdb = PG.make({ ...to, maxConnections: 1, startupParameters: { extra_float_digits: "-5" } })
+      const short = { ...to, maxConnections: 1, startupParameters: { extra_float_digits: "-5" } }
+      const pgdb = PG.make(short)
       const third = { f8: 1 / 3 }
+      const reads = yield* PG.make({ ...short, key: "thirds_read" }).trans([
+        "select f8 from thirds",
+        "select 1 as n"
+      ])
+      expect(reads.map(({ rows }) => rows)).toEqual([[third], [{ n: 1 }]])
       const rowsOf = (text: string) =>
         Effect.map(pgdb.trans(["delete from thirds where false", text]), ([, read]) => read?.rows)
       expect(yield* rowsOf("select f8 from thirds")).toEqual([third])

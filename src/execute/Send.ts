@@ -11,6 +11,7 @@ import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { descriptionOf, type Statement } from "../protocol/KnownStatement.ts"
+import { floatTypes } from "../types/BuiltinTypes.ts"
 import { type Encoded, encodePlain } from "../types/Parameters.ts"
 import { surviveRetyping } from "../types/Retyping.ts"
 import * as Encode from "./Encode.ts"
@@ -75,14 +76,23 @@ export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, en
   isTypical(connection) &&
   (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
 
-/**
- * Whether this session has to be asked first how it prints floats: a batch that was committed cannot run again, as a single
- * plain read can.
- */
-export const asksFloats = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
-  connection.session.floats === "unknown" &&
-  job.known.analysis.isPlainRead &&
-  !isCertain(pool, connection, job, encoded)
+/** Whether a read may have floats that come as text from a session that was not asked how it prints them. */
+export const mayPrintFloats = (
+  pool: Pool,
+  { session }: PooledConnection,
+  job: Job,
+  encoded: Encoded
+): boolean => {
+  if (session.floats !== "unknown" || !job.known.analysis.isPlainRead) return false
+  const description = descriptionOf(statementOf(pool.statements, job.known, encoded.types))
+  return (
+    description === undefined ||
+    pool.types.contain(
+      description.columns.map(({ type }) => type),
+      floatTypes
+    )
+  )
+}
 
 /** A statement that was written. */
 interface Sent {

@@ -12,6 +12,7 @@ import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import { isPoolError, type OperationError } from "../errors/PoolError.ts"
 import { serverError } from "../errors/ServerErrors.ts"
 import type * as Execute from "../execute/Execute.ts"
+import { learnFloats } from "../execute/Learn.ts"
 import { sizeOf } from "../execute/Progress.ts"
 import { mayCommit, wasStale } from "../execute/Resend.ts"
 import * as Send from "../execute/Send.ts"
@@ -234,9 +235,19 @@ const alone = (
     if (refusal !== undefined) return Effect.fail(refusal)
     return Effect.flatMap(sendWhole(transaction, entries), (outcome) => settle(transaction, entries, outcome))
   }
-  return areReady(pool, connection, entries)
-    ? send()
-    : Effect.flatMap(prepareAll(pool, connection, entries), send)
+  const prepared = () => Effect.flatMap(prepareAll(pool, connection, entries), send)
+  if (!areReady(pool, connection, entries)) return prepared()
+  if (connection.session.floats !== "unknown") return send()
+  return Effect.flatMap(send(), (exchanges) => {
+    const isSure = entries.every(
+      ({ job }, index) => !Settle.hasUncertainFloats(pool, connection, job, exchanges[index]!)
+    )
+    if (isSure) return Effect.succeed(exchanges)
+    // It has only read, so it can run again.
+    return Effect.flatMap(learnFloats(connection), () =>
+      Send.isTypical(connection) ? Effect.succeed(exchanges) : prepared()
+    )
+  })
 }
 
 /** What became of a batch that was not committed. */

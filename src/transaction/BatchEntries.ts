@@ -10,7 +10,7 @@ import * as Jobs from "../execute/Job.ts"
 import { learnFloats } from "../execute/Learn.ts"
 import * as Send from "../execute/Send.ts"
 import type { Pool } from "../pool/Pool.ts"
-import type { PooledConnection } from "../pool/PooledConnection.ts"
+import { isDead, type PooledConnection } from "../pool/PooledConnection.ts"
 import type { Timing } from "../pool/StatementCache.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { isArray } from "../statement/PlainObject.ts"
@@ -80,26 +80,28 @@ const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> 
   return first < 0 ? entries : entries.slice(0, first + 1)
 }
 
-/** Whether a statement can be sent on this connection with nothing to ask first. */
-const isReady = (pool: Pool, connection: PooledConnection, { encoded, job }: Entry): boolean =>
-  encoded !== undefined &&
-  (!job.known.analysis.returnsRows ||
-    (Send.isReadyOn(pool, connection, job, encoded) && !Send.asksFloats(pool, connection, job, encoded)))
-
-export const areReady = (pool: Pool, connection: PooledConnection, entries: ReadonlyArray<Entry>): boolean =>
-  entries.every((entry) => isReady(pool, connection, entry))
-
-/** Asks a session that may print floats with too few digits, once, where it is to print some. */
-const askFloats = (
-  pool: Pool,
-  connection: PooledConnection,
-  entries: ReadonlyArray<Entry>
-): Effect.Effect<void, SqlError> => {
-  const asks = entries.some(
-    ({ encoded, job }) => encoded !== undefined && Send.asksFloats(pool, connection, job, encoded)
+/**
+ * Whether the session has to be asked first how it prints floats: what has written cannot be run again to read them better, as a
+ * batch that only reads can.
+ */
+const asksFloats = (pool: Pool, connection: PooledConnection, entries: ReadonlyArray<Entry>): boolean =>
+  connection.session.floats === "unknown" &&
+  !entries.every(({ job }) => job.known.analysis.isPlainRead) &&
+  entries.some(
+    ({ encoded, job }) => encoded !== undefined && Send.mayPrintFloats(pool, connection, job, encoded)
   )
-  return asks ? learnFloats(connection) : Effect.void
-}
+
+/** Whether a statement can be sent on this connection as it is. */
+const isReady = (pool: Pool, connection: PooledConnection, { encoded, job }: Entry): boolean =>
+  encoded !== undefined && (!job.known.analysis.returnsRows || Send.isReadyOn(pool, connection, job, encoded))
+
+/** Whether a batch can be sent on this connection with nothing to ask first. */
+export const areReady = (pool: Pool, connection: PooledConnection, entries: ReadonlyArray<Entry>): boolean =>
+  entries.every((entry) => isReady(pool, connection, entry)) && !asksFloats(pool, connection, entries)
+
+/** Asks it; a session that turns out to have ended is left for the batch to find. */
+const askFloats = (connection: PooledConnection): Effect.Effect<void, SqlError> =>
+  Effect.catch(learnFloats(connection), (error) => (isDead(connection) ? Effect.void : Effect.fail(error)))
 
 /** Prepares what can be before any is sent: the others wait for the statements before them, which may make their tables. */
 export const prepareAll = Effect.fnUntraced(function* (
@@ -107,7 +109,7 @@ export const prepareAll = Effect.fnUntraced(function* (
   connection: PooledConnection,
   entries: ReadonlyArray<Entry>
 ): Effect.fn.Return<void, OperationError> {
-  yield* askFloats(pool, connection, entries)
+  if (asksFloats(pool, connection, entries)) yield* askFloats(connection)
   for (const entry of entries) if (!isReady(pool, connection, entry)) entry.encoded = undefined
   for (const entry of beforeDefinitions(entries)) {
     if (entry.encoded !== undefined) continue
