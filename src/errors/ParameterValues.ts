@@ -2,8 +2,8 @@
  * The texts under which the values of a statement's parameters could turn up in what the server says.
  */
 
+import { Buffer } from "node:buffer"
 import { attempt } from "../statement/PlainObject.ts"
-import { hex } from "../types/Bytes.ts"
 
 /** From this many characters on, a part of a value is blanked as well, not only the whole. */
 const longRun = 16
@@ -26,6 +26,13 @@ export interface Values {
   readonly blankQuoting: (text: string) => string
 }
 
+/** Parameters with more characters than this in all are not looked at: whatever could come from one is blanked. */
+const mostCharacters = 1_000_000
+
+/** The digits of bytes, as far as they are looked at. */
+const hexOf = ({ buffer, byteLength, byteOffset }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, Math.min(byteLength, mostCharacters)).toString("hex")
+
 const jsonOf = (value: object): string => attempt(() => JSON.stringify(value) ?? "", "")
 
 /** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
@@ -42,7 +49,7 @@ const collectOne = (value: object, depth: number, texts: Set<string>): ReadonlyA
     return []
   }
   if (value instanceof Uint8Array) {
-    const digits = hex(value, 0, value.length)
+    const digits = hexOf(value)
     texts.add(digits)
     texts.add(`\\x${digits}`)
     return []
@@ -130,11 +137,15 @@ const longWords = /[\p{L}\p{N}]{4,}/gu
 const quotation = /["«»„“”‘’「」]/
 
 /**
- * The values of these parameters. Nested ones count one by one, and booleans and NULL not at all.
+ * The values of these parameters; `undefined` where they are too long to be looked at. Nested ones count one by one, and booleans
+ * and NULL not at all.
  */
-export const valuesOf = (params: ReadonlyArray<unknown>): Values => {
+export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => {
   const texts = new Set<string>()
   const dated = collect(params, texts)
+  let characters = 0
+  for (const text of texts) characters += text.length
+  if (characters > mostCharacters) return undefined
   texts.delete("")
   texts.delete("[]")
   texts.delete("{}")

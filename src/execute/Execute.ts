@@ -21,7 +21,7 @@ import { aboutOf, type Job } from "./Job.ts"
 import { learn, learnFloats } from "./Learn.ts"
 import { maxAttempts, verdictOf } from "./Resend.ts"
 import { isReadyOn, isTyped, isTypical, plainOf, ready, send, sendOnce } from "./Send.ts"
-import { errorOf, finish, forgetRefused, hasUncertainFloats, isReadable, onDone } from "./Settle.ts"
+import { errorOf, failing, finish, forgetRefused, hasUncertainFloats, isReadable, onDone } from "./Settle.ts"
 
 /** Runs just before a statement is written, in the same step; gives why it is not. */
 export type BeforeSend = () => OperationError | undefined
@@ -151,7 +151,7 @@ export const sendPlain = (
   send(pool, connection, job, encoded, (exchange) => {
     if (exchange.state === "done") return onResult(settlePlain(pool, connection, job, exchange))
     if (exchange.state === "failed") forgetRefused(connection, job, exchange)
-    onResult(Effect.fail(errorOf(pool, job, exchange, connection)))
+    onResult(failing(pool, job, exchange, connection))
   })
 }
 
@@ -188,7 +188,7 @@ export const single = (
         if (exchange.state === "failed") forgetRefused(connection, job, exchange)
         const situation = { analysis, usedMemory, inTransaction: false, attempts }
         if (verdictOf(exchange, isDead(connection), situation) === "fail") {
-          return done(Effect.fail(errorOf(pool, job, exchange, connection)))
+          return done(failing(pool, job, exchange, connection))
         }
         const next = isDead(connection) ? "asks all" : caution
         done(Effect.suspend(() => single(pool, fiber, job, attempts + 1, next)))

@@ -2,6 +2,7 @@
  * What becomes of a statement that was answered: its rows, its error with the whole story, and what the pool learns of it.
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { SqlError } from "effect/sql/SqlError"
 import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import { type About, serverError } from "../errors/ServerErrors.ts"
@@ -60,6 +61,15 @@ export const errorOf = (
     ...(exchange.error === undefined ? undefined : job.tell?.(exchange.error))
   }
   return failureOf(pool, connection, exchange, about, isHarmless)
+}
+
+/** The same as an exit: a mistake of this package is a defect of the caller, whom a throw would leave waiting. */
+export const failing = (...given: Parameters<typeof errorOf>): Exit.Exit<never, SqlError> => {
+  try {
+    return Exit.fail(errorOf(...given))
+  } catch (defect) {
+    return Exit.die(defect)
+  }
 }
 
 /** What a statement's end changes for the pool. */

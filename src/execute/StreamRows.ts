@@ -134,7 +134,7 @@ export const start = Effect.fnUntraced(function* (
       const again = Scope.provide(start(pool, connection, job, before, true), scope)
       return reader.finish(Effect.flatMap(again, redirect))
     }
-    reader.finish(Effect.fail(Settle.errorOf(pool, job, exchange, connection)))
+    reader.finish(Settle.failing(pool, job, exchange, connection))
   }
   const copy = job.known.analysis.copies === "out" ? CopyOut.make() : undefined
   const onProgress = (exchange: Exchange) => {

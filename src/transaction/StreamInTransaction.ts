@@ -51,8 +51,7 @@ const fetch = (
 ): Effect.Effect<Piece, SqlError> =>
   Effect.callback((resume) => {
     Commands.fetch(connection.session, first, portal, count, (exchange) => {
-      if (exchange.state !== "done")
-        return resume(Effect.fail(Settle.errorOf(pool, job, exchange, connection)))
+      if (exchange.state !== "done") return resume(Settle.failing(pool, job, exchange, connection))
       resume(Effect.map(Settle.finish(pool, connection, job, exchange), pieceOf))
     })
   })

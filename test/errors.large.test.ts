@@ -1,0 +1,49 @@
+/** An error of a statement with large parameters: it comes, soon, and shows none of them. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { withDatabase } from "./support/handle.ts"
+
+const table = "create table files (id int primary key, content bytea, text text)"
+const shout = `create function shout(given text) returns int language plpgsql as
+  $$ begin raise exception 'not %', given; end $$`
+
+const megabytes = 1_000_000
+const bytes = new Uint8Array(20 * megabytes).fill(0xab)
+const letters = "pqrs".repeat(2.5 * megabytes)
+
+withDatabase(
+  "a row with large values that is refused fails, and its values are not shown",
+  [table],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const insert = pgdb.execute("insert into files values (1, $1, $2)", [bytes, letters])
+      yield* pgdb.execute("insert into files values (1)")
+      const errors = [
+        yield* Effect.flip(insert),
+        yield* Effect.flip(pgdb.transaction(insert)),
+        yield* Effect.flip(pgdb.trans([["insert into files values (1, $1)", [bytes]]]))
+      ]
+      for (const error of errors) {
+        assert.strictEqual(error._tag === "SqlError" && error.reason._tag, "UniqueViolation")
+        assert.include(error.message, '"files_pkey"')
+        assert.isBelow(error.message.length, 2_000)
+      }
+      assert.deepStrictEqual(yield* pgdb.select("select id from files"), [{ id: 1 }])
+    })
+)
+
+withDatabase("a function that says a large value again is not quoted", [shout], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const select = "select shout($1)"
+    const errors = [
+      yield* Effect.flip(pgdb.select(select, [letters])),
+      yield* Effect.flip(pgdb.transaction(pgdb.select(select, [letters]))),
+      yield* Effect.flip(Stream.runDrain(pgdb.stream(select, [letters])))
+    ]
+    for (const error of errors) {
+      assert.include(error.message, "P0001")
+      assert.notInclude(error.message, "pqrs")
+    }
+  })
+)
