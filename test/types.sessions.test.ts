@@ -245,6 +245,25 @@ withDatabase(
 )
 
 withDatabase(
+  "numbers that a function gives have all their digits, the first time too",
+  ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const short = { ...to, startupParameters: { extra_float_digits: "-5" } }
+      const text = "select abs(f8) from thirds"
+      const expected = [{ abs: 1 / 3 }]
+      expect(yield* PG.make({ ...short, key: "thirds_alone" }).select(text)).toEqual(expected)
+      const inside = PG.make({ ...short, key: "thirds_inside" })
+      expect(yield* inside.transaction(inside.select(text))).toEqual(expected)
+      const [read, written] = yield* PG.make({ ...short, key: "thirds_batch" }).trans([
+        text,
+        "insert into thirds select max(f8) from thirds returning f8 as abs"
+      ])
+      expect([read?.rows, written?.rows]).toEqual([expected, expected])
+    })
+)
+
+withDatabase(
   "numbers that a batch reads have all their digits, the first time and in a transaction",
   ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
   ({ settings: to }) =>

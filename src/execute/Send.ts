@@ -19,12 +19,12 @@ import { begins, type Job, searchPathOf } from "./Job.ts"
 import { learn } from "./Learn.ts"
 
 /**
- * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
+ * Whether the statement has to be described before it runs: its rows could not be read otherwise, and it may not run again.
  * Readers of one's own read binary values alone, which can only be asked for once the types are known.
  */
 const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
   analysis.returnsRows &&
-  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined) &&
+  (analysis.mayReturnRecord || !analysis.isPlainRead || types !== undefined) &&
   descriptionOf(statement) === undefined
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
