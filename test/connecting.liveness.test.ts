@@ -491,6 +491,12 @@ describe("onConnect", () => {
       yield* given.until("nothing is left", (sessions) => sessions.length === 0)
       const plain = PG.make({ ...given.settings, onConnect: Effect.fail("no licence"), key: "plain" })
       assert.include((yield* Effect.flip(plain.select("select 1"))).message, "no licence")
+      const unread = PG.make({
+        ...given.settings,
+        key: "unread",
+        onConnect: (connection) => connection.execute("select row(1, 2)")
+      })
+      assert.include((yield* Effect.flip(unread.select("select 1"))).message, "an anonymous record")
     })
   )
 

@@ -24,7 +24,7 @@ const rowsOf = (
   session: Session,
   text: string,
   server: string,
-  { error, late, rows, state }: Exchange
+  { error, late, rows, state, unreadable }: Exchange
 ): Effect.Effect<Rows, OperationError> => {
   const about = { text, server }
   if (error !== undefined) return Effect.fail(serverError(error, about))
@@ -33,6 +33,7 @@ const rowsOf = (
     return Effect.fail(
       end === undefined ? ConnectionErrors.unsentError(about) : ConnectionErrors.lostError(end, false, about)
     )
+  if (unreadable !== undefined) return Effect.fail(ConnectionErrors.unreadableError(unreadable, false, about))
   return late === undefined
     ? Effect.succeed(rows.filter(isRow))
     : Effect.fail(refused("A value of onConnect is of a type that is not known yet: select it as text."))
@@ -45,9 +46,8 @@ const connecting = (session: Session, server: string): Connecting => ({
     if (encoded === undefined) {
       return Effect.fail(refused("onConnect takes strings, numbers, booleans and null as parameters."))
     }
-    const statement = Statement.make(sql, encoded.types)
     const answer = answerTo((onSettled) =>
-      Commands.run(session, statement, encoded.values, onSettled, { keep: false })
+      Commands.run(session, Statement.make(sql, encoded.types), encoded.values, onSettled, { keep: false })
     )
     return Effect.flatMap(answer, (exchange) => rowsOf(session, sql, server, exchange))
   }
