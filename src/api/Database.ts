@@ -292,9 +292,15 @@ const makers: Makers<DatabaseSource, Database> = {
   terminate: (source) => terminateWithin(source, defaultGrace),
   terminateWithin: (source) => (grace) => terminateWithin(source, grace),
   client: (source) => clientWith(source, {}),
-  clientWith: (source) => (options) => clientWith(source, options),
+  clientWith:
+    (source) =>
+    (options = {}) =>
+      clientWith(source, options),
   layer: (source) => layerWith(source, {}),
-  layerWith: (source) => (options) => layerWith(source, options),
+  layerWith:
+    (source) =>
+    (options = {}) =>
+      layerWith(source, options),
   afterCommit: (source) => (effect) => onPool(source, (pool) => afterCommit(pool, effect)),
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),

@@ -110,7 +110,7 @@ const numberOf = (text: string | undefined): number | undefined => {
   return text === undefined || !Number.isInteger(value) ? undefined : value
 }
 
-const namesAtFault = ["schema", "table", "column", "dataType", "constraint"]
+const namesAtFault = ["schema", "table", "column", "dataType", "constraint"] as const
 
 /** A list in words, each name quoted as the server quotes it. */
 const listed = (names: ReadonlyArray<string>): string => names.map((name) => `"${name}"`).join(", ")
@@ -196,7 +196,11 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
     hint,
     position: index === undefined ? undefined : position,
     where: context.length === 0 ? undefined : context.join("\n"),
-    ...Object.fromEntries(namesAtFault.map((key) => [key, name(key)]))
+    schema: name("schema"),
+    table: name("table"),
+    column: name("column"),
+    dataType: name("dataType"),
+    constraint: name("constraint")
   })
   return finish(
     (message) => reasonOf(tag, { cause, message, operation: at.operation ?? "query" }, state.constraint),

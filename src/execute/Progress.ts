@@ -28,7 +28,10 @@ const sizeInside = (root: object): number => {
   const left: Array<object> = [root]
   for (let value = left.pop(); value !== undefined && counted < mostCounted; value = left.pop()) {
     const outer = value
-    const inner = attempt(() => (Array.isArray(outer) ? outer : Object.values(outer)), [])
+    const inner: ReadonlyArray<unknown> = attempt(
+      () => (Array.isArray(outer) ? outer : Object.values(outer)),
+      []
+    )
     for (let index = 0; index < inner.length && counted++ < mostCounted; index++) {
       const one = inner[index]
       if (typeof one === "string") size += one.length
