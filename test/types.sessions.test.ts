@@ -245,16 +245,20 @@ withDatabase(
 )
 
 withDatabase(
-  "numbers that a function gives have all their digits, the first time too",
+  "numbers that a function gives have all their digits, or the first read says that they have not",
   ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
   ({ settings: to }) =>
     Effect.gen(function* () {
-      const short = { ...to, startupParameters: { extra_float_digits: "-5" } }
+      const short = { ...to, maxConnections: 1, startupParameters: { extra_float_digits: "-5" } }
       const text = "select abs(f8) from thirds"
       const expected = [{ abs: 1 / 3 }]
-      expect(yield* PG.make({ ...short, key: "thirds_alone" }).select(text)).toEqual(expected)
-      const inside = PG.make({ ...short, key: "thirds_inside" })
-      expect(yield* inside.transaction(inside.select(text))).toEqual(expected)
+      for (const key of ["alone", "inside"]) {
+        const pgdb = PG.make({ ...short, key: `thirds_${key}` })
+        const read = key === "alone" ? pgdb.select(text) : pgdb.transaction(pgdb.select(text))
+        const error = yield* Effect.flip(read)
+        expect(error.message, key).toContain("too few digits")
+        expect(yield* read, key).toEqual(expected)
+      }
       const [read, written] = yield* PG.make({ ...short, key: "thirds_batch" }).trans([
         text,
         "insert into thirds select max(f8) from thirds returning f8 as abs"

@@ -21,7 +21,16 @@ import { aboutOf, type Job } from "./Job.ts"
 import { learn, learnFloats } from "./Learn.ts"
 import { maxAttempts, verdictOf } from "./Resend.ts"
 import { isReadyOn, isTyped, isTypical, plainOf, ready, send, sendOnce } from "./Send.ts"
-import { errorOf, failing, finish, forgetRefused, hasUncertainFloats, isReadable, onDone } from "./Settle.ts"
+import {
+  errorOf,
+  failing,
+  finish,
+  forgetRefused,
+  hasUncertainFloats,
+  isReadable,
+  onDone,
+  tooFewDigits
+} from "./Settle.ts"
 
 /** Runs just before a statement is written, in the same step; gives why it is not. */
 export type BeforeSend = () => OperationError | undefined
@@ -72,6 +81,7 @@ const runOn = Effect.fnUntraced(function* (
     if (attempts === 0 && hasUncertainFloats(pool, connection, job, exchange)) {
       yield* learnFloats(connection)
       if (!isTypical(connection)) {
+        if (!job.known.analysis.isPlainRead) return yield* tooFewDigits(pool, job)
         if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
         return yield* runOn(pool, connection, job, before, 1)
       }
@@ -132,9 +142,11 @@ const settlePlain = (
 ): Effect.Effect<Exchange, OperationError> => {
   onDone(pool, connection, job)
   if (hasUncertainFloats(pool, connection, job, exchange)) {
-    return Effect.flatMap(learnFloats(connection), () =>
-      isTypical(connection) ? finish(pool, connection, job, exchange) : runHere(pool, connection, job)
-    )
+    return Effect.flatMap(learnFloats(connection), () => {
+      if (isTypical(connection)) return finish(pool, connection, job, exchange)
+      if (!job.known.analysis.isPlainRead) return Effect.fail(tooFewDigits(pool, job))
+      return runHere(pool, connection, job)
+    })
   }
   return isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange)
 }

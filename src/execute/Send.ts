@@ -19,12 +19,12 @@ import { begins, type Job, searchPathOf } from "./Job.ts"
 import { learn } from "./Learn.ts"
 
 /**
- * Whether the statement has to be described before it runs: its rows could not be read otherwise, and it may not run again.
+ * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
  * Readers of one's own read binary values alone, which can only be asked for once the types are known.
  */
 const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
   analysis.returnsRows &&
-  (analysis.mayReturnRecord || !analysis.isPlainRead || types !== undefined) &&
+  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined) &&
   descriptionOf(statement) === undefined
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
@@ -83,7 +83,7 @@ export const mayPrintFloats = (
   job: Job,
   encoded: Encoded
 ): boolean => {
-  if (session.floats !== "unknown" || !job.known.analysis.isPlainRead) return false
+  if (session.floats !== "unknown" || !job.known.analysis.isRead) return false
   const description = descriptionOf(statementOf(pool.statements, job.known, encoded.types))
   return (
     description === undefined ||

@@ -123,11 +123,21 @@ export const hasUncertainFloats = (
   { formats, late, prepared, rows }: Exchange
 ): boolean =>
   session.floats === "unknown" &&
-  known.analysis.isPlainRead &&
+  known.analysis.isRead &&
   (rows.length > 0 || late !== undefined) &&
   formats !== undefined &&
   prepared?.description !== undefined &&
   hasFloatTexts(types, formats, prepared.description)
+
+/** Why rows whose floats lack digits are not given: what calls a function that may do anything does not run twice. */
+export const tooFewDigits = (pool: Pool, job: Job): SqlError =>
+  ConnectionErrors.unreadableError(
+    new Error(
+      "A float came with too few digits, since extra_float_digits of this session is below 1. Run the statement again: it is asked for all of them now."
+    ),
+    false,
+    aboutOf(pool, job)
+  )
 
 /** What was remembered of a statement that the server refused may be why. */
 export const forgetRefused = ({ session }: PooledConnection, { known }: Job, { isBound }: Exchange): void => {
