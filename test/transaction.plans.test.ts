@@ -116,6 +116,25 @@ withDatabase(
 )
 
 withDatabase(
+  "a table with another number of columns is an error that may be retried, or gives the new rows with retry",
+  ["create table mixed (a int, b numeric)", "insert into mixed values (1, 2)"],
+  ({ settings, witness }) =>
+    Effect.gen(function* () {
+      for (const prepare of [true, false]) {
+        const pgdb = PG.make({ ...settings, prepare, key: `prepare_${prepare}` })
+        const read = pgdb.select("select * from mixed")
+        yield* read
+        yield* read
+        yield* witness.query("alter table mixed add column if not exists c int")
+        yield* witness.query(`alter table mixed add column d_${prepare} int`)
+        expect(reasonOf(yield* Effect.flip(pgdb.transaction(read)))).toBe("SerializationError")
+        yield* witness.query(`alter table mixed drop column d_${prepare}`)
+        expect(yield* pgdb.transaction(read, { retry: { times: 3 } })).toEqual([{ a: 1, b: "2", c: null }])
+      }
+    })
+)
+
+withDatabase(
   "what was learnt of a type inside a transaction goes with its rollback",
   ["create type pair as (a int, b int)"],
   ({ pgdb }) =>

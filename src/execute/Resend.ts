@@ -72,16 +72,22 @@ const isRetyped = (
   { remembered = [], types }: Pick<Encoded, "remembered" | "types">
 ): boolean => remembered.some((type, index) => types[index] === 0 && type !== parameterTypes[index])
 
+type Bound = Answer & Pick<Exchange, "formats" | "parses" | "prepared">
+
+/** Whether formats were asked for of other columns than the statement has now. */
+const isReshaped = ({ error, formats, prepared }: Bound): boolean => {
+  const asked = formats?.binary.length ?? 0
+  return error?.code === "08P01" && asked > 0 && asked !== prepared?.description?.columns.length
+}
+
 /**
  * Whether a statement that was bound by its prepared name, or encoded by what is remembered, was refused since the catalogue is
  * not what it was.
  */
-export const wasStalePlan = (
-  exchange: Answer & Pick<Exchange, "parses" | "prepared">,
-  encoded?: Encoded
-): boolean => {
+export const wasStalePlan = (exchange: Bound, encoded?: Encoded): boolean => {
   const { parses, prepared } = exchange
   if (prepared === undefined || !wasRefused(exchange)) return false
+  if (isReshaped(exchange)) return true
   if (staleCodes.has(exchange.error?.code) && (encoded?.remembered !== undefined || !parses)) return true
   return (
     encoded !== undefined && prepared.description !== undefined && isRetyped(prepared.description, encoded)
