@@ -17,11 +17,10 @@ withDatabase(
       const { pgdb } = given
       const hooks: Array<string> = []
       const wrong = Effect.ignore(pgdb.select("select 1 / 0"))
-      const sleep = "select pg_sleep(60)"
-      const asleep = given.until("the statement runs", (all) =>
-        all.some(({ query, state }) => query === sleep && state === "active")
-      )
-      const late = Effect.race(Effect.exit(pgdb.execute(sleep)), asleep)
+      // Described already, so that it is sent at once and not only after a question.
+      const sleep = (seconds: number) => pgdb.execute("select pg_sleep($1)", [seconds])
+      yield* sleep(0)
+      const late = Effect.timeoutOption(sleep(60), "20 millis")
       for (const swallowed of [wrong, late]) {
         const [lost, next, inner] = yield* pgdb.transaction(
           Effect.gen(function* () {
