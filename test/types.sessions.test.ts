@@ -229,15 +229,18 @@ withDatabase("numbers have all their digits whatever extra_float_digits says", [
   })
 )
 
+const thirds = ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"]
+/** Of a session that prints floats with ten digits. */
+const short = { maxConnections: 1, startupParameters: { extra_float_digits: "-5" } }
+
 withDatabase(
   "numbers that a session's first transaction reads have all their digits",
-  ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
+  thirds,
   ({ settings: to }) =>
     Effect.gen(function* () {
-      const startupParameters = { extra_float_digits: "-5" }
       const expected = [{ f8: 1 / 3 }]
       for (const key of ["selected", "streamed"]) {
-        const pgdb = PG.make({ ...to, key: `thirds_${key}`, startupParameters })
+        const pgdb = PG.make({ ...to, ...short, key: `thirds_${key}` })
         const read = key === "selected" ? pgdb.select : (text: string) => Stream.runCollect(pgdb.stream(text))
         expect(yield* pgdb.transaction(read("select f8 from thirds")), key).toEqual(expected)
       }
@@ -246,20 +249,19 @@ withDatabase(
 
 withDatabase(
   "numbers that a function gives have all their digits, or the first read says that they have not",
-  ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
+  thirds,
   ({ settings: to }) =>
     Effect.gen(function* () {
-      const short = { ...to, maxConnections: 1, startupParameters: { extra_float_digits: "-5" } }
       const text = "select abs(f8) from thirds"
       const expected = [{ abs: 1 / 3 }]
       for (const key of ["alone", "inside"]) {
-        const pgdb = PG.make({ ...short, key: `thirds_${key}` })
+        const pgdb = PG.make({ ...to, ...short, key: `thirds_${key}` })
         const read = key === "alone" ? pgdb.select(text) : pgdb.transaction(pgdb.select(text))
         const error = yield* Effect.flip(read)
         expect(error.message, key).toContain("too few digits")
         expect(yield* read, key).toEqual(expected)
       }
-      const [read, written] = yield* PG.make({ ...short, key: "thirds_batch" }).trans([
+      const [read, written] = yield* PG.make({ ...to, ...short, key: "thirds_batch" }).trans([
         text,
         "insert into thirds select max(f8) from thirds returning f8 as abs"
       ])
@@ -269,13 +271,12 @@ withDatabase(
 
 withDatabase(
   "numbers that a batch reads have all their digits, the first time and in a transaction",
-  ["create table thirds (f8 float8)", "insert into thirds values (1.0::float8 / 3)"],
+  thirds,
   ({ settings: to }) =>
     Effect.gen(function* () {
-      const short = { ...to, maxConnections: 1, startupParameters: { extra_float_digits: "-5" } }
-      const pgdb = PG.make(short)
+      const pgdb = PG.make({ ...to, ...short })
       const third = { f8: 1 / 3 }
-      const reads = yield* PG.make({ ...short, key: "thirds_read" }).trans([
+      const reads = yield* PG.make({ ...to, ...short, key: "thirds_read" }).trans([
         "select f8 from thirds",
         "select 1 as n"
       ])

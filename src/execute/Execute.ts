@@ -39,6 +39,27 @@ export type BeforeSend = () => OperationError | undefined
 export const elsewhere = Symbol("elsewhere")
 
 /**
+ * Gives the rows of a statement that has run. Where floats among them may lack digits the session is asked how it prints them, and
+ * `again` runs a plain read once more.
+ */
+const settled = <A>(
+  pool: Pool,
+  connection: PooledConnection,
+  job: Job,
+  exchange: Exchange,
+  again: () => Effect.Effect<A, OperationError>
+): Effect.Effect<Exchange | A, OperationError> => {
+  onDone(pool, connection, job)
+  if (hasUncertainFloats(pool, connection, job, exchange)) {
+    return Effect.flatMap(learnFloats(connection), (): Effect.Effect<Exchange | A, OperationError> => {
+      if (isTypical(connection)) return finish(pool, connection, job, exchange)
+      return job.known.analysis.isPlainRead ? again() : Effect.fail(tooFewDigits(pool, job))
+    })
+  }
+  return isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange)
+}
+
+/**
  * Runs a statement on a connection that its caller has whole: describes it first where that is needed, and sends it again
  * where it was refused for something remembered.
  */
@@ -77,16 +98,10 @@ const runOn = Effect.fnUntraced(function* (
           concurrency: "unbounded"
         }))[1]
   if (exchange.state === "done") {
-    onDone(pool, connection, job)
-    if (attempts === 0 && hasUncertainFloats(pool, connection, job, exchange)) {
-      yield* learnFloats(connection)
-      if (!isTypical(connection)) {
-        if (!job.known.analysis.isPlainRead) return yield* tooFewDigits(pool, job)
-        if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
-        return yield* runOn(pool, connection, job, before, 1)
-      }
-    }
-    return yield* finish(pool, connection, job, exchange)
+    return yield* settled(pool, connection, job, exchange, () => {
+      if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
+      return runOn(pool, connection, job, before, 1)
+    })
   }
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
   const verdict = verdictOf(exchange, isDead(connection), {
@@ -133,24 +148,6 @@ export const runHere = (
     ConnectionErrors.unsentError(aboutOf(pool, job), connection.session.end())
   )
 
-/** Gives the rows of a statement that was sent with nothing to ask first. */
-const settlePlain = (
-  pool: Pool,
-  connection: PooledConnection,
-  job: Job,
-  exchange: Exchange
-): Effect.Effect<Exchange, OperationError> => {
-  onDone(pool, connection, job)
-  if (hasUncertainFloats(pool, connection, job, exchange)) {
-    return Effect.flatMap(learnFloats(connection), () => {
-      if (isTypical(connection)) return finish(pool, connection, job, exchange)
-      if (!job.known.analysis.isPlainRead) return Effect.fail(tooFewDigits(pool, job))
-      return runHere(pool, connection, job)
-    })
-  }
-  return isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange)
-}
-
 /** Sends a statement with nothing to ask first, in a transaction; gives its rows or its error. */
 export const sendPlain = (
   pool: Pool,
@@ -161,7 +158,9 @@ export const sendPlain = (
 ): void => {
   markDirty(connection, job.known.analysis)
   send(pool, connection, job, encoded, (exchange) => {
-    if (exchange.state === "done") return onResult(settlePlain(pool, connection, job, exchange))
+    if (exchange.state === "done") {
+      return onResult(settled(pool, connection, job, exchange, () => runHere(pool, connection, job)))
+    }
     if (exchange.state === "failed") forgetRefused(connection, job, exchange)
     onResult(failing(pool, job, exchange, connection))
   })
@@ -194,8 +193,8 @@ export const single = (
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {
-          const settled = settlePlain(pool, connection, job, exchange)
-          return done(settled, !Exit.isExit(settled))
+          const result = settled(pool, connection, job, exchange, () => runHere(pool, connection, job))
+          return done(result, !Exit.isExit(result))
         }
         if (exchange.state === "failed") forgetRefused(connection, job, exchange)
         const situation = { analysis, usedMemory, inTransaction: false, attempts }
