@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { oids } from "../types/BuiltinTypes.ts"
+import { hex } from "../types/Bytes.ts"
 import type { Columns } from "../types/TableShape.ts"
 import * as Change from "./Change.ts"
 import { described, optionsOf, reading, refusal, refuse, shown } from "./CheckInput.ts"
@@ -102,7 +103,7 @@ const partOf = (value: unknown, type: number | undefined): string => {
     return `${Number.isInteger(value) ? "integer" : "number"} ${value}`
   }
   if (value instanceof Date) return `date ${value.getTime()}`
-  if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString("hex")}`
+  if (value instanceof Uint8Array) return `bytes ${hex(value, 0, value.length)}`
   if (typeof value === "object") return `json ${JSON.stringify(value)}`
   const text = String(value)
   if (type !== undefined && integers.has(type) && /^[+-]?\d+$/.test(text)) {

@@ -2,8 +2,8 @@
  * The texts under which the values of a statement's parameters could turn up in what the server says.
  */
 
-import { Buffer } from "node:buffer"
 import { attempt } from "../statement/PlainObject.ts"
+import { hex } from "../types/Bytes.ts"
 
 /** From this many characters on, a part of a value is blanked as well, not only the whole. */
 const longRun = 16
@@ -29,10 +29,6 @@ export interface Values {
 /** Parameters with more characters than this in all are not looked at: whatever could come from one is blanked. */
 const mostCharacters = 1_000_000
 
-/** The digits of bytes, as far as they are looked at. */
-const hexOf = ({ buffer, byteLength, byteOffset }: Uint8Array): string =>
-  Buffer.from(buffer, byteOffset, Math.min(byteLength, mostCharacters)).toString("hex")
-
 const jsonOf = (value: object): string => attempt(() => JSON.stringify(value) ?? "", "")
 
 /** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
@@ -49,7 +45,7 @@ const collectOne = (value: object, depth: number, texts: Set<string>): ReadonlyA
     return []
   }
   if (value instanceof Uint8Array) {
-    const digits = hexOf(value)
+    const digits = hex(value, 0, Math.min(value.length, mostCharacters))
     texts.add(digits)
     texts.add(`\\x${digits}`)
     return []

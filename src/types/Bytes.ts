@@ -71,13 +71,6 @@ export const copy: Read<Uint8Array> = (bytes, offset, size) => {
   return own
 }
 
-const hexPairs: ReadonlyArray<string> = /* @__PURE__ */ Array.from({ length: 256 }, (_, value) =>
-  value.toString(16).padStart(2, "0")
-)
-
 /** Lower-case hexadecimal digits. */
-export const hex: Read<string> = (bytes, offset, size) => {
-  let text = ""
-  for (let index = 0; index < size; index++) text += hexPairs[bytes[offset + index]!]
-  return text
-}
+export const hex: Read<string> = (bytes, offset, size) =>
+  size === 0 ? "" : Buffer.from(bytes.buffer, bytes.byteOffset + offset, size).toString("hex")
