@@ -47,3 +47,25 @@ withDatabase("a function that says a large value again is not quoted", [shout], 
     }
   })
 )
+
+/** An effect's result with the milliseconds of this process's own time that it took. */
+const worked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const before = process.cpuUsage()
+    const result = yield* effect
+    return [result, process.cpuUsage(before).user / 1_000] as const
+  })
+
+withDatabase(
+  "a refused array of large values takes little more work than one that is taken",
+  [],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const files = [bytes.subarray(0, 5 * megabytes), bytes.subarray(5 * megabytes, 10 * megabytes)]
+      const select = "select 1 / (cardinality($1::bytea[]) - $2)"
+      const [, taken] = yield* worked(pgdb.select(select, [files, 1]))
+      const [error, refused] = yield* worked(Effect.flip(pgdb.select(select, [files, 2])))
+      assert.include(error.message, "division by zero")
+      assert.isBelow(refused, 2 * taken + 300)
+    })
+)

@@ -36,8 +36,8 @@ const deepestJson = 1
 /** So many values inside one parameter are looked at. */
 const mostCollected = 100_000
 
-/** Adds the texts of an object in lower case, and gives what it holds. */
-const collectOne = (value: object, depth: number, texts: Set<string>): ReadonlyArray<unknown> => {
+/** Adds the texts of an object in lower case, save that as json, and gives what it holds. */
+const collectOne = (value: object, texts: Set<string>): ReadonlyArray<unknown> => {
   if (value instanceof Date) {
     const iso = Number.isNaN(value.getTime()) ? "" : value.toISOString().toLowerCase()
     for (const text of [iso, iso.slice(0, 10), iso.slice(11, 19), iso.slice(0, 19).replace("t", " ")])
@@ -45,39 +45,56 @@ const collectOne = (value: object, depth: number, texts: Set<string>): ReadonlyA
     return []
   }
   if (value instanceof Uint8Array) {
-    const digits = hex(value, 0, Math.min(value.length, mostCharacters))
+    const digits = hex(value, 0, value.length)
     texts.add(digits)
     texts.add(`\\x${digits}`)
     return []
   }
-  if (depth <= deepestJson) {
-    const json = jsonOf(value).toLowerCase()
-    texts.add(json.startsWith('"') ? json.slice(1, -1) : json)
-  }
   return Object.values(value)
 }
 
-/** Adds the texts of parameters, and of what they hold, in lower case. Returns whether there is a date among them. */
-const collect = (params: ReadonlyArray<unknown>, texts: Set<string>): boolean => {
+const sizeOf = (value: unknown): number =>
+  typeof value === "string" || value instanceof Uint8Array ? value.length : 0
+
+/** The texts of parameters, and of what they hold, in lower case, and whether there is a date among them. */
+interface Collected {
+  readonly texts: Set<string>
+  readonly isDated: boolean
+}
+
+/** Collects the texts of parameters; `undefined` where they are too long. */
+const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
+  const texts = new Set<string>()
   const seen = new Set<object>()
+  /** Written as json at the end: nothing too long is by then. */
+  const asJson: Array<object> = []
   let isDated = false
+  let size = 0
   for (const param of params) {
     // From the outside in: it grows as it is read.
     const found: Array<readonly [value: unknown, depth: number]> = [[param, 0]]
     let left = mostCollected
     for (const [value, depth] of found) {
+      size += sizeOf(value)
+      if (size > mostCharacters) return undefined
       if (typeof value === "string") texts.add(value.toLowerCase())
       else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
       if (typeof value !== "object" || value === null || seen.has(value)) continue
       seen.add(value)
       const inner = attempt(() => {
         isDated ||= value instanceof Date
-        return collectOne(value, depth, texts)
+        if (depth <= deepestJson && !(value instanceof Date || value instanceof Uint8Array))
+          asJson.push(value)
+        return collectOne(value, texts)
       }, [])
       for (const one of inner) if (left-- > 0) found.push([one, depth + 1])
     }
   }
-  return isDated
+  for (const value of asJson) {
+    const json = jsonOf(value).toLowerCase()
+    texts.add(json.startsWith('"') ? json.slice(1, -1) : json)
+  }
+  return { texts, isDated }
 }
 
 const isWordCharacter = (character: string): boolean => /[\p{L}\p{N}_$]/u.test(character)
@@ -137,8 +154,9 @@ const quotation = /["«»„“”‘’「」]/
  * and NULL not at all.
  */
 export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => {
-  const texts = new Set<string>()
-  const dated = collect(params, texts)
+  const collected = collect(params)
+  if (collected === undefined) return undefined
+  const { isDated, texts } = collected
   let characters = 0
   for (const text of texts) characters += text.length
   if (characters > mostCharacters) return undefined
@@ -169,7 +187,7 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => 
     },
     blankQuoting: (text) => all.filter((value) => quotation.test(value)).reduce(without, text),
     blank: (text, thorough) => {
-      let result = dated ? text.replace(timestamps, "…") : text
+      let result = isDated ? text.replace(timestamps, "…") : text
       for (const value of all) {
         if (thorough || value.length >= longPart) result = without(result, value)
       }
