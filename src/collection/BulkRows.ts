@@ -37,7 +37,7 @@ export interface KnownRows extends Pick<BulkRows, "place" | "shape" | "columns" 
 }
 
 /** A column that the catalogue does not show: the server says so when it reads the statement. */
-export const unknownColumn = (name: string): Column => ({
+const unknownColumn = (name: string): Column => ({
   name,
   type: "pg_catalog.text",
   oid: 0,

@@ -36,7 +36,7 @@ export interface Read {
 }
 
 /** All texts of one place. */
-export const from = (origin: Origin, texts: ConnectionString.Texts): Words =>
+const from = (origin: Origin, texts: ConnectionString.Texts): Words =>
   Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, { text, origin }]))
 
 const ofUrl: Origin = { setting: "url", begin: "The setting url is wrong: its " }

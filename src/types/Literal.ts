@@ -47,7 +47,7 @@ export const bytesOf = (value: unknown): Uint8Array | undefined => {
 }
 
 /** A value as json. */
-export const jsonLiteral = (writing: Writing, value: unknown): string | null => {
+const jsonLiteral = (writing: Writing, value: unknown): string | null => {
   if (typeof value === "bigint") return String(value)
   if (typeof value === "number" && !Number.isFinite(value))
     return fail(writing, "is not finite, which json cannot hold")
