@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { PG, PoolRegistry } from "effect-global-pool"
 import * as fc from "fast-check"
 import { quoteTable } from "../src/statement/Names.ts"
@@ -110,6 +111,37 @@ describe("schemas", () => {
       { numRuns: 5_000 }
     )
   })
+})
+
+describe("types", () => {
+  withDatabase(
+    "a type with the name of a built-in one is written as what it is",
+    [
+      "create schema app",
+      "create type app.json as (a int, b text)",
+      "create type app.jsonb as enum ('x', 'y')",
+      "create type app.int8 as enum ('99999999999999999999')",
+      "create table t (id int primary key, pair app.json, pairs app.json[], word app.jsonb, words app.jsonb[], big app.int8)"
+    ],
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        const t = pgdb.table("t")
+        const pair = { a: 1, b: "x" }
+        const big = "99999999999999999999"
+        const others = { pair, pairs: [pair, null], word: "x", words: ["y", "x"], big }
+        const rows = [1, 2, 3, 4].map((id) => ({ id, ...others }))
+        const [first, second, third, fourth] = rows
+        assert.deepStrictEqual(yield* t.insert(first!), first)
+        yield* t.insertMany([second!])
+        yield* t.insertStream(Stream.make(third!))
+        yield* t.execute("insert into t values ($1, $2, $3, $4, $5, $6)", Object.values(fourth!))
+        yield* t.upsert({ ...first!, pair: { a: 2, b: "y" } }, { on: "id" })
+        yield* t.update({ id: 1 }, { pair, big: BigInt(big) })
+        assert.deepStrictEqual(yield* t.find({ word: "x" }, { orderBy: { id: "asc" } }), rows)
+        const told = yield* witness.query("select distinct pair::text, pairs::text, words::text from t")
+        assert.deepStrictEqual(told, [{ pair: "(1,x)", pairs: '{"(1,x)",NULL}', words: "{y,x}" }])
+      })
+  )
 })
 
 describe("databases", () => {

@@ -88,7 +88,7 @@ export const dateLiteral = (writing: Writing, date: Date): string | null => {
 }
 
 export const isJsonType = (type: PgType | undefined): boolean =>
-  type?.name === "json" || type?.name === "jsonb"
+  type?.oid === oids.json || type?.oid === oids.jsonb
 
 /** A field of a composite, quoted so that it is read as it is. */
 const field = (text: string | null): string =>
@@ -220,7 +220,7 @@ export const literal = (writing: Writing, value: unknown, oid: number): string |
     case "boolean":
       return String(value)
     case "bigint":
-      return type?.name === "int8" && !isInt8(value)
+      return type?.oid === oids.int8 && !isInt8(value)
         ? fail(writing, "is a bigint past ±2^63, where int8 ends")
         : String(value)
     case "function":
