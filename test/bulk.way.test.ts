@@ -30,6 +30,7 @@ const table: TableShape = {
   hasPolicies: false,
   hasRules: false,
   hasInsteadOf: false,
+  lacksBinary: false,
   refusesCopy: false,
   columns: new Map([
     column("id", oids.int4),
@@ -65,6 +66,7 @@ const cases: ReadonlyArray<
   ["json and arrays", "binary", {}, ["doc", "tags"]],
   ["a type without a simple binary form", "text", {}, ["id", "at"]],
   ["the same, the other way round", "text", {}, ["at", "id"]],
+  ["a table with a column that has no binary form at all", "text", { lacksBinary: true }],
   ["a view that has a trigger instead of its inserts", "binary", { kind: "v", hasInsteadOf: true }],
   ["a view", "insert", { kind: "v" }],
   ["a foreign table", "insert", { kind: "f" }],
@@ -117,6 +119,11 @@ const real: ReadonlyArray<
     "text",
     ["create table t (id int, name text, p point, r int4range)"],
     { p: "(1,2)", r: "[1,3)" }
+  ],
+  [
+    "a column that the rows do not name and that has no binary form at all",
+    "text",
+    ["create table t (id int, name text, granted aclitem default '=r/postgres')"]
   ],
   [
     "a view with a trigger",

@@ -22,7 +22,7 @@ export const wayOf = (
   columns: Iterable<string>,
   { returning = false, upsert = false }: Wanted = {}
 ): BulkWay => {
-  const { hasInsteadOf, hasPolicies, hasRules, kind, refusesCopy, types } = shape
+  const { hasInsteadOf, hasPolicies, hasRules, kind, lacksBinary, refusesCopy, types } = shape
   if (upsert || returning || refusesCopy || hasPolicies || hasRules) return "insert"
   // A foreign table takes an INSERT of many rows faster, and no COPY where its server's wrapper has none.
   if (kind !== "r" && kind !== "p" && !(kind === "v" && hasInsteadOf)) return "insert"
@@ -33,7 +33,7 @@ export const wayOf = (
     if (column === undefined || column.isGenerated) return "insert"
     // What a codec makes of a value is its own business, and may be an instance of a class.
     if (hasCodec(types, column.oid)) return "insert"
-    if (writerOf(types, column.oid) === undefined) way = "text"
+    if (lacksBinary || writerOf(types, column.oid) === undefined) way = "text"
     way ??= "binary"
   }
   return way ?? "insert"

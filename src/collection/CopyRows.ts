@@ -27,8 +27,9 @@ export const putTrailer = (sink: Sink): void => {
   putInt16(sink, -1)
 }
 
-/** How the columns are written in binary; `undefined` where the values of one go as text. */
+/** How the columns are written in binary; `undefined` where the values go as text. */
 export const writersOf = ({ columns, shape }: BulkRows): ReadonlyArray<Write> | undefined => {
+  if (shape.lacksBinary) return undefined
   const writers = columns.flatMap(({ oid }) => writerOf(shape.types, oid) ?? [])
   return writers.length === columns.length ? writers : undefined
 }
