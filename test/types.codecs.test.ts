@@ -243,6 +243,50 @@ withDatabase(
     })
 )
 
+/** What is read is an object of this codec's own, and nothing else is written. */
+const boxed: PG.TypeCodec = {
+  decode: (text) => ({ boxed: text }),
+  encode: (value) => Schema.decodeUnknownSync(Schema.Struct({ boxed: Schema.String }))(value).boxed
+}
+
+withDatabase(
+  "what the package asks for itself goes through no codec, whatever types there are codecs for",
+  ["create type pair as (a int, b text)", "create table u (id int primary key, ok bool, pair pair)"],
+  ({ settings, witness }) =>
+    Effect.gen(function* () {
+      const names = ["text", "name", "bool", "int4", "int8", "oid", "json", "jsonb"]
+      const pgdb = PG.make({ ...settings, types: Object.fromEntries(names.map((name) => [name, boxed])) })
+      const u = pgdb.table("u")
+      const one = { id: { boxed: "1" }, ok: { boxed: "t" }, pair: { a: { boxed: "7" }, b: { boxed: "x" } } }
+      const others = ["2", "3", "4", "5"].map((boxed) => ({ ...one, id: { boxed } }))
+      const [two, three, four, five] = others
+      yield* u.insert(one)
+      yield* u.insertMany([two!])
+      yield* u.insertStream(Stream.make(three!))
+      yield* pgdb.transaction(u.insertMany([four!]))
+      yield* u.upsert([four!, five!], { on: "id" })
+      assert.deepStrictEqual(
+        yield* u.find({}, { orderBy: { id: "asc" }, limit: 2, offset: 1 }),
+        others.slice(0, 2)
+      )
+      assert.deepStrictEqual(yield* pgdb.select("select row(pair) as r from u limit 1"), [{ r: [one.pair] }])
+      assert.strictEqual(yield* u.count(), 5)
+      assert.isTrue(yield* u.exists({ id: { $eq: one.id } }))
+      assert.isFalse(yield* u.exists({ id: { $eq: { boxed: "6" } } }))
+      const copied = u.copyTo({ columns: ["id"], filter: { id: { $gt: { boxed: "4" } } } })
+      assert.strictEqual(yield* Stream.mkString(Stream.decodeText(copied)), "5\n")
+      for (const key of ["a key", 5, 5n]) {
+        assert.deepStrictEqual(yield* pgdb.tryLock(key, Effect.succeed(1)), Option.some(1))
+      }
+      yield* pgdb.notify("channel", "payload")
+      const modes = { isolation: "serializable", readOnly: true } as const
+      const inner = pgdb.transaction(u.count(), modes)
+      const set = pgdb.execute("set transaction isolation level serializable, read only")
+      assert.strictEqual(yield* pgdb.transaction(Effect.andThen(set, inner)), 5)
+      assert.deepStrictEqual(yield* witness.query("select count(*)::int as n from u where ok"), [{ n: 5 }])
+    })
+)
+
 withDatabase("codecs belong to the pool, and a pool without them is as it was", tables, ({ settings }) =>
   Effect.gen(function* () {
     const plain = PG.make(settings)

@@ -9,6 +9,7 @@ import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Bound } from "../statement/Statement.ts"
 import { runStatement } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
+import { ownInt8, ownText } from "../types/Parameters.ts"
 
 /** What a lock is called: any text, or a whole number in the range of `int8`. */
 export type LockKey = string | number | bigint
@@ -25,7 +26,8 @@ const statement = (take: string, key: LockKey): Bound => {
   const argument = typeof key === "string" ? "pg_catalog.hashtextextended($1::text, 0)" : "$1::int8"
   return {
     text: `select pg_catalog.${take}(${argument}) as taken`,
-    params: [typeof key === "string" ? key : String(key)]
+    params: [typeof key === "string" ? ownText(key) : ownInt8(key)],
+    isOwn: true
   }
 }
 

@@ -30,6 +30,7 @@ import type { Words } from "../settings/Words.ts"
 import type { Sql } from "../statement/Sql.ts"
 import { type Bound, fromArguments, fromStatement } from "../statement/Statement.ts"
 import { afterCommit } from "../transaction/Transaction.ts"
+import { ownText } from "../types/Parameters.ts"
 import * as AdvisoryLock from "./AdvisoryLock.ts"
 import type { ClientOptions } from "./Client.ts"
 import * as Copy from "./Copy.ts"
@@ -255,7 +256,7 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
 /** The payload of a notification may be left out. */
 const notification = (channel: string, payload = ""): Bound => ({
   text: "select pg_catalog.pg_notify($1, $2)",
-  params: [channel, payload]
+  params: [ownText(channel), ownText(payload)]
 })
 
 const defaultGrace = Duration.seconds(5)

@@ -14,6 +14,7 @@ import { joining } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import * as TransactionErrors from "../transaction/TransactionErrors.ts"
 import { currentOf, type Transaction } from "../transaction/TransactionState.ts"
+import { ownText } from "../types/Parameters.ts"
 import { fromAnswer, lookQuery, type TableShape } from "../types/TableShape.ts"
 import { codecsOf } from "../types/TypeCodec.ts"
 
@@ -32,7 +33,7 @@ const remember = ({ tables }: Pool, table: string, shape: TableShape): TableShap
 /** What the catalogue says of a table. */
 export const look = (pool: Pool, table: string): Effect.Effect<TableShape, OperationError> =>
   Effect.withFiber((fiber) => {
-    const job = prepare(pool, { text: lookQuery, params: [table] })
+    const job = prepare(pool, { text: lookQuery, params: [ownText(table)], isOwn: true })
     if (!isJob(job)) return Effect.fail(job)
     return Effect.map(OwnSpans.within(pool.settings, "learn types", joining(pool, fiber, job)), ({ rows }) =>
       remember(pool, table, fromAnswer(rows[0], codecsOf(pool.settings.types)))

@@ -55,6 +55,12 @@ const run = <A, E, R>(
 ): Effect.Effect<Outcome, OperationError, R> =>
   Effect.flatMap(Effect.fromResult(SqlBuilder.statement(table, write)), table.execute)
 
+/** A table that is asked for what no codec of the program's reads. */
+const asked = <A, E, R>(table: TableBackend<A, E, R>): TableBackend<A, E, R> => ({
+  ...table,
+  execute: (statement) => table.execute({ ...statement, isOwn: true })
+})
+
 /** As `run`, of the rows that a filter keeps. */
 const runWhere = <A, E, R>(
   table: TableBackend<A, E, R>,
@@ -235,11 +241,11 @@ export const operations = <A, E, R>(): {
   count:
     (table) =>
     (filter = {}) =>
-      Effect.map(runWhere(table, filter, Find.count), ({ rows }) => Number(rows[0]?.count)),
+      Effect.map(runWhere(asked(table), filter, Find.count), ({ rows }) => Number(rows[0]?.count)),
   exists:
     (table) =>
     (filter = {}) =>
-      Effect.map(runWhere(table, filter, Find.exists), ({ rows }) => rows[0]?.exists === true),
+      Effect.map(runWhere(asked(table), filter, Find.exists), ({ rows }) => rows[0]?.exists === true),
   distinct:
     (table) =>
     (column, filter = {}) =>

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { quote } from "../statement/Names.ts"
+import { ownText } from "../types/Parameters.ts"
 import { described, optionsOf, refusal, refuse } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
@@ -103,7 +104,7 @@ interface Stored {
 const noTable: Stored = { isPlain: true, names: [] }
 
 const look = <A, E, R>({ execute, table }: TableBackend<A, E, R>): Effect.Effect<Stored, OperationError, R> =>
-  Effect.map(execute({ text: lookQuery, params: [table] }), ({ rows: [row] }) => {
+  Effect.map(execute({ text: lookQuery, params: [ownText(table)], isOwn: true }), ({ rows: [row] }) => {
     const [plain, names] = Array.isArray(row) ? row : [row?.plain, row?.names]
     const parsed: unknown = typeof names === "string" ? JSON.parse(names) : []
     return row === undefined

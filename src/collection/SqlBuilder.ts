@@ -13,6 +13,7 @@ import { maxParameters } from "../statement/Placeholders.ts"
 import { nameOf, type Role, valueOf } from "../statement/Slot.ts"
 import { isSql, make as makePiece, type Sql } from "../statement/Sql.ts"
 import { type Bound, bind } from "../statement/Statement.ts"
+import { ownInt8 } from "../types/Parameters.ts"
 import { nameRefusal, refusal, refuse, valueRefusal } from "./CheckInput.ts"
 
 /** What a statement is written for. */
@@ -81,7 +82,7 @@ const value = (builder: SqlBuilder, value: unknown, column: string, role: Role):
 
 /** A number that is no column's: a limit. */
 export const bound = (builder: SqlBuilder, value: number): string =>
-  gapFor(builder, valueOf("", "compared", value))
+  gapFor(builder, valueOf("", "given", ownInt8(value)))
 
 /** A value that is compared with `column`, or a piece of SQL that is. */
 export const param = (builder: SqlBuilder, given: unknown, column: string): string =>

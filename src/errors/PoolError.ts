@@ -141,7 +141,3 @@ export const toSqlError = (error: OperationError): SqlError => {
         : new UnknownError({ ...fields, operation: "query" })
   })
 }
-
-/** The pool's error again. */
-export const fromSqlError = (error: SqlError): OperationError =>
-  isPoolError(error.reason.cause) ? error.reason.cause : error

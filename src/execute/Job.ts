@@ -14,7 +14,8 @@ import { surplus } from "../statement/Placeholders.ts"
 import type { Bound } from "../statement/Statement.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import type { RowShape } from "../types/RowReader.ts"
-import type { OwnReaders, TypeMap } from "../types/TypeMap.ts"
+import type { OwnReaders } from "../types/TypeMap.ts"
+import * as TypeMap from "../types/TypeMap.ts"
 
 /** Which of how many statements, for the error of a batch. */
 export interface Position {
@@ -34,7 +35,7 @@ export interface Job {
   readonly known: KnownText
   readonly shape: RowShape
   /** What reads its rows, if not the pool's types. */
-  readonly types: TypeMap | undefined
+  readonly types: TypeMap.TypeMap | undefined
   /** Whether it may be kept prepared. */
   readonly keeps: boolean
   readonly position: Position | undefined
@@ -91,7 +92,12 @@ export const prepare = (
     bound,
     known,
     shape,
-    types: readers === undefined ? undefined : types.withReaders(readers),
+    types:
+      readers !== undefined
+        ? types.withReaders(readers)
+        : bound.isOwn === true && types.hasCodecs
+          ? TypeMap.plain
+          : undefined,
     keeps: prepare && settings.prepare !== false && bound.text.length <= longestKept,
     position,
     encoded,

@@ -27,6 +27,7 @@ import * as Writer from "../protocol/MessageWriter.ts"
 import { describe } from "../settings/Settings.ts"
 import { fromAnswer, guardQuery, lookQuery, type TableShape } from "../types/TableShape.ts"
 import { codecsOf } from "../types/TypeCodec.ts"
+import { plain } from "../types/TypeMap.ts"
 import { type BeforeSend, elsewhere } from "./Execute.ts"
 import type { Tell } from "./Job.ts"
 import { verdictOf, wasStale } from "./Resend.ts"
@@ -298,7 +299,7 @@ export const lookLocked = (
     const both = [
       answerTo((onSettled) => Commands.describe(session, lock, onSettled, { keep: false })),
       answerTo((onSettled) =>
-        Commands.run(session, look, [table], onSettled, { keep: settings.prepare !== false })
+        Commands.run(session, look, [table], onSettled, { keep: settings.prepare !== false, types: plain })
       )
     ]
     return Effect.flatMap(

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { WireValue } from "../types/PgType.ts"
+import * as TypeMap from "../types/TypeMap.ts"
 import * as Commands from "./Commands.ts"
 import type { Exchange } from "./Exchange.ts"
 import * as Statement from "./KnownStatement.ts"
@@ -20,7 +21,9 @@ export const ask = (
   text: string,
   values: ReadonlyArray<WireValue> = []
 ): Effect.Effect<Exchange> =>
-  answerTo((onSettled) => Commands.run(session, Statement.make(text), values, onSettled, { keep: false }))
+  answerTo((onSettled) =>
+    Commands.run(session, Statement.make(text), values, onSettled, { keep: false, types: TypeMap.plain })
+  )
 
 /** Runs statements one behind another in one round trip, each by itself. */
 export const askAll = (

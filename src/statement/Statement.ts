@@ -18,6 +18,8 @@ export interface Bound {
   readonly about?: ReadonlyArray<string>
   /** For a statement with values of columns among its parameters. */
   readonly columns?: ColumnValues
+  /** Whether its rows are the package's own to read, by no codec of the program's. */
+  readonly isOwn?: boolean
 }
 
 /** What a parameter is a value of. */

@@ -13,13 +13,14 @@ import * as Reactivity from "effect/reactivity/Reactivity"
 import * as Schedule from "effect/Schedule"
 import { isSqlError } from "effect/sql/SqlError"
 import * as Tracer from "effect/Tracer"
-import { fromSqlError, type OperationError, type PoolError } from "../errors/PoolError.ts"
+import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import * as AcquireErrors from "../pool/AcquireErrors.ts"
 import { isSeen, transactionOptions } from "../pool/OwnSpans.ts"
 import type { AnyFiber, Pool, Restore } from "../pool/Pool.ts"
 import { awaitBriefly } from "../pool/Recover.ts"
 import type { TransactionKey } from "../pool/TransactionKey.ts"
 import { commit, rollback } from "./Commit.ts"
+import { runStatement } from "./Run.ts"
 import { nested } from "./Savepoint.ts"
 import { join } from "./SqlConnection.ts"
 import type { TransactionOptions } from "./TransactionOptions.ts"
@@ -119,10 +120,10 @@ const undone = (transaction: Transaction, wasInterrupted: boolean): Effect.Effec
 }
 
 /** Asks the server whether the transaction has what one inside of it asks for. */
-const checkModes = (membership: Membership, options: TransactionOptions) =>
+const checkModes = (pool: Pool, fiber: AnyFiber, options: TransactionOptions) =>
   Effect.flatMap(
-    Effect.mapError(membership[0].execute(Options.modesQuery, [], undefined), fromSqlError),
-    ([actual]): Effect.Effect<void, PoolError> => {
+    runStatement(pool, fiber, { text: Options.modesQuery, params: [], isOwn: true }, { hasSpan: true }),
+    ({ rows: [actual] }): Effect.Effect<void, PoolError> => {
       const refusal = Options.modeRefusal(options, actual)
       return refusal === undefined ? Effect.void : Effect.fail(refusal)
     }
@@ -194,7 +195,7 @@ export const transaction = <A, E, R>(
     )
   const inside = (span: Tracer.Span | undefined) =>
     Options.asksForMore(options, transaction.options)
-      ? Effect.andThen(checkModes(membership, options), nest(span))
+      ? Effect.andThen(checkModes(pool, fiber, options), nest(span))
       : nest(span)
   if (!isSeen(fiber)) return inside(undefined)
   return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>

@@ -46,6 +46,13 @@ export const encodedAs = (type: number, value: WireValue, given: unknown): Encod
   given
 })
 
+/** A text of the package's own, which no codec of the program's writes. */
+export const ownText = (text: string): EncodedParameter => encodedAs(oids.text, text, text)
+
+/** The same for a number or a bigint. */
+export const ownInt8 = (value: number | bigint): EncodedParameter =>
+  encodedAs(oids.int8, String(value), value)
+
 const isEncoded = (value: object): value is EncodedParameter => hasSymbol(value, EncodedId)
 
 /** The type of a number that needs no knowledge of the statement; -1 for an infinite one, which may be a date. */
@@ -136,6 +143,7 @@ export interface One {
 /** A value for a parameter of the type that the server expects. */
 export const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
   const plain = plainType(value)
+  if (typeof value === "object" && value !== null && isEncoded(value)) return value[EncodedId]
   if (value !== null && value !== undefined && writing.types.codecOf(expected) !== undefined) {
     return { type: plain > 0 ? expected : 0, value: literal(writing, value, expected) }
   }

@@ -251,3 +251,6 @@ export const make = (options: ValueOptions): TypeMap => {
   }
   return types
 }
+
+/** Types as they are without settings of the program's: what the package asks for itself is read by these. */
+export const plain: TypeMap = /* @__PURE__ */ make({ int8: "number", timestamp: "date" })
