@@ -4,6 +4,7 @@
  */
 import { assert, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -162,6 +163,49 @@ it.effect("the place of a session that the server has not ended yet is nobody el
     assert.deepStrictEqual(yield* second.select`select 1 as one`, [{ one: 1 }])
   }).pipe(limited(1))
 )
+
+/** What a caller of the first tenant's may have under way when its pool is ended at once. */
+const work: Readonly<
+  Record<string, (pgdb: PG.Database) => Effect.Effect<unknown, PG.OperationError, PoolRegistry>>
+> = {
+  nothing: (pgdb) => pgdb.select`select 1`,
+  "a statement": (pgdb) => pgdb.select`select pg_sleep(60)`,
+  "an idle transaction": (pgdb) => pgdb.transaction(Effect.andThen(pgdb.select`select 1`, Effect.never)),
+  "a stream whose reader sleeps": (pgdb) =>
+    Stream.runForEach(pgdb.stream`select generate_series(1, 100000) n`, () => Effect.never),
+  "a listener": (pgdb) => Stream.runDrain(pgdb.listen("jobs"))
+}
+
+for (const [name, begin] of Object.entries(work)) {
+  it.live(
+    `a pool that is ended at once, with ${name} under way, keeps its place until the server has ended it`,
+    () =>
+      Effect.gen(function* () {
+        const given = yield* tenants(2)
+        yield* given.allow(1)
+        const link = yield* proxy(given.settings(0))
+        const pgdb = given.pgdb(0, link.address)
+        const caller = yield* Effect.forkChild(Effect.exit(begin(pgdb)))
+        const begun = given.witness.query("select from pg_stat_activity where usename = $1 and query <> ''", [
+          given.role
+        ])
+        yield* eventually("it has begun", begun, (all) => all.length === 1)
+        if (name === "nothing") yield* Fiber.join(caller)
+        // The server hears nothing more of this session; new links work, as that of a cancel.
+        yield* link.freeze
+        const [took] = yield* Effect.timed(pgdb.terminateWithin(0))
+        assert.isBelow(Duration.toMillis(took), 1_500)
+        const next = yield* Effect.forkChild(given.pgdb(1).select`select 1 as one`)
+        yield* eventually("the next pool waits for the place", PoolRegistry.stats, (all) =>
+          all.some(({ waiting }) => waiting === 1)
+        )
+        yield* Effect.sleep("300 millis")
+        yield* link.resume
+        assert.deepStrictEqual(yield* Fiber.join(next), [{ one: 1 }])
+        yield* Fiber.interrupt(caller)
+      }).pipe(limited(1))
+  )
+}
 
 it.live("the connection idle longest, in whichever pool, makes room", () =>
   Effect.gen(function* () {

@@ -3,6 +3,7 @@
  *
  * All of it is synchronous but resetting and closing, which run in fibers of their own.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { OperationError } from "../errors/PoolError.ts"
 import * as Alive from "./Alive.ts"
@@ -216,15 +217,17 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
     return Effect.sync(() => onQuiet.delete(done))
   })
 
-  /** Cancels what runs, and closes; cuts off a link on which that takes too long, since it may be silent. */
-  const end = (connection: PooledConnection, patience: number): Effect.Effect<void> =>
-    Effect.andThen(
-      connection.users > 0 ? recover(connection, patience) : Effect.void,
-      Effect.andThen(
-        evict.close(connection, "ended", patience),
-        Effect.sync(() => connection.session.destroy())
-      )
+  /** Cancels what runs, and closes. When that takes too long, only its slot waits for the server. */
+  const end = (connection: PooledConnection, patience: number): Effect.Effect<void> => {
+    const abandon = () => {
+      connection.session.abandon()
+      Deferred.doneUnsafe(connection.isGivenUp, Effect.void)
+    }
+    return Effect.andThen(
+      connection.users > 0 ? recover(connection, patience, abandon) : Effect.void,
+      Effect.andThen(evict.close(connection, "ended", patience), Effect.sync(abandon))
     )
+  }
 
   return {
     connect,

@@ -12,7 +12,7 @@ import type { Session } from "../protocol/Session.ts"
 import type { ConnectionBudget } from "./Budget.ts"
 import type { Open } from "./OpenConnection.ts"
 
-/** So long the server has to close its side. */
+/** How long the end of the session is waited for. */
 const goodbyeMillis = 1_000
 
 /** Asks on a connection of its own, which is closed then; `none` where there is none to be had. */
@@ -25,23 +25,22 @@ export const ask = <A>(
   Effect.uninterruptibleMask((restore) => {
     if (!budget.takeFree()) return Effect.succeedNone
     const sockets: Array<Net.Socket> = []
-    const release = Effect.sync(() => {
-      budget.settle()
-      budget.release(false)
-    })
+    const release = Effect.sync(() => budget.release(false))
     return Effect.flatMap(Effect.exit(restore(open(() => undefined, sockets))), (opened) => {
       if (Exit.isFailure(opened)) {
         const gone = Option.match(Cause.findErrorOption(opened.cause), {
           onNone: () => Link.discardAll(sockets),
           onSome: ({ gone }) => gone
         })
-        run(Effect.andThen(gone, release))
+        run(Effect.andThen(gone, Effect.andThen(Effect.sync(budget.settle), release)))
         return Effect.succeedNone
       }
       const { session } = opened.value
+      budget.settle()
       const close = Effect.suspend(() => {
         session.terminate()
-        return Effect.andThen(Link.hangUp(session.socket, goodbyeMillis), release)
+        run(Effect.andThen(Link.gone(session.socket), release))
+        return Effect.timeoutOption(Link.closed(session.socket), goodbyeMillis)
       })
       return Effect.ensuring(Effect.asSome(restore(question(session))), close)
     })

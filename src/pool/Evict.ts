@@ -1,6 +1,7 @@
 /**
  * How connections leave a pool, and after which lifetime: out of use at once, and out of the count when the server has ended them.
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Link from "../protocol/Link.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
@@ -28,19 +29,8 @@ export const expiryOf = (
   now: number
 ): number => now + connectionTTL * (1 - Math.random() * lifetimeJitter)
 
-/** How long the end of a session is waited for, */
+/** How long the end of a session is waited for. */
 const goodbyeMillis = 2_000
-/** and how long it may take until its socket is cut off, one with temporary tables to drop for instance. */
-const lingerMillis = 30_000
-
-/** Waits until the server has closed a socket. Neither the socket nor its timer keeps the process from ending. */
-const untilClosed = ({ session: { socket } }: PooledConnection): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    if (socket.closed) return Effect.void
-    socket.unref()
-    socket.setTimeout(lingerMillis, () => socket.destroy())
-    return Link.closed(socket)
-  })
 
 /** `onGone` is called when a connection is gone and its slot given back. */
 export const make = (
@@ -73,11 +63,12 @@ export const make = (
       session.setReading(true)
       session.terminate()
       const gone = Effect.andThen(
-        untilClosed(connection),
+        Link.gone(session.socket),
         Effect.sync(() => remove(connection, reason))
       )
-      return Effect.flatMap(Effect.timeoutOption(Link.closed(session.socket), patience), (closed) => {
-        if (closed._tag === "Some") return gone
+      const closed = Effect.raceFirst(Link.closed(session.socket), Deferred.await(connection.isGivenUp))
+      return Effect.flatMap(Effect.timeoutOption(closed, patience), () => {
+        if (session.socket.closed) return gone
         // No fiber waits for it any longer, but its slot is not free before the server says so: others make room meanwhile.
         if (connection.isLeaving && state.connections.has(connection)) {
           connection.isLeaving = false

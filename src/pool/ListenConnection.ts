@@ -79,7 +79,7 @@ const firstPause = 100
 const longestPause = 30_000
 /** How often the link is tried when nothing comes over it. */
 const checkMillis = 10_000
-/** How long the server has to end the session. */
+/** How long the end of the session is waited for. */
 const goodbyeMillis = 250
 
 /** What a clock says of an answer may be simulated, or the event loop was blocked: a moment in which it would be read. */
@@ -219,7 +219,7 @@ export const make = (
           of.session = undefined
           hearing.clear()
           session.terminate()
-          return Link.hangUp(session.socket, goodbyeMillis)
+          return Effect.timeoutOption(Link.closed(session.socket), goodbyeMillis)
         })
       )
     )
@@ -257,6 +257,7 @@ export const make = (
             },
             onSuccess: ({ session }) => {
               settle()
+              gone = Link.gone(session.socket)
               return restore(serve(of, session, over))
             }
           }

@@ -1,6 +1,7 @@
 /**
  * A connection of a pool: its session, and what the pool keeps about it.
  */
+import * as Deferred from "effect/Deferred"
 import type * as Fiber from "effect/Fiber"
 import type { Encryption } from "../protocol/Encryption.ts"
 import type { Address } from "../protocol/Link.ts"
@@ -52,6 +53,8 @@ export interface PooledConnection extends IdleConnection {
   isClosing: boolean
   /** It is closing, and its slot of the registry's limit is about to come free. */
   isLeaving: boolean
+  /** Nobody waits for its end any longer. */
+  readonly isGivenUp: Deferred.Deferred<void>
 }
 
 export const make = (
@@ -84,6 +87,7 @@ export const make = (
   servedExclusively: false,
   isClosing: false,
   isLeaving: false,
+  isGivenUp: Deferred.makeUnsafe(),
   evict
 })
 

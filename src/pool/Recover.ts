@@ -52,21 +52,25 @@ const recoveries = new WeakMap<PooledConnection, Deferred.Deferred<void>>()
 
 /**
  * Cancels what runs and waits until nothing is under way, for `patience` milliseconds at the most: a server that stays silent
- * for longer is given up. Never fails; the connection may be dead afterwards. One that is asked for during another begins after
- * it, since only then no cancel is left.
+ * for longer is given up, its socket closed unless `onSilence` does something else. Never fails; the connection may be dead
+ * afterwards. One that is asked for during another begins after it, since only then no cancel is left.
  */
-export const recover = (connection: PooledConnection, patience: number): Effect.Effect<void> =>
+export const recover = (
+  connection: PooledConnection,
+  patience: number,
+  onSilence = () => connection.session.destroy()
+): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { session } = connection
     if (isDead(connection)) return Effect.void
     session.setReading(true)
     session.giveUp?.()
-    const giveUp = { duration: patience, orElse: () => Effect.sync(() => session.destroy()) }
+    const giveUp = { duration: patience, orElse: () => Effect.sync(onSilence) }
     const earlier = recoveries.get(connection)
     if (earlier !== undefined) {
       return Effect.andThen(
         Effect.timeoutOrElse(Deferred.await(earlier), giveUp),
-        recover(connection, patience)
+        recover(connection, patience, onSilence)
       )
     }
     if (session.pending() === 0 && !connection.isCancelled) return Effect.void

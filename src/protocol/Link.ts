@@ -293,6 +293,18 @@ export const closed = (socket: Net.Socket): Effect.Effect<void> =>
     return Effect.sync(() => socket.off("close", done))
   })
 
+/** How long the server may take to end a session until its socket is cut off, one with temporary tables to drop for instance. */
+const lingerMillis = 30_000
+
+/** Waits until the server has closed a socket that was ended. Neither the socket nor its timer keeps the process from ending. */
+export const gone = (socket: Net.Socket): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (socket.closed) return Effect.void
+    socket.unref()
+    socket.setTimeout(lingerMillis, () => socket.destroy())
+    return closed(socket)
+  })
+
 /** Waits so long for the server to close its side of the link, then cuts it off. */
 export const hangUp = (socket: Net.Socket, patience: number): Effect.Effect<void> =>
   Effect.suspend(() => {

@@ -82,8 +82,8 @@ export interface Session {
   readonly end: () => SessionEnd | undefined
   /** Ends the session at once: everything in the queue is lost. */
   readonly destroy: (cause?: Error) => void
-  /** The same, but for its socket: that stays open until `destroy`. */
-  readonly abandon: (cause: Error) => void
+  /** The same, but for its socket: that stays open until `destroy`, or `terminate` and the server's end of the session. */
+  readonly abandon: (cause?: Error) => void
   /** Says goodbye: the server ends the session when it has answered all exchanges. */
   readonly terminate: () => void
   /** Calls this each time that the server is ready for the next, until it is given `undefined`. */
@@ -162,7 +162,7 @@ export const make = (
     socket.write(Writer.take(writer))
   }
 
-  const abandon = (cause: Error | undefined): void => {
+  const abandon = (cause?: Error): void => {
     if (end !== undefined) return
     end = { farewell, cause }
     const left = queue
@@ -368,7 +368,7 @@ export const make = (
     destroy: finish,
     abandon,
     terminate: () => {
-      if (end !== undefined || isTerminating) return
+      if (isTerminating || socket.destroyed) return
       flush()
       isTerminating = true
       socket.end(PgProtocol.encodeTerminate())

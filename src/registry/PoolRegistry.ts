@@ -283,7 +283,8 @@ export class PoolRegistry extends Context.Service<PoolRegistry, Service>()(
    * Each pool as it is now: `{ key, open, inUse, idle, waiting, max }`. The counterpart of asyncpg's `Pool.get_size` and its kin.
    *
    * A pool that is being ended is there until its last connection is gone, so the sum of `open` is what the registry's
-   * `maxConnections` bounds.
+   * `maxConnections` bounds. It does not wait for ever: a session that a server does not end in time keeps its place
+   * without being counted here.
    */
   static readonly stats: Effect.Effect<ReadonlyArray<Stats.PoolStats>, never, PoolRegistry> = Effect.flatMap(
     PoolRegistry,
