@@ -228,6 +228,24 @@ layer(Temporary.layer)("a data directory of one's own", (it) => {
     })
   )
 
+  it.effect("whose files another start takes for leftovers says that it was set up meanwhile", () =>
+    Effect.gen(function* () {
+      const dataDir = yield* folder()
+      const slow = yield* Effect.forkScoped(failure({ dataDir }))
+      const files = Effect.promise(() => Fs.readdir(dataDir, { recursive: true }).catch(() => []))
+      yield* eventually("initdb is at work", files, (names) =>
+        names.some((name) => name.endsWith("PG_VERSION"))
+      )
+      // A second has come to its end, and a third begins.
+      yield* Effect.promise(() => Fs.writeFile(Path.join(dataDir, "PG_VERSION"), "18\n"))
+      assert.strictEqual(yield* Effect.promise(() => SetUp.versionIn(dataDir)), "18")
+      const error = yield* Fiber.join(slow)
+      assert.include(error.message, "another server has set it up meanwhile")
+      assert.strictEqual(error.reason._tag, "DataDirUnusable")
+      assert.deepStrictEqual(yield* Effect.promise(() => Fs.readdir(dataDir)), ["PG_VERSION"])
+    })
+  )
+
   it.effect("is as it was when its set-up is interrupted", () =>
     Effect.gen(function* () {
       const dataDir = yield* folder()

@@ -143,6 +143,8 @@ export const kept = Effect.fnUntraced(function* (path: string, options: Surround
     })
     // What moves files goes on when its caller does not wait for it, and would meet the removal.
     yield* Effect.andThen(initialise(created, options, place), Effect.uninterruptible(settled)).pipe(
+      // Whoever starts on data that another has set up meanwhile takes these files for left over.
+      Effect.tapError(() => attempt(path, "could not be set up", () => SetUp.checkNew(path))),
       Effect.onError(() => Effect.promise(() => SetUp.remove(place)))
     )
     return created

@@ -18,8 +18,9 @@ const unlessGone = (error: NodeJS.ErrnoException): void => {
   if (error.code !== "ENOENT") throw error
 }
 
-/** Removes a folder of that name. */
-export const remove = (path: string): Promise<void> => Fs.rm(path, { recursive: true, force: true })
+/** Removes a folder of that name, also where another still puts files there. */
+export const remove = (path: string): Promise<void> =>
+  Fs.rm(path, { recursive: true, force: true, maxRetries: 5 })
 
 /** A new folder's name, to make the files in. */
 export const place = (path: string): string => Path.join(path, making + randomBytes(6).toString("hex"))
@@ -39,10 +40,15 @@ const moveUp = async (path: string): Promise<void> => {
 const isSetUp = () =>
   new Error("another server has set it up meanwhile. A data directory has one server at a time")
 
-/** Moves the files that were made in `from` to their place, unless others are there by now. */
-export const settle = async (path: string, from: string): Promise<void> => {
+/** Fails when another has set the directory up. */
+export const checkNew = async (path: string): Promise<void> => {
   const names = await Fs.readdir(path)
   if (names.includes(version) || names.includes(made)) throw isSetUp()
+}
+
+/** Moves the files that were made in `from` to their place, unless others are there by now. */
+export const settle = async (path: string, from: string): Promise<void> => {
+  await checkNew(path)
   // As Postgres wants it, also where the folder was there before.
   await Fs.chmod(path, 0o700)
   const whole = Path.join(path, made)
