@@ -21,7 +21,7 @@ import * as Database from "./api/Database.ts"
 // All types that signatures show, so that a program's own declarations can name what it exports.
 export type { LockKey } from "./api/AdvisoryLock.ts"
 export type { ClientOptions } from "./api/Client.ts"
-export type { AnyTable, Database, KnownTable, SchemaTable } from "./api/Database.ts"
+export type { AnyDatabase, AnyTable, Database, KnownTable, SchemaTable } from "./api/Database.ts"
 /**
  * A handle to a database. Nothing connects, and nothing is checked until an operation runs.
  *

@@ -21,7 +21,7 @@ import * as Stream from "effect/Stream"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { Kysely, type KyselyConfig } from "kysely"
 import { call, inherit } from "./api/AsyncContext.ts"
-import type { Database } from "./api/Database.ts"
+import type { AnyDatabase } from "./api/Database.ts"
 import { type DialectOptions, dialect } from "./kysely/Dialect.ts"
 import type { PoolRegistry } from "./registry/PoolRegistry.ts"
 
@@ -39,7 +39,7 @@ export interface Options extends Omit<KyselyConfig, "dialect">, DialectOptions {
  * transactions are savepoints. After an `await` no fiber is known: `run` keeps it. With a `runtime`, queries may be begun
  * outside Effect too; they join nothing.
  */
-export const make = <Tables>(pgdb: Database, { runtime, ...config }: Options = {}): Kysely<Tables> => {
+export const make = <Tables>(pgdb: AnyDatabase, { runtime, ...config }: Options = {}): Kysely<Tables> => {
   const db = new Kysely<Tables>({ ...config, dialect: dialect(pgdb, { runtime }) })
   // Kysely waits before its first use of the driver, and so loses the fiber of the caller. This use sends nothing.
   void db.connection().execute(() => Promise.resolve())

@@ -14,6 +14,8 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { PG, type PoolError, PoolRegistry } from "effect-global-pool"
+import * as Pooled from "effect-global-pool/kysely"
+import type { Kysely } from "kysely"
 import { Boom, type Failure, Needed, type User } from "./support/signatures.ts"
 
 type Program<A, E = Failure> = Effect.Effect<A, E, PoolRegistry>
@@ -179,6 +181,13 @@ it("the registry, its layers and what ends pools", () => {
   >()
   expectTypeOf(pgdb.layer).toEqualTypeOf<Layer.Layer<PgClient | SqlClient, PoolError, PoolRegistry>>()
   expectTypeOf(pgdb.client).toEqualTypeOf<Effect.Effect<PgClient, PoolError, PoolRegistry>>()
+})
+
+it("a handle that knows its tables is taken where any handle is", () => {
+  const known = PG.make<{ users: { row: User; insert: User } }>({})
+  expectTypeOf(PG.typed<PG.AnyTables>(known)).toEqualTypeOf<PG.Database>()
+  expectTypeOf(() => Pooled.make<{ users: User }>(known)).returns.toEqualTypeOf<Kysely<{ users: User }>>()
+  expectTypeOf(() => Pooled.dialect(known)).toBeFunction()
 })
 
 it("errors are told apart by their tags", () => {

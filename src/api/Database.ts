@@ -253,6 +253,9 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
   ) => Effect.Effect<Option.Option<A>, E | OperationError, R | PoolRegistry>
 }
 
+/** What of a handle does not depend on what is known of its tables: any handle is one. */
+export type AnyDatabase = Omit<Database, "table" | "run">
+
 /** The payload of a notification may be left out. */
 const notification = (channel: string, payload = ""): Bound => ({
   text: "select pg_catalog.pg_notify($1, $2)",
@@ -372,7 +375,7 @@ export const make = <Tables = AnyTables>(settings: Settings | string): Database<
  * const pgdb = Effect.map(PG.fromEnv, PG.typed<Tables>)
  * ```
  */
-export const typed = <Tables>(pgdb: Database): Database<Tables> => {
+export const typed = <Tables>(pgdb: AnyDatabase): Database<Tables> => {
   // The tables are the compiler's alone.
   const handle: object = pgdb
   return handle as Database<Tables>

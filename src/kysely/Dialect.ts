@@ -27,7 +27,7 @@ import {
 import { onAbort } from "../api/AbortSignals.ts"
 import { inherited } from "../api/AsyncContext.ts"
 import { toAsyncIterable } from "../api/AsyncIterable.ts"
-import type { Database } from "../api/Database.ts"
+import type { AnyDatabase } from "../api/Database.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import { isJoined, joined, type Result, reserved, type Session } from "./KyselyConnection.ts"
@@ -91,7 +91,7 @@ type Program<A, E> = Effect.Effect<A, E, PoolRegistry>
 /** Whose queries a connection runs. */
 interface Found {
   readonly context: Context.Context<PoolRegistry>
-  readonly sql: Effect.Success<Database["client"]>
+  readonly sql: Effect.Success<AnyDatabase["client"]>
   readonly unwatch: () => void
 }
 
@@ -110,7 +110,7 @@ const lazy = <A>(make: () => Promise<A>) => {
   }
 }
 
-const connectionOf = (pgdb: Database, options: DialectOptions): Connection => {
+const connectionOf = (pgdb: AnyDatabase, options: DialectOptions): Connection => {
   const began = callerNow()
   const stops = new Set<AbortController>()
   const stop = () => {
@@ -217,7 +217,7 @@ const ready = (): Promise<void> =>
   // biome-ignore lint/suspicious/noThenProperty: Kysely calls it
   Object.assign(Promise.resolve(), { then: (f: () => void) => Promise.resolve(f()) })
 
-const driverOf = (pgdb: Database, options: DialectOptions): Driver => ({
+const driverOf = (pgdb: AnyDatabase, options: DialectOptions): Driver => ({
   init: ready,
   acquireConnection: () => Promise.resolve(connectionOf(pgdb, options)),
   beginTransaction: async (connection, settings) => (await sessionOf(connection)).begin(optionsOf(settings)),
@@ -242,7 +242,7 @@ const driverOf = (pgdb: Database, options: DialectOptions): Driver => ({
 })
 
 /** Kysely's dialect on the pool of a handle. */
-export const dialect = (pgdb: Database, options: DialectOptions = {}): Dialect => ({
+export const dialect = (pgdb: AnyDatabase, options: DialectOptions = {}): Dialect => ({
   createDriver: () => driverOf(pgdb, options),
   createQueryCompiler: () => new PostgresQueryCompiler(),
   createAdapter: () => new PostgresAdapter(),

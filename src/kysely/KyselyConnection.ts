@@ -9,7 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
-import type { Database } from "../api/Database.ts"
+import type { AnyDatabase } from "../api/Database.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 
@@ -53,7 +53,7 @@ const undone = /* @__PURE__ */ new Undone()
 
 /** Begins a transaction inside this context. */
 const open = (
-  pgdb: Database,
+  pgdb: AnyDatabase,
   outer: Context.Context<PoolRegistry>,
   name: string | undefined,
   options: TransactionOptions
@@ -80,8 +80,8 @@ const open = (
 
 /** The caller's transaction: what Kysely begins is a savepoint of it. */
 export const joined = (
-  pgdb: Database,
-  sql: Effect.Success<Database["client"]>,
+  pgdb: AnyDatabase,
+  sql: Effect.Success<AnyDatabase["client"]>,
   caller: Context.Context<PoolRegistry>
 ): Session => {
   const levels: Array<Level> = []
@@ -125,7 +125,7 @@ const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`
 
 /** A connection of the pool, lent until it is closed. */
 export const reserved = async (
-  sql: Effect.Success<Database["client"]>,
+  sql: Effect.Success<AnyDatabase["client"]>,
   context: Context.Context<PoolRegistry>,
   start: <A, E>(context: Context.Context<PoolRegistry>, program: Effect.Effect<A, E>) => Promise<A>
 ): Promise<Session> => {
@@ -160,6 +160,6 @@ export const reserved = async (
 
 /** Whether a caller is in a transaction of the client's pool. */
 export const isJoined = (
-  sql: Effect.Success<Database["client"]>,
+  sql: Effect.Success<AnyDatabase["client"]>,
   caller: Context.Context<PoolRegistry>
 ): boolean => Context.getOrUndefined(caller, sql.transactionService) !== undefined
