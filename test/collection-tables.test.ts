@@ -125,6 +125,45 @@ describe("a table without SQL may be", () => {
   )
 
   withDatabase(
+    "one of composite columns, which every comparison takes as objects",
+    [
+      "create type money_of as (amount numeric, currency text)",
+      "create domain price as money_of",
+      "create table items (id int, price money_of, was price, doc jsonb)"
+    ],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const items = pgdb.table("items")
+        const euro = (amount: string) => ({ amount, currency: "EUR" })
+        for (const [id, amount] of [
+          [1, "5"],
+          [2, "7"]
+        ] as const) {
+          yield* items.insert({ id, price: euro(amount), was: euro(amount), doc: euro(amount) })
+        }
+        const found = (filter: PG.Filter) =>
+          Effect.map(items.find(filter, inOrder), (rows) => rows.map(({ id }) => id))
+        for (const column of ["price", "was", "doc"]) {
+          const wanted: ReadonlyArray<[condition: unknown, ids: Array<unknown>]> = [
+            [euro("5"), [1]],
+            [{ $eq: euro("7") }, [2]],
+            [{ $ne: euro("7") }, [1]],
+            [{ $in: [euro("5")] }, [1]],
+            [{ $in: [euro("5"), euro("7"), null] }, [1, 2]],
+            [{ $nin: [euro("5")] }, [2]],
+            [{ $gt: euro("5") }, [2]],
+            [{ $between: [euro("5"), euro("6")] }, [1]]
+          ]
+          for (const [condition, ids] of wanted) {
+            assert.deepStrictEqual(yield* found({ [column]: condition }), ids)
+          }
+        }
+        assert.strictEqual(yield* items.update({ price: euro("5") }, { price: euro("6") }), 1)
+        assert.strictEqual(yield* items.delete({ price: euro("6") }), 1)
+      })
+  )
+
+  withDatabase(
     "one of columns that cannot be compared: the server says so",
     ["create table t (id int, j json, p point)", `insert into t values (1, '{"a": 1}', '(1,2)')`],
     ({ pgdb }) =>

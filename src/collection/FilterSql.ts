@@ -4,7 +4,7 @@
 import { isJson } from "../statement/Json.ts"
 import { isArray, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
-import { type Condition, operators } from "./Filter.ts"
+import { type Comparison, type Condition, operators } from "./Filter.ts"
 import type { SqlBuilder } from "./SqlBuilder.ts"
 import { column, param, params, splice } from "./SqlBuilder.ts"
 
@@ -12,10 +12,19 @@ import { column, param, params, splice } from "./SqlBuilder.ts"
 const fitsArray = (values: ReadonlyArray<unknown>): boolean =>
   !values.some((value) => isArray(value) || isJson(value) || isPlain(value) || isSql(value))
 
+/**
+ * What a column is compared with. A lone parameter beside a composite column is a record of no type to the server, which takes no
+ * object; `coalesce` gives it the column's type, and an object is never NULL. `$contains` needs none: an index serves it as it is.
+ */
+const operand = (builder: SqlBuilder, value: unknown, name: string, operator: Comparison): string =>
+  isPlain(value) && !isJson(value) && !isSql(value) && operator !== "$contains"
+    ? `coalesce(${param(builder, value, name)}, ${column(builder, name)})`
+    : param(builder, value, name)
+
 const oneOf = (builder: SqlBuilder, name: string, values: ReadonlyArray<unknown>): string =>
   fitsArray(values)
     ? `${column(builder, name)} = any(${params(builder, values, name)})`
-    : `${column(builder, name)} in (${values.map((value) => param(builder, value, name)).join(", ")})`
+    : `${column(builder, name)} in (${values.map((value) => operand(builder, value, name, "$in")).join(", ")})`
 
 /** What only a predicate has in a path, once strings and the conditions in `?(…)` are out of it. */
 const predicate = /[<>=!]|&&|\|\||\b(?:starts\s+with|like_regex|is\s+unknown)\b|(?<![.\w])exists\b/i
@@ -64,7 +73,7 @@ export const condition = (builder: SqlBuilder, given: Condition): string => {
     case "Not":
       return `not (${condition(builder, given.of)})`
     case "Compare":
-      return `${column(builder, given.column)} ${operators[given.operator]} ${param(builder, given.value, given.column)}`
+      return `${column(builder, given.column)} ${operators[given.operator]} ${operand(builder, given.value, given.column, given.operator)}`
     case "Null":
       return `${column(builder, given.column)} is ${given.isNull ? "" : "not "}null`
     case "OneOf":
