@@ -403,6 +403,29 @@ withDatabase("schemas that are written compile, and read and write rows", everyt
   })
 )
 
+withDatabase(
+  "a view that only an INSERT of its own makes writable takes all of its columns",
+  [
+    "create view by_trigger as select 1 as id, 'a' as name",
+    "create function ignored() returns trigger language plpgsql as $$ begin return new; end $$",
+    "create trigger ignored instead of insert on by_trigger for each row execute function ignored()",
+    "create view by_rule as select 1 as id",
+    "create rule ignored as on insert to by_rule do instead nothing"
+  ],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const text = yield* textOf(pgdb, { ...options, schemas: ["public"] })
+      assert.include(text, "export interface ByRuleInsert {\n  readonly id?: number | null | undefined\n}")
+      assert.include(
+        text,
+        "export interface ByTriggerInsert {\n  readonly id?: number | null | undefined\n  readonly name?: string | null | undefined\n}"
+      )
+      const schemas = yield* textOf(pgdb, { ...options, schemas: ["public"], effectSchema: true })
+      assert.include(schemas, "  name: optional(Schema.NullOr(Schema.String))")
+      assert.deepStrictEqual(yield* pgdb.table("by_trigger").insert({ id: 2 }), { id: 2, name: null })
+    })
+)
+
 /** Starts the command. */
 const start = (url: string, cwd: string, ...args: ReadonlyArray<string>) =>
   program(Path.join(root, "src", "bin.ts"), {

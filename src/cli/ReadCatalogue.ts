@@ -59,7 +59,10 @@ export interface Catalogue {
   readonly types: ReadonlyMap<number, Type>
 }
 
-/** `$1` are schemas, `$2` is whether partitions are among the tables. What an extension made is left out. */
+/**
+ * `$1` are schemas, `$2` is whether partitions are among the tables. What an extension made is left out. A view whose inserts go to
+ * a trigger (64 is INSTEAD OF, 4 is INSERT) or a rule takes all of its columns.
+ */
 const tablesQuery = `
 select n.nspname::text as schema, c.relname::text as name, pg_catalog.pg_table_is_visible(c.oid) as "isVisible",
   case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'f' then 'foreign table' else 'table' end as kind,
@@ -72,7 +75,11 @@ select n.nspname::text as schema, c.relname::text as name, pg_catalog.pg_table_i
       'isNullable', not a.attnotnull,
       'hasDefault', a.atthasdef or a.attidentity <> '' or c.relkind in ('v', 'f'),
       'isWritable', a.attgenerated = '' and a.attidentity <> 'a' and (
-        c.relkind in ('r', 'p', 'f') or c.relkind = 'v' and pg_catalog.pg_column_is_updatable(c.oid, a.attnum, true)
+        c.relkind in ('r', 'p', 'f') or c.relkind = 'v' and (
+          pg_catalog.pg_column_is_updatable(c.oid, a.attnum, true)
+          or exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgtype & 68 = 68)
+          or exists (select from pg_catalog.pg_rewrite r where r.ev_class = c.oid and r.ev_type = '3' and r.is_instead)
+        )
       ),
       'comment', pg_catalog.col_description(c.oid, a.attnum)
     ) order by a.attnum)
