@@ -174,6 +174,36 @@ describe("a table with a schema", () => {
       })
   )
 
+  withDatabase(
+    "refuses rows of which its checks of several columns do not hold, before anything is stored",
+    ["create table spans (id int primary key, low int not null default 1, high int not null default 9)"],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const Span = Schema.Struct({ id: Schema.Int, low: Schema.Int, high: Schema.Int }).check(
+          Schema.makeFilter(({ high, low }) => low <= high || "low is above high")
+        )
+        class SpanClass extends Schema.Class<SpanClass>("SpanClass")(Span) {}
+        const good = { id: 1, low: 2, high: 3 }
+        const bad = { id: 2, low: 3, high: 2 }
+        for (const table of [pgdb.table("spans", Span), pgdb.table("spans", SpanClass)]) {
+          const writes: Readonly<Record<string, Effect.Effect<unknown, { message: string }, PoolRegistry>>> =
+            {
+              "spans.insert": table.insert(bad),
+              "spans.insertMany, row 2": table.insertMany([good, bad]),
+              "spans.insertStream, row 2": table.insertStream(Stream.make(good, bad)),
+              "spans.upsert": table.upsert(bad, { on: "id" })
+            }
+          for (const [place, write] of Object.entries(writes)) {
+            assert.include((yield* Effect.flip(write)).message, `${place}: low is above high.`)
+          }
+          assert.strictEqual(yield* table.count(), 0)
+          // What the server fills in is not known before.
+          assert.strictEqual(yield* table.insertMany([good, { id: 3, low: 5 }]), 2)
+          assert.strictEqual(yield* table.delete({}), 2)
+        }
+      })
+  )
+
   withDatabase("takes optional columns and defaults for what they are: NULL is a value", users, ({ pgdb }) =>
     Effect.gen(function* () {
       const Row = Schema.Struct({

@@ -4,12 +4,13 @@
  * **Details**
  *
  * A schema with `fields` (a struct, a class) serves rows that have only some of the columns, and the values in filters
- * and changes. Of any other schema only whole rows can be encoded, and values in filters and changes are bound as given.
+ * and changes; its checks of several columns see the rows that have all that it requires. Of any other schema only whole rows can be encoded, and values in filters and changes are bound as given.
  * A model's variants serve what goes in: rows are made by `insert`, and changes have what `update` fills in.
  */
 import * as Effect from "effect/Effect"
 import { memoize } from "effect/Function"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import { isPlain } from "../statement/PlainObject.ts"
 import type { Fields } from "./CheckInput.ts"
 import type { At } from "./SchemaMismatch.ts"
@@ -111,6 +112,30 @@ const some = (
   return Schema.Struct(Object.fromEntries(picked))
 }
 
+const filtersOf = (check: SchemaAST.Check<unknown>): ReadonlyArray<SchemaAST.Filter<unknown>> =>
+  check._tag === "Filter" ? [check] : check.checks.flatMap(filtersOf)
+
+/** Rows to be stored, which may lack columns. What the schema says of a row as a whole holds for those that lack none. */
+const storable = ({ ast }: ColumnSchema, fields: ReadonlyMap<string, ColumnSchema>): ColumnSchema => {
+  const required = Array.from(fields).flatMap(([name, field]) =>
+    field.ast.context?.isOptional ? [] : [name]
+  )
+  const isWhole = (row: unknown) =>
+    typeof row === "object" && row !== null && required.every((name) => Object.hasOwn(row, name))
+  // A class has those of the struct that it was made of.
+  const checks = (ast.checks ?? ast.encoding?.[0]?.to.checks ?? []).flatMap(filtersOf)
+  const [first, ...others] = checks.map(
+    ({ aborted, annotations, run }) =>
+      new SchemaAST.Filter<unknown>(
+        (row, ast, options) => (isWhole(row) ? run(row, ast, options) : undefined),
+        annotations,
+        aborted
+      )
+  )
+  const row = some(fields, fields.keys(), true)
+  return first === undefined ? row : row.check(first, ...others)
+}
+
 /** Translation by a schema. */
 export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema.SchemaError> => {
   const fields = fieldsOf(schema)
@@ -122,7 +147,7 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       ? making(Schema.Array(insert))
       : fields === undefined
         ? Schema.encodeUnknownEffect(Schema.Array(schema))
-        : Schema.encodeUnknownEffect(Schema.Array(some(fields, fields.keys(), true)), {
+        : Schema.encodeUnknownEffect(Schema.Array(storable(schema, fields)), {
             onExcessProperty: "error"
           })
   )
