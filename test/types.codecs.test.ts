@@ -287,6 +287,35 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "a codec for texts writes texts alone: no json, no array of another type, no part of an hstore",
+  [
+    "create extension hstore",
+    "create table u (id int primary key, word text, vector oidvector, pairs hstore)"
+  ],
+  ({ settings, witness }) =>
+    Effect.gen(function* () {
+      const tagged: PG.TypeCodec<{ text: string }> = {
+        decode: (text) => ({ text: text.slice(1) }),
+        encode: ({ text }) => `!${text}`
+      }
+      const pgdb = PG.make({ ...settings, types: { text: tagged } })
+      const value = { text: "x" }
+      for (const text of ["select $1::text as b", "select ''::text || $1 as b"]) {
+        assert.deepStrictEqual(yield* pgdb.select(text, [value]), [{ b: value }])
+        assert.deepStrictEqual(yield* pgdb.select(text, [value]), [{ b: value }])
+      }
+      const u = pgdb.table("u")
+      const rows = [1, 2].map((id) => ({ id, word: value, vector: [1, id], pairs: { a: "b", c: null } }))
+      assert.strictEqual(yield* u.insertMany(rows), 2)
+      assert.deepStrictEqual(yield* u.upsert(rows, { on: "id", returning: true }), rows)
+      assert.deepStrictEqual(
+        yield* witness.query("select word, vector::text, pairs::text from u where id = 2"),
+        [{ word: "!x", vector: "1 2", pairs: '"a"=>"b", "c"=>NULL' }]
+      )
+    })
+)
+
 withDatabase("codecs belong to the pool, and a pool without them is as it was", tables, ({ settings }) =>
   Effect.gen(function* () {
     const plain = PG.make(settings)

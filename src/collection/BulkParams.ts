@@ -10,7 +10,7 @@ import { oids } from "../types/BuiltinTypes.ts"
 import { encodeParameters } from "../types/ColumnValues.ts"
 import { type Encoded, encodeValue, type One } from "../types/Parameters.ts"
 import type { WireValue } from "../types/PgType.ts"
-import type { TypeMap } from "../types/TypeMap.ts"
+import { plain, type TypeMap } from "../types/TypeMap.ts"
 import { shown } from "./CheckInput.ts"
 
 const ColumnParamId: unique symbol = Symbol("effect-global-pool/ColumnParam")
@@ -63,7 +63,7 @@ const bindArray = (
 ): Result.Result<WireValue, PoolError> => {
   if (param.form === "texts") {
     return Result.flatMap(bindEach(types, param, number, place), (texts) =>
-      encodeColumn(types, texts, oids.text, number)
+      encodeColumn(plain, texts, oids.text, number)
     )
   }
   return Result.orElse(encodeColumn(types, param.values, param.type, number), (error) =>

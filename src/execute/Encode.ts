@@ -102,7 +102,7 @@ const encodeExpected = Effect.fnUntraced(function* (
   yield* learn(connection, toLearn(types, expected))
   const encoded = yield* Effect.fromResult(encodeParameters(types, params, expected))
   // What the server takes for text may be text, or something that it knows nothing of.
-  const tried = typesToTry(params, encoded, expected)
+  const tried = typesToTry(types, params, encoded, expected)
   if (tried === undefined) return encoded
   const described = describe(connection, statementOf(statements, known, tried), keeps)
   return yield* Effect.match(described, {

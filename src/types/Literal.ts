@@ -11,6 +11,7 @@ import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
 import type { OwnCodec, TypeLookup } from "./TypeLookup.ts"
+import { make as makeLookup } from "./TypeLookup.ts"
 
 /** One parameter under way. */
 export interface Writing {
@@ -18,6 +19,8 @@ export interface Writing {
   /** Why it cannot be written, once that is known. */
   problem: string | undefined
 }
+
+const withoutCodecs = /* @__PURE__ */ makeLookup(/* @__PURE__ */ new Map())
 
 export const fail = (writing: Writing, problem: string): null => {
   writing.problem ??= problem
@@ -116,10 +119,17 @@ const compositeLiteral = (writing: Writing, value: object, type: PgType): string
   return `(${type.attributes.map(({ oid }, index) => field(literal(writing, values[index], oid))).join(",")})`
 }
 
+/** A part of a value that no codec of the program's reads, nor writes. */
+const partLiteral = (writing: Writing, value: unknown, oid: number): string | null => {
+  const part: Writing = { types: withoutCodecs, problem: undefined }
+  const text = literal(part, value, oid)
+  return part.problem === undefined ? text : fail(writing, part.problem)
+}
+
 const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>>): string =>
   Object.entries(value)
     .map(([key, inner]) => {
-      const text = inner === null || inner === undefined ? null : literal(writing, inner, oids.text)
+      const text = inner === null || inner === undefined ? null : partLiteral(writing, inner, oids.text)
       return `${quote(key)}=>${text === null ? "NULL" : quote(text)}`
     })
     .join(",")
@@ -170,7 +180,7 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
     if (type?.kind === "vector")
       return value.map((element) => literal(writing, element, type.of) ?? "").join(" ")
     if (type !== undefined && takesArray(type))
-      return `[${value.map((element) => literal(writing, element, oids.float8)).join(",")}]`
+      return `[${value.map((element) => partLiteral(writing, element, oids.float8)).join(",")}]`
     if (type === undefined) return arrayLiteral(writing, value, 0)
     return fail(
       writing,

@@ -188,6 +188,7 @@ export const encoding = <A>(
  * `PG.json(…)`, timestamptz for a Date. `undefined` where there are none.
  */
 export const typesToTry = (
+  { codecOf }: TypeLookup,
   params: ReadonlyArray<unknown>,
   { types }: Encoded,
   expected: ReadonlyArray<number>
@@ -197,7 +198,8 @@ export const typesToTry = (
     value !== null &&
     !Array.isArray(value) &&
     types[index] === 0 &&
-    isUnknown(expected[index] ?? 0)
+    isUnknown(expected[index] ?? 0) &&
+    codecOf(expected[index] ?? 0) === undefined
   if (!params.some(isBare)) return undefined
   return types.map((type, index) => {
     if (!isBare(params[index], index)) return type
