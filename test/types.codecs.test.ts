@@ -316,6 +316,19 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "a number that its column cannot hold is compared in a wider type, whatever codec that has",
+  ["create table u (small int2, real real)", "insert into u values (1, 1.1)"],
+  ({ settings }) =>
+    Effect.gen(function* () {
+      const types = { int8: boxed, numeric: boxed, float8: boxed }
+      const u = PG.make({ ...settings, types }).table("u")
+      assert.strictEqual(yield* u.count({ small: { $lt: 1.5 } }), 1)
+      assert.strictEqual(yield* u.count({ small: { $in: [1, 40_000] }, real: 1.1 }), 1)
+      assert.strictEqual(yield* u.count({ small: { $nin: [0.5, 2 ** 70] }, real: { $in: [1.1, null] } }), 1)
+    })
+)
+
 withDatabase("codecs belong to the pool, and a pool without them is as it was", tables, ({ settings }) =>
   Effect.gen(function* () {
     const plain = PG.make(settings)

@@ -17,7 +17,7 @@ import { type ColumnRole, given } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
-import { arrayLiteral, bytesOf, fail, hasOwnForm, isJsonType, literal, unreadable } from "./Literal.ts"
+import { bytesOf, fail, hasOwnForm, isJsonType, literal, plainLiteral, unreadable } from "./Literal.ts"
 import { type Encoded, encodeOne as encodeGiven, type One, refusal, typesToDescribe } from "./Parameters.ts"
 import type { PgType, WireValue } from "./PgType.ts"
 import type { TypeMap } from "./TypeMap.ts"
@@ -91,14 +91,15 @@ const comparedEach = (writing: Writing, values: ReadonlyArray<unknown>, expected
   const wide = wideTypes.find((type) => needed.has(type))
   if (wide === undefined) return { type: 0, value: literal(writing, values, expected) }
   const wider = values.map((one) => widened(one, element))
-  return { type: builtins.get(wide)?.array ?? 0, value: arrayLiteral(writing, wider, wide) }
+  const type = builtins.get(wide)?.array ?? 0
+  return { type, value: plainLiteral(writing, wider, type) }
 }
 
 const compared = (writing: Writing, value: unknown, expected: number): One => {
   const base = writing.types.baseOf(expected)
   const wide = widerType(value, base?.oid ?? 0)
   if (wide === undefined) return { type: 0, value: literal(writing, value, expected) }
-  return { type: wide, value: literal(writing, widened(value, base?.oid ?? 0), wide) }
+  return { type: wide, value: plainLiteral(writing, widened(value, base?.oid ?? 0), wide) }
 }
 
 /** The text of a value that is put into a column of this type; `null` is NULL. */

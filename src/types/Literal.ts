@@ -119,8 +119,8 @@ const compositeLiteral = (writing: Writing, value: object, type: PgType): string
   return `(${type.attributes.map(({ oid }, index) => field(literal(writing, values[index], oid))).join(",")})`
 }
 
-/** A part of a value that no codec of the program's reads, nor writes. */
-const partLiteral = (writing: Writing, value: unknown, oid: number): string | null => {
+/** As `literal`, for what no codec of the program's is for. */
+export const plainLiteral = (writing: Writing, value: unknown, oid: number): string | null => {
   const part: Writing = { types: withoutCodecs, problem: undefined }
   const text = literal(part, value, oid)
   return part.problem === undefined ? text : fail(writing, part.problem)
@@ -129,7 +129,7 @@ const partLiteral = (writing: Writing, value: unknown, oid: number): string | nu
 const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>>): string =>
   Object.entries(value)
     .map(([key, inner]) => {
-      const text = inner === null || inner === undefined ? null : partLiteral(writing, inner, oids.text)
+      const text = inner === null || inner === undefined ? null : plainLiteral(writing, inner, oids.text)
       return `${quote(key)}=>${text === null ? "NULL" : quote(text)}`
     })
     .join(",")
@@ -180,7 +180,7 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
     if (type?.kind === "vector")
       return value.map((element) => literal(writing, element, type.of) ?? "").join(" ")
     if (type !== undefined && takesArray(type))
-      return `[${value.map((element) => partLiteral(writing, element, oids.float8)).join(",")}]`
+      return `[${value.map((element) => plainLiteral(writing, element, oids.float8)).join(",")}]`
     if (type === undefined) return arrayLiteral(writing, value, 0)
     return fail(
       writing,
