@@ -35,6 +35,30 @@ withDatabase("a stale plan outside a transaction gives the new rows", setUp, ({ 
   })
 )
 
+for (const options of [{ maxConnections: 2 }, { prepare: false }, { prepare: "auto" }] as const) {
+  withDatabase(
+    `columns that a table has got are read right at once, with ${JSON.stringify(options)}`,
+    ["create table t (n int)", "insert into t values (1)"],
+    ({ settings, witness }) =>
+      Effect.gen(function* () {
+        const pgdb = PG.make({ ...settings, ...options })
+        const read = "select * from t"
+        yield* pgdb.select(read)
+        yield* pgdb.select(read)
+        yield* witness.query(
+          "alter table t add more int default 5, add ok bool default true, add f float8 default 1.5, add j jsonb default '[1]'"
+        )
+        const row = { n: 1, more: 5, ok: true, f: 1.5, j: [1] }
+        const busy = pgdb.select("select pg_sleep(0.3)")
+        // On another connection, which has not prepared the statement.
+        const [, ...rows] = yield* Effect.all([busy, pgdb.select(read), pgdb.select(read)], {
+          concurrency: "unbounded"
+        })
+        expect(rows).toEqual([[row], [row]])
+      })
+  )
+}
+
 withDatabase(
   "trans gives the new rows, however many plans are stale, and does everything once",
   setUp,

@@ -221,9 +221,13 @@ export const typesToAsk = (types: TypeMap, prepared: Prepared, answers: number):
   return stale.length === 0 ? unknown : [...unknown, ...stale]
 }
 
+/** Whether a column came in binary: where all were asked for so, then also one that a table has got since. */
+const isBinary = ({ binary }: Formats, index: number): boolean =>
+  binary[index] ?? (binary.length > 0 && !binary.includes(false))
+
 /** Whether floats came as text. */
 export const hasFloatTexts = (types: TypeMap, formats: Formats, { columns }: Description): boolean =>
-  columns.some(({ type }, index) => formats.binary[index] !== true && types.contain([type], floatTypes))
+  columns.some(({ type }, index) => !isBinary(formats, index) && types.contain([type], floatTypes))
 
 /** Reads the rows of a described statement that were asked for in these formats. */
 export const readerOf = (prepared: Prepared, formats: Formats, shape: RowShape): ReadRow | undefined => {
@@ -239,7 +243,9 @@ export const readerOf = (prepared: Prepared, formats: Formats, shape: RowShape):
   ) {
     return reader.read
   }
-  const read = RowReader.make(types, description.columns, formats.binary, shape)
+  const { columns } = description
+  const binary = columns.map((_, index) => isBinary(formats, index))
+  const read = RowReader.make(types, columns, binary, shape)
   prepared.reader = { formats, shape, version, read }
   return read
 }
