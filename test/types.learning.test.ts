@@ -169,6 +169,30 @@ it.effect("a composite that another program changed is written with the attribut
   })
 )
 
+withDatabase(
+  "many rows are written with the attributes that a composite has now, whichever way they go",
+  ["create type pair as (a int, b int)", "create table pairs (id int primary key, p pair, ps pair[])"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const table = pgdb.table("pairs")
+      const p = { a: 1, b: 2 }
+      const rows = [1, 2].map((id) => ({ id, p, ps: [p] }))
+      const upsert = Effect.asVoid(table.upsert(rows, { on: "id" }))
+      const returning = Effect.asVoid(table.insertMany(rows, { returning: true }))
+      yield* upsert
+      for (const way of [upsert, returning, Effect.asVoid(table.insertMany(rows))]) {
+        yield* witness.query("truncate pairs")
+        // The attributes exchange their names.
+        yield* witness.query("alter type pair rename attribute a to x")
+        yield* witness.query("alter type pair rename attribute b to a")
+        yield* witness.query("alter type pair rename attribute x to b")
+        yield* way
+        const stored = yield* witness.query("select distinct (p).a, (p).b, ps = array[p] as same from pairs")
+        expect(stored).toEqual([{ a: 1, b: 2, same: true }])
+      }
+    })
+)
+
 it.effect("a type that this program drops and makes again, and changes, is right at once", () =>
   Effect.gen(function* () {
     const { run } = yield* open()

@@ -16,7 +16,7 @@ import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { type Identifier, IdentifierId, nameOf, quoteTable } from "../statement/Names.ts"
 import * as Operation from "../telemetry/Operation.ts"
-import { learnTypes, runStatement } from "../transaction/Run.ts"
+import { runStatement } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
 import type { TableShape } from "../types/TableShape.ts"
 import * as TableShapes from "../types/TableShape.ts"
@@ -101,18 +101,16 @@ const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<
         const stored = Bulk.storeRows(pool, table, begin, shape)
         return Operation.around(pool, fiber, subject, stored, (rows) => rows)
       }),
-    bulk: ({ params, text }, tell) =>
-      onPool(source, (pool, fiber) =>
-        Effect.flatMap(learnTypes(pool, fiber, BulkParams.typesOf(params)), () =>
-          Effect.map(Effect.fromResult(BulkParams.bind(pool.types, params, place)), (encoded) => {
-            const about = params.map(BulkParams.describe)
-            const statement = { text, params: [], about }
-            const options = { encoded, tell, shape: shapeOf(source), table: source.label }
-            return onPool(source, (pool, fiber) =>
-              Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
-            )
-          })
-        )
+    bulk: ({ params, text }, tell, types) =>
+      Effect.suspend(() =>
+        Effect.map(Effect.fromResult(BulkParams.bind(types, params, place)), (encoded) => {
+          const about = params.map(BulkParams.describe)
+          const statement = { text, params: [], about }
+          const options = { encoded, tell, shape: shapeOf(source), table: source.label }
+          return onPool(source, (pool, fiber) =>
+            Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
+          )
+        })
       ),
     copyIn: (statement, data, options) => Copy.copyFrom(source, statement, data, options),
     copyOut: (statement) => Copy.copyTo(source, statement),

@@ -10,7 +10,8 @@ import { oids } from "../types/BuiltinTypes.ts"
 import { encodeParameters } from "../types/ColumnValues.ts"
 import { type Encoded, encodeValue, type One } from "../types/Parameters.ts"
 import type { WireValue } from "../types/PgType.ts"
-import { plain, type TypeMap } from "../types/TypeMap.ts"
+import type { TypeLookup } from "../types/TypeLookup.ts"
+import { plain } from "../types/TypeMap.ts"
 import { shown } from "./CheckInput.ts"
 
 const ColumnParamId: unique symbol = Symbol("effect-global-pool/ColumnParam")
@@ -41,7 +42,7 @@ export const isColumnParam = (value: unknown): value is ColumnParam =>
 
 /** Each of the values by itself, up to the first that cannot be written: its error says in which row and column it is. */
 const bindEach = (
-  types: TypeMap,
+  types: TypeLookup,
   { column, rows, type, values }: ColumnParam,
   number: number,
   place: string
@@ -56,7 +57,7 @@ const bindEach = (
 
 /** The values as one array, of texts where the array's own type cannot be. */
 const bindArray = (
-  types: TypeMap,
+  types: TypeLookup,
   param: ColumnParam,
   number: number,
   place: string
@@ -73,7 +74,7 @@ const bindArray = (
 
 /** One value, and the type that it is declared with: by its column, or by itself. */
 const bindOne = (
-  types: TypeMap,
+  types: TypeLookup,
   { column, type, values }: ColumnParam,
   place: string
 ): Result.Result<One, PoolError> => {
@@ -90,13 +91,9 @@ export const describe = ({ column, form, rows }: ColumnParam): string =>
     ? `a value for ${column === "" ? "the update" : `the column ${JSON.stringify(column)}`}`
     : `the column ${JSON.stringify(column)} of rows ${rows[0]} to ${rows.at(-1)}`
 
-/** The types that have to be known before `bind`. */
-export const typesOf = (params: ReadonlyArray<ColumnParam>): ReadonlyArray<number> =>
-  params.map(({ type }) => type).filter((type) => type !== 0)
-
 /** The parameters as they are sent; `place` is the call as a message names it. */
 export const bind = (
-  types: TypeMap,
+  types: TypeLookup,
   params: ReadonlyArray<ColumnParam>,
   place: string
 ): Result.Result<Encoded, PoolError> => {

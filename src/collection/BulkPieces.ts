@@ -66,7 +66,7 @@ const writeGroup = <A, E, R>(
       : Upsert.conflict(plan, keys, `row ${numbers[0]}`, table.place)
   const written = Result.flatMap(conflict, (conflict) => BulkSql.store(table, rows, returning, conflict))
   if (Result.isFailure(written)) return Effect.fail(written.failure)
-  const stored = table.bulk(written.success, tellInsert(BulkRows.known(rows)))
+  const stored = table.bulk(written.success, tellInsert(BulkRows.known(rows)), shape.types)
   if (returning === "none") return stored
   const take = ({ rows }: Outcome) => {
     // A trigger kept some of them, and it is not known which.

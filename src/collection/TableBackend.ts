@@ -11,6 +11,7 @@ import type { StreamOptions } from "../execute/Progress.ts"
 import type { Mistaken, Step } from "../execute/StoreRows.ts"
 import type { Bound } from "../statement/Statement.ts"
 import type { TableShape } from "../types/TableShape.ts"
+import type { TypeLookup } from "../types/TypeLookup.ts"
 import type { Bulk } from "./BulkSql.ts"
 import type { Translation } from "./Schemas.ts"
 import type { Site } from "./SqlBuilder.ts"
@@ -34,10 +35,11 @@ export interface TableBackend<A, E, R> extends Site {
     steps: () => Iterator<Step>,
     shape: TableShape | undefined
   ) => Effect.Effect<number, OperationError | Mistaken, R>
-  /** Makes a bulk statement ready to run. What is given holds its parameters as bytes. */
+  /** Makes a bulk statement ready to run; `types` are those of the table's shape. What is given holds its parameters as bytes. */
   readonly bulk: (
     statement: Bulk,
-    tell: Tell
+    tell: Tell,
+    types: TypeLookup
   ) => Effect.Effect<Effect.Effect<Outcome, OperationError, R>, OperationError, R>
   /** Runs a `COPY … FROM STDIN` with these data, and gives the number of rows. */
   readonly copyIn: <E2, R2>(

@@ -6,7 +6,6 @@ import * as Stream from "effect/Stream"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
-import { learn } from "../execute/Learn.ts"
 import { type Rows, rowsOnPool } from "../execute/StreamRows.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
@@ -85,14 +84,4 @@ export const asking = <A, E>(
   if (membership === undefined) return pool.use(ask)
   const [{ transaction }] = membership
   return InTransaction.inTurn(membership, () => ask(transaction.connection))
-}
-
-/** Learns those of these types that the pool does not know. */
-export const learnTypes = (
-  pool: Pool,
-  fiber: AnyFiber,
-  oids: ReadonlyArray<number>
-): Effect.Effect<void, OperationError> => {
-  const unknown = pool.types.unknown(oids)
-  return unknown.length === 0 ? Effect.void : asking(pool, fiber, (connection) => learn(connection, unknown))
 }

@@ -9,11 +9,11 @@ import { arrayLiteral } from "./Literal.ts"
 import { encoding, refusal } from "./Parameters.ts"
 import type { WireValue } from "./PgType.ts"
 import * as Sink from "./Sink.ts"
-import type { TypeMap } from "./TypeMap.ts"
+import type { TypeLookup } from "./TypeLookup.ts"
 
 /** The column in binary, or `undefined` where its type or one of its values is no plain case. */
 const binaryColumn = (
-  types: TypeMap,
+  types: TypeLookup,
   values: ReadonlyArray<unknown>,
   oid: number
 ): Uint8Array | undefined => {
@@ -27,7 +27,7 @@ const binaryColumn = (
 
 /** A column of values as one array parameter for `unnest($n::T[])`; `number` is for messages. */
 export const encodeColumn = (
-  types: TypeMap,
+  types: TypeLookup,
   values: ReadonlyArray<unknown>,
   oid: number,
   number: number

@@ -20,7 +20,7 @@ import type { Writing } from "./Literal.ts"
 import { bytesOf, fail, hasOwnForm, isJsonType, literal, plainLiteral, unreadable } from "./Literal.ts"
 import { type Encoded, encodeOne as encodeGiven, type One, refusal, typesToDescribe } from "./Parameters.ts"
 import type { PgType, WireValue } from "./PgType.ts"
-import type { TypeMap } from "./TypeMap.ts"
+import type { TypeLookup } from "./TypeLookup.ts"
 
 const integerRanges: ReadonlyMap<number, readonly [least: bigint, most: bigint]> = new Map([
   [oids.int2, [-32_768n, 32_767n]],
@@ -30,7 +30,7 @@ const integerRanges: ReadonlyMap<number, readonly [least: bigint, most: bigint]>
 ])
 
 /** The type, or that of an array's elements. */
-const innermost = (types: TypeMap, type: number): PgType | undefined => {
+const innermost = (types: TypeLookup, type: number): PgType | undefined => {
   const base = types.baseOf(type)
   return base?.kind === "array" ? types.baseOf(base.of) : base
 }
@@ -39,7 +39,7 @@ const innermost = (types: TypeMap, type: number): PgType | undefined => {
  * Whether what is encoded for these types would be wrong, and not refused, after a column got another type: then the server
  * is asked anew each time.
  */
-export const isSensitive = (types: TypeMap, expected: ReadonlyArray<number>): boolean =>
+export const isSensitive = (types: TypeLookup, expected: ReadonlyArray<number>): boolean =>
   expected.some((oid) => {
     const type = innermost(types, oid)
     return type?.oid === oids.float4 || hasOwnForm(type)
@@ -47,7 +47,7 @@ export const isSensitive = (types: TypeMap, expected: ReadonlyArray<number>): bo
 
 /** The same for parameters of a user's statement, where an object is the same json for json and for text. */
 export const areSensitive = (
-  types: TypeMap,
+  types: TypeLookup,
   params: ReadonlyArray<unknown>,
   expected: ReadonlyArray<number>
 ): boolean =>
@@ -141,7 +141,7 @@ export const undeclared = (
  * nothing of, parameters of the caller's own. `place` is the call as a message names it, for instance `users.update`.
  */
 export const encodeParameters = (
-  types: TypeMap,
+  types: TypeLookup,
   params: ReadonlyArray<unknown>,
   expected: ReadonlyArray<number>,
   columns: ReadonlyArray<ColumnRole> = [],

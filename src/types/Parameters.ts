@@ -22,7 +22,6 @@ import {
 } from "./Literal.ts"
 import type { WireValue } from "./PgType.ts"
 import type { TypeLookup } from "./TypeLookup.ts"
-import type { TypeMap } from "./TypeMap.ts"
 
 /** Parameters with the types that they are declared with; 0 leaves a type to the server. */
 export interface Encoded {
@@ -212,7 +211,7 @@ export const typesToTry = (
  * `number` is for messages.
  */
 export const encodeValue = (
-  types: TypeMap,
+  types: TypeLookup,
   value: unknown,
   type: number,
   number: number
