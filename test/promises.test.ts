@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
+import { SqlError } from "effect/sql/SqlError"
 import { PG, PoolError, PoolRegistry } from "effect-global-pool"
 import { database, type TestDatabase } from "./support/database.ts"
 
@@ -48,6 +48,56 @@ const [ada, grace, alan] = [
   { id: 2, name: "Grace" },
   { id: 3, name: "Alan" }
 ] as const
+
+test("calls under way when the runtime is disposed, and those after it, say so in errors of their own", (given) =>
+  Effect.promise(async () => {
+    const { db, runtime } = given
+    const signal = new AbortController().signal
+    const outcomesOf = (make: () => PromiseLike<unknown>) =>
+      Promise.resolve(make()).then(
+        () => "done",
+        (error: unknown) =>
+          error instanceof PoolError || error instanceof SqlError
+            ? [error._tag, error.reason._tag, error.isRetryable, error.message]
+            : error
+      )
+    const read = async (rows: AsyncIterable<unknown>) => {
+      for await (const _ of rows);
+    }
+    await db.select("select 1")
+    const underWay = [db, PG.promise(runtime, { signal }).make(given.settings)].flatMap((handle) => [
+      outcomesOf(() => handle.execute("select pg_sleep(60)")),
+      outcomesOf(() => handle.transaction(() => handle.select("select pg_sleep(60)")))
+    ])
+    await Effect.runPromise(
+      given.until(
+        "all run",
+        (sessions) => sessions.filter(({ query }) => query.includes("pg_sleep(60)")).length === 4
+      )
+    )
+    await runtime.dispose()
+    for (const outcome of await Promise.all(underWay)) {
+      assert.deepStrictEqual(outcome, [
+        "SqlError",
+        "UnknownError",
+        false,
+        "The runtime of this handle was disposed while the operation waited or ran, which ended it. What it had done by then is not known."
+      ])
+    }
+    for (const after of [
+      () => db.select("select 1"),
+      () => db.transaction(async () => 1),
+      () => read(db.stream("select 1")),
+      () => read(db.listen("jobs"))
+    ]) {
+      assert.deepStrictEqual(await outcomesOf(after), [
+        "PoolError",
+        "StatementRefused",
+        false,
+        "The runtime of this handle has been disposed, so nothing was sent. End what uses the handle first."
+      ])
+    }
+  }))
 
 test("operations return promises of what their effects give", ({ db, users }) =>
   Effect.promise(async () => {

@@ -10,8 +10,10 @@ import type * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { type SqlError, UnknownError } from "effect/sql/SqlError"
 import type { CopyFromOptions, ProgressOptions } from "../collection/Types.ts"
-import { refused } from "../errors/PoolError.ts"
+import { finish } from "../errors/BuildError.ts"
+import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { Settings } from "../settings/Settings.ts"
@@ -38,6 +40,30 @@ interface Runner {
   readonly iterate: <A, E>(stream: Stream.Stream<A, E, PoolRegistry>) => AsyncIterable<A>
 }
 
+/** With this a disposed runtime dies. */
+const disposed = "ManagedRuntime disposed"
+
+const isDisposed = (cause: Cause.Cause<unknown>): boolean => Cause.squash(cause) === disposed
+
+const refusedByRuntime = (): PoolError =>
+  refused(
+    "The runtime of this handle has been disposed, so nothing was sent. End what uses the handle first."
+  )
+
+const cutOffByRuntime = (): SqlError =>
+  finish(
+    (message) => new UnknownError({ cause: new Error(message), message, operation: "query" }),
+    [
+      "The runtime of this handle was disposed while the operation waited or ran, which ended it. What it had done by then is not known."
+    ]
+  )
+
+/** What a promise rejects with. No signal has aborted: only the end of its runtime interrupts it. */
+const errorOf = (cause: Cause.Cause<unknown>): unknown => {
+  if (isDisposed(cause)) return refusedByRuntime()
+  return Cause.hasInterruptsOnly(cause) ? cutOffByRuntime() : Cause.squash(cause)
+}
+
 const runnerOf = <E>(
   runtime: ManagedRuntime.ManagedRuntime<PoolRegistry, E>,
   { signal }: PromiseOptions
@@ -49,7 +75,11 @@ const runnerOf = <E>(
       const inside = inherited()
       const program = inside === undefined ? effect : Effect.provideContext(effect, inside.context)
       const signals = signalsOf(inside)
-      if (signals.length === 0) return runtime.runPromise(program)
+      if (signals.length === 0) {
+        const exit = await runtime.runPromiseExit(program)
+        if (Exit.isSuccess(exit)) return exit.value
+        throw errorOf(exit.cause)
+      }
       // A fiber runs until it waits before its signal is looked at: a statement would be sent.
       const aborted = abortedOf(signals)
       if (aborted !== undefined) throw aborted.reason
@@ -60,11 +90,14 @@ const runnerOf = <E>(
       if (Exit.isSuccess(exit)) return exit.value
       throw own.signal.aborted && Cause.hasInterruptsOnly(exit.cause)
         ? own.signal.reason
-        : Cause.squash(exit.cause)
+        : errorOf(exit.cause)
     },
     iterate: (stream) => {
       const inside = inherited()
-      const context = inside === undefined ? runtime.contextEffect : Effect.succeed(inside.context)
+      const own = Effect.catchCauseIf(runtime.contextEffect, isDisposed, () =>
+        Effect.fail(refusedByRuntime())
+      )
+      const context = inside === undefined ? own : Effect.succeed(inside.context)
       const rows = Stream.unwrap(Effect.map(context, (context) => Stream.provideContext(stream, context)))
       return toAsyncIterable(rows, signalsOf(inside))
     }
