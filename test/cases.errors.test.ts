@@ -148,6 +148,17 @@ withDatabase(
       expect(yield* transaction(selectValue("select 6"))).toMatchObject({ value: 6 })
       const values = yield* Effect.forEach([1, 2], (n) => select("select $1::int as n", [n]))
       expect(values).toEqual([[{ n: 1 }], [{ n: 2 }]])
+      const statements = ["select 7 as a", PG.sql`select ${8}::int as a`]
+      expect(yield* Effect.forEach(statements, selectOne)).toMatchObject([
+        { value: { a: 7 } },
+        { value: { a: 8 } }
+      ])
+      expect(yield* Effect.forEach(statements, select)).toEqual([[{ a: 7 }], [{ a: 8 }]])
+      expect(yield* Effect.forEach(statements, selectValue)).toMatchObject([{ value: 7 }, { value: 8 }])
+      expect(yield* Effect.forEach(statements, execute)).toMatchObject([{ rowCount: 1 }, { rowCount: 1 }])
+      const incomplete: string = "select $1::int as a"
+      const refused = yield* Effect.flip(Effect.forEach([incomplete], select))
+      expect(refused.message).toContain("The parameters of a statement are an array")
       const { listen, notify, client, terminate, withLock } = pgdb
       expect(typeof listen).toBe("function")
       yield* notify("x", "y")

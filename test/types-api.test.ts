@@ -99,6 +99,9 @@ it("rows that a schema decodes", () => {
 it("statements", () => {
   // @ts-expect-error Parameters are an array.
   pgdb.select("select $1", 1)
+  expectTypeOf(Effect.forEach(["select 1"], vouched.selectOne)).toEqualTypeOf<
+    Program<Array<Option.Option<User>>>
+  >()
   // @ts-expect-error A number is no statement.
   pgdb.select(1)
   // @ts-expect-error Statement and parameters are one argument of trans.

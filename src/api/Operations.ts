@@ -11,10 +11,14 @@ import type { Sql } from "../statement/Sql.ts"
 import type { Statement } from "../statement/Statement.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 
-/** A template, a text with parameters, or `PG.sql`. */
+/** What `Effect.forEach` passes behind a statement. Behind one that is seen to have placeholders it would be mistaken for a parameter. */
+type Index<S extends string> = S extends `${string}$${number}${string}` ? ReadonlyArray<unknown> : number
+
+/** A template, a text with parameters, or `PG.sql`. The last form is that in which `Effect.forEach` calls it. */
 export interface Run<A, E, R, F extends Form = "effect"> {
   (sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, A, E, R>
   (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, A, E, R>
+  <S extends string>(sql: S | Sql, index: Index<S>): One<F, A, E, R>
 }
 
 /** Rows as arrays by position, in place of objects by column name. */
@@ -35,11 +39,13 @@ export interface RunMany<A, E, R, F extends Form = "effect"> {
   ): One<F, ReadonlyArray<B>, E, R>
   <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): One<F, ReadonlyArray<B>, E, R>
   <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, ReadonlyArray<B>, E, R>
+  <S extends string>(sql: S | Sql, index: Index<S>): One<F, ReadonlyArray<A>, E, R>
 }
 
 export interface RunOne<A, E, R, F extends Form = "effect"> {
   <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, Option.Option<B>, E, R>
   <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, Option.Option<B>, E, R>
+  <S extends string>(sql: S | Sql, index: Index<S>): One<F, Option.Option<A>, E, R>
 }
 
 export interface RunStream<A, E, R, F extends Form = "effect"> {

@@ -108,7 +108,9 @@ export const fromArguments = (
   naming: Naming
 ): Result.Result<Bound, PoolError> => {
   if (typeof first === "string") {
-    const params = paramsOf(rest[0] ?? undefined)
+    // The number is the index that Effect.forEach passes, unless a parameter is missing.
+    const isIndex = typeof rest[0] === "number" && !/\$\d/.test(first)
+    const params = isIndex ? noParams : paramsOf(rest[0] ?? undefined)
     return params !== undefined
       ? Result.succeed({ text: first, params })
       : Result.fail(refused("The parameters of a statement are an array: [first, second]. Nothing was sent."))
