@@ -487,6 +487,22 @@ withDatabase(
 )
 
 withDatabase(
+  "a column that camel case does not lead back to is said on stderr",
+  ['create table orders (id int, paid_at date, "sentAt" date, "ID" int)'],
+  ({ url }) =>
+    Effect.gen(function* () {
+      const said =
+        'The column "sentAt" of orders has capitals, and in camel case "sentAt" is "sent_at" to filters and rows to store.'
+      const printed = yield* run(url, yield* folder(), "--names", "camel", "--out", "-")
+      assert.strictEqual(printed.code, 0)
+      assert.include(printed.stderr, said)
+      assert.include(printed.stdout, "readonly sentAt: string | null")
+      assert.lengthOf(printed.stderr.match(/The column/g) ?? [], 2)
+      assert.strictEqual((yield* run(url, yield* folder(), "--out", "-")).stderr, "")
+    })
+)
+
+withDatabase(
   "a --map that nothing goes by is said once, with what may be meant",
   [
     "create table orders (id int, paid_at date, price numeric, parts text[])",

@@ -2,7 +2,7 @@
  * What the command's options say that does not fit the database.
  */
 import { nearest } from "../errors/NearestNames.ts"
-import { camelOf } from "../statement/CamelCase.ts"
+import { camelOf, snakeOf } from "../statement/CamelCase.ts"
 import type { Catalogue } from "./ReadCatalogue.ts"
 import { keysOf, type ShapeOptions } from "./Shape.ts"
 
@@ -22,6 +22,17 @@ export const clash = ({ tables }: Catalogue, { names }: ShapeOptions): string | 
   }
   return undefined
 }
+
+/** What is said of each column that its name in JavaScript does not lead back to: it can be read, and not be named. */
+export const oneWay = ({ tables }: Catalogue, { names }: ShapeOptions): ReadonlyArray<string> =>
+  (names === "camel" ? tables : []).flatMap((table) =>
+    table.columns.flatMap(({ name }) => {
+      const camel = camelOf(name)
+      if (snakeOf(camel) === name) return []
+      const [own, other] = [name, snakeOf(camel)].map((text) => JSON.stringify(text))
+      return `The column ${own} of ${keysOf(table)[0]} has capitals, and in camel case ${JSON.stringify(camel)} is ${other} to filters and rows to store. Rename it, or leave out --names camel.`
+    })
+  )
 
 /** What is said of each `--map` that nothing goes by: most likely it is misspelled. */
 export const unused = ({ tables, types }: Catalogue, { replaced }: ShapeOptions): ReadonlyArray<string> => {

@@ -18,7 +18,7 @@ import type { Database } from "../api/Database.ts"
 import { type OperationError, refused } from "../errors/PoolError.ts"
 import * as PG from "../PG.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
-import { clash, unused } from "./CheckOptions.ts"
+import { clash, oneWay, unused } from "./CheckOptions.ts"
 import { printSchemas } from "./PrintSchemas.ts"
 import { printTypes } from "./PrintTypes.ts"
 import * as Catalogue from "./ReadCatalogue.ts"
@@ -42,7 +42,7 @@ const fileOf = Effect.fnUntraced(function* (
   if (problem !== undefined) return yield* refused(problem)
   const shapes = shapesOf(catalogue, options)
   const text = options.effectSchema ? printSchemas(shapes) : printTypes(shapes)
-  return { text, warnings: unused(catalogue, options) }
+  return { text, warnings: [...oneWay(catalogue, options), ...unused(catalogue, options)] }
 })
 
 /** The text of the file for a database. */

@@ -108,7 +108,7 @@ export const schema = Schema.Struct({
   types: setting(
     Rules.declared(isCodecs, "must be an object of codecs by the type's name: { date: { decode, encode } }")
   ),
-  /** Columns in JavaScript, in both directions: as the database has them, or in camel case. `"as-is"`. */
+  /** Columns in JavaScript, in both directions: as the database has them, or in camel case, for columns without capitals in their own names. `"as-is"`. */
   names: defaulted(Rules.oneOf(["as-is", "camel"]), "as-is"),
   /** Keep statements prepared on the server: `false` behind a statement or transaction pooler, `"auto"` finds out. `true`. */
   prepare: defaulted(
