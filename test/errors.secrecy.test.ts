@@ -302,6 +302,40 @@ it.effect("numbers, dates, bytes and the contents of arrays and objects are nowh
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("what a function says of many rows, and how the server reads them, shows none of their values", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    yield* witness.query("create type pair as (a int, b text)")
+    yield* witness.query("create table items (id int primary key, name text, pair pair, n int)")
+    yield* witness.query(`create function refuse() returns trigger language plpgsql as $$
+      begin raise exception 'the name % is taken', new.name using detail = 'see ' || new::text; end $$`)
+    const items = PG.make(settings).table("items")
+    const writes = (row: object, update = {}) => [
+      items.insertMany([{ id: 1 }, { id: 2, ...row }]),
+      items.insertMany([{ id: 1 }, { id: 2, ...row }], { returning: true }),
+      items.upsert([{ id: 1 }, { id: 2, ...row }], { on: "id", ...update })
+    ]
+    const failed = function* (all: ReturnType<typeof writes>) {
+      for (const write of all) {
+        const text = readings(yield* Effect.flip<unknown, PG.OperationError, PoolRegistry>(write))
+        expect(text).not.toContain("larkspur")
+      }
+    }
+    yield* failed(writes({ pair: "(larkspur,x)" }))
+    const [, , upsert] = writes({}, { update: { n: PG.sql`${"larkspur"}::text::int` } })
+    yield* items.insert({ id: 1 })
+    yield* failed([upsert!])
+    yield* witness.query(
+      "create trigger refuse before insert on items for each row when (new.name is not null) execute function refuse()"
+    )
+    yield* failed(writes({ name: "larkspur" }))
+    const { message } = yield* Effect.flip(
+      items.insertMany([{ id: 3, name: "foxglove" }], { returning: true })
+    )
+    expect(message).toContain("the name … is taken")
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.effect("a literal of the statement's own text is shown in the error", () =>
   Effect.gen(function* () {
     const { settings } = yield* database()

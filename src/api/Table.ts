@@ -106,7 +106,8 @@ const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<
         Effect.map(Effect.fromResult(BulkParams.bind(types, params, place)), (encoded) => {
           const about = params.map(BulkParams.describe)
           const statement = { text, params: [], about }
-          const options = { encoded, tell, shape: shapeOf(source), table: source.label }
+          const told = BulkParams.hiding(tell, params)
+          const options = { encoded, tell: told, shape: shapeOf(source), table: source.label }
           return onPool(source, (pool, fiber) =>
             Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)
           )

@@ -5,6 +5,7 @@ import * as Iterable from "effect/Iterable"
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
+import type { Tell } from "../execute/Job.ts"
 import { encodeColumn } from "../types/ArrayColumn.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import { encodeParameters } from "../types/ColumnValues.ts"
@@ -90,6 +91,15 @@ export const describe = ({ column, form, rows }: ColumnParam): string =>
   form === "one"
     ? `a value for ${column === "" ? "the update" : `the column ${JSON.stringify(column)}`}`
     : `the column ${JSON.stringify(column)} of rows ${rows[0]} to ${rows.at(-1)}`
+
+/** Says of an error what `tell` does, and has its texts hide the values beside the rows, too. */
+export const hiding = (tell: Tell, params: ReadonlyArray<ColumnParam>): Tell => {
+  const beside = params.flatMap(({ form, values }) => (form === "one" ? values : []))
+  return (fields) => {
+    const about = tell(fields)
+    return { ...about, params: [...(about.params ?? []), ...beside] }
+  }
+}
 
 /** The parameters as they are sent; `place` is the call as a message names it. */
 export const bind = (

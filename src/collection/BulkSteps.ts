@@ -23,6 +23,15 @@ const usualSize = 16
 /** Several rows are named up to this number. */
 const mostNamed = 3
 
+/**
+ * The values of rows, which a message must not show. Of values that were read back it is not known how a message may show them: it
+ * shows none then.
+ */
+const hidden = (rows: KnownRows, indexes: ReadonlyArray<number>): About =>
+  rows.areGiven
+    ? { params: indexes.flatMap((index) => rows.keys.map((_, at) => rows.valueOf(index, at))) }
+    : {}
+
 /** The story of an error: where it is about these rows, and what its texts must not show. */
 const aboutOf = (rows: KnownRows, found: LocateRow.Place | undefined): About => {
   const { place } = rows
@@ -34,10 +43,7 @@ const aboutOf = (rows: KnownRows, found: LocateRow.Place | undefined): About => 
   const column = rows.keys[at] ?? found?.column
   return {
     place: column === undefined ? where : `${where}, column ${shown(column)}`,
-    // Of values that were read back it is not known how a message may show them: it shows none then.
-    ...(rows.areGiven
-      ? { params: [first, ...others].flatMap((index) => rows.keys.map((_, at) => rows.valueOf(index, at))) }
-      : {})
+    ...hidden(rows, [first, ...others])
   }
 }
 
@@ -108,5 +114,4 @@ export function* copySteps(table: string, rows: BulkRows, state: CopyState): Gen
 /** What to say of an error of an `INSERT` of these rows. */
 export const tellInsert =
   (rows: KnownRows): Tell =>
-  (fields) =>
-    aboutOf(rows, LocateRow.inInsert(fields, rows))
+  (fields) => ({ ...hidden(rows, LocateRow.all(rows)), ...aboutOf(rows, LocateRow.inInsert(fields, rows)) })

@@ -38,8 +38,11 @@ export const inCopy = (
   return { rows: [Number(line) - 1], column: columns.find(isNamed) ?? column ?? inKey }
 }
 
+export const all = (rows: KnownRows): ReadonlyArray<number> =>
+  Array.from({ length: rows.length() }, (_, row) => row)
+
 const indexes = (rows: KnownRows, holds: (row: number) => boolean): ReadonlyArray<number> =>
-  Array.from({ length: rows.length() }, (_, row) => row).filter(holds)
+  all(rows).filter(holds)
 
 /** A value's text as the server has got it; `null` for NULL, and for a column that the rows do not name. */
 const textIn = (rows: KnownRows, row: number, name: string): string | null => {
@@ -62,7 +65,7 @@ const byRow = (detail: string, rows: KnownRows): Place | undefined => {
   const values = /\((.*)\)/s.exec(detail)?.[1]?.split(", ") ?? []
   const names = [...rows.shape.columns.keys()]
   if (values.length !== names.length) return undefined
-  const scores = indexes(rows, () => true).map(
+  const scores = all(rows).map(
     (row) =>
       rows.columns.filter(({ name }) => (textIn(rows, row, name) ?? "null") === values[names.indexOf(name)])
         .length
