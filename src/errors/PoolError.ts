@@ -52,7 +52,7 @@ export class StatementRefused extends Schema.TaggedError<StatementRefused>(
   "effect-global-pool/PoolError/StatementRefused"
 )("StatementRefused", { message }) {}
 
-/** The statement ran, and what it was to give cannot be had. */
+/** The statement ran, and what it was to give is not there. A value that cannot be read is an `UnknownError` of `SqlError`. */
 export class ResultUnavailable extends Schema.TaggedError<ResultUnavailable>(
   "effect-global-pool/PoolError/ResultUnavailable"
 )("ResultUnavailable", { message }) {}
