@@ -34,6 +34,17 @@ withDatabase("nothing is logged unless it is asked for", [table], ({ pgdb }) =>
   })
 )
 
+withDatabase("what copyTo asks the catalogue is no operation", [table], ({ settings }) =>
+  Effect.gen(function* () {
+    const people = PG.make({ ...settings, logStatements: "all" }).table("people")
+    const lines = yield* linesOf(Stream.runDrain(people.copyTo()))
+    assert.deepStrictEqual(
+      lines.map(({ message }) => message),
+      ['copy "people" ("id", "name") to stdout (format csv)']
+    )
+  })
+)
+
 withDatabase('"all" logs each operation with its rows and times, and no value', [table], ({ settings }) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...settings, logStatements: "all" })

@@ -88,6 +88,8 @@ const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<
     takesInstances: takesInstances(source),
     translation: source.translation(),
     execute: (statement) => Effect.map(runBound(source, statement, shapeOf(source)), outcomeOf),
+    askCatalogue: (statement) =>
+      onPool(source, (pool) => Effect.map(Bulk.askCatalogue(pool, statement), outcomeOf)),
     shape: onPool(source, (pool) => named(source, Bulk.shapeOf(pool, table))),
     freshShape: onPool(source, (pool) => named(source, Bulk.look(pool, table))),
     lockedShape: onPool(source, (pool) => named(source, Bulk.lockedShapeOf(pool, table))),

@@ -9,6 +9,8 @@ import { isJob, prepare } from "../execute/Job.ts"
 import { lookLocked, type Mistaken, type Step, store } from "../execute/StoreRows.ts"
 import * as OwnSpans from "../pool/OwnSpans.ts"
 import type { Pool } from "../pool/Pool.ts"
+import type { Exchange } from "../protocol/Exchange.ts"
+import type { Bound } from "../statement/Statement.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { joining } from "../transaction/Run.ts"
 import { transaction } from "../transaction/Transaction.ts"
@@ -30,15 +32,20 @@ const remember = ({ tables }: Pool, table: string, shape: TableShape): TableShap
   return kept
 }
 
+/** Asks the catalogue, which is no operation of the program's. */
+export const askCatalogue = (pool: Pool, statement: Bound): Effect.Effect<Exchange, OperationError> =>
+  Effect.withFiber((fiber) => {
+    const job = prepare(pool, { ...statement, isOwn: true })
+    return isJob(job)
+      ? OwnSpans.within(pool.settings, "learn types", joining(pool, fiber, job))
+      : Effect.fail(job)
+  })
+
 /** What the catalogue says of a table. */
 export const look = (pool: Pool, table: string): Effect.Effect<TableShape, OperationError> =>
-  Effect.withFiber((fiber) => {
-    const job = prepare(pool, { text: lookQuery, params: [ownText(table)], isOwn: true })
-    if (!isJob(job)) return Effect.fail(job)
-    return Effect.map(OwnSpans.within(pool.settings, "learn types", joining(pool, fiber, job)), ({ rows }) =>
-      remember(pool, table, fromAnswer(rows[0], codecsOf(pool.settings.types)))
-    )
-  })
+  Effect.map(askCatalogue(pool, { text: lookQuery, params: [ownText(table)] }), ({ rows }) =>
+    remember(pool, table, fromAnswer(rows[0], codecsOf(pool.settings.types)))
+  )
 
 /** What is known of a table, or else what the catalogue says. */
 export const shapeOf = (pool: Pool, table: string): Effect.Effect<TableShape, OperationError> =>

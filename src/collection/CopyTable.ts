@@ -103,9 +103,12 @@ interface Stored {
 /** Where there is no such table, the server says so itself. */
 const noTable: Stored = { isPlain: true, names: [] }
 
-const look = <A, E, R>({ execute, table }: TableBackend<A, E, R>): Effect.Effect<Stored, OperationError, R> =>
-  Effect.map(execute({ text: lookQuery, params: [ownText(table)], isOwn: true }), ({ rows: [row] }) => {
-    const [plain, names] = Array.isArray(row) ? row : [row?.plain, row?.names]
+const look = <A, E, R>({
+  askCatalogue,
+  table
+}: TableBackend<A, E, R>): Effect.Effect<Stored, OperationError, R> =>
+  Effect.map(askCatalogue({ text: lookQuery, params: [ownText(table)] }), ({ rows: [row] }) => {
+    const { names, plain } = row ?? {}
     const parsed: unknown = typeof names === "string" ? JSON.parse(names) : []
     return row === undefined
       ? noTable

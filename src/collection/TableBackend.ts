@@ -21,6 +21,8 @@ export interface TableBackend<A, E, R> extends Site {
   readonly translation: Translation<A, E>
   /** Runs one statement, as the handle's `execute` does; rows are as they come, not decoded by the schema. */
   readonly execute: (statement: Bound) => Effect.Effect<Outcome, OperationError, R>
+  /** Asks the catalogue: no operation of the program's, so no span, metric or log of it is one, and no codec reads its rows. */
+  readonly askCatalogue: (statement: Bound) => Effect.Effect<Outcome, OperationError, R>
   /** What is known of the table, or what the catalogue says where nothing is. Columns have their names in JavaScript. */
   readonly shape: Effect.Effect<TableShape, OperationError, R>
   /** What the catalogue says. */
