@@ -59,6 +59,39 @@ for (const options of [{ maxConnections: 2 }, { prepare: false }, { prepare: "au
   )
 }
 
+for (const options of [{ maxConnections: 2 }, { prepare: false }] as const) {
+  withDatabase(
+    `a column of a type without a binary form is read at once, with ${JSON.stringify(options)}`,
+    ["create extension citext", "create table t (n int, name text)", "insert into t values (1, 'Ada')"],
+    ({ settings, witness }) =>
+      Effect.gen(function* () {
+        const pgdb = PG.make({ ...settings, ...options })
+        const read = pgdb.select("select * from t")
+        yield* read
+        yield* read
+        for (const [type, value] of [
+          ["citext", "Ada"],
+          ["inet", "10.0.0.1/32"]
+        ]) {
+          // On another connection, which has not prepared the statement.
+          for (const again of [
+            read,
+            Effect.map(pgdb.trans(["select * from t"]), ([outcome]) => outcome?.rows)
+          ]) {
+            yield* witness.query(`alter table t alter name type ${type} using '${value}'`)
+            const both = [pgdb.select("select pg_sleep(0.3)"), again]
+            const rows = yield* Effect.all(both, { concurrency: "unbounded" })
+            expect(rows[1]).toEqual([{ n: 1, name: value }])
+            yield* witness.query("alter table t alter name type text")
+            yield* pgdb.terminate
+            yield* read
+            yield* read
+          }
+        }
+      })
+  )
+}
+
 withDatabase(
   "trans gives the new rows, however many plans are stale, and does everything once",
   setUp,

@@ -29,7 +29,8 @@ import {
   hasUncertainFloats,
   isReadable,
   onDone,
-  tooFewDigits
+  tooFewDigits,
+  wasMisasked
 } from "./Settle.ts"
 
 /** Runs just before a statement is written, in the same step; gives why it is not. */
@@ -39,8 +40,8 @@ export type BeforeSend = () => OperationError | undefined
 export const elsewhere = Symbol("elsewhere")
 
 /**
- * Gives the rows of a statement that has run. Where floats among them may lack digits the session is asked how it prints them, and
- * `again` runs a plain read once more.
+ * Gives the rows of a statement that has run. Where floats among them may lack digits the session is asked how it prints them.
+ * `again` runs a plain read once more, for all digits or in formats that can be read.
  */
 const settled = <A>(
   pool: Pool,
@@ -56,7 +57,8 @@ const settled = <A>(
       return job.known.analysis.isPlainRead ? again() : Effect.fail(tooFewDigits(pool, job))
     })
   }
-  return isReadable(exchange) ? Exit.succeed(exchange) : finish(pool, connection, job, exchange)
+  if (isReadable(exchange)) return Exit.succeed(exchange)
+  return wasMisasked(job, exchange) ? again() : finish(pool, connection, job, exchange)
 }
 
 /**

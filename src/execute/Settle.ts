@@ -13,7 +13,7 @@ import * as Target from "../pool/Target.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { forget } from "../protocol/KnownStatement.ts"
-import { hasFloatTexts } from "../protocol/PreparedStatements.ts"
+import { cameMisasked, hasFloatTexts } from "../protocol/PreparedStatements.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { aboutOf, type Job } from "./Job.ts"
 import { readLate } from "./Learn.ts"
@@ -111,6 +111,18 @@ export const finish = (
 /** Whether the rows are what they are to be. */
 export const isReadable = ({ late, unreadable }: Exchange): boolean =>
   unreadable === undefined && late === undefined
+
+/** Whether a plain read has to run again, since formats were asked for that only columns of other types are read from. */
+export const wasMisasked = ({ known }: Job, exchange: Exchange): boolean => {
+  const { formats, prepared } = exchange
+  return (
+    known.analysis.isPlainRead &&
+    !isReadable(exchange) &&
+    formats !== undefined &&
+    prepared?.description !== undefined &&
+    cameMisasked(formats, prepared.description)
+  )
+}
 
 /**
  * Whether rows have floats that came as text from a session that may show too few digits. Asked at the first run

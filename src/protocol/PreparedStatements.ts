@@ -229,6 +229,12 @@ const isBinary = ({ binary }: Formats, index: number): boolean =>
 export const hasFloatTexts = (types: TypeMap, formats: Formats, { columns }: Description): boolean =>
   columns.some(({ type }, index) => !isBinary(formats, index) && types.contain([type], floatTypes))
 
+/** Whether a column came in binary whose type is read from its text: it had another one when the formats were chosen. */
+export const cameMisasked = (formats: Formats, { columns }: Description): boolean =>
+  columns.some(
+    ({ type }, index) => isBinary(formats, index) && formats.types.reader(type).binary === undefined
+  )
+
 /** Reads the rows of a described statement that were asked for in these formats. */
 export const readerOf = (prepared: Prepared, formats: Formats, shape: RowShape): ReadRow | undefined => {
   const { description, reader } = prepared

@@ -18,7 +18,7 @@ import { mayCommit, wasStale } from "../execute/Resend.ts"
 import * as Send from "../execute/Send.ts"
 import * as Settle from "../execute/Settle.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
-import { isDead, markDirty } from "../pool/PooledConnection.ts"
+import { isDead, isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { type Exchange, rowCountOf } from "../protocol/Exchange.ts"
 import type { Statement } from "../statement/Statement.ts"
@@ -89,7 +89,10 @@ const writeStage = (
     const job = mayBind ? entry.job : { ...entry.job, keeps: false }
     const syncs = index === stage.length - 1 && onSettled !== nothing
     const settled = syncs ? onSettled : nothing
-    sent.set(entry, Send.send(pool, connection, job, entry.encoded, settled, { syncs }))
+    // What has committed cannot be read again in other formats: what the pool remembers decides about floats and dates alone.
+    const isOutside = job.types === undefined && !isInTransaction(connection)
+    const options = isOutside ? ({ syncs, trusted: "session" } as const) : { syncs }
+    sent.set(entry, Send.send(pool, connection, job, entry.encoded, settled, options))
     if (analysis.changesCatalogue) mayBind = false
   }
   return mayBind
