@@ -30,6 +30,14 @@ describe("statements", () => {
       assert.deepStrictEqual(yield* sql`select ${sql("data")} from ${sql("orders")} where item = ${"tea"}`, [
         { data: { deep: [1, { x: null }] } }
       ])
+      // A handle stores the value, and not the client's piece that it is in.
+      const orders = pgdb.table("orders")
+      yield* pgdb.execute`update orders set data = ${sql.json([1])}`
+      assert.strictEqual(yield* orders.count({ data: sql.json([1]) }), 1)
+      yield* orders.update({}, { data: sql.json({ a: 1 }) })
+      assert.deepStrictEqual(yield* pgdb.select`select data, ${sql.json("x")} as word from orders`, [
+        { data: { a: 1 }, word: "x" }
+      ])
       assert.deepStrictEqual(yield* sql`select id from orders`.values, [[1]])
       assert.deepStrictEqual(yield* sql`select id from orders`.withoutTransform, [{ id: 1 }])
       assert.deepStrictEqual(yield* sql`select id from orders`.unprepared, [{ id: 1 }])

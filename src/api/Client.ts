@@ -16,6 +16,7 @@ import type { Pool } from "../pool/Pool.ts"
 import { awaitBriefly } from "../pool/Recover.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { ResolvedSettings } from "../settings/Settings.ts"
+import { json } from "../statement/Json.ts"
 import * as InTransaction from "../transaction/InTransaction.ts"
 import { connection as connectionOn, join, type Values } from "../transaction/SqlConnection.ts"
 import { afterCommit, transaction } from "../transaction/Transaction.ts"
@@ -124,7 +125,11 @@ const make = (
         ),
       afterCommit: <R>(effect: Effect.Effect<void, never, R>) =>
         Effect.flatMap(Effect.orDie(current), (pool) => afterCommit(pool, effect)),
-      json: (value: unknown) => Statement.fragment([custom(value, undefined, undefined)]),
+      // A handle's template takes it too, where the fragment alone would be an object to store.
+      json: (value: unknown) => ({
+        ...Statement.fragment([custom(value, undefined, undefined)]),
+        ...json(value)
+      }),
       listen: (channel: string) => Effect.flatMap(now, (pool) => queueOf(pool, channel)),
       notify: (channel: string, payload: string) =>
         Effect.asVoid(connection.executeRaw("SELECT pg_catalog.pg_notify($1, $2)", [channel, payload]))
