@@ -164,7 +164,8 @@ describe("settings", () => {
         ["maxConnections", { maxConnections: 0 }],
         ["maxConnections", { maxConnections: 1.5 }],
         ["poolIdleTimeout", { poolIdleTimeout: -1 }],
-        ["poolIdleTimeout", { poolIdleTimeout: untyped<string>("later") }]
+        ["poolIdleTimeout", { poolIdleTimeout: untyped<string>("later") }],
+        ["maxConections", { maxConections: 5 }]
       ] as const) {
         const error = yield* Effect.flip(
           Effect.provide(

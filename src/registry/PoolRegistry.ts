@@ -102,11 +102,17 @@ const defaultPoolIdleTimeout = Duration.minutes(5)
 const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Service, PoolError, Scope.Scope> {
-  const most = options.maxConnections ?? Number.POSITIVE_INFINITY
+  const { maxConnections, poolIdleTimeout, ...others } = options
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) {
+    const message = `A registry has no option ${unknown}: they are maxConnections and poolIdleTimeout.`
+    return yield* invalid(unknown, message)
+  }
+  const most = maxConnections ?? Number.POSITIVE_INFINITY
   if (!(most >= 1) || !(Number.isInteger(most) || most === Number.POSITIVE_INFINITY)) {
     return yield* invalid("maxConnections", "The registry's maxConnections must be a whole number from 1.")
   }
-  const idle = Duration.fromInput(options.poolIdleTimeout ?? defaultPoolIdleTimeout)
+  const idle = Duration.fromInput(poolIdleTimeout ?? defaultPoolIdleTimeout)
   if (Option.isNone(idle) || !(Duration.toMillis(idle.value) > 0)) {
     return yield* invalid(
       "poolIdleTimeout",
