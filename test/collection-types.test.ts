@@ -108,6 +108,19 @@ describe("changes and rows of a typed row", () => {
     // @ts-expect-error a column that every row has is left out, not undefined
     row({ name: undefined })
   })
+
+  it("are of one shape of a union", () => {
+    type Shape = { id: number; kind: "circle"; radius: number } | { id: number; kind: "square"; side: number }
+    const shape = (_: NewRow<Shape>) => undefined
+    const shapes = PG.make({}).table<Shape>("shapes")
+    shape({ kind: "circle", radius: 1 })
+    shape({ kind: "square", side: 1 })
+    shapes.upsert({ id: 1, kind: "square", side: 1 }, { on: "id" })
+    // @ts-expect-error a column of the other one
+    shape({ kind: "circle", side: 1 })
+    // @ts-expect-error without the key
+    shapes.upsert({ kind: "square", side: 1 }, { on: "id" })
+  })
 })
 
 describe("an upsert on a typed row", () => {

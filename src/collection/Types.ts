@@ -125,10 +125,13 @@ type Missing<Row, K extends keyof Row> = Partial<Row> extends Pick<Row, K> ? und
 
 /**
  * A row to be stored: columns left out take their defaults, and so do those that rows may lack where they are `undefined`.
- * Without a row type it is any object, an interface's too.
+ * Without a row type it is any object, an interface's too. Of a union of rows it is one of them.
  */
-export type NewRow<Row = AnyRow> =
-  Untyped<Row> extends true ? object : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | Missing<Row, K> }
+export type NewRow<Row = AnyRow> = Row extends unknown
+  ? Untyped<Row> extends true
+    ? object
+    : { readonly [K in ColumnOf<Row>]?: Written<Row[K]> | Missing<Row, K> }
+  : never
 
 /** A row to be upserted: one to be stored that has the columns of `on`, as far as they are known by name. */
 export type KeyedRow<Row, On extends ColumnOf<Row>, New = NewRow<Row>> =
