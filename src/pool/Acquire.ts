@@ -219,9 +219,13 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
 
   /** Cancels what runs, and closes. When that takes too long, only its slot waits for the server. */
   const end = (connection: PooledConnection, patience: number): Effect.Effect<void> => {
+    const { isGivenUp, session } = connection
     const abandon = () => {
-      connection.session.abandon()
-      Deferred.doneUnsafe(connection.isGivenUp, Effect.void)
+      // One that was given up before, as silent, has had its time.
+      if (Connections.isDead(connection) && !Deferred.isDoneUnsafe(isGivenUp)) session.destroy()
+      session.terminate()
+      session.abandon()
+      Deferred.doneUnsafe(isGivenUp, Effect.void)
     }
     return Effect.andThen(
       connection.users > 0 ? recover(connection, patience, abandon) : Effect.void,

@@ -82,7 +82,7 @@ export interface Session {
   readonly end: () => SessionEnd | undefined
   /** Ends the session at once: everything in the queue is lost. */
   readonly destroy: (cause?: Error) => void
-  /** The same, but for its socket: that stays open until `destroy`, or `terminate` and the server's end of the session. */
+  /** The same, but for its socket: that stays open until `destroy`, or until the server closes it. */
   readonly abandon: (cause?: Error) => void
   /** Says goodbye: the server ends the session when it has answered all exchanges. */
   readonly terminate: () => void
@@ -368,7 +368,7 @@ export const make = (
     destroy: finish,
     abandon,
     terminate: () => {
-      if (isTerminating || socket.destroyed) return
+      if (end !== undefined || isTerminating) return
       flush()
       isTerminating = true
       socket.end(PgProtocol.encodeTerminate())
