@@ -1,6 +1,7 @@
 /** Tables that change under statements that a connection has prepared: the right rows, or one clear error that may be retried. */
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
@@ -91,6 +92,31 @@ for (const options of [{ maxConnections: 2 }, { prepare: false }] as const) {
       })
   )
 }
+
+withDatabase(
+  "a row that is read whole has its values under their names, also behind a change of its table",
+  ["create table t (n int, word text, ip inet)", "insert into t values (1, 'first', '10.0.0.1')"],
+  ({ pgdb, settings, witness }) =>
+    Effect.gen(function* () {
+      const read = pgdb.select("select t as whole from t")
+      for (let round = 0; round < 2; round++) {
+        expect(yield* read).toEqual([{ whole: { n: 1, word: "first", ip: "10.0.0.1/32" } }])
+      }
+      const blocked =
+        "select pid from pg_stat_activity where wait_event_type = 'Lock' and query = 'select t as whole from t'"
+      const migration = PG.make({ ...settings, key: "migration" })
+      const rows = yield* migration.transaction(
+        Effect.gen(function* () {
+          yield* migration.execute("alter table t add column late text default 'second'")
+          yield* migration.execute("alter table t drop column word")
+          const reading = yield* Effect.forkDetach(read)
+          while ((yield* witness.query(blocked)).length === 0) yield* Effect.yieldNow
+          return reading
+        })
+      )
+      expect(yield* Fiber.join(rows)).toEqual([{ whole: { n: 1, ip: "10.0.0.1/32", late: "second" } }])
+    })
+)
 
 withDatabase(
   "trans gives the new rows, however many plans are stale, and does everything once",

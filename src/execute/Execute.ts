@@ -61,6 +61,10 @@ const settled = <A>(
   return wasMisasked(job, exchange) ? again() : finish(pool, connection, job, exchange)
 }
 
+/** What is known of these types, to compare it with what is known later. */
+const definitionsOf = ({ types }: Pool, oids: ReadonlyArray<number>): string =>
+  oids.length === 0 ? "" : JSON.stringify(oids.map(types.typeOf))
+
 /**
  * Runs a statement on a connection that its caller has whole: describes it first where that is needed, and sends it again
  * where it was refused for something remembered.
@@ -85,25 +89,32 @@ const runOn = Effect.fnUntraced(function* (
     return yield* errorOf(pool, job, failure.exchange, connection)
   }
   const { composites, encoded } = prepared.success
+  const { isPlainRead } = job.known.analysis
+  // A plain read goes first and is read by what is remembered: it may wait for a lock, behind which a type is another one. All else
+  // goes behind the question, since it cannot run again. What became of the statement counts; its rows ask again.
+  const asksFirst = !isPlainRead || job.portal !== undefined
   const sent = Effect.suspend(() => {
     const refusal = before()
     if (refusal !== undefined) return Effect.fail(refusal)
     markDirty(connection, job.known.analysis)
-    return sendOnce(pool, connection, job, encoded)
+    return sendOnce(pool, connection, job, encoded, asksFirst ? undefined : { answers: 0 })
   })
-  // The question goes first: what `before` writes is under one `Sync` with the statement and nothing else, so that the statement is
-  // skipped where a `BEGIN` fails. What became of the statement counts; its rows ask again.
+  const question = Effect.ignore(learn(connection, composites))
+  const remembered = definitionsOf(pool, composites)
+  const concurrency = "unbounded"
   const { exchange, usedMemory } =
     composites.length === 0
       ? yield* sent
-      : (yield* Effect.all([Effect.ignore(learn(connection, composites)), sent], {
-          concurrency: "unbounded"
-        }))[1]
+      : asksFirst
+        ? (yield* Effect.all([question, sent], { concurrency }))[1]
+        : (yield* Effect.all([sent, question], { concurrency }))[0]
   if (exchange.state === "done") {
-    return yield* settled(pool, connection, job, exchange, () => {
+    const again = () => {
       if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
       return runOn(pool, connection, job, before, 1)
-    })
+    }
+    if (!asksFirst && definitionsOf(pool, composites) !== remembered) return yield* again()
+    return yield* settled(pool, connection, job, exchange, again)
   }
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
   const verdict = verdictOf(exchange, isDead(connection), {

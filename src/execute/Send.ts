@@ -138,10 +138,11 @@ export const sendOnce = (
   pool: Pool,
   connection: PooledConnection,
   job: Job,
-  encoded: Encoded
+  encoded: Encoded,
+  options?: Omit<Commands.RunOptions, "keep">
 ): Effect.Effect<Sent> =>
   Effect.callback((resume) => {
-    const sent = send(pool, connection, job, encoded, () => resume(Effect.succeed(sent)))
+    const sent = send(pool, connection, job, encoded, () => resume(Effect.succeed(sent)), options)
   })
 
 /** Whether the parameters are encoded by what the server expects of them. */
