@@ -94,6 +94,27 @@ for (const options of [{ maxConnections: 2 }, { prepare: false }] as const) {
 }
 
 withDatabase(
+  "a Date that a column did not take is stored right once the column has another type",
+  ["create table t (at int)"],
+  ({ settings, witness }) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...settings, startupParameters: { TimeZone: "Asia/Kathmandu" } })
+      const at = new Date("2026-03-01T15:30:00Z")
+      const insert = pgdb.select("insert into t values ($1) returning at", [at])
+      for (const type of ["timestamp", "time", "text"]) {
+        yield* Effect.flip(insert)
+        yield* witness.query(`alter table t alter at type ${type} using null`)
+        yield* insert
+        const [row] = yield* witness.query("select at::text from t where at is not null")
+        expect(row?.at).toContain("15:30:00")
+        yield* witness.query("truncate t")
+        yield* witness.query("alter table t alter at type int using null")
+        yield* pgdb.terminate
+      }
+    })
+)
+
+withDatabase(
   "a row that is read whole has its values under their names, also behind a change of its table",
   ["create table t (n int, word text, ip inet)", "insert into t values (1, 'first', '10.0.0.1')"],
   ({ pgdb, settings, witness }) =>

@@ -17,7 +17,16 @@ import { type ColumnRole, given } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
 import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
-import { bytesOf, fail, hasOwnForm, isJsonType, literal, plainLiteral, unreadable } from "./Literal.ts"
+import {
+  bytesOf,
+  dateTypes,
+  fail,
+  hasOwnForm,
+  isJsonType,
+  literal,
+  plainLiteral,
+  unreadable
+} from "./Literal.ts"
 import { type Encoded, encodeOne as encodeGiven, type One, refusal, typesToDescribe } from "./Parameters.ts"
 import type { PgType, WireValue } from "./PgType.ts"
 import type { TypeLookup } from "./TypeLookup.ts"
@@ -54,6 +63,8 @@ export const areSensitive = (
   expected.some((oid, index) => {
     const value = params[index]
     if (typeof value !== "object" || value === null) return false
+    // A Date for any other type is declared as timestamptz, which a column that has become a timestamp takes in the session's zone.
+    if (value instanceof Date && !dateTypes.has(types.baseOf(oid)?.oid ?? 0)) return true
     const type = innermost(types, oid)
     return hasOwnForm(type) && (!isJsonType(type) || !isPlain(value))
   })
