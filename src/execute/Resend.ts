@@ -6,10 +6,11 @@
  * - what was never written to a socket, on another connection;
  * - what the server refused before it ran it, when it was bound by something remembered (`StatementCache.ts`) and that may be
  *   why: once, with what the server says now;
- * - a plain read outside a transaction whose connection was lost, and one whose floats came as text from a session that turns
- *   out to print too few of their digits (`hasUncertainFloats` of `Settle.ts`), once: it reads tables and calls no function, so
- *   that no caller can tell whether it ran once or twice. A function that its text does not call as such is not seen: in a view,
- *   behind an operator or a cast of a type of users, in a domain's check, and one that is written like a column, `t.f` for `f(t)`.
+ * - a plain read outside a transaction whose connection was lost, and one whose rows came in a form that they cannot be read from:
+ *   floats from a session that turns out to print too few of their digits, columns and composites that had another type when
+ *   they were asked for (`Execute.ts`). It reads tables and calls no function, so that no caller can tell whether it ran once or
+ *   twice. A function that its text does not call as such is not seen: in a view, behind an operator or a cast of a type of
+ *   users, in a domain's check, and one that is written like a column, `t.f` for `f(t)`.
  *
  * Nothing else is: no write, no `CALL`, no function, no stream, and nothing inside a transaction.
  *
