@@ -11,7 +11,7 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { attempt, isPlain } from "../statement/PlainObject.ts"
 import type { Role } from "../statement/Slot.ts"
 import { type ColumnRole, given } from "../statement/Statement.ts"
 import { builtins, oids } from "./BuiltinTypes.ts"
@@ -23,6 +23,7 @@ import {
   fail,
   hasOwnForm,
   isJsonType,
+  isTextual,
   literal,
   plainLiteral,
   unreadable
@@ -64,7 +65,9 @@ export const areSensitive = (
     const value = params[index]
     if (typeof value !== "object" || value === null) return false
     // A Date for any other type is declared as timestamptz, which a column that has become a timestamp takes in the session's zone.
-    if (value instanceof Date && !dateTypes.has(types.baseOf(oid)?.oid ?? 0)) return true
+    const base = types.baseOf(oid)
+    const takesDates = isTextual(base) || dateTypes.has(base?.oid ?? 0)
+    if (!takesDates && attempt(() => value instanceof Date, false)) return true
     const type = innermost(types, oid)
     return hasOwnForm(type) && (!isJsonType(type) || !isPlain(value))
   })
