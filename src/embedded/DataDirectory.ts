@@ -143,7 +143,7 @@ export const kept = Effect.fnUntraced(function* (path: string, options: Surround
     })
     // What moves files goes on when its caller does not wait for it, and would meet the removal.
     yield* Effect.andThen(initialise(created, options, place), Effect.uninterruptible(settled)).pipe(
-      // Whoever starts on data that another has set up meanwhile takes these files for left over.
+      // A start that finds data, which another has set up meanwhile, takes these files for left over and removes them.
       Effect.tapError(() => attempt(path, "could not be set up", () => SetUp.checkNew(path))),
       Effect.onError(() => Effect.promise(() => SetUp.remove(place)))
     )
