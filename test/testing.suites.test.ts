@@ -36,6 +36,7 @@ const exceptions = {
     "trans interrupted in a statement is cancelled on the server and undone, and the connection is fit",
     "trans interrupted in COMMIT is done or undone, never open",
     "waiting for a connection, an interrupted trans leaves the line",
+    "a row that is read whole has its values under their names, also behind a change of its table",
     "a connection lost in COMMIT: the outcome is unknown, and it is not for trying again",
     "a backend that is terminated in a statement: nothing took effect, and it may run again",
     "a connection lost before COMMIT was sent: nothing took effect, and it may run again",

@@ -202,8 +202,8 @@ export const mutations: ReadonlyArray<Mutation> = [
   mutation(
     "a statement whose types are asked for is under one Sync with its BEGIN",
     "execute/Execute.ts",
-    "Effect.all([Effect.ignore(learn(connection, composites)), sent], {",
-    "Effect.all([sent, Effect.ignore(learn(connection, composites))], {",
+    "const question = Effect.ignore(",
+    "before()\n  const question = Effect.ignore(",
     "transaction.begin"
   ),
   mutation(
