@@ -329,6 +329,23 @@ withDatabase(
     })
 )
 
+withDatabase("count and exists take values in SQL through the codecs, as find does", tables, ({ settings }) =>
+  Effect.gen(function* () {
+    const cents: PG.TypeCodec = {
+      decode: (text) => Number(text) / 100,
+      encode: (value) => String(Number(value) * 100)
+    }
+    const pgdb = PG.make({ ...settings, types: { int4: cents } })
+    yield* pgdb.execute("create table prices (price int)")
+    const prices = pgdb.table("prices")
+    yield* prices.insert({ price: 5 })
+    const filter = PG.sql`price = ${5}`
+    assert.deepStrictEqual(yield* prices.find(filter), [{ price: 5 }])
+    assert.strictEqual(yield* prices.count(filter), 1)
+    assert.isTrue(yield* prices.exists(filter))
+  })
+)
+
 withDatabase("codecs belong to the pool, and a pool without them is as it was", tables, ({ settings }) =>
   Effect.gen(function* () {
     const plain = PG.make(settings)

@@ -151,9 +151,10 @@ export const isTyped = (pool: Pool, job: Job): boolean => plainParameters(pool, 
 /** The parameters where their encoding needs no knowledge of the statement. */
 const plainParameters = (pool: Pool, job: Job): Encoded | undefined => {
   const { encoded, types } = job
-  const { columns, params } = job.bound
+  const { columns, isOwn = false, params } = job.bound
   if (encoded !== undefined || (columns !== undefined && params.length > 0)) return encoded
-  const isPlain = !pool.types.hasCodecs || types !== undefined || Encode.hasNoCodecs(pool, job)
+  // A question of the package's own may hold a filter of the caller's, whose values have codecs.
+  const isPlain = !pool.types.hasCodecs || (types !== undefined && !isOwn) || Encode.hasNoCodecs(pool, job)
   return isPlain ? encodePlain(params) : undefined
 }
 
