@@ -336,6 +336,28 @@ it.live("what a function says of many rows, and how the server reads them, shows
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("what a function says of many rows shows nothing that a codec has made of their values", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    yield* witness.query("create table items (id int primary key, name text)")
+    yield* witness.query(`create function refuse() returns trigger language plpgsql as $$
+      begin raise exception 'the name % is taken', new.name; end $$`)
+    yield* witness.query(
+      "create trigger refuse before insert on items for each row execute function refuse()"
+    )
+    const backwards = (text: unknown) => Array.from(String(text)).reverse().join("")
+    const items = PG.make({ ...settings, types: { text: { decode: backwards, encode: backwards } } }).table(
+      "items"
+    )
+    const row = { id: 1, name: "rupskral" }
+    for (const write of [items.insert(row), items.insertMany([row]), items.upsert([row], { on: "id" })]) {
+      const text = readings(yield* Effect.flip<unknown, PG.OperationError, PoolRegistry>(write))
+      expect(text).toContain("P0001")
+      expect(text).not.toMatch(/larkspur|rupskral/)
+    }
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.effect("a literal of the statement's own text is shown in the error", () =>
   Effect.gen(function* () {
     const { settings } = yield* database()

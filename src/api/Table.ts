@@ -108,7 +108,7 @@ const backendOf = <A, E>(source: TableSource<A, E>, name: string): TableBackend<
         Effect.map(Effect.fromResult(BulkParams.bind(types, params, place)), (encoded) => {
           const about = params.map(BulkParams.describe)
           const statement = { text, params: [], about }
-          const told = BulkParams.hiding(tell, params)
+          const told = BulkParams.hiding(types, tell, params)
           const options = { encoded, tell: told, shape: shapeOf(source), table: source.label }
           return onPool(source, (pool, fiber) =>
             Effect.map(runStatement(pool, fiber, statement, options), outcomeOf)

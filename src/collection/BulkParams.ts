@@ -11,7 +11,7 @@ import { oids } from "../types/BuiltinTypes.ts"
 import { encodeParameters } from "../types/ColumnValues.ts"
 import { type Encoded, encodeValue, type One } from "../types/Parameters.ts"
 import type { WireValue } from "../types/PgType.ts"
-import type { TypeLookup } from "../types/TypeLookup.ts"
+import { hasCodec, type TypeLookup } from "../types/TypeLookup.ts"
 import { plain } from "../types/TypeMap.ts"
 import { shown } from "./CheckInput.ts"
 
@@ -92,12 +92,17 @@ export const describe = ({ column, form, rows }: ColumnParam): string =>
     ? `a value for ${column === "" ? "the update" : `the column ${JSON.stringify(column)}`}`
     : `the column ${JSON.stringify(column)} of rows ${rows[0]} to ${rows.at(-1)}`
 
-/** Says of an error what `tell` does, and has its texts hide the values beside the rows, too. */
-export const hiding = (tell: Tell, params: ReadonlyArray<ColumnParam>): Tell => {
+/**
+ * Says of an error what `tell` does, and has its texts hide the values beside the rows, too; all values where a codec has made of
+ * them what is not known here.
+ */
+export const hiding = (types: TypeLookup, tell: Tell, params: ReadonlyArray<ColumnParam>): Tell => {
   const beside = params.flatMap(({ form, values }) => (form === "one" ? values : []))
+  const isCoded = params.some(({ type }) => hasCodec(types, type))
   return (fields) => {
     const about = tell(fields)
-    return { ...about, params: [...(about.params ?? []), ...beside] }
+    const given = isCoded ? undefined : about.params
+    return { ...about, params: given === undefined ? undefined : [...given, ...beside] }
   }
 }
 
