@@ -1,9 +1,12 @@
 /** Bad links: what callers see, how soon, and that nothing is lost, doubled or left behind. */
-import { assert, describe } from "@effect/vitest"
+import { once } from "node:events"
+import * as Net from "node:net"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import type { PG, PoolRegistry } from "effect-global-pool"
+import * as Link from "../src/protocol/Link.ts"
 import { type Given, together, withDatabase } from "./support/handle.ts"
 import { atRest, blocked, linked, reasonOf, slowCommit } from "./support/link.ts"
 
@@ -277,3 +280,22 @@ describe("a link that", () => {
     })
   )
 })
+
+it.live("the link of a session that was ended is cut off in the end, though its server goes on sending", () =>
+  Effect.promise(async () => {
+    let sent = 0
+    const server = Net.createServer({ allowHalfOpen: true }, (socket) => {
+      const timer = setInterval(() => socket.write(String(sent++)), 10)
+      socket.on("error", () => undefined).on("close", () => clearInterval(timer))
+    }).listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const address = server.address()
+    const socket = Net.connect({ port: typeof address === "object" ? (address?.port ?? 0) : 0 })
+    socket.resume().end()
+    await once(socket, "connect")
+    await Effect.runPromise(Link.gone(socket, 300))
+    assert.isTrue(socket.destroyed)
+    assert.isAbove(sent, 5)
+    server.close()
+  })
+)

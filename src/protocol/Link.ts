@@ -4,6 +4,7 @@
 import { ADDRCONFIG } from "node:dns"
 import { lookup } from "node:dns/promises"
 import * as Net from "node:net"
+import { setTimeout } from "node:timers"
 import * as PgProtocol from "@effect/sql-pg/PgProtocol"
 import * as Effect from "effect/Effect"
 import { certificateHash } from "./CertificateHash.ts"
@@ -297,11 +298,13 @@ export const closed = (socket: Net.Socket): Effect.Effect<void> =>
 const lingerMillis = 30_000
 
 /** Waits until the server has closed a socket that was ended. Neither the socket nor its timer keeps the process from ending. */
-export const gone = (socket: Net.Socket): Effect.Effect<void> =>
+export const gone = (socket: Net.Socket, patience = lingerMillis): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (socket.closed) return Effect.void
     socket.unref()
-    socket.setTimeout(lingerMillis, () => socket.destroy())
+    const timer = setTimeout(() => socket.destroy(), patience)
+    timer.unref()
+    socket.once("close", () => clearTimeout(timer))
     return closed(socket)
   })
 
