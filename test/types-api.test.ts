@@ -73,6 +73,8 @@ it("rows whose type the caller vouches for", () => {
   expectTypeOf(pgdb.select<User>("select 1")).toEqualTypeOf<Program<ReadonlyArray<User>>>()
   expectTypeOf(pgdb.select<User>`select ${1}`).toEqualTypeOf<Program<ReadonlyArray<User>>>()
   expectTypeOf(pgdb.selectOne<User>("select 1")).toEqualTypeOf<Program<Option.Option<User>>>()
+  const selectUser = pgdb.selectOne<User>
+  expectTypeOf(selectUser("select 1")).toEqualTypeOf<Program<Option.Option<User>>>()
   expectTypeOf(pgdb.selectValue<number>("select 1")).toEqualTypeOf<Program<Option.Option<number>>>()
   expectTypeOf(pgdb.stream<User>("select 1")).toEqualTypeOf<Stream.Stream<User, Failure, PoolRegistry>>()
   expectTypeOf(vouched.select("select 1")).toEqualTypeOf<Program<ReadonlyArray<User>>>()

@@ -18,7 +18,7 @@ type Index<S extends string> = S extends `${string}$${number}${string}` ? Readon
 export interface Run<A, E, R, F extends Form = "effect"> {
   (sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, A, E, R>
   (strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, A, E, R>
-  <S extends string>(sql: S | Sql, index: Index<S>): One<F, A, E, R>
+  <S extends string, I extends Index<S>>(sql: S | Sql, index: I): One<F, A, E, R>
 }
 
 /** Rows as arrays by position, in place of objects by column name. */
@@ -39,13 +39,13 @@ export interface RunMany<A, E, R, F extends Form = "effect"> {
   ): One<F, ReadonlyArray<B>, E, R>
   <B extends Values = Values>(sql: string | Sql, options: RowsAsArray): One<F, ReadonlyArray<B>, E, R>
   <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, ReadonlyArray<B>, E, R>
-  <S extends string>(sql: S | Sql, index: Index<S>): One<F, ReadonlyArray<A>, E, R>
+  <S extends string, I extends Index<S>>(sql: S | Sql, index: I): One<F, ReadonlyArray<A>, E, R>
 }
 
 export interface RunOne<A, E, R, F extends Form = "effect"> {
   <B = A>(sql: string | Sql, params?: ReadonlyArray<unknown>): One<F, Option.Option<B>, E, R>
   <B = A>(strings: TemplateStringsArray, ...values: ReadonlyArray<unknown>): One<F, Option.Option<B>, E, R>
-  <S extends string>(sql: S | Sql, index: Index<S>): One<F, Option.Option<A>, E, R>
+  <S extends string, I extends Index<S>>(sql: S | Sql, index: I): One<F, Option.Option<A>, E, R>
 }
 
 export interface RunStream<A, E, R, F extends Form = "effect"> {
