@@ -77,8 +77,8 @@ select n.nspname::text as schema, c.relname::text as name, pg_catalog.pg_table_i
       'isWritable', a.attgenerated = '' and a.attidentity <> 'a' and (
         c.relkind in ('r', 'p', 'f') or c.relkind = 'v' and (
           pg_catalog.pg_column_is_updatable(c.oid, a.attnum, true)
-          or exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgtype & 68 = 68)
-          or exists (select from pg_catalog.pg_rewrite r where r.ev_class = c.oid and r.ev_type = '3' and r.is_instead)
+          or exists (select from pg_catalog.pg_trigger t where t.tgrelid = c.oid and t.tgtype & 68 = 68 and t.tgenabled <> 'D')
+          or exists (select from pg_catalog.pg_rewrite r where r.ev_class = c.oid and r.ev_type = '3' and r.is_instead and r.ev_enabled <> 'D')
         )
       ),
       'comment', pg_catalog.col_description(c.oid, a.attnum)
