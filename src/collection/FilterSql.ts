@@ -14,7 +14,8 @@ const fitsArray = (values: ReadonlyArray<unknown>): boolean =>
 
 /**
  * What a column is compared with. A lone parameter beside a composite column is a record of no type to the server, which takes no
- * object; `coalesce` gives it the column's type, and an object is never NULL. `$contains` needs none: an index serves it as it is.
+ * object; `coalesce` gives it the column's type, and an object is never NULL. The server folds it to the parameter where it plans
+ * for its value, as it does for what an index serves. `$contains` needs none, and an index of `jsonb` serves it as it is.
  */
 const operand = (builder: SqlBuilder, value: unknown, name: string, operator: Comparison): string =>
   isPlain(value) && !isJson(value) && !isSql(value) && operator !== "$contains"

@@ -4,7 +4,8 @@
  * **Details**
  *
  * A schema with `fields` (a struct, a class) serves rows that have only some of the columns, and the values in filters
- * and changes; its checks of several columns see the rows that have all that it requires. Of any other schema only whole rows can be encoded, and values in filters and changes are bound as given.
+ * and changes; its checks of several columns see the rows that have all that it requires. Of any other schema only whole rows
+ * can be encoded, and values in filters and changes are bound as given.
  * A model's variants serve what goes in: rows are made by `insert`, and changes have what `update` fills in.
  */
 import * as Effect from "effect/Effect"

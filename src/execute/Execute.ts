@@ -109,11 +109,14 @@ const runOn = Effect.fnUntraced(function* (
         ? (yield* Effect.all([question, sent], { concurrency }))[1]
         : (yield* Effect.all([sent, question], { concurrency }))[0]
   if (exchange.state === "done") {
+    const mayRunAgain = attempts < maxAttempts
     const again = () => {
+      if (!mayRunAgain) return finish(pool, connection, job, exchange)
       if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
-      return runOn(pool, connection, job, before, 1)
+      return runOn(pool, connection, job, before, attempts + 1)
     }
-    if (!asksFirst && definitionsOf(pool, composites) !== remembered) return yield* again()
+    const isChanged = !asksFirst && definitionsOf(pool, composites) !== remembered
+    if (isChanged && mayRunAgain) return yield* again()
     return yield* settled(pool, connection, job, exchange, again)
   }
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
@@ -172,7 +175,9 @@ export const sendPlain = (
   markDirty(connection, job.known.analysis)
   send(pool, connection, job, encoded, (exchange) => {
     if (exchange.state === "done") {
-      return onResult(settled(pool, connection, job, exchange, () => runHere(pool, connection, job)))
+      return onResult(
+        settled(pool, connection, job, exchange, () => runHere(pool, connection, job, pool.cutOff))
+      )
     }
     if (exchange.state === "failed") forgetRefused(connection, job, exchange)
     onResult(failing(pool, job, exchange, connection))
@@ -206,7 +211,9 @@ export const single = (
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {
-          const result = settled(pool, connection, job, exchange, () => runHere(pool, connection, job))
+          const result = settled(pool, connection, job, exchange, () =>
+            runHere(pool, connection, job, pool.cutOff)
+          )
           return done(result, !Exit.isExit(result))
         }
         if (exchange.state === "failed") forgetRefused(connection, job, exchange)
