@@ -11,8 +11,7 @@ import { oids } from "../types/BuiltinTypes.ts"
 import { encodeParameters } from "../types/ColumnValues.ts"
 import { type Encoded, encodeValue, type One } from "../types/Parameters.ts"
 import type { WireValue } from "../types/PgType.ts"
-import { hasCodec, type TypeLookup } from "../types/TypeLookup.ts"
-import { plain } from "../types/TypeMap.ts"
+import { builtinLookup, hasCodec, type TypeLookup } from "../types/TypeLookup.ts"
 import { shown } from "./CheckInput.ts"
 
 const ColumnParamId: unique symbol = Symbol("effect-global-pool/ColumnParam")
@@ -65,7 +64,7 @@ const bindArray = (
 ): Result.Result<WireValue, PoolError> => {
   if (param.form === "texts") {
     return Result.flatMap(bindEach(types, param, number, place), (texts) =>
-      encodeColumn(plain, texts, oids.text, number)
+      encodeColumn(builtinLookup, texts, oids.text, number)
     )
   }
   return Result.orElse(encodeColumn(types, param.values, param.type, number), (error) =>

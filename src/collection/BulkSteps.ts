@@ -111,7 +111,10 @@ export function* copySteps(table: string, rows: BulkRows, state: CopyState): Gen
   yield* copy(table, rows, from, undefined)
 }
 
-/** What to say of an error of an `INSERT` of these rows. */
+/** What to say of an error of an `INSERT` of these rows: where none of them is named it may speak of any. */
 export const tellInsert =
   (rows: KnownRows): Tell =>
-  (fields) => ({ ...hidden(rows, LocateRow.all(rows)), ...aboutOf(rows, LocateRow.inInsert(fields, rows)) })
+  (fields) => {
+    const about = aboutOf(rows, LocateRow.inInsert(fields, rows))
+    return about.place === undefined ? hidden(rows, LocateRow.all(rows)) : about
+  }

@@ -100,7 +100,8 @@ const runOn = Effect.fnUntraced(function* (
     return sendOnce(pool, connection, job, encoded, asksFirst ? undefined : { answers: 0 })
   })
   const question = Effect.ignore(learn(connection, composites))
-  const remembered = definitionsOf(pool, composites)
+  const definitions = () => (asksFirst ? "" : definitionsOf(pool, composites))
+  const remembered = definitions()
   const concurrency = "unbounded"
   const { exchange, usedMemory } =
     composites.length === 0
@@ -109,15 +110,13 @@ const runOn = Effect.fnUntraced(function* (
         ? (yield* Effect.all([question, sent], { concurrency }))[1]
         : (yield* Effect.all([sent, question], { concurrency }))[0]
   if (exchange.state === "done") {
-    const mayRunAgain = attempts < maxAttempts
     const again = () => {
-      if (!mayRunAgain) return finish(pool, connection, job, exchange)
+      if (attempts >= maxAttempts) return finish(pool, connection, job, exchange)
       if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
       return runOn(pool, connection, job, before, attempts + 1)
     }
-    const isChanged = !asksFirst && definitionsOf(pool, composites) !== remembered
-    if (isChanged && mayRunAgain) return yield* again()
-    return yield* settled(pool, connection, job, exchange, again)
+    const isChanged = definitions() !== remembered
+    return yield* isChanged ? again() : settled(pool, connection, job, exchange, again)
   }
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
   const verdict = verdictOf(exchange, isDead(connection), {

@@ -12,8 +12,8 @@
  *   twice. A function that its text does not call as such is not seen: in a view, behind an operator or a cast of a type of
  *   users, in a domain's check, and one that is written like a column, `t.f` for `f(t)`.
  *
- * Nothing else is: no write, no `CALL`, no function and no stream. Inside a transaction only a read of
- * the last kind is, which has run without an error.
+ * Nothing else is: no write, no `CALL`, no function and no stream. Inside a transaction only a read of the last kind is, which has
+ * run without an error.
  *
  * `isRetryable` follows the same rule: it is `true` for an error after which repeating cannot do the work twice. That is where
  * nothing was sent, where the server says that nothing took effect, and for plain reads. A write whose connection was lost

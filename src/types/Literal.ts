@@ -11,7 +11,7 @@ import { oids } from "./BuiltinTypes.ts"
 import { hex } from "./Bytes.ts"
 import type { PgType } from "./PgType.ts"
 import type { OwnCodec, TypeLookup } from "./TypeLookup.ts"
-import { make as makeLookup } from "./TypeLookup.ts"
+import { builtinLookup } from "./TypeLookup.ts"
 
 /** One parameter under way. */
 export interface Writing {
@@ -19,8 +19,6 @@ export interface Writing {
   /** Why it cannot be written, once that is known. */
   problem: string | undefined
 }
-
-const withoutCodecs = /* @__PURE__ */ makeLookup(/* @__PURE__ */ new Map())
 
 export const fail = (writing: Writing, problem: string): null => {
   writing.problem ??= problem
@@ -121,7 +119,7 @@ const compositeLiteral = (writing: Writing, value: object, type: PgType): string
 
 /** As `literal`, for what no codec of the program's is for. */
 export const plainLiteral = (writing: Writing, value: unknown, oid: number): string | null => {
-  const part: Writing = { types: withoutCodecs, problem: undefined }
+  const part: Writing = { types: builtinLookup, problem: undefined }
   const text = literal(part, value, oid)
   return part.problem === undefined ? text : fail(writing, part.problem)
 }

@@ -42,6 +42,9 @@ export const make = (
   }
 }
 
+/** The built-in types, without a codec of the program's own. */
+export const builtinLookup: TypeLookup = /* @__PURE__ */ make(/* @__PURE__ */ new Map())
+
 /** Whether a codec of the program's own has a part in values of a type. */
 export const hasCodec = (types: TypeLookup, oid: number): boolean => {
   const type = types.typeOf(oid)
