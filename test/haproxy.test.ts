@@ -141,8 +141,7 @@ describe.skipIf(!hasHaproxy)("behind HAProxy", () => {
           yield* eventually(
             "nothing naps any more",
             witness.query("select count(*)::int as n from pg_stat_activity where wait_event = 'PgSleep'"),
-            ([row]) => row?.n === 0,
-            "3 seconds"
+            ([row]) => row?.n === 0
           )
         }
         yield* spread.terminate

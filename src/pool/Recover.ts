@@ -11,8 +11,9 @@ import * as Cancel from "../protocol/Cancel.ts"
 import type { PooledConnection } from "./PooledConnection.ts"
 import { isDead } from "./PooledConnection.ts"
 
-/** A cancel that hit nothing is repeated after so many milliseconds, doubled each time. */
+/** A cancel that hit nothing is repeated after so many milliseconds, doubled each time up to the second number. */
 const firstPause = 20
+const longestPause = 320
 
 /** Resolves to `true` when the server is ready for the next statement. */
 const progress = ({ session }: PooledConnection): Effect.Effect<boolean> =>
@@ -39,10 +40,12 @@ const cancelUntil = (
       connection.isCancelPassedOn = isPassedOn
       if (!isPassedOn || isDone()) return Effect.succeed(isPassedOn)
       if (session.pending() < pending) return cancelUntil(connection, draining, firstPause)
-      const waited = Effect.as(Effect.sleep(pause), false)
+      // Behind a proxy that gives links to several servers in turn, cancels in step would each find the same wrong one again.
+      const waited = Effect.as(Effect.sleep(pause * (0.5 + Math.random())), false)
       return Effect.flatMap(
         Effect.raceAllFirst([waited, progress(connection), Effect.as(Fiber.await(draining), true)]),
-        (isProgress) => cancelUntil(connection, draining, isProgress ? firstPause : pause * 2)
+        (isProgress) =>
+          cancelUntil(connection, draining, isProgress ? firstPause : Math.min(pause * 2, longestPause))
       )
     })
   })

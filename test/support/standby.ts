@@ -69,9 +69,11 @@ export const pair = (
     const [row] = yield* query("select current_setting('data_directory') as data")
     const clone = join(String(row?.data), "..", `clone-${port}`)
     yield* Effect.addFinalizer(() => Effect.promise(() => rm(clone, { recursive: true, force: true })))
+    // The server takes it for an error if a program ends before it has read all.
+    const run = (command: string) => query(`copy (select 1) to program 'cat > /dev/null; ${command}'`)
     yield* query("select pg_backup_start('clone', true)")
-    yield* query(`copy (select 1) to program 'cp -a "${String(row?.data)}" "${clone}"'`)
-    for (const file of leftOut) yield* query(`copy (select 1) to program 'rm -f "${clone}/${file}"'`)
+    yield* run(`cp -a "${String(row?.data)}" "${clone}"`)
+    for (const file of leftOut) yield* run(`rm -f "${clone}/${file}"`)
     const [stopped] = yield* query("select labelfile from pg_backup_stop(false)")
     const lines = `select unnest(string_to_array('${String(stopped?.labelfile).trim().replaceAll("'", "''")}', E'\\n'))`
     yield* query(
