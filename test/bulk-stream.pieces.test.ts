@@ -95,6 +95,23 @@ describe("the later pieces of a stream", () => {
       })
   )
 
+  withDatabase(
+    "tell the number of a row that shares its statement with others than its neighbours",
+    ["create table t (id int, note text default 'x', big int check (big < 7000))"],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        for (const wrong of [7_001, 7_002, 11_999]) {
+          const rows = Stream.map(Stream.range(1, 12_000), (id) => ({
+            id,
+            big: id === wrong ? 7000 : 1,
+            ...(id % 3 === 0 ? { note: "y" } : {})
+          }))
+          const { message } = yield* Effect.flip(pgdb.table("t").insertStream(rows))
+          assert.match(message, new RegExp(`23514.*In: t\\.insertStream, row ${wrong}\\b`, "s"))
+        }
+      })
+  )
+
   const secrets: ReadonlyArray<readonly [columns: string, shows: string, value: unknown, secret: RegExp]> = [
     ["j json", "new.j", 12_345_678_901_234_567_890n, /12345678901/],
     ["j jsonb", "(new.j->>'at')::timestamptz", { at: new Date("1971-03-04T05:06:07Z") }, /1971|05:06/],

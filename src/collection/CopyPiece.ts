@@ -23,13 +23,20 @@ import type * as Chunk from "./Chunk.ts"
 import * as CopyRows from "./CopyRows.ts"
 import type * as SqlBuilder from "./SqlBuilder.ts"
 
+/** Numbers of rows of the call, as a list where they do not follow one another: lists would live as long as the piece. */
+interface Numbers {
+  readonly first: number
+  readonly length: number
+  readonly list: ReadonlyArray<number> | undefined
+}
+
 /** The rows of one `COPY`. */
 interface Run extends Pick<BulkRows.KnownRows, "place" | "shape" | "columns" | "keys" | "takesInstances"> {
   readonly group: string
   readonly writers: Writers
   readonly sink: Sink.Sink
-  /** The numbers of its rows, a list for each group of rows. */
-  readonly numbers: Array<ReadonlyArray<number>>
+  /** The numbers of its rows, those of each group in turn. */
+  readonly numbers: Array<Numbers>
 }
 
 export interface CopyPiece {
@@ -96,20 +103,36 @@ const inRun = (rows: BulkRows.BulkRows, { columns, keys }: Run): BulkRows.BulkRo
 
 const all = Number.POSITIVE_INFINITY
 
+const numbersOf = (list: ReadonlyArray<number>): Numbers => {
+  const { length } = list
+  const first = list[0] ?? 0
+  const follow = (list[length - 1] ?? 0) - first === length - 1
+  return { first, length, list: follow ? undefined : list }
+}
+
+const numberAt = (all: ReadonlyArray<Numbers>, index: number): number | undefined => {
+  let at = index
+  for (const { first, length, list } of all) {
+    if (at < length) return list === undefined ? first + at : list[at]
+    at -= length
+  }
+  return undefined
+}
+
 const put = (piece: CopyPiece, name: string, rows: BulkRows.BulkRows): PoolError | undefined => {
   const writers = piece.state.isText ? undefined : CopyRows.writersOf(rows)
   let from = 0
   if (writers !== undefined) {
     const run = runOf(piece, name, rows, writers)
     from = CopyRows.putBinary(run.sink, inRun(rows, run), run.writers ?? writers, 0, all)
-    run.numbers.push(from === rows.rows.length ? rows.numbers : rows.numbers.slice(0, from))
+    run.numbers.push(numbersOf(from === rows.rows.length ? rows.numbers : rows.numbers.slice(0, from)))
   }
   if (from === rows.rows.length) return undefined
   piece.state.isText = true
   const run = runOf(piece, name, rows, undefined)
   const end = CopyRows.putTexts(run.sink, inRun(rows, run), from, all)
   if (typeof end !== "number") return end
-  run.numbers.push(rows.numbers.slice(from))
+  run.numbers.push(numbersOf(rows.numbers.slice(from)))
   return undefined
 }
 
@@ -129,7 +152,6 @@ const knownRows = (run: Run): BulkRows.KnownRows => {
   const { columns, shape, sink, writers } = run
   const written = sink.bytes.subarray(0, sink.at)
   let rows: ReadonlyArray<ReadonlyArray<unknown>> | undefined
-  let numbers: ReadonlyArray<number> | undefined
   const read = () =>
     writers === undefined
       ? CopyRows.writtenTexts(written)
@@ -141,10 +163,7 @@ const knownRows = (run: Run): BulkRows.KnownRows => {
     ...run,
     areGiven: false,
     length: () => run.numbers.reduce((sum, { length }) => sum + length, 0),
-    numberOf: (index) => {
-      numbers ??= run.numbers.flat()
-      return numbers[index]
-    },
+    numberOf: (index) => numberAt(run.numbers, index),
     valueOf: (index, at) => {
       rows ??= attempt(read, [])
       return rows[index]?.[at]
