@@ -131,7 +131,7 @@ it.live("the place of a session that takes its time to end is given over when th
     const linger = (tenant: number) =>
       Effect.gen(function* () {
         const pgdb = given.pgdb(tenant)
-        yield* pgdb.execute`create function clutter() returns void language plpgsql as $$ begin
+        yield* pgdb.execute`create or replace function clutter() returns void language plpgsql as $$ begin
           for n in 1 .. 500 loop execute format('create temporary table clutter_%s (n int)', n); end loop;
         end $$`
         yield* pgdb.select`select clutter()`
@@ -141,6 +141,12 @@ it.live("the place of a session that takes its time to end is given over when th
     assert.deepStrictEqual(yield* one(1), [{ one: 1 }])
     yield* linger(2)
     yield* Effect.all([given.pgdb(2).terminate, one(1)], inParallel)
+    // The server says goodbye before it puts them away.
+    yield* linger(0)
+    yield* given.witness.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", [
+      given.role
+    ])
+    assert.deepStrictEqual(yield* one(2), [{ one: 1 }])
   }).pipe(limited(1))
 )
 

@@ -296,15 +296,25 @@ export const closed = (socket: Net.Socket): Effect.Effect<void> =>
 
 /** How long the server may take to end a session until its socket is cut off, one with temporary tables to drop for instance. */
 const lingerMillis = 30_000
+/** The same for a server that said goodbye by itself: one that died there is not waited for long. */
+const farewellMillis = 1_000
 
-/** Waits until the server has closed a socket that was ended. Neither the socket nor its timer keeps the process from ending. */
+/** Cuts a socket off that the server has not closed in time. Neither the socket nor its timer keeps the process from ending. */
+const cutOffAfter = (socket: Net.Socket, patience: number): void => {
+  if (socket.closed) return
+  socket.unref()
+  const timer = setTimeout(() => socket.destroy(), patience)
+  timer.unref()
+  socket.once("close", () => clearTimeout(timer))
+}
+
+/** Leaves a socket to a server that said goodbye, which closes it when it has put the session away. */
+export const leave = (socket: Net.Socket): void => cutOffAfter(socket, farewellMillis)
+
+/** Waits until the server has closed a socket that was ended. */
 export const gone = (socket: Net.Socket, patience = lingerMillis): Effect.Effect<void> =>
   Effect.suspend(() => {
-    if (socket.closed) return Effect.void
-    socket.unref()
-    const timer = setTimeout(() => socket.destroy(), patience)
-    timer.unref()
-    socket.once("close", () => clearTimeout(timer))
+    cutOffAfter(socket, patience)
     return closed(socket)
   })
 

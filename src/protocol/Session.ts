@@ -18,6 +18,7 @@ import type { TypeMap } from "../types/TypeMap.ts"
 import { type Exchange, stands } from "./Exchange.ts"
 import { type FloatDigits, floatsOf } from "./FloatDigits.ts"
 import type { Incoming } from "./Incoming.ts"
+import { leave } from "./Link.ts"
 import type { MessageReader, ServerFields } from "./MessageReader.ts"
 import { commandTag, decode, isFatal, isServers, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
@@ -222,7 +223,8 @@ export const make = (
         exchange.error = fields
         exchange.state = "failed"
       }
-      return finish(undefined)
+      abandon()
+      return leave(socket)
     }
     if (fields.code === readOnly) wasReadOnly = true
     const exchange = current()
