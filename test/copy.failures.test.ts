@@ -37,6 +37,35 @@ const onOne = <E>(
     })
   )
 
+for (const prepare of [true, false]) {
+  onOne(
+    `rows that the commit refuses are not said to be stored, with prepare ${prepare}`,
+    ({ pgdb, settings }) =>
+      Effect.gen(function* () {
+        const table = PG.make({ ...settings, key: "other", prepare }).table("t")
+        const rows = [{ id: 1 }, { id: 2, parent: 77 }]
+        const ways = [
+          table.insertMany(rows),
+          table.insertMany(rows),
+          table.insertStream(Stream.fromIterable(rows)),
+          table.copyFrom(Stream.make("1,\n2,77\n")),
+          pgdb.copyFrom("copy t from stdin (format csv)", Stream.make("1,\n2,77\n"))
+        ]
+        for (const way of ways) {
+          const error = yield* Effect.flip(way)
+          assert.strictEqual(PG.sqlState(error), "23503")
+          assert.strictEqual(error.reason._tag, "ConstraintError")
+          assert.isFalse(error.isRetryable)
+          assert.include(error.message, "t_parent_fkey")
+          assert.notInclude(error.message, "77")
+        }
+        const error = yield* Effect.flip(table.insertMany(rows))
+        assert.include(error.message, 'In: t.insertMany, row 2, column "parent"')
+      }),
+    ["create table t (id int primary key, parent int references t deferrable initially deferred)"]
+  )
+}
+
 describe("a bad line", () => {
   onOne("is named by its number and column, and the message does not show its value", ({ pgdb }) =>
     Effect.gen(function* () {

@@ -158,10 +158,10 @@ export const copyIn = <E, R>(
       const isFinished = !isOver()
       if (isFinished) Copy.send(session, encodeEnd())
       end(Writer.copyDone)
-      const { state } = yield* settled
+      const { error, state } = yield* settled
       if (exchange.state === "done") {
         if (state === "done" || situation.inTransaction) return rowCountOf(exchange)
-        exchange.state = state
+        Object.assign(exchange, { error, state })
       }
       // Without its end the server has stored nothing.
       const told = { ...job, tell: ({ where = "" }) => (/, line 1\b/.test(where) ? { note } : {}) }

@@ -222,8 +222,10 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
       return Effect.flatMap(settled, (): Effect.Effect<number | typeof elsewhere, SqlError | Mistaken> => {
         const failed = sent.find(({ exchange }) => exchange.state !== "done")
         if (failed !== undefined) return verdict(failed)
-        if (committed?.state === "lost" && !wasInTransaction) {
-          return verdict({ storing: undefined, exchange: committed })
+        const last = sent.at(-1)
+        const { error, state = "done" } = committed ?? {}
+        if (last !== undefined && state !== "done" && !wasInTransaction) {
+          return verdict({ ...last, exchange: { ...last.exchange, error, state } })
         }
         return Effect.succeed(
           sent.reduce(
