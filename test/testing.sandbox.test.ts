@@ -182,6 +182,43 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   )
 
+  for (const [text, params] of [
+    [`set local "TimeZone" = 'Asia/Tokyo'`],
+    ["set local /* here */ time zone 'Asia/Tokyo'"],
+    [`set local app."tenant" = '7'`],
+    ["set local app . tenant = '7'"],
+    ["set local schema 'pg_catalog'"],
+    ["set local names 'UTF8'"],
+    ["set local xml option document"],
+    ["set local seed to 0.5"],
+    ["select set_config($1, $2, true)", ["app.tenant", "7"]],
+    ["select set_config('app.other', '1', true), set_config($1::text, '7', true)", ["app.tenant"]]
+  ] as const) {
+    it.effect(`what a transaction sets by ${text} ends with it`, () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const settings = pgdb.selectOne(
+            `select current_setting('timezone') as zone, current_schemas(false)::text as schemas, current_setting('xmloption') as xml,
+              coalesce(current_setting('app.tenant', true), '') as tenant, coalesce(current_setting('app.other', true), '') as other`
+          )
+          const before = yield* settings
+          yield* pgdb.transaction(pgdb.execute(text, params))
+          assert.deepStrictEqual(yield* settings, before)
+        })
+      )
+    )
+  }
+
+  it.effect("a statement for the transaction alone that is wrong has its own error", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const wrong = pgdb.transaction(pgdb.execute("set local app.user = 'Ada'"))
+        assert.strictEqual(stateOf(yield* Effect.flip(wrong)), "42601")
+        assert.deepStrictEqual(yield* names, ["Root"])
+      })
+    )
+  )
+
   it.effect("rows stream, also ended early and beside other statements", () =>
     TestDatabase.sandbox(
       Effect.gen(function* () {

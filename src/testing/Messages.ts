@@ -37,6 +37,18 @@ export const texts = (
   return [found, bytes.subarray(at)]
 }
 
+/** The parameters of a `Bind` behind its names; `""` for NULL. */
+export const parameters = (rest: Buffer): ReadonlyArray<string> => {
+  let at = 2 + 2 * rest.readUInt16BE(0)
+  const count = rest.readUInt16BE(at)
+  at += 2
+  return Array.from({ length: count }, () => {
+    const start = at + 4
+    at = start + Math.max(0, rest.readInt32BE(at))
+    return rest.toString("utf8", start, at)
+  })
+}
+
 /** A server's error. */
 export const error = (code: string, text: string, hint = "", severity = "ERROR"): Buffer => {
   const fields = [

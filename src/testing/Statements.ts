@@ -4,7 +4,7 @@
  */
 
 import { quote } from "../statement/Names.ts"
-import { tokenAt, valueOf } from "../statement/Scan.ts"
+import { symbolOf, tokenAt, valueOf } from "../statement/Scan.ts"
 
 const savepoint = "effect_global_pool_sandbox"
 export const enter = `savepoint ${savepoint}`
@@ -87,6 +87,9 @@ export type Meaning =
   /** It brings the settings back to those that the server gave the session. */
   | { readonly kind: "reset" }
 
+/** Whether a parameter has the name, and which: `$1`. */
+export const isParameter = (name: string): boolean => name.startsWith("$")
+
 export const isLocal = (meaning: Meaning | undefined): meaning is Local =>
   meaning !== undefined && "tag" in meaning
 
@@ -121,17 +124,38 @@ const wordsOf = (text: string): ReadonlyArray<string> => {
   return words
 }
 
+/** Settings that `SET LOCAL` calls by another name, and what is none to bring back. */
 const longNames = new Map([
   ["time", "timezone"],
-  ["session", "session_authorization"]
+  ["session", "session_authorization"],
+  ["names", "client_encoding"],
+  ["schema", "search_path"],
+  ["xml", "xmloption"],
+  ["seed", ""],
+  ["transaction", ""]
 ])
-const setConfig = /\bset_config\s*\(\s*'([\w.]+)'[^;]*?,\s*(?:true|'t(?:rue)?')\s*\)/gi
+const setConfig =
+  /\bset_config\s*\(\s*(?:'([\w.]+)'|(\$\d+)(?:\s*::\s*\w+)?)\s*,(?:(?!set_config)[^;])*?,\s*(?:true|'t(?:rue)?')\s*\)/gi
 
-/** The settings that a statement shows it sets for its transaction alone. */
+/** The setting of `SET LOCAL`, as its tokens write it from `at` on. */
+const localName = (text: string, at: number): string => {
+  let name = ""
+  for (let token = tokenAt(text, at); token.kind === "word" || token.kind === "name"; ) {
+    name += valueOf(text, token)
+    const dot = tokenAt(text, token.end)
+    if (symbolOf(text, dot) !== ".") break
+    name += "."
+    token = tokenAt(text, dot.end)
+  }
+  return longNames.get(name.toLowerCase()) ?? name
+}
+
+/** The settings that a statement shows it sets for its transaction alone; `$1` is one that a parameter names. */
 const namesOf = (text: string, [first, second]: ReadonlyArray<string>): ReadonlyArray<string> => {
-  if (first !== "set") return Array.from(text.matchAll(setConfig), ([, name = ""]) => name)
-  const [, name = ""] = second === "local" ? (/\blocal\s+([\w.]+)/i.exec(text) ?? []) : []
-  return name === "" ? [] : [longNames.get(name.toLowerCase()) ?? name]
+  if (first !== "set")
+    return Array.from(text.matchAll(setConfig), ([, name, parameter = ""]) => name ?? parameter)
+  const name = second === "local" ? localName(text, tokenAt(text, tokenAt(text, 0).end).end) : ""
+  return name === "" ? [] : [name]
 }
 
 /** What a statement is; `undefined` for one that is sent as it stands. */

@@ -206,12 +206,16 @@ export const turn = Effect.fnUntraced(function* (
   })
 
   /** Remembers the settings that a statement is about to set for its transaction. */
-  const remember = Effect.fnUntraced(function* (meaning: Statements.Meaning | undefined) {
+  const remember = Effect.fnUntraced(function* (meaning: Statements.Meaning | undefined, bound?: Buffer) {
     if (meaning?.kind === "reset") shared.settings = new Map()
-    const names = meaning?.kind === "set" ? meaning.names.filter((name) => !localNames.has(name)) : []
+    const given = meaning?.kind === "set" ? meaning.names : []
+    const values = bound !== undefined && given.some(Statements.isParameter) ? Messages.parameters(bound) : []
+    const names = given
+      .map((name) => (Statements.isParameter(name) ? (values[Number(name.slice(1)) - 1] ?? "") : name))
+      .filter((name) => name !== "" && !localNames.has(name))
     if (names.length === 0) return
     yield* flush
-    yield* run(...names.map(Statements.keep))
+    if (isSkipping || !(yield* run(...names.map(Statements.keep)))) return
     for (const name of names) localNames.add(name)
   })
 
@@ -225,6 +229,7 @@ export const turn = Effect.fnUntraced(function* (
       else {
         shared.mayDefer ||= Statements.mayDefer(text)
         yield* remember(meaning)
+        if (isSkipping) return
         const query = Messages.message("Q", Messages.cString(text))
         yield* settled(Effect.raceFirst(upstream.finish(query), copyIn))
       }
@@ -280,7 +285,8 @@ export const turn = Effect.fnUntraced(function* (
       case "B": {
         const at = know(portals, one, meaning)
         if (isLocal) return write(answers.bound)
-        yield* remember(meaning)
+        yield* remember(meaning, rest)
+        if (isSkipping) return
         return pass("B", [at, nameOf(statements, other)], rest)
       }
       case "E":
