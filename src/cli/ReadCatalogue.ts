@@ -14,6 +14,8 @@ export interface Column {
   /** How many dimensions of an array it was declared with. */
   readonly dimensions: number
   readonly isNullable: boolean
+  /** Whether rows of before a NOT NULL that is NOT VALID may hold NULL, though none can be stored any more. */
+  readonly mayHoldNull: boolean
   /** Whether a row that lacks the column gets something else than NULL. */
   readonly hasDefault: boolean
   /** Whether rows that are stored or changed may name it. */
@@ -73,6 +75,10 @@ select n.nspname::text as schema, c.relname::text as name, pg_catalog.pg_table_i
     select pg_catalog.json_agg(pg_catalog.json_build_object(
       'name', a.attname, 'type', a.atttypid::int8, 'dimensions', a.attndims,
       'isNullable', not a.attnotnull,
+      'mayHoldNull', exists (
+        select from pg_catalog.pg_constraint k
+        where k.conrelid = c.oid and k.contype = 'n' and not k.convalidated and k.conkey = array[a.attnum]
+      ),
       'hasDefault', a.atthasdef or a.attidentity <> '' or c.relkind in ('v', 'f'),
       'isWritable', a.attgenerated = '' and a.attidentity <> 'a' and (
         c.relkind in ('r', 'p', 'f') or c.relkind = 'v' and (

@@ -174,7 +174,7 @@ export const shapesOf = ({ tables, types }: Catalogue, options: ShapeOptions): S
     const own = replacement(...keys.map((key) => `${key}.${column.name}`))
     const shape = (isIn: boolean) => {
       const bare = own ?? shapeOf(column.type, column.dimensions, isIn)
-      return isNullable ? nullable(bare) : bare
+      return isNullable || (column.mayHoldNull && !isIn) ? nullable(bare) : bare
     }
     return {
       name: naming === "camel" ? camelOf(column.name) : column.name,
