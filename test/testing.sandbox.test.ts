@@ -209,6 +209,29 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   }
 
+  it.effect(
+    "what a nested transaction that is rolled back has set for itself keeps no commit from working",
+    () =>
+      TestDatabase.sandbox(
+        Effect.gen(function* () {
+          const zone = pgdb.selectValue("show timezone")
+          const set = (to: string) => pgdb.execute(`set local timezone = '${to}'`)
+          const undone = (to: string) =>
+            Effect.ignore(pgdb.transaction(Effect.andThen(set(to), Effect.fail("no"))))
+          const before = yield* zone
+          for (const inside of [
+            [undone("Asia/Tokyo"), Effect.void],
+            [undone("Asia/Tokyo"), set("Europe/Berlin")],
+            [set("Europe/Berlin"), undone("Asia/Tokyo")],
+            [pgdb.transaction(set("Europe/Berlin")), undone("Asia/Tokyo")]
+          ]) {
+            yield* pgdb.transaction(Effect.all(inside))
+            assert.deepStrictEqual(yield* zone, before)
+          }
+        })
+      )
+  )
+
   it.effect("a statement for the transaction alone that is wrong has its own error", () =>
     TestDatabase.sandbox(
       Effect.gen(function* () {

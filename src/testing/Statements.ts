@@ -57,9 +57,14 @@ const setTo = (name: string, value: string, isLocal: boolean): string =>
   `select pg_catalog.set_config(${literal(name)}, ${value}, ${isLocal})`
 const kept = (name: string): string => `effect_global_pool.kept_${name}`
 
-/** Remembers a setting, and brings it back. */
-export const keep = (name: string): string => setTo(kept(name), current(name), true)
-export const bringBack = (name: string): string => setTo(name, current(kept(name)), true)
+/**
+ * Remembers a setting that is not remembered yet, and brings it back if it is. Going back to a savepoint undoes what was remembered
+ * behind it, and the setting as well.
+ */
+export const keep = (name: string): string =>
+  `${setTo(kept(name), `'=' || ${current(name)}`, true)} where ${current(kept(name))} = ''`
+export const bringBack = (name: string): string =>
+  `${setTo(name, `pg_catalog.substr(${current(kept(name))}, 2)`, true)} where ${current(kept(name))} <> ''; ${setTo(kept(name), "''", true)}`
 
 /** Puts the settings of one session in place of those of another. */
 export const adopt = (

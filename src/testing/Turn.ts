@@ -212,7 +212,7 @@ export const turn = Effect.fnUntraced(function* (
     const values = bound !== undefined && given.some(Statements.isParameter) ? Messages.parameters(bound) : []
     const names = given
       .map((name) => (Statements.isParameter(name) ? (values[Number(name.slice(1)) - 1] ?? "") : name))
-      .filter((name) => name !== "" && !localNames.has(name))
+      .filter((name) => name !== "")
     if (names.length === 0) return
     yield* flush
     if (isSkipping || !(yield* run(...names.map(Statements.keep)))) return
