@@ -2,6 +2,8 @@
  * The row type of a table decides which columns, values and operators compile. `tsc` checks this file; running it
  * checks nothing more.
  */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { describe, expectTypeOf, it } from "vitest"
 import type { Changes, Filter, FindOptions, NewRow, OrderBy, UpsertOptions } from "../src/collection/Types.ts"
@@ -120,6 +122,12 @@ describe("changes and rows of a typed row", () => {
     shape({ kind: "circle", side: 1 })
     // @ts-expect-error without the key
     shapes.upsert({ kind: "square", side: 1 }, { on: "id" })
+    const size = (shape: Shape) => (shape.kind === "circle" ? shape.radius : shape.side)
+    Effect.map(shapes.find({ kind: "circle" }, { limit: 3 }), (found) => found.map(size))
+    Effect.map(shapes.findOne(), Option.map(size))
+    Stream.map(shapes.findStream(), size)
+    // @ts-expect-error only the kind was asked for
+    Effect.map(shapes.findOne({}, { columns: ["kind"] }), Option.map(size))
   })
 })
 

@@ -17,6 +17,7 @@ import type {
   ProgressOptions,
   Returned,
   Returning,
+  Selected,
   UpsertOptions,
   WriteOptions
 } from "./Types.ts"
@@ -44,22 +45,22 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>,
    * const adults = users.find({ age: { $gte: 18 } }, { orderBy: { name: "asc" }, limit: 10 })
    * ```
    */
-  readonly find: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+  readonly find: <K extends ColumnOf<Row> = never>(
     filter?: Filter<Row>,
     options?: FindOptions<Row, K>
-  ) => One<F, ReadonlyArray<Pick<Row, K>>, E, R>
+  ) => One<F, ReadonlyArray<Selected<Row, K>>, E, R>
 
   /** The first row that the filter keeps, if there is one. pymongo's `find_one`. */
-  readonly findOne: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+  readonly findOne: <K extends ColumnOf<Row> = never>(
     filter?: Filter<Row>,
     options?: FindOneOptions<Row, K>
-  ) => One<F, Option.Option<Pick<Row, K>>, E, R>
+  ) => One<F, Option.Option<Selected<Row, K>>, E, R>
 
   /** As `find`, row by row: constant memory, back pressure, and an end on the server when the consumer stops. Iterating a cursor in pymongo. */
-  readonly findStream: <K extends ColumnOf<Row> = ColumnOf<Row>>(
+  readonly findStream: <K extends ColumnOf<Row> = never>(
     filter?: Filter<Row>,
     options?: FindOptions<Row, K> & ProgressOptions
-  ) => Many<F, Pick<Row, K>, E, R>
+  ) => Many<F, Selected<Row, K>, E, R>
 
   /** Stores one row and gives it as it was stored, defaults filled in; `{}` is a row of defaults. pymongo's `insert_one`. */
   readonly insert: (row: New) => One<F, Row, E, R>

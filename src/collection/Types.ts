@@ -144,6 +144,9 @@ export type KeyedRow<Row, On extends ColumnOf<Row>, New = NewRow<Row>> =
 /** `{ column: "asc" | "desc" }`, the first column first. */
 export type OrderBy<Row = AnyRow> = { readonly [K in ColumnOf<Row>]?: "asc" | "desc" }
 
+/** What is found: whole rows unless columns are named, each a row of its own kind where the type is a union. */
+export type Selected<Row, K extends keyof Row> = [K] extends [never] ? Row : Pick<Row, K>
+
 export interface FindOneOptions<Row = AnyRow, K extends ColumnOf<Row> = ColumnOf<Row>> {
   /** The columns that the rows have; all unless named. */
   readonly columns?: ReadonlyArray<K>

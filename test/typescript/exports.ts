@@ -10,6 +10,8 @@ export const typed = pgdb.table<{ id: number; name: string | null }>("users")
 export const decoded = pgdb.table("users", Schema.Struct({ id: Schema.Int, age: Schema.NullOr(Schema.Int) }))
 export const adults = users.find({ age: 3 })
 export const adults2 = typed.find({ id: { $gt: 3 } }, { columns: ["name"] })
+export const some = <A, K extends PG.ColumnOf<A>>(table: PG.Table<A>, columns: ReadonlyArray<K>) =>
+  table.find({}, { columns })
 export const adults3 = decoded.find({ age: 3 })
 export const one = typed.findOne({ id: 1 })
 export const { select, selectOne, selectValue, execute, trans, transaction, stream } = pgdb
