@@ -183,6 +183,20 @@ it.live("a template that was not finished is made anew, and one that nobody aske
   }).pipe(Effect.scoped)
 )
 
+it.live("a setup with what psql alone takes is refused, and says what to do", () =>
+  Effect.gen(function* () {
+    for (const [text, advice] of [
+      ["\\restrict abc\ncreate table users (name text);", "take it out of the file"],
+      ["select 1;\n\ncopy users (name) from stdin;\nAda\n\\.\n", "Use copyFrom"]
+    ] as const) {
+      const error = yield* Effect.flip(Effect.provide(current, on([unique, text])))
+      assert.match(error.message, /^Statement [23] of \d, line [13] of text 2 of the setup: /)
+      assert.include(error.message, advice)
+      assert.isFalse(yield* isThere(templateOf([unique, text])))
+    }
+  })
+)
+
 it.live("an error of a setup says where in it: the text, the line, the statement, or the program's key", () =>
   Effect.gen(function* () {
     const texts = [`${unique};\n`, "-- two\nselect 1;\n\nselect misspelt"]

@@ -8,6 +8,7 @@ import * as Jobs from "../execute/Job.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Naming } from "../statement/CamelCase.ts"
+import { psql } from "../statement/Reject.ts"
 import { type Part, split } from "../statement/Split.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import * as Shown from "../telemetry/Shown.ts"
@@ -31,9 +32,6 @@ const ending = new Set(["COMMIT", "END", "ABORT"])
 const inside = new Set(["SAVEPOINT", "RELEASE"])
 const backTo = /^rollback\s+(?:work\s+|transaction\s+)?to\b/i
 const chained = /\band\s+chain\s*$/i
-
-const psql =
-  "A backslash begins a command of psql, which no server knows: take it out of the file, or run the file by psql."
 
 const nested =
   "The script begins and ends transactions itself, and this is inside one. Run it outside, or take BEGIN and COMMIT out of it. Nothing was sent."

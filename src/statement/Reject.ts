@@ -42,6 +42,10 @@ export const empty =
 export const nul =
   "The statement was not sent: its text holds a NUL character (\\u0000), which Postgres cannot read. Remove it; a parameter of type bytea may hold it."
 
+/** For a line of a file that psql takes as a command to itself. */
+export const psql =
+  "A backslash begins a command of psql, which no server knows: take it out of the file, or run the file by psql."
+
 /** By the first word, whatever follows. */
 const byCommand: ReadonlyMap<string, string> = new Map([
   ["begin", opening("BEGIN")],

@@ -26,6 +26,8 @@ import * as SharedRegistry from "../registry/SharedRegistry.ts"
 import { check } from "../settings/Check.ts"
 import { describe, moved, type ResolvedSettings, type Settings } from "../settings/Settings.ts"
 import { urlOf } from "../settings/UrlOf.ts"
+import { analyze } from "../statement/Analyze.ts"
+import { psql } from "../statement/Reject.ts"
 import { split } from "../statement/Split.ts"
 import * as Server from "./AdminConnection.ts"
 import * as Databases from "./Databases.ts"
@@ -102,23 +104,34 @@ const under = (follow: Route.Follow) =>
 /** The statements of texts, each with its place for errors. */
 const statementsOf = (texts: ReadonlyArray<string>) => {
   const parts = texts.flatMap((text, index) =>
-    Array.from(split(text), ({ line, text }) => ({ line, text, file: `text ${index + 1} of the setup` }))
+    Array.from(split(text), (part) => ({ ...part, file: `text ${index + 1} of the setup` }))
   )
   return parts.map((part, index) => ({ ...part, number: index + 1, of: parts.length }))
 }
 
+type About = ReturnType<typeof statementsOf>[number]
+
+const refusedAt = ({ file, line, number, of }: About, why: string): PoolError =>
+  refused(`Statement ${number} of ${of}, line ${line} of ${file}: ${why} Nothing of the setup stays.`)
+
+/** Why a statement cannot run: files that pg_dump writes hold more than SQL. */
+const rejectionOf = ({ hasBackslash, text }: About): string | undefined => {
+  if (hasBackslash) return psql
+  const { command, rejection } = analyze(text)
+  return command === "COPY" ? rejection : undefined
+}
+
 /** Runs the statements of texts. What a transaction that stays open has done would be lost with the session. */
 const runTexts = Effect.fnUntraced(function* (opened: Server.Opened, texts: ReadonlyArray<string>) {
-  let begun: ReturnType<typeof statementsOf>[number] | undefined
+  let begun: About | undefined
   for (const about of statementsOf(texts)) {
+    const rejection = rejectionOf(about)
+    if (rejection !== undefined) return yield* refusedAt(about, rejection)
     yield* Server.run(opened, about)
     begun = opened.session.status() === "idle" ? undefined : (begun ?? about)
   }
   if (begun !== undefined) {
-    const { file, line, number, of } = begun
-    return yield* refused(
-      `Statement ${number} of ${of}, line ${line} of ${file}: The transaction that begins here is never ended: COMMIT is missing. Nothing of the setup stays.`
-    )
+    return yield* refusedAt(begun, "The transaction that begins here is never ended: COMMIT is missing.")
   }
 })
 
