@@ -551,6 +551,23 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   )
 
+  it.effect("what a client sends behind a COPY that is over keeps no other one waiting", () =>
+    TestDatabase.sandbox(
+      Effect.gen(function* () {
+        const rows = yield* byClient(async (client) => {
+          const connection: { readonly sendCopyFail: (why: string) => void } = Reflect.get(
+            Object(client),
+            "connection"
+          )
+          await client.query("select 1")
+          connection.sendCopyFail("too late")
+          return Effect.runPromise(PG.run(names))
+        })
+        assert.deepStrictEqual(rows, ["Root"])
+      })
+    )
+  )
+
   it.effect("a deferrable constraint that is made by the simple protocol is checked at the commit", () =>
     TestDatabase.sandbox(
       Effect.gen(function* () {

@@ -155,6 +155,8 @@ export const open = Effect.fnUntraced(function* (
       Effect.gen(function* () {
         const { client } = named
         const first = yield* restore(Queue.take(client.messages))
+        // The rest of a COPY that is over: no server takes notice of it.
+        if ("dcf".includes(Messages.typeOf(first))) return
         waiting++
         if ((current?.socket.writableLength ?? 0) < Turn.mostBytes) session.socket.resume()
         const isTurn = yield* Effect.ensuring(
