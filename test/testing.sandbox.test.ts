@@ -568,6 +568,26 @@ layer(TestDatabase.layer({ url: urlOf(server()), setup }))("in a sandbox", (it) 
     )
   )
 
+  it.effect("a client that leaves at the end of the sandbox hears of no error", () =>
+    Effect.gen(function* () {
+      const errors: Array<Error> = []
+      const gone = yield* TestDatabase.sandbox(
+        Effect.flatMap(TestDatabase.url, (url) =>
+          Effect.promise(async () => {
+            const client = new Client({ connectionString: Redacted.value(url) })
+            client.on("error", (error) => errors.push(error))
+            await client.connect()
+            const ended = new Promise((resolve) => client.once("end", resolve))
+            void client.end()
+            return { ended }
+          })
+        )
+      )
+      yield* Effect.promise(() => gone.ended)
+      assert.deepStrictEqual(errors, [])
+    })
+  )
+
   it.effect("a deferrable constraint that is made by the simple protocol is checked at the commit", () =>
     TestDatabase.sandbox(
       Effect.gen(function* () {

@@ -92,8 +92,14 @@ export const open = Effect.fnUntraced(function* (
 ): Effect.fn.Return<ResolvedSettings, SqlError, Scope.Scope> {
   const turns = Semaphore.makeUnsafe(1)
   const sockets = new Set<Net.Socket>()
+  const waiting = new Set<Net.Socket>()
+  let current: Client | undefined
   const cutOff = () => {
-    for (const socket of sockets) socket.end(Upstream.lost)
+    for (const socket of sockets) {
+      // One that waits for nothing may be about to leave, and must not hear of an error then.
+      if (socket === current?.socket || waiting.has(socket)) socket.write(Upstream.lost)
+      socket.end()
+    }
   }
   const taken = yield* Effect.acquireRelease(take(database), (taken) =>
     Effect.gen(function* () {
@@ -108,15 +114,13 @@ export const open = Effect.fnUntraced(function* (
   )
   const { mayDefer, upstream } = taken
   const { session } = upstream
-  let current: Client | undefined
-  let waiting = 0
   const shared: Turn.Shared = {
     upstream,
     mayDefer,
     settings: new Map(),
     names: 0,
     lastActive: 0,
-    isWanted: () => waiting > 0
+    isWanted: () => waiting.size > 0
   }
 
   const isQuiet = (): boolean =>
@@ -157,11 +161,11 @@ export const open = Effect.fnUntraced(function* (
         const first = yield* restore(Queue.take(client.messages))
         // The rest of a COPY that is over: no server takes notice of it.
         if ("dcf".includes(Messages.typeOf(first))) return
-        waiting++
+        waiting.add(client.socket)
         if ((current?.socket.writableLength ?? 0) < Turn.mostBytes) session.socket.resume()
         const isTurn = yield* Effect.ensuring(
           restore(acquire),
-          Effect.sync(() => waiting--)
+          Effect.sync(() => waiting.delete(client.socket))
         )
         if (!isTurn) return yield* restore(refuse(client, first))
         current = client
