@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { textOf, type WriteOptions } from "../src/cli/TypesCommand.ts"
 import { complaints, written } from "./support/blocks.ts"
-import { database } from "./support/database.ts"
+import { database, eventually } from "./support/database.ts"
 import { folder } from "./support/folder.ts"
 import { withDatabase } from "./support/handle.ts"
 import { loader, program, root } from "./support/process.ts"
@@ -578,6 +578,20 @@ withDatabase(
       yield* running.prints("db.ts: 2 tables or views.")
       const text = yield* Effect.promise(() => Fs.readFile(Path.join(cwd, "db.ts"), "utf8"))
       assert.include(text, "readonly posts: ")
+
+      // What keeps it from writing is said once, although it looks each second.
+      const looks = new Set<unknown>()
+      yield* witness.query("alter schema public rename to hidden")
+      const statement = witness.query(
+        "select query_start from pg_stat_activity where application_name = 'effect-global-pool' and datname = current_database()"
+      )
+      yield* eventually(
+        "the command has looked some times",
+        Effect.map(statement, ([row]) => looks.add(String(row?.query_start)).size),
+        (size) => size > 7,
+        "30 seconds"
+      )
+      assert.lengthOf(running.stderr().match(/no schema "public"/g) ?? [], 1)
       yield* running.signal("SIGINT")
       yield* running.exitWithin("5 seconds")
     })

@@ -167,7 +167,18 @@ export const types = Command.make(
         else if (!watch) yield* Console.log(`${out} is up to date.`)
       })
       if (!watch) return yield* written
-      const patient = Effect.catch(written, (error) => Console.error(error.message))
+      let trouble = ""
+      const patient = Effect.matchEffect(written, {
+        onFailure: ({ message }) => {
+          const isKnown = message === trouble
+          trouble = message
+          return isKnown ? Effect.void : Console.error(message)
+        },
+        onSuccess: () =>
+          Effect.sync(() => {
+            trouble = ""
+          })
+      })
       yield* Effect.repeat(patient, Schedule.spaced(Duration.seconds(1)))
     }).pipe(PG.run, Effect.mapError(told))
 ).pipe(
