@@ -22,6 +22,7 @@ import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { Kysely, type KyselyConfig } from "kysely"
 import { call, inherit } from "./api/AsyncContext.ts"
 import type { AnyDatabase } from "./api/Database.ts"
+import { isPoolError, toSqlError } from "./errors/PoolError.ts"
 import { type DialectOptions, dialect } from "./kysely/Dialect.ts"
 import type { PoolRegistry } from "./registry/PoolRegistry.ts"
 
@@ -46,12 +47,14 @@ export const make = <Tables>(pgdb: AnyDatabase, { runtime, ...config }: Options 
   return db
 }
 
-const failure = (error: unknown): Effect.Effect<never, SqlError> =>
-  isSqlError(error) ? Effect.fail(error) : Effect.die(error)
+const failure = (error: unknown): Effect.Effect<never, SqlError> => {
+  if (isPoolError(error)) return Effect.fail(toSqlError(error))
+  return isSqlError(error) ? Effect.fail(error) : Effect.die(error)
+}
 
 /**
  * Runs an async function whose queries join this program's transaction, over each `await`, and are cancelled with it. Fails
- * with `SqlError`; what else the function rejects with is a defect.
+ * with `SqlError`, of which a `PoolError` is the cause of its reason; what else the function rejects with is a defect.
  */
 export const run = <A>(f: () => PromiseLike<A> | A): Effect.Effect<A, SqlError, PoolRegistry> =>
   Effect.catch(call(f), failure)

@@ -1,0 +1,31 @@
+/** Errors of Kysely's queries on a handle's pool. */
+import { assert } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import { PG, PoolError } from "effect-global-pool"
+import * as Pooled from "effect-global-pool/kysely"
+import { withDatabase } from "./support/handle.ts"
+
+interface Tables {
+  readonly users: { readonly name: string }
+}
+
+const table = ["create table users (name text)"]
+
+withDatabase("a pool's own error fails a query's program as SqlError, and is no defect", table, (given) =>
+  Effect.gen(function* () {
+    const { pgdb, settings } = given
+    const unreachable = Pooled.make<Tables>(PG.make({ ...settings, port: 70_000 }))
+    const query = unreachable.selectFrom("users").selectAll()
+    const other = Pooled.make(pgdb).transaction().setIsolationLevel("serializable")
+    for (const program of [
+      Pooled.run(() => query.execute()),
+      Stream.runDrain(Pooled.stream(query)),
+      pgdb.transaction(Pooled.run(() => other.execute(() => Promise.resolve())))
+    ]) {
+      const error = yield* Effect.flip(program)
+      assert.strictEqual(error._tag, "SqlError")
+      assert.instanceOf(error.reason.cause, PoolError)
+    }
+  })
+)
