@@ -29,3 +29,27 @@ withDatabase("a pool's own error fails a query's program as SqlError, and is no 
     }
   })
 )
+
+withDatabase(
+  "rolling back to a savepoint that is not there is an error, and undoes nothing else",
+  table,
+  (given) =>
+    Effect.gen(function* () {
+      const { pgdb, witness } = given
+      const db = Pooled.make<Tables>(pgdb)
+      const add = Pooled.run(async () => {
+        const trx = await db.startTransaction().execute()
+        await trx.insertInto("users").values({ name: "Ada" }).execute()
+        const one = await trx.savepoint("one").execute()
+        await one.releaseSavepoint("one").execute()
+        const outcome = await one
+          .rollbackToSavepoint("one")
+          .execute()
+          .catch((error: unknown) => String(error))
+        assert.include(outcome, 'savepoint "one"')
+        await trx.commit().execute()
+      })
+      yield* pgdb.transaction(add)
+      assert.deepStrictEqual(yield* witness.query("select name from users"), [{ name: "Ada" }])
+    })
+)

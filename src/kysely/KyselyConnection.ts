@@ -94,6 +94,7 @@ export const joined = (
   }
   /** Ends the levels down to the one of this name, the last of those that have it. */
   const endTo = async (name: string, keep: boolean) => {
+    if (!levels.some((level) => level.name === name)) throw new Error(`There is no savepoint "${name}".`)
     while (levels.length > 0) {
       const isLast = levels.at(-1)?.name === name
       await end(keep)
