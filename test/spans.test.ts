@@ -1,6 +1,8 @@
 /**
  * Spans of operations by OpenTelemetry's conventions for databases: made where a tracer takes them, and never with a value.
  */
+
+import * as PgTypes from "@effect/sql-pg/PgTypes"
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -289,4 +291,31 @@ withDatabase("failures of pgdb.client are on the spans of its statements", [tabl
     assert.strictEqual(statements[1]?.attributes.get("db.query.text"), "select '…' from nowhere")
     assert.notInclude(JSON.stringify(spans.map(show)), "Secret")
   })
+)
+
+withDatabase(
+  "statements of pgdb.client that cannot be sent show why on their spans, and no literal",
+  [table],
+  ({ pgdb, settings }) =>
+    Effect.gen(function* () {
+      const sql = yield* pgdb.client
+      const text = "alter role nobody password 'Secret'"
+      const one = [PgTypes.numeric("none")]
+      const spans = yield* spansOf(
+        Effect.gen(function* () {
+          yield* Effect.exit(sql.unsafe(text, one))
+          yield* Effect.exit(Stream.runDrain(sql.unsafe(text, one).stream))
+          yield* pgdb.terminate
+          const other = PG.make({ ...settings, maxConnections: 2 })
+          const inside = Effect.all([Effect.exit(sql.unsafe(text)), Effect.exit(sql.unsafe(text).values)])
+          yield* other.transaction(Effect.andThen(other.select("select 1"), inside))
+        })
+      )
+      const statements = spans.filter(({ attributes }) => attributes.has("effect.sql.method"))
+      assert.deepStrictEqual(
+        statements.map(({ attributes }) => attributes.get("error.type")),
+        ["StatementRefused", "StatementRefused", "DatabaseConflict", "DatabaseConflict"]
+      )
+      assert.notInclude(JSON.stringify(spans.map(show)), "Secret")
+    })
 )

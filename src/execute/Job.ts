@@ -2,6 +2,7 @@
  * A statement that may be sent: checked by its text and by what the pool remembers of that, with what is needed to send it, to
  * read its rows and to word its error. Made by `prepare`, run by `Execute.ts`, by streams and by transactions.
  */
+import * as Result from "effect/Result"
 import { type PoolError, refused } from "../errors/PoolError.ts"
 import type { About } from "../errors/ServerErrors.ts"
 import type { Pool } from "../pool/Pool.ts"
@@ -56,6 +57,8 @@ export interface JobOptions {
   readonly shape?: RowShape | undefined
   /** Readers of values other than the pool's. */
   readonly readers?: OwnReaders | undefined
+  /** What parameters are before they are encoded, if not as they were given. */
+  readonly parameters?: (params: ReadonlyArray<unknown>) => Result.Result<ReadonlyArray<unknown>, PoolError>
   /** Whether it may begin and end transactions, as on a connection that its caller has whole. */
   readonly controls?: boolean
   readonly prepare?: boolean
@@ -72,6 +75,7 @@ export const prepare = (
     controls = false,
     copies,
     encoded,
+    parameters,
     position,
     prepare = true,
     readers,
@@ -88,8 +92,10 @@ export const prepare = (
   const problem =
     (isAllowed ? undefined : analysis.rejection) ?? surplus(bound.text, analysis.placeholders, given.length)
   if (problem !== undefined) return refused(problem)
+  const own = parameters?.(bound.params)
+  if (own !== undefined && Result.isFailure(own)) return own.failure
   return {
-    bound,
+    bound: own === undefined ? bound : { ...bound, params: own.success },
     known,
     shape,
     types:

@@ -38,6 +38,22 @@ const noteOnCallers =
     if (span.attributes.get("db.query.text") !== text) span.attribute("db.query.text", text)
   }
 
+/**
+ * Gives a statement's pool. Where there is none, its caller's span says why, and shows no text: which of it are literals is known
+ * by a pool.
+ */
+export const poolOf = <E>(current: Effect.Effect<Pool, E>): Effect.Effect<Pool, E> =>
+  Effect.withFiber((fiber) =>
+    Effect.onExitPrimitive(current, (exit) => {
+      const span = Exit.isFailure(exit) ? fiber.getRef(StatementSpan)?.span : undefined
+      if (span !== undefined) {
+        note(span, exit)
+        span.attribute("db.query.text", "")
+      }
+      return undefined
+    })
+  )
+
 export interface Options {
   /** Its caller has made a span of it already. */
   readonly hasSpan?: boolean | undefined

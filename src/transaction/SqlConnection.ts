@@ -8,7 +8,7 @@ import type { Connection } from "effect/sql/SqlConnection"
 import { type PoolError, toSqlError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { commandOf, type Exchange, rowCountOf } from "../protocol/Exchange.ts"
-import type { Bound } from "../statement/Statement.ts"
+import * as Operation from "../telemetry/Operation.ts"
 import type { OwnReaders } from "../types/TypeMap.ts"
 import { runStatement, type StatementOptions, streamStatement } from "./Run.ts"
 import { currentOf, type Joined, membershipIn, type Transaction } from "./TransactionState.ts"
@@ -50,16 +50,13 @@ export const connection = (
   membershipOf = currentOf,
   controls = false
 ): Connection => {
-  const bound = (text: string, params: ReadonlyArray<unknown>): Effect.Effect<Bound, PoolError> =>
-    Effect.map(Effect.fromResult(parameters(params)), (params) => ({ text, params }))
-  const common: StatementOptions = { readers, hasSpan: true, controls }
+  const found = Operation.poolOf(current)
+  const common: StatementOptions = { readers, parameters, hasSpan: true, controls }
   const ask = (text: string, params: ReadonlyArray<unknown>, options: StatementOptions) =>
     Effect.mapError(
-      Effect.flatMap(bound(text, params), (statement) =>
-        Effect.flatMap(current, (pool) =>
-          Effect.withFiber((fiber) =>
-            runStatement(pool, fiber, statement, { ...common, ...options }, membershipOf)
-          )
+      Effect.flatMap(found, (pool) =>
+        Effect.withFiber((fiber) =>
+          runStatement(pool, fiber, { text, params }, { ...common, ...options }, membershipOf)
         )
       ),
       toSqlError
@@ -80,9 +77,7 @@ export const connection = (
     executeStream: (text, params, transform) => {
       const rows = Stream.mapError(
         Stream.unwrap(
-          Effect.flatMap(bound(text, params), (statement) =>
-            Effect.map(current, (pool) => streamStatement(pool, statement, common, membershipOf))
-          )
+          Effect.map(found, (pool) => streamStatement(pool, { text, params }, common, membershipOf))
         ),
         toSqlError
       )
