@@ -1,8 +1,9 @@
 /** Errors of Kysely's queries on a handle's pool. */
 import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
-import { PG, PoolError } from "effect-global-pool"
+import { PG, PoolError, PoolRegistry } from "effect-global-pool"
 import * as Pooled from "effect-global-pool/kysely"
 import { withDatabase } from "./support/handle.ts"
 
@@ -52,4 +53,20 @@ withDatabase(
       yield* pgdb.transaction(add)
       assert.deepStrictEqual(yield* witness.query("select name from users"), [{ name: "Ada" }])
     })
+)
+
+withDatabase("a query behind the end of its runtime is refused as PoolError", table, ({ pgdb }) =>
+  Effect.promise(async () => {
+    const runtime = ManagedRuntime.make(PoolRegistry.layer())
+    const db = Pooled.make<Tables>(pgdb, { runtime })
+    const query = db.selectFrom("users").selectAll()
+    assert.deepStrictEqual(await query.execute(), [])
+    await runtime.dispose()
+    const begun = db.transaction().execute((trx) => trx.deleteFrom("users").execute())
+    for (const refused of [query.execute(), query.stream().next(), begun]) {
+      const error: unknown = await refused.catch((error) => error)
+      assert.instanceOf(error, PoolError)
+      assert.include(String(error), "has been disposed")
+    }
+  })
 )

@@ -4,6 +4,7 @@
  * A method is the handle's own operation, run: types, values and errors are those of the operation.
  */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
@@ -50,6 +51,12 @@ const refusedByRuntime = (): PoolError =>
     "The runtime of this handle has been disposed, so nothing was sent. End what uses the handle first."
   )
 
+/** The services of a runtime; fails where that has been disposed. */
+export const contextOf = <R, E>(
+  runtime: ManagedRuntime.ManagedRuntime<R, E>
+): Effect.Effect<Context.Context<R>, E | PoolError> =>
+  Effect.catchCauseIf(runtime.contextEffect, isDisposed, () => Effect.fail(refusedByRuntime()))
+
 const cutOffByRuntime = (): SqlError =>
   finish(
     (message) => new UnknownError({ cause: new Error(message), message, operation: "query" }),
@@ -94,10 +101,7 @@ const runnerOf = <E>(
     },
     iterate: (stream) => {
       const inside = inherited()
-      const own = Effect.catchCauseIf(runtime.contextEffect, isDisposed, () =>
-        Effect.fail(refusedByRuntime())
-      )
-      const context = inside === undefined ? own : Effect.succeed(inside.context)
+      const context = inside === undefined ? contextOf(runtime) : Effect.succeed(inside.context)
       const rows = Stream.unwrap(Effect.map(context, (context) => Stream.provideContext(stream, context)))
       return toAsyncIterable(rows, signalsOf(inside))
     }

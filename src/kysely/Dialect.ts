@@ -28,6 +28,7 @@ import { onAbort } from "../api/AbortSignals.ts"
 import { inherited } from "../api/AsyncContext.ts"
 import { toAsyncIterable } from "../api/AsyncIterable.ts"
 import type { AnyDatabase } from "../api/Database.ts"
+import { contextOf } from "../api/Promises.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import { isJoined, joined, type Result, reserved, type Session } from "./KyselyConnection.ts"
@@ -66,7 +67,7 @@ const interruptedError = () => new Error("The Effect that this query belongs to 
 
 const callerOf = async ({ runtime }: DialectOptions): Promise<Caller> => {
   if (runtime === undefined) throw outsideError()
-  return { context: await runtime.context(), signal: undefined, fiber: undefined }
+  return { context: await Effect.runPromise(contextOf(runtime)), signal: undefined, fiber: undefined }
 }
 
 const changing: ReadonlyArray<string> = ["INSERT", "UPDATE", "DELETE", "MERGE"]
