@@ -352,6 +352,13 @@ describe("a reserved connection", () => {
   )
 })
 
+/** What a span says, without when. */
+const seenOf = ({ attributes, events, name }: Tracer.NativeSpan) => [
+  name,
+  Object.fromEntries(attributes),
+  events.map(([event]) => event)
+]
+
 describe("options", () => {
   withDatabase(
     "transform names, and mark spans",
@@ -364,12 +371,12 @@ describe("options", () => {
           spanAttributes: { "app.part": "people" }
         }
         const seenBy = Effect.fnUntraced(function* (sql: PgClient) {
-          const spans: Array<ReadonlyMap<string, unknown>> = []
+          const spans: Array<Tracer.NativeSpan> = []
           const tracer = Tracer.make({
             span: (options) => {
               const span = new Tracer.NativeSpan(options)
               // What a pool does on its own account is its own.
-              if (!options.name.startsWith("pool ")) spans.push(span.attributes)
+              if (!options.name.startsWith("pool ")) spans.push(span)
               return span
             }
           })
@@ -380,12 +387,14 @@ describe("options", () => {
               Stream.runCollect(sql`select first_name from p_s`.stream),
               sql`select data from p_s`.withoutTransform,
               sql.withoutTransforms()`select first_name from p_s`,
-              sql`select first_name from p_s`.values
+              sql`select first_name from p_s`.values,
+              sql.withTransaction(Effect.ignore(sql.withTransaction(Effect.fail("no")))),
+              sql.withTransaction(sql.withTransaction(sql`select first_name from p_s`))
             ]),
             tracer
           )
           yield* sql`delete from p_s`
-          return { rows, spans: spans.map((attributes) => Object.fromEntries(attributes)) }
+          return { rows, spans: spans.map(seenOf) }
         })
         assert.deepStrictEqual(
           yield* seenBy(yield* given.pgdb.clientWith(options)),

@@ -118,7 +118,7 @@ const make = (
       withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) =>
         Effect.flatMap(now, (pool) =>
           Effect.withFiber((fiber) =>
-            Effect.mapError(transaction(pool, fiber, effect), (error) =>
+            Effect.mapError(transaction(pool, fiber, effect, {}, spanAttributes), (error) =>
               isPoolError(error) ? toSqlError(error) : error
             )
           )

@@ -64,6 +64,8 @@ export const within = <A, E, R>(
     )
   })
 
-/** The span of a transaction. */
-export const transactionOptions = (settings: ResolvedSettings) =>
-  ({ kind: "internal", attributes: Object.fromEntries(serverOf(settings)) }) as const
+/** The span of a transaction, with attributes of a caller's own. */
+export const transactionOptions = (
+  settings: ResolvedSettings,
+  attributes: Readonly<Record<string, unknown>>
+) => ({ kind: "internal", attributes: { ...attributes, ...Object.fromEntries(serverOf(settings)) } }) as const

@@ -135,6 +135,10 @@ const committed = (transaction: Transaction, restore: Restore): Effect.Effect<vo
     Exit.isFailure(exit) && !transaction.hasEnded ? undone(transaction, Exit.hasInterrupts(exit)) : undefined
   )
 
+/** Marks on a transaction's span how it ends. */
+const mark = (fiber: AnyFiber, span: Tracer.Span | undefined, end: "commit" | "savepoint" | "rollback") =>
+  span?.event(`effect.sql.transaction.${end}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
+
 const begun = <A, E, R>(
   pool: Pool,
   effect: Effect.Effect<A, E, R>,
@@ -144,8 +148,6 @@ const begun = <A, E, R>(
   span: Tracer.Span | undefined
 ): Effect.Effect<A, E | OperationError, R> => {
   let level: Level | undefined
-  const event = (name: string) =>
-    span?.event(`effect.sql.transaction.${name}`, fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
   const lent = pool.lend(fiber, (connection, restore) => {
     const transaction = State.make(pool, connection, begin, options)
     const membership: Membership = [join(transaction), 0]
@@ -157,7 +159,7 @@ const begun = <A, E, R>(
         Context.add(contextOf(pool, membership, outer, span), AcquireErrors.Held, held)
     )
     return Effect.onExitPrimitive(inside, (exit): Effect.Effect<void, OperationError> | undefined => {
-      event(Exit.isSuccess(exit) ? "commit" : "rollback")
+      mark(fiber, span, Exit.isSuccess(exit) ? "commit" : "rollback")
       return Exit.isSuccess(exit)
         ? committed(transaction, restore)
         : undone(transaction, Exit.hasInterrupts(exit))
@@ -171,19 +173,21 @@ const begun = <A, E, R>(
 }
 
 /**
- * Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. The options were checked.
+ * Runs an effect once in a transaction of this pool, or in a savepoint of the fiber's. The options were checked; the attributes
+ * are its span's.
  */
 export const transaction = <A, E, R>(
   pool: Pool,
   fiber: AnyFiber,
   effect: Effect.Effect<A, E, R>,
-  options: TransactionOptions = {}
+  options: TransactionOptions = {},
+  attributes: Readonly<Record<string, unknown>> = {}
 ): Effect.Effect<A, E | OperationError, R> => {
   const membership = State.currentOf(pool, fiber.context)
   const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
   if (membership === undefined) {
     if (!isSeen(fiber)) return begun(pool, effect, options, begin, fiber, undefined)
-    return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>
+    return Effect.useSpan("sql.transaction", transactionOptions(pool.settings, attributes), (span) =>
       begun(pool, effect, options, begin, fiber, span)
     )
   }
@@ -198,11 +202,10 @@ export const transaction = <A, E, R>(
       ? Effect.andThen(checkModes(pool, fiber, options), nest(span))
       : nest(span)
   if (!isSeen(fiber)) return inside(undefined)
-  return Effect.useSpan("sql.transaction", transactionOptions(pool.settings), (span) =>
-    Effect.tap(inside(span), () =>
-      Effect.sync(() =>
-        span.event("effect.sql.transaction.savepoint", fiber.getRef(Clock.Clock).currentTimeNanosUnsafe())
-      )
-    )
+  return Effect.useSpan("sql.transaction", transactionOptions(pool.settings, attributes), (span) =>
+    Effect.onExitPrimitive(inside(span), (exit) => {
+      mark(fiber, span, Exit.isSuccess(exit) ? "savepoint" : "rollback")
+      return undefined
+    })
   )
 }
