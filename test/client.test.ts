@@ -4,7 +4,7 @@
  */
 
 import { PgClient } from "@effect/sql-pg/PgClient"
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -219,3 +219,22 @@ describe("modules of effect/sql", () => {
     }).pipe(Effect.provide(pgdb.layer))
   )
 })
+
+it.effect("says where its server is as pg_dump takes it, which PgMigrator runs", () =>
+  Effect.gen(function* () {
+    const placeOf = Effect.fnUntraced(function* (settings: PG.Settings) {
+      const { config } = yield* PG.make({ database: "app", username: "app", ...settings }).client
+      return [config.host, config.port, config.ssl === false ? "prefer" : "require"]
+    })
+    const socket = { path: "/run/postgresql/.s.PGSQL.5433", key: "socket" }
+    assert.deepStrictEqual(yield* placeOf(socket), ["/run/postgresql", 5433, "prefer"])
+    for (const [mode, asked] of [
+      ["disable", "prefer"],
+      ["prefer", "prefer"],
+      ["require", "require"]
+    ]) {
+      const url = `postgres://db.example/app?sslmode=${mode}`
+      assert.deepStrictEqual(yield* placeOf({ url, key: mode }), ["db.example", 5432, asked])
+    }
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)

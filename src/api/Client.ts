@@ -51,15 +51,19 @@ const passwordOf = (password: ResolvedSettings["password"]): PgClient.PgClientCo
   return password._tag === "Text" ? Redacted.make(password.read()) : Effect.map(password.ask, Redacted.make)
 }
 
+/** Where a server is, as libpq's programs take it: a socket is its folder and the port in its name. */
+const placeOf = ({ host, path, port }: ResolvedSettings["servers"][0]) => {
+  const [, folder = host, number = port] = /^(.*)\/\.s\.PGSQL\.(\d+)$/.exec(path ?? "") ?? []
+  return { host: folder, port: Number(number), path }
+}
+
 const configOf = (
   { encryption, servers: [server], ...settings }: ResolvedSettings,
   { values: _, ...options }: ClientOptions
 ): PgClient.PgClientConfig => ({
   ...options,
-  host: server.host,
-  port: server.port,
-  path: server.path,
-  ssl: /^(?:disable|allow)$/.test(encryption.mode) ? false : { ...encryption.options.read() },
+  ...placeOf(server),
+  ssl: /^(?:disable|allow|prefer)$/.test(encryption.mode) ? false : { ...encryption.options.read() },
   database: settings.database,
   username: settings.username,
   password: passwordOf(settings.password),
