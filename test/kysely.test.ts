@@ -8,7 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { PG, PoolRegistry } from "effect-global-pool"
 import * as Pooled from "effect-global-pool/kysely"
-import { type Generated, Kysely, sql } from "kysely"
+import { AbortedTransactionError, type Generated, Kysely, sql } from "kysely"
 import { Migrator } from "kysely/migration"
 import { eventually } from "./support/database.ts"
 import { type Given, withDatabase } from "./support/handle.ts"
@@ -198,6 +198,40 @@ describe("Kysely's own transactions", () => {
         })
         yield* place.startsWith("inside") ? pgdb.transaction(work) : work
         assert.deepStrictEqual(yield* names(given), ["Ada", "Grace"])
+      }))
+  }
+
+  for (const place of ["on a connection of the pool", "inside pgdb.transaction"]) {
+    test(`end with their open savepoints, all or nothing, ${place}`, (given) =>
+      Effect.gen(function* () {
+        const { db, pgdb } = given
+        const ending = (name: string, end: "commit" | "rollback", fails = false) =>
+          Pooled.run(async () => {
+            const trx = await db.startTransaction().execute()
+            await trx
+              .insertInto("users")
+              .values({ name: `${name} outside`, tags: [] })
+              .execute()
+            const one = await trx.savepoint("one").execute()
+            await one
+              .insertInto("users")
+              .values({ name: `${name} inside`, tags: [] })
+              .execute()
+            const two = await one.savepoint("two").execute()
+            if (fails) await sql`select 1 / 0`.execute(two).catch(() => undefined)
+            const error: unknown = await trx[end]()
+              .execute()
+              .catch((error) => error)
+            assert.strictEqual(error instanceof AbortedTransactionError, fails)
+            assert.strictEqual(trx.isCommitted, end === "commit" && !fails)
+          })
+        const work = Effect.all([
+          ending("kept", "commit"),
+          ending("undone", "rollback"),
+          ending("aborted", "commit", true)
+        ])
+        yield* place.startsWith("inside") ? pgdb.transaction(work) : work
+        assert.deepStrictEqual(yield* names(given), ["kept inside", "kept outside"])
       }))
   }
 

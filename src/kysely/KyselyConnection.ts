@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import type { AnyDatabase } from "../api/Database.ts"
+import { sqlState } from "../errors/SqlState.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 
@@ -40,6 +41,9 @@ const isResult = (raw: unknown): raw is Result =>
 
 const resultOf = (raw: Effect.Effect<unknown, SqlError>): Effect.Effect<Result, SqlError> =>
   Effect.map(raw, (result) => (isResult(result) ? result : { command: "", rowCount: 0, rows: [] }))
+
+/** The SQLSTATE of a transaction in which a statement has failed. */
+const inFailedTransaction = "25P02"
 
 /** A transaction that stays open until `end` is called. */
 interface Level {
@@ -92,6 +96,10 @@ export const joined = (
   const end = async (keep: boolean) => {
     await levels.pop()?.end(keep)
   }
+  /** Ends all levels, as `COMMIT` and `ROLLBACK` end the savepoints that are open. */
+  const endAll = async (keep: boolean) => {
+    while (levels.length > 0) await end(keep)
+  }
   /** Ends the levels down to the one of this name, the last of those that have it. */
   const endTo = async (name: string, keep: boolean) => {
     if (!levels.some((level) => level.name === name)) throw new Error(`There is no savepoint "${name}".`)
@@ -108,17 +116,24 @@ export const joined = (
     run: (text, params) => resultOf(sql.unsafe(text, params).raw),
     stream: (text, params) => sql.unsafe(text, params).stream,
     begin: (options) => begin(undefined, options),
-    commit: () => end(true).then(() => true),
-    rollback: () => end(false),
+    commit: async () => {
+      try {
+        await endAll(true)
+        return true
+      } catch (error) {
+        await endAll(false)
+        if (sqlState(error) === inFailedTransaction) return false
+        throw error
+      }
+    },
+    rollback: () => endAll(false),
     savepoint: (name) => begin(name, {}),
     rollbackTo: async (name) => {
       await endTo(name, false)
       await begin(name, {})
     },
     releaseSavepoint: (name) => endTo(name, true),
-    close: async () => {
-      while (levels.length > 0) await end(false)
-    }
+    close: () => endAll(false)
   }
 }
 
