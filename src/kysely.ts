@@ -18,8 +18,8 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import { Kysely, type KyselyConfig } from "kysely"
+import { isSqlError, SqlError, UnknownError } from "effect/sql/SqlError"
+import { AbortedTransactionError, Kysely, type KyselyConfig } from "kysely"
 import { call, inherit } from "./api/AsyncContext.ts"
 import type { AnyDatabase } from "./api/Database.ts"
 import { isPoolError, toSqlError } from "./errors/PoolError.ts"
@@ -49,12 +49,19 @@ export const make = <Tables>(pgdb: AnyDatabase, { runtime, ...config }: Options 
 
 const failure = (error: unknown): Effect.Effect<never, SqlError> => {
   if (isPoolError(error)) return Effect.fail(toSqlError(error))
+  if (error instanceof AbortedTransactionError) {
+    const { message } = error
+    return Effect.fail(
+      new SqlError({ reason: new UnknownError({ cause: error, message, operation: "commit" }) })
+    )
+  }
   return isSqlError(error) ? Effect.fail(error) : Effect.die(error)
 }
 
 /**
  * Runs an async function whose queries join this program's transaction, over each `await`, and are cancelled with it. Fails
- * with `SqlError`, of which a `PoolError` is the cause of its reason; what else the function rejects with is a defect.
+ * with `SqlError`, of which a `PoolError` or Kysely's `AbortedTransactionError` is the cause of its reason; what else the function
+ * rejects with is a defect.
  */
 export const run = <A>(f: () => PromiseLike<A> | A): Effect.Effect<A, SqlError, PoolRegistry> =>
   Effect.catch(call(f), failure)

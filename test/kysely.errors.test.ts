@@ -5,6 +5,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import { PG, PoolError, PoolRegistry } from "effect-global-pool"
 import * as Pooled from "effect-global-pool/kysely"
+import { AbortedTransactionError, sql } from "kysely"
 import { withDatabase } from "./support/handle.ts"
 
 interface Tables {
@@ -27,6 +28,20 @@ withDatabase("a pool's own error fails a query's program as SqlError, and is no 
       const error = yield* Effect.flip(program)
       assert.strictEqual(error._tag, "SqlError")
       assert.instanceOf(error.reason.cause, PoolError)
+    }
+  })
+)
+
+withDatabase("a commit that rolled back fails a query's program as SqlError", table, ({ pgdb }) =>
+  Effect.gen(function* () {
+    const db = Pooled.make(pgdb)
+    const swallowing = Pooled.run(() =>
+      db.transaction().execute((trx) => sql`select 1 / 0`.execute(trx).catch(() => undefined))
+    )
+    for (const program of [swallowing, pgdb.transaction(swallowing)]) {
+      const error = yield* Effect.flip(program)
+      assert.strictEqual(error._tag, "SqlError")
+      assert.instanceOf(error.reason.cause, AbortedTransactionError)
     }
   })
 )
