@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import { PG, PoolRegistry } from "effect-global-pool"
+import * as Pooled from "effect-global-pool/kysely"
 import { withDatabase } from "./support/handle.ts"
 
 /** The spans that an effect makes, as they were when it ended. */
@@ -318,4 +319,39 @@ withDatabase(
       )
       assert.notInclude(JSON.stringify(spans.map(show)), "Secret")
     })
+)
+
+withDatabase("statements on a reserved connection, and Kysely's, have spans", [table], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const sql = yield* pgdb.client
+    const db = Pooled.make<{ people: { id: number } }>(pgdb)
+    const all = db.selectFrom("people").selectAll()
+    const spans = yield* spansOf(
+      Effect.all([
+        Effect.scoped(
+          Effect.flatMap(sql.reserve, (own) =>
+            Effect.all([
+              own.execute("select 'Secret' from people", [], undefined),
+              Stream.runDrain(own.executeStream("select * from people", [], undefined))
+            ])
+          )
+        ),
+        Pooled.run(() => all.execute()),
+        Pooled.run(() => db.transaction().execute((trx) => trx.deleteFrom("people").execute())),
+        Stream.runDrain(Pooled.stream(all)),
+        pgdb.transaction(Pooled.run(() => all.execute()))
+      ])
+    )
+    const texts = operationsOf(spans).map(({ attributes }) => attributes.get("db.query.text"))
+    assert.deepStrictEqual(texts, [
+      "select '…' from people",
+      "select * from people",
+      'select * from "people"',
+      "start transaction",
+      'delete from "people"',
+      "commit",
+      'select * from "people"',
+      'select * from "people"'
+    ])
+  })
 )

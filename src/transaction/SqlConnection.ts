@@ -51,7 +51,8 @@ export const connection = (
   controls = false
 ): Connection => {
   const found = Operation.poolOf(current)
-  const common: StatementOptions = { readers, parameters, hasSpan: true, controls }
+  // Statements of Effect's client make their spans; on a connection that is used by itself nobody does.
+  const common: StatementOptions = { readers, parameters, hasSpan: !controls, controls }
   const ask = (text: string, params: ReadonlyArray<unknown>, options: StatementOptions) =>
     Effect.mapError(
       Effect.flatMap(found, (pool) =>
