@@ -317,3 +317,22 @@ describe("statements", () => {
     })
   )
 })
+
+describe("notifications", () => {
+  withDatabase("whose name or payload is no text are refused", [], ({ pgdb }) =>
+    Effect.gen(function* () {
+      for (const [channel, payload] of [
+        ["jobs", 5],
+        ["jobs", { id: 5 }],
+        ["jobs", 2n],
+        [5, "5"],
+        [undefined, "5"]
+      ]) {
+        const error = yield* Effect.flip(pgdb.notify(untyped(channel), untyped(payload)))
+        assert.instanceOf(error, PoolError)
+        assert.include(error.message, "both texts. Nothing was sent.")
+      }
+      yield* pgdb.notify("jobs", untyped(null))
+    })
+  )
+})

@@ -19,7 +19,7 @@ import type {
   SchemaChanges,
   SchemaInsert
 } from "../collection/Types.ts"
-import type { OperationError, PoolError } from "../errors/PoolError.ts"
+import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { Notification } from "../protocol/Session.ts"
 import { PoolRegistry } from "../registry/PoolRegistry.ts"
@@ -257,10 +257,15 @@ export interface Database<Tables = AnyTables> extends Operations, RowOperations<
 export type AnyDatabase = Omit<Database, "table" | "run">
 
 /** The payload of a notification may be left out. */
-const notification = (channel: string, payload = ""): Bound => ({
-  text: "select pg_catalog.pg_notify($1, $2)",
-  params: [ownText(channel), ownText(payload)]
-})
+const notification = (channel: unknown, payload: unknown): Result.Result<Bound, PoolError> => {
+  const given = payload ?? ""
+  return typeof channel === "string" && typeof given === "string"
+    ? Result.succeed({
+        text: "select pg_catalog.pg_notify($1, $2)",
+        params: [ownText(channel), ownText(given)]
+      })
+    : Result.fail(refused("notify takes a channel's name and a payload, both texts. Nothing was sent."))
+}
 
 const defaultGrace = Duration.seconds(5)
 
@@ -308,7 +313,10 @@ const makers: Makers<DatabaseSource, Database> = {
   afterCommit: (source) => (effect) => onPool(source, (pool) => afterCommit(pool, effect)),
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),
-  notify: (source) => (channel, payload) => Effect.asVoid(runBound(source, notification(channel, payload))),
+  notify: (source) => (channel, payload) =>
+    Effect.flatMap(Effect.fromResult(notification(channel, payload)), (bound) =>
+      Effect.asVoid(runBound(source, bound))
+    ),
   copyFrom: (source) => (statement, data) =>
     Effect.flatMap(Effect.fromResult(fromStatement(statement, namingOf(source))), (bound) =>
       Copy.copyFrom(source, bound, data, { place: "copyFrom", takesText: true, onProgress: undefined })
