@@ -294,6 +294,80 @@ withDatabase(
     })
 )
 
+const setters: ReadonlyArray<string | readonly [string, ReadonlyArray<string>]> = [
+  "set local datestyle = 'SQL, DMY'",
+  "set local extra_float_digits = -5",
+  "select set_config('datestyle', 'SQL, DMY', true)",
+  ["select set_config($1, $2, true)", ["datestyle", "SQL, DMY"]],
+  ["select set_config($1, $2, true)", ["extra_float_digits", "-5"]],
+  "do $$ begin execute 'set local datest' || 'yle = ''SQL, DMY'''; end $$"
+]
+
+withDatabase(
+  "a batch that sets how dates and numbers are printed reads them as they are, the first time too",
+  ["create table t (at timestamptz, n float8)", "insert into t values ('2024-07-01Z', 1.0::float8 / 3)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const text = "select at, n, array[at] as list from t"
+      const at = new Date("2024-07-01T00:00:00Z")
+      for (const [number, setter] of setters.entries()) {
+        for (const prepare of [true, false]) {
+          const key = `${number} ${prepare}`
+          const pgdb = PG.make({ ...to, maxConnections: 1, key, prepare })
+          for (const batch of [
+            pgdb.trans([setter, text]),
+            pgdb.trans([setter, text]),
+            pgdb.transaction(pgdb.trans([setter, `${text} where true`]))
+          ]) {
+            expect((yield* batch)[1]?.rows, key).toEqual([{ at, n: 1 / 3, list: [at] }])
+          }
+          yield* pgdb.terminate
+        }
+      }
+      const slashed = PG.make({ ...to, key: "slashed", startupParameters: { DateStyle: "SQL, DMY" } })
+      expect((yield* slashed.trans(["set local datestyle = 'ISO'", "reset all", text]))[2]?.rows).toEqual([
+        { at, n: 1 / 3, list: [at] }
+      ])
+    })
+)
+
+withDatabase(
+  "a Date is not read by a DateStyle that a function has changed",
+  [
+    `create function restyle() returns int language plpgsql as $$ begin
+       perform set_config('datestyle', 'SQL, DMY', true); return 1; end $$`
+  ],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const text = "select '2024-07-01 00:00:00Z'::timestamptz as at"
+      const pgdb = PG.make({ ...to, maxConnections: 1 })
+      const { message } = yield* Effect.flip(pgdb.trans(["select restyle()", text]))
+      expect(message).toContain("another DateStyle than the session had")
+      expect((yield* pgdb.trans(["select restyle()", text]))[1]?.rows).toEqual([
+        { at: new Date("2024-07-01T00:00:00Z") }
+      ])
+    })
+)
+
+withDatabase(
+  "a Date in a composite that is read as text is the same in every zone and DateStyle",
+  ["create type visit as (at timestamptz, address inet)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      for (const at of ["2024-07-01T12:00:00.125Z", "2024-11-03T05:30:00Z"]) {
+        for (const style of styles) {
+          for (const zone of ["UTC", "Europe/Warsaw", "America/New_York"]) {
+            const set = [`set local datestyle = '${style}'`, `set local time zone '${zone}'`]
+            const text = `select row('${at}', '10.0.0.1')::visit as v`
+            expect(yield* thrice(to, set, text), `${style}, ${zone}`).toEqual(
+              Array(3).fill({ v: { at: new Date(at), address: "10.0.0.1/32" } })
+            )
+          }
+        }
+      }
+    })
+)
+
 withDatabase(
   "a record with a date, in a session whose style is not ISO, fails and says to cast it",
   ["create type event as (id int, day date, lapse interval)"],

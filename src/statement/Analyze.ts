@@ -40,6 +40,8 @@ export interface Analysis {
   readonly sessionEffects: SessionEffects
   /** It may set how many digits of a float the session shows. */
   readonly setsFloatDigits: boolean
+  /** It may set how the session shows dates. */
+  readonly setsDateStyle: boolean
   /** It may change which tables and types a name means. */
   readonly setsSearchPath: boolean
   /** It may create, change or drop a type, and every table and view is one. */
@@ -63,6 +65,7 @@ const nothing: Analysis = {
   isPlainRead: false,
   sessionEffects: "none",
   setsFloatDigits: false,
+  setsDateStyle: false,
   setsSearchPath: false,
   changesCatalogue: false,
   placeholders: 0,
@@ -236,8 +239,17 @@ const changesCatalogueOf = (command: string, text: string, from: number, traits:
   return command === "do" ? mayHold(text, blockDefines) : readers.has(command) && traits.table
 }
 
-/** Also where the name of a setting is not written out, as in `set_config($1, …)` and in code that a `DO` puts together. */
-const floatDigits = /extra_float_digits|\bset_config\b(?!"?\s*\(\s*'[^'\\]*'\s*,)|^\s*do\b.*\bexecute\b/is
+const floatDigits = /extra_float_digits/i
+const dateStyle = /datestyle/i
+const unnamedSetting = /\bset_config\b(?!"?\s*\(\s*'[^'\\]*'\s*,)/i
+const execute = /\bexecute\b/i
+
+/** Whether it may set a setting that is not written out, as `set_config($1, …)` and code that a `DO` puts together. */
+const setsUnnamed = (command: string, text: string, from: number): boolean =>
+  unnamedSetting.test(text) ||
+  (command === "do" && execute.test(text)) ||
+  (command === "reset" && wordOf(text, tokenAt(text, from)) === "all")
+
 const searchPath = /search_path|^\s*set\b.*\bschema\b/is
 const writesRows = new Set(["insert", "update", "delete", "merge"])
 const readsRows = new Set([...readers, "explain", "call", "fetch", "execute"])
@@ -263,6 +275,7 @@ const analyzeConforming = (text: string): Analysis => {
   const executed = wordOf(text, inner)
   const traits = traitsOf(text, inner, executed === "create")
   const sessionEffects = effectsOf(executed, text, inner.end, traits)
+  const isUnnamed = setsUnnamed(executed, text, inner.end)
   const isRead = readers.has(executed) && !traits.changes && sessionEffects === "none"
   const returnsRows = readsRows.has(command) || (writesRows.has(command) && traits.returning)
   return {
@@ -273,7 +286,8 @@ const analyzeConforming = (text: string): Analysis => {
     callsFunctions: traits.calls,
     isPlainRead: isRead && traits.plain && command !== "explain",
     sessionEffects,
-    setsFloatDigits: floatDigits.test(text),
+    setsFloatDigits: isUnnamed || floatDigits.test(text),
+    setsDateStyle: isUnnamed || dateStyle.test(text),
     setsSearchPath: searchPath.test(text),
     changesCatalogue: changesCatalogueOf(executed, text, inner.end, traits),
     placeholders,
@@ -298,6 +312,7 @@ const worse = (left: Analysis, right: Analysis): Analysis => ({
   sessionEffects:
     weight[left.sessionEffects] < weight[right.sessionEffects] ? right.sessionEffects : left.sessionEffects,
   setsFloatDigits: left.setsFloatDigits || right.setsFloatDigits,
+  setsDateStyle: left.setsDateStyle || right.setsDateStyle,
   setsSearchPath: left.setsSearchPath || right.setsSearchPath,
   changesCatalogue: left.changesCatalogue || right.changesCatalogue,
   placeholders: Math.max(left.placeholders, right.placeholders),

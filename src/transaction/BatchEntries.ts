@@ -12,6 +12,7 @@ import * as Send from "../execute/Send.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, type PooledConnection } from "../pool/PooledConnection.ts"
 import type { Timing } from "../pool/StatementCache.ts"
+import type { Analysis } from "../statement/Analyze.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import { fromStatement, type Statement } from "../statement/Statement.ts"
@@ -72,13 +73,28 @@ export const prepareEntry = (pool: Pool, connection: PooledConnection, entry: En
     entry.encoded = encoded
   })
 
-/** The statements up to the first that may change what the others are about. */
-const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> => {
-  const first = entries.findIndex(
-    ({ job: { known } }) => known.analysis.changesCatalogue || known.analysis.setsSearchPath
-  )
-  return first < 0 ? entries : entries.slice(0, first + 1)
+/** The statements up to the first of a kind, and those behind it. */
+const splitAt = (
+  entries: ReadonlyArray<Entry>,
+  isMeant: (analysis: Analysis) => boolean
+): readonly [upTo: ReadonlyArray<Entry>, behind: ReadonlyArray<Entry>] => {
+  const first = entries.findIndex(({ job }) => isMeant(job.known.analysis))
+  return first < 0 ? [entries, []] : [entries.slice(0, first + 1), entries.slice(first + 1)]
 }
+
+const setsPrinting = ({ setsDateStyle, setsFloatDigits }: Analysis): boolean =>
+  setsDateStyle || setsFloatDigits
+
+/** The statements up to the first that may change what the others are about, or how their rows are printed. */
+const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
+  splitAt(
+    entries,
+    (analysis) => analysis.changesCatalogue || analysis.setsSearchPath || setsPrinting(analysis)
+  )[0]
+
+/** Those whose rows a statement before may have printed otherwise than the session prints them now. */
+const printedAnew = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
+  splitAt(entries, setsPrinting)[1].filter(({ job }) => job.known.analysis.returnsRows)
 
 /**
  * Whether the session has to be asked first how it prints floats: what has written cannot be run again to read them better, as a
@@ -97,7 +113,9 @@ const isReady = (pool: Pool, connection: PooledConnection, { encoded, job }: Ent
 
 /** Whether a batch can be sent on this connection with nothing to ask first. */
 export const areReady = (pool: Pool, connection: PooledConnection, entries: ReadonlyArray<Entry>): boolean =>
-  entries.every((entry) => isReady(pool, connection, entry)) && !asksFloats(pool, connection, entries)
+  entries.every((entry) => isReady(pool, connection, entry)) &&
+  printedAnew(entries).length === 0 &&
+  !asksFloats(pool, connection, entries)
 
 /** Asks it; a session that turns out to have ended is left for the batch to find. */
 const askFloats = (connection: PooledConnection): Effect.Effect<void, SqlError> =>
@@ -111,6 +129,7 @@ export const prepareAll = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, OperationError> {
   if (asksFloats(pool, connection, entries)) yield* askFloats(connection)
   for (const entry of entries) if (!isReady(pool, connection, entry)) entry.encoded = undefined
+  for (const entry of printedAnew(entries)) entry.encoded = undefined
   for (const entry of beforeDefinitions(entries)) {
     if (entry.encoded !== undefined) continue
     yield* Effect.catch(prepareEntry(pool, connection, entry), (error) => {

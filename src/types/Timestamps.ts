@@ -1,8 +1,9 @@
 /**
  * `timestamp` and `timestamptz` as `Date`, from either format and whatever the session sets.
  *
- * The binary format is microseconds since 2000 and depends on nothing. The text format follows `DateStyle` and `TimeZone`:
- * the four styles are recognised by their form, so a style that was set without this program's knowledge is not read as another.
+ * The binary format is microseconds since 2000 and depends on nothing. The text format follows `DateStyle` and `TimeZone`. The
+ * four styles are recognised by their form: one that was set unseen, by a function for instance, is not read as another, nor by
+ * settings that are no longer those of the session.
  */
 import { bigInt64, int32 } from "./Bytes.ts"
 import type { Locale, ReadBinary, ReadText } from "./PgType.ts"
@@ -38,21 +39,22 @@ export const fromBinary: ReadBinary<Date | number> = (bytes, offset) => {
 const clock = String.raw`(?<hour>\d\d):(?<minute>\d\d):(?<second>\d\d)(?:\.(?<fraction>\d{1,3})\d*)?`
 /** An offset, an abbreviation such as `CET`, or nothing. */
 const zone = String.raw`(?: ?(?<zone>[+-][\d:]+|(?!BC$)[A-Za-z_/]+))?(?<bc> BC)?`
+/** With the first word of `DateStyle`. */
 const styles = [
-  String.raw`(?<year>\d{4,})-(?<month>\d\d)-(?<day>\d\d)[ T]${clock}`,
-  String.raw`(?<day>\d\d)\.(?<month>\d\d)\.(?<year>\d{4,}) ${clock}`,
-  String.raw`(?<first>\d\d)/(?<other>\d\d)/(?<year>\d{4,}) ${clock}`,
-  String.raw`[A-Z][a-z]{2} (?<name>[A-Z][a-z]{2}) (?<day>\d\d) ${clock} (?<year>\d{4,})`,
-  String.raw`[A-Z][a-z]{2} (?<day>\d\d) (?<name>[A-Z][a-z]{2}) ${clock} (?<year>\d{4,})`
-].map((style) => new RegExp(`^${style}${zone}$`))
+  ["ISO", String.raw`(?<year>\d{4,})-(?<month>\d\d)-(?<day>\d\d)[ T]${clock}`],
+  ["German", String.raw`(?<day>\d\d)\.(?<month>\d\d)\.(?<year>\d{4,}) ${clock}`],
+  ["SQL", String.raw`(?<first>\d\d)/(?<other>\d\d)/(?<year>\d{4,}) ${clock}`],
+  ["Postgres", String.raw`[A-Z][a-z]{2} (?<name>[A-Z][a-z]{2}) (?<day>\d\d) ${clock} (?<year>\d{4,})`],
+  ["Postgres", String.raw`[A-Z][a-z]{2} (?<day>\d\d) (?<name>[A-Z][a-z]{2}) ${clock} (?<year>\d{4,})`]
+].map(([style = "", form = ""]) => ({ style, form: new RegExp(`^${form}${zone}$`) }))
 const months = "JanFebMarAprMayJunJulAugSepOctNovDec"
 
 type Fields = Readonly<Record<string, string | undefined>>
 
-const fieldsOf = (text: string): Fields | undefined => {
-  for (const style of styles) {
-    const found = style.exec(text)
-    if (found !== null) return found.groups
+const fieldsOf = (text: string, { dateStyle }: Locale): Fields | undefined => {
+  for (const { form, style } of styles) {
+    const found = form.exec(text)
+    if (found !== null && (style === "ISO" || dateStyle.startsWith(style))) return found.groups
   }
   return undefined
 }
@@ -97,8 +99,10 @@ const byAbbreviation = (local: number, abbreviation: string, { timeZone }: Local
 export const fromText: ReadText<Date | number> = (text, locale) => {
   if (text === "infinity") return Number.POSITIVE_INFINITY
   if (text === "-infinity") return Number.NEGATIVE_INFINITY
-  const fields = fieldsOf(text)
-  if (fields === undefined) throw new UnreadableValue("is a timestamp in a form that is not known")
+  const fields = fieldsOf(text, locale)
+  if (fields === undefined) {
+    throw new UnreadableValue("is a timestamp in another DateStyle than the session had. Run it again")
+  }
   const local = localOf(fields, locale)
   const { zone = "" } = fields
   const instant = numericZone.test(zone) ? local - eastOf(zone) * 1000 : byAbbreviation(local, zone, locale)
