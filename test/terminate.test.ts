@@ -192,3 +192,17 @@ withDatabase("a second terminate with less grace cuts the first one short", [], 
     assert.isTrue(Exit.isFailure(yield* Fiber.await(fiber)))
   })
 )
+
+withDatabase("twenty calls of terminate at once are no leak of listeners to Node", [], (given) =>
+  Effect.gen(function* () {
+    yield* given.pgdb.select("select 1")
+    const warnings: Array<string> = []
+    const note = ({ message }: Error) => warnings.push(message)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => process.on("warning", note)),
+      () => Effect.sync(() => process.off("warning", note))
+    )
+    yield* Effect.replicateEffect(given.pgdb.terminate, 20, { concurrency: "unbounded", discard: true })
+    assert.deepStrictEqual([warnings, yield* given.sessions], [[], []])
+  })
+)

@@ -52,30 +52,26 @@ export const make = (
 
   const close: Evict["close"] = (connection, reason, patience = goodbyeMillis) =>
     Effect.suspend(() => {
-      const { session } = connection
+      const { isGivenUp, session } = connection
+      session.setReading(true)
+      session.terminate()
       // Its slot is released once, however often it is closed.
       if (!connection.isClosing && state.connections.has(connection)) {
         connection.isClosing = true
         connection.isLeaving = true
         takeOut(connection)
         budget.leave()
+        const onClosed = Effect.sync(() => {
+          remove(connection, reason)
+          Deferred.doneUnsafe(isGivenUp, Effect.void)
+        })
+        run(Effect.andThen(Link.gone(session.socket), onClosed))
       }
-      session.setReading(true)
-      session.terminate()
-      const gone = Effect.andThen(
-        Link.gone(session.socket),
-        Effect.sync(() => remove(connection, reason))
-      )
-      const closed = Effect.raceFirst(Link.closed(session.socket), Deferred.await(connection.isGivenUp))
-      return Effect.flatMap(Effect.timeoutOption(closed, patience), () => {
-        if (session.socket.closed) return gone
+      return Effect.map(Effect.timeoutOption(Deferred.await(isGivenUp), patience), () => {
         // No fiber waits for it any longer, but its slot is not free before the server says so: others make room meanwhile.
-        if (connection.isLeaving && state.connections.has(connection)) {
-          connection.isLeaving = false
-          budget.linger()
-        }
-        run(gone)
-        return Effect.void
+        if (!connection.isLeaving || !state.connections.has(connection)) return
+        connection.isLeaving = false
+        budget.linger()
       })
     })
 

@@ -53,7 +53,7 @@ export interface PooledConnection extends IdleConnection {
   isClosing: boolean
   /** It is closing, and its slot of the registry's limit is about to come free. */
   isLeaving: boolean
-  /** Nobody waits for its end any longer. */
+  /** It is gone, or nobody waits for its end any longer. */
   readonly isGivenUp: Deferred.Deferred<void>
 }
 
