@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type { PG } from "effect-global-pool"
+import { PG } from "effect-global-pool"
 import { split } from "../src/statement/Split.ts"
 import { withDatabase } from "./support/handle.ts"
 
@@ -171,6 +171,36 @@ withDatabase(
         /inside one/
       )
       assert.strictEqual(yield* count, 2)
+    })
+)
+
+withDatabase(
+  "a script that has committed is not retryable, whatever fails behind that",
+  ["create table t (id int)"],
+  ({ pgdb, settings, witness }) =>
+    Effect.gen(function* () {
+      const patient = PG.make({ ...settings, key: "patient", statementTimeout: "100 millis" })
+      const kill = "select pg_terminate_backend(pg_backend_pid())"
+      const run = (handle: PG.Database, text: string) =>
+        Effect.map(Effect.flip(handle.script(text)), ({ isRetryable, message }) => ({ isRetryable, message }))
+      for (const [handle, text] of [
+        [patient, "begin; insert into t values (1); commit; select pg_sleep(9)"],
+        [patient, "vacuum t; begin; select pg_sleep(9); commit"],
+        [pgdb, "begin; insert into t values (1); commit and chain; select pg_sleep(0); SELF; commit"],
+        [pgdb, "insert into t values (1); begin; SELF; commit"]
+      ] as const) {
+        const { isRetryable, message } = yield* run(handle, text.replace("SELF", kill))
+        assert.isFalse(isRetryable, text)
+        assert.include(message, "What the statements before it committed is not undone")
+      }
+      assert.deepStrictEqual(yield* witness.query("select count(*)::int as n from t"), [{ n: 3 }])
+      // Where nothing was committed all of it may be repeated.
+      for (const text of [
+        "begin; insert into t values (2); select pg_sleep(9); commit",
+        "set work_mem = '5MB'; begin; insert into t values (2); rollback; begin; select pg_sleep(9); commit"
+      ]) {
+        assert.isTrue((yield* run(patient, text)).isRetryable, text)
+      }
     })
 )
 

@@ -3,9 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
+import { behindCommitted } from "../errors/ServerErrors.ts"
 import * as Execute from "../execute/Execute.ts"
 import * as Jobs from "../execute/Job.ts"
 import type { AnyFiber, Pool } from "../pool/Pool.ts"
+import { isInTransaction } from "../pool/PooledConnection.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { psql } from "../statement/Reject.ts"
@@ -31,6 +33,8 @@ const beginning = new Set(["BEGIN", "START"])
 const ending = new Set(["COMMIT", "END", "ABORT"])
 const inside = new Set(["SAVEPOINT", "RELEASE"])
 const backTo = /^rollback\s+(?:work\s+|transaction\s+)?to\b/i
+/** Command tags of what may be repeated. */
+const harmless = new Set(["ROLLBACK", "SET"])
 const chained = /\band\s+chain\s*$/i
 
 const nested =
@@ -74,8 +78,9 @@ const inTurn = (
 ): Effect.Effect<ReadonlyArray<Exchange>, OperationError> => {
   const timing = Operation.timingOf(pool)
   const known = parts.map(({ text }) => pool.statements.get(text))
-  const running = pool.use((connection) =>
-    Effect.forEach(parts, ({ text }, index) => {
+  const running = pool.use((connection) => {
+    let mayHaveCommitted = false
+    return Effect.forEach(parts, ({ text }, index) => {
       const options: Jobs.JobOptions = {
         controls: true,
         prepare: false,
@@ -83,9 +88,19 @@ const inTurn = (
         position: positions[index] ?? { number: index + 1, of: parts.length }
       }
       const job = Jobs.prepare(pool, { text, params: [] }, options, timing)
-      return Jobs.isJob(job) ? Execute.runHere(pool, connection, job, pool.cutOff) : Effect.fail(job)
+      if (!Jobs.isJob(job)) return Effect.fail(job)
+      return Effect.mapBoth(Execute.runHere(pool, connection, job, pool.cutOff), {
+        onFailure: (error) =>
+          mayHaveCommitted && error._tag === "SqlError" ? behindCommitted(error) : error,
+        onSuccess: (exchange) => {
+          // With `and chain` the next transaction is open already.
+          const hasEnded = exchange.tag === "COMMIT" || !isInTransaction(connection)
+          mayHaveCommitted ||= hasEnded && !harmless.has(exchange.tag)
+          return exchange
+        }
+      })
     })
-  )
+  })
   return Operation.around(
     pool,
     fiber,

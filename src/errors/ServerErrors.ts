@@ -225,3 +225,13 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
 /** The statement that an error is about, as the last part of its message. */
 export const statementPart = (at: About): string | undefined =>
   statement(at, at.text === undefined ? undefined : withoutPasswords({ text: at.text, index: undefined }))
+
+const earlier = "What the statements before it committed is not undone: look before you repeat them."
+
+/** The error of one statement of several behind others that were committed: they cannot be repeated with it. */
+export const behindCommitted = (error: SqlError): SqlError => {
+  if (!error.isRetryable) return error
+  const { _tag, cause, operation } = error.reason
+  const parts = [error.message, earlier]
+  return finish((message) => reasonOf(_tag, { cause, message, operation }, undefined), parts, false)
+}
