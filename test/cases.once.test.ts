@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { PG } from "effect-global-pool"
 import { forEach, operations, plainOperations, withEachSetting } from "./support/cases.ts"
+import { withDatabase } from "./support/handle.ts"
 
 const addOrder = `create function add_order(item text) returns orders language sql as
   $$ insert into orders (item) values (item) returning * $$`
@@ -132,5 +133,24 @@ withEachSetting(
       yield* witness.query("alter table t alter column x type text")
       expect(yield* write).toEqual([{ n: 3, p: { b: 1 } }])
       expect(yield* witness.query("select count(*)::int as n from t")).toEqual([{ n: 3 }])
+    })
+)
+
+withDatabase(
+  "the error of a procedure that is cancelled behind a commit of its own does not say that nothing took effect",
+  ["create table log (n int)"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        pgdb.execute(`do $$ begin
+          insert into log values (1);
+          commit;
+          perform pg_cancel_backend(pg_backend_pid()), pg_sleep(9);
+        end $$`)
+      )
+      expect(error.message).not.toContain("Nothing of it took effect")
+      expect(error.message).toContain("What it may have committed before is not undone")
+      expect(error.isRetryable).toBe(false)
+      expect(yield* witness.query("select count(*)::int as n from log")).toEqual([{ n: 1 }])
     })
 )

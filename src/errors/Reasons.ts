@@ -95,7 +95,7 @@ export const stalePlan =
   "A table changed after the statement was prepared. Run it again, in a transaction all of it."
 
 /** What to do about it, in a sentence or two; `undefined` when the server's own words say all. */
-export const adviceOf = (state: State): string | undefined => {
+export const adviceOf = (state: State & { readonly isPartial: boolean }): string | undefined => {
   if (isMiscount(state)) return "Give as many parameters as the statement has placeholders: $1 is the first."
   if (state.code === "42601" && state.routine === "exec_parse_message") {
     return "Send them one by one, all or none of them with trans([...]), or as a file with script(text)."
@@ -103,9 +103,9 @@ export const adviceOf = (state: State): string | undefined => {
   if (state.code === "0A000" && isStalePlan(state)) return stalePlan
   if (isStatementMode(state)) return "Transactions need a pooler in transaction or session mode."
   if (state.code === "57014") {
-    return isTimeout(state)
-      ? "Raise statementTimeout, or give the statement less to do."
-      : "The statement was cancelled, by this program or by another connection. Nothing of it took effect."
+    if (isTimeout(state)) return "Raise statementTimeout, or give the statement less to do."
+    const cancelled = "The statement was cancelled, by this program or by another connection."
+    return state.isPartial ? cancelled : `${cancelled} Nothing of it took effect.`
   }
   if (state.code === "42P10" && isOnConflict(state)) {
     return "Create a unique index on exactly these columns, or name the columns of one that exists."

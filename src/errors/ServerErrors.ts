@@ -186,7 +186,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
   if (at.place !== undefined) retold.unshift(at.place)
   const isMisplaced = at.isMisplaced === true && code === "25006"
   const tag: Tag = at.isStale === true ? "SerializationError" : isMisplaced ? "ConnectionError" : tagOf(state)
-  const isRepeated = at.mayHaveCommitted !== true || !isRetryable(tag)
+  const isPartial = at.mayHaveCommitted === true && (isRetryable(tag) || code === "57014")
   const onServer = tag === "ConnectionError" || tag === "AuthenticationError" ? at.server : undefined
   const cause = fieldsOf(whole, {
     code,
@@ -209,8 +209,8 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       line("Detail", Masking.shortened(detail ?? "")),
       line("Hint", Masking.shortened(hint ?? "")),
       neighbours(code, said, at.databases),
-      at.isStale === true ? stalePlan : isMisplaced ? misplaced : adviceOf(state),
-      isRepeated ? undefined : partly,
+      at.isStale === true ? stalePlan : isMisplaced ? misplaced : adviceOf({ ...state, isPartial }),
+      isPartial ? partly : undefined,
       line("Server", onServer),
       at.note,
       line("At", objects(name)),
@@ -218,7 +218,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       inner === undefined ? undefined : `Query in the function:\n${excerpt(inner)}`,
       statement(at, marked)
     ],
-    !isPermanent(state) && isRepeated
+    !isPermanent(state) && !isPartial
   )
 }
 
