@@ -419,6 +419,32 @@ describe("a server that refuses", () => {
     })
   )
 
+  withDatabase(
+    "one more for long, and then all for a moment: it is an outage from then on, for which the pool waits",
+    [],
+    (given) =>
+      Effect.gen(function* () {
+        const between = yield* proxy(given.settings)
+        const pgdb = PG.make({ ...given.settings, ...between.address, connectTimeout: "1 second" })
+        const held = yield* Deferred.make<void>()
+        const hold = Effect.andThen(Deferred.succeed(held, undefined), Effect.never)
+        const holding = yield* Effect.forkChild(
+          Effect.exit(pgdb.transaction(Effect.andThen(pgdb.select("select 1"), hold)))
+        )
+        yield* Deferred.await(held)
+        yield* between.refuse
+        // For longer than connectTimeout: the first connection serves others meanwhile.
+        assert.isTrue(Option.isNone(yield* Effect.timeoutOption(pgdb.select("select 1"), "1500 millis")))
+        yield* Fiber.interrupt(holding)
+        yield* between.cut
+        const waiting = yield* Effect.forkChild(Effect.exit(pgdb.select("select 1")))
+        // Longer than the longest pause.
+        yield* Effect.sleep("700 millis")
+        yield* between.accept
+        assert.isTrue(Exit.isSuccess(yield* Fiber.join(waiting)))
+      })
+  )
+
   withDatabase("pauses grow from nothing to half a second, with chance in them", [], () =>
     Effect.sync(() => {
       assert.deepStrictEqual(

@@ -152,6 +152,8 @@ export const make = (
             outageSince = now
             refusedSince = undefined
           }
+          // While others serve the callers it is no outage.
+          if (PoolState.staying(state) > 0) outageSince = now
           failures++
           failedAt = now
           afterFailure.begin(failures)
