@@ -179,3 +179,20 @@ withDatabase(
       if (Exit.isSuccess(exit)) assert.strictEqual(read, total)
     })
 )
+
+withDatabase(
+  "a read that asks for its columns first is sent again when its connection is lost",
+  [],
+  (given) =>
+    Effect.gen(function* () {
+      const between = yield* proxy(given.settings)
+      const pgdb = PG.make({ ...given.settings, ...between.address, prepare: false, maxConnections: 1 })
+      const read = Effect.flatMap(
+        pgdb.client,
+        (sql) => sql`select id from (values (1)) v (id) where id = ${1}`
+      )
+      yield* read
+      yield* between.cutAfter(1)
+      assert.deepStrictEqual(yield* read, [{ id: 1 }])
+    })
+)

@@ -198,20 +198,20 @@ export const single = (
   }
   const { analysis, latency } = job.known
   const mayShare = analysis.isRead && !analysis.callsFunctions
-  return pool.run<Exchange, OperationError>(
+  const running = pool.run<Exchange | typeof elsewhere, OperationError>(
     fiber,
     mayShare ? latency : undefined,
     (connection, done) => {
       const refusal = pool.cutOff()
       if (refusal !== undefined) return done(Effect.fail(refusal))
       if (!isReadyOn(pool, connection, job, encoded)) {
-        return done(runHere(pool, connection, job, pool.cutOff), true)
+        return done(runOn(pool, connection, job, pool.cutOff), true)
       }
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {
           const result = settled(pool, connection, job, exchange, () =>
-            runHere(pool, connection, job, pool.cutOff)
+            runOn(pool, connection, job, pool.cutOff)
           )
           return done(result, !Exit.isExit(result))
         }
@@ -226,4 +226,9 @@ export const single = (
     },
     caution
   )
+  return Effect.flatMap(running, (result) => {
+    if (result !== elsewhere) return Effect.succeed(result)
+    if (attempts < maxAttempts) return single(pool, fiber, job, attempts + 1, "asks all")
+    return Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
+  })
 }
