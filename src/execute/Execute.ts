@@ -40,16 +40,17 @@ export type BeforeSend = () => OperationError | undefined
 export const elsewhere = Symbol("elsewhere")
 
 /**
- * Gives the rows of a statement that has run. Where floats among them may lack digits the session is asked how it prints them.
- * `again` runs a plain read once more, for all digits or in formats that can be read.
+ * What is left to do for the rows of a statement that has run; `undefined` where they are all there. Where floats among them may lack
+ * digits the session is asked how it prints them. `again` runs a plain read once more, for all digits or in formats that can be
+ * read.
  */
-const settled = <A>(
+const unsettled = <A>(
   pool: Pool,
   connection: PooledConnection,
   job: Job,
   exchange: Exchange,
   again: () => Effect.Effect<A, OperationError>
-): Effect.Effect<Exchange | A, OperationError> => {
+): Effect.Effect<Exchange | A, OperationError> | undefined => {
   onDone(pool, connection, job)
   if (hasUncertainFloats(pool, connection, job, exchange)) {
     return Effect.flatMap(learnFloats(connection), (): Effect.Effect<Exchange | A, OperationError> => {
@@ -57,7 +58,7 @@ const settled = <A>(
       return job.known.analysis.isPlainRead ? again() : Effect.fail(tooFewDigits(pool, job))
     })
   }
-  if (isReadable(exchange)) return Exit.succeed(exchange)
+  if (isReadable(exchange)) return undefined
   return wasMisasked(job, exchange) ? again() : finish(pool, connection, job, exchange)
 }
 
@@ -116,7 +117,8 @@ const runOn = Effect.fnUntraced(function* (
       return runOn(pool, connection, job, before, attempts + 1)
     }
     const isChanged = definitions() !== remembered
-    return yield* isChanged ? again() : settled(pool, connection, job, exchange, again)
+    const left = isChanged ? again() : unsettled(pool, connection, job, exchange, again)
+    return left === undefined ? exchange : yield* left
   }
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
   const verdict = verdictOf(exchange, isDead(connection), {
@@ -174,9 +176,8 @@ export const sendPlain = (
   markDirty(connection, job.known.analysis)
   send(pool, connection, job, encoded, (exchange) => {
     if (exchange.state === "done") {
-      return onResult(
-        settled(pool, connection, job, exchange, () => runHere(pool, connection, job, pool.cutOff))
-      )
+      const again = () => runHere(pool, connection, job, pool.cutOff)
+      return onResult(unsettled(pool, connection, job, exchange, again) ?? Exit.succeed(exchange))
     }
     if (exchange.state === "failed") forgetRefused(connection, job, exchange)
     onResult(failing(pool, job, exchange, connection))
@@ -198,37 +199,35 @@ export const single = (
   }
   const { analysis, latency } = job.known
   const mayShare = analysis.isRead && !analysis.callsFunctions
-  const running = pool.run<Exchange | typeof elsewhere, OperationError>(
+  const anew = (caution: Caution) => single(pool, fiber, job, attempts + 1, caution)
+  const orElsewhere = (result: Exchange | typeof elsewhere) => {
+    if (result !== elsewhere) return Effect.succeed(result)
+    return attempts < maxAttempts
+      ? anew("asks all")
+      : Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
+  }
+  return pool.run<Exchange, OperationError>(
     fiber,
     mayShare ? latency : undefined,
-    (connection, done) => {
+    (connection, done, keep) => {
       const refusal = pool.cutOff()
       if (refusal !== undefined) return done(Effect.fail(refusal))
-      if (!isReadyOn(pool, connection, job, encoded)) {
-        return done(runOn(pool, connection, job, pool.cutOff), true)
-      }
+      const again = () => runOn(pool, connection, job, pool.cutOff)
+      if (!isReadyOn(pool, connection, job, encoded)) return keep(again(), orElsewhere)
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {
-          const result = settled(pool, connection, job, exchange, () =>
-            runOn(pool, connection, job, pool.cutOff)
-          )
-          return done(result, !Exit.isExit(result))
+          const left = unsettled(pool, connection, job, exchange, again)
+          return left === undefined ? done(Exit.succeed(exchange)) : keep(left, orElsewhere)
         }
         if (exchange.state === "failed") forgetRefused(connection, job, exchange)
         const situation = { analysis, usedMemory, inTransaction: false, attempts }
         if (verdictOf(exchange, isDead(connection), situation) === "fail") {
           return done(failing(pool, job, exchange, connection))
         }
-        const next = isDead(connection) ? "asks all" : caution
-        done(Effect.suspend(() => single(pool, fiber, job, attempts + 1, next)))
+        done(Effect.suspend(() => anew(isDead(connection) ? "asks all" : caution)))
       })
     },
     caution
   )
-  return Effect.flatMap(running, (result) => {
-    if (result !== elsewhere) return Effect.succeed(result)
-    if (attempts < maxAttempts) return single(pool, fiber, job, attempts + 1, "asks all")
-    return Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
-  })
 }

@@ -41,14 +41,14 @@ import * as StatementCache from "./StatementCache.ts"
 import type { PoolStats } from "./Stats.ts"
 import * as TransactionKey from "./TransactionKey.ts"
 
-/** What a caller does with a connection until it calls `done`, once. */
-export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>) => void
+/** What a caller does with a connection until it calls `done` or `keep`, once. */
+export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>, keep: Keep<A, E>) => void
 
-/**
- * Ends the use of a connection. With `keeps` the connection stays with the caller until the effect has ended, since that
- * goes on using it.
- */
-export type Done<A, E> = (result: Effect.Effect<A, E>, keeps?: boolean) => void
+/** Gives a connection back. */
+export type Done<A, E> = (result: Effect.Effect<A, E>) => void
+
+/** Gives a connection back when the effect has ended, which goes on using it, and does what follows without it. */
+export type Keep<A, E> = <B>(using: Effect.Effect<B, E>, next: (used: B) => Effect.Effect<A, E>) => void
 
 /** A fiber, whatever it runs. */
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -248,33 +248,40 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
-  const runOn: Pool["run"] = (fiber, latency, begin, caution) =>
-    Effect.callback((resume) => {
+  const runOn: Pool["run"] = <A, E>(
+    fiber: AnyFiber,
+    latency: Sharing.Latency | undefined,
+    begin: Begin<A, E>,
+    caution?: PoolState.Caution
+  ) =>
+    Effect.callback<A, E | OperationError>((resume) => {
       // After one that was dead, those that are shared may be too.
       const isShort = isSharing && caution !== "asks all" && latency !== undefined && Sharing.isShort(latency)
       const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined, caution)
       let isRegistering = true
+      const keep: Keep<A, E> = (using, next) => {
+        if (waiter.isAbandoned) return
+        const release = Effect.onExitPrimitive(using, (exit) => {
+          if (Exit.hasInterrupts(exit)) return abandon(waiter)
+          giveBack(waiter, false)
+          return undefined
+        })
+        const result = Effect.flatMap(release, next)
+        // Not at once: an interruption in the next step would find neither this nor what `Effect.callback` runs then.
+        if (isRegistering) queueMicrotask(() => (waiter.isAbandoned ? undefined : resume(result)))
+        else resume(result)
+      }
       const start = (connection: PooledConnection): void => {
-        begin(connection, (result, keeps = false) => {
+        const done: Done<A, E> = (result) => {
           if (waiter.isAbandoned) return
-          if (keeps) {
-            const release = Effect.onExitPrimitive(result, (exit) => {
-              if (Exit.hasInterrupts(exit)) return abandon(waiter)
-              giveBack(waiter, false)
-              return undefined
-            })
-            // Not at once: an interruption in the next step would find neither this nor what `Effect.callback` runs then.
-            return isRegistering
-              ? queueMicrotask(() => (waiter.isAbandoned ? undefined : resume(release)))
-              : resume(release)
-          }
           const at = now()
           if (latency !== undefined) {
             Sharing.record(latency, at - Math.max(waiter.lentAt, connection.busySince), load.isBusy(at))
           }
           giveBack(waiter, false, at)
           resume(result)
-        })
+        }
+        begin(connection, done, keep)
       }
       const connection = acquire.take(waiter)
       if (connection !== undefined) start(connection)
