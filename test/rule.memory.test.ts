@@ -278,6 +278,25 @@ const changes: ReadonlyArray<readonly [name: string, from: string, to: string, x
   ["insert in a transaction", "json", "text[]", null]
 ]
 
+withDatabase(
+  "in a transaction a text that is no label of an enum is stored in what the column has become",
+  [
+    "create type mood as enum ('a', 'b')",
+    "create table t (id int primary key, x mood)",
+    "insert into t values (1)"
+  ],
+  (given) => {
+    const pgdb = PG.make({ ...given.settings, ...newYork, maxConnections: 1 })
+    const run = (name: string, x: unknown): Step => ({ _tag: "Run", name, x })
+    return play({ ...given, pgdb }, [
+      run("select *", null),
+      run("execute insert", "b"),
+      { _tag: "Define", texts: ["alter table t alter x type char(40) using null"], isOwn: false },
+      run("insert in a transaction", "12")
+    ])
+  }
+)
+
 for (const [mode, options] of Object.entries({ "by default": {}, "without prepare": { prepare: false } })) {
   withDatabase(
     `a value is what it is for the type that the column has now, ${mode}`,

@@ -508,6 +508,7 @@ const ofExtension = (name: string, output: string): PgType => ({
   array: 0,
   delimiter: ",",
   attributes: [],
+  labels: [],
   output
 })
 

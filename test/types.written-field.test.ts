@@ -72,6 +72,7 @@ describe("a written field", () => {
       array: 0,
       delimiter: ",",
       attributes: [],
+      labels: ["it's ok"],
       output: ""
     } as const
     const own = make(new Map([[mood.oid, mood]]))

@@ -80,6 +80,7 @@ export const makeType = (oid: number, name: string, array: number, more: Partial
   // Boxes are full of commas.
   delimiter: name === "box" ? ";" : ",",
   attributes: [],
+  labels: [],
   output: "",
   ...more
 })

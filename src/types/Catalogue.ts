@@ -34,7 +34,8 @@ export const typeFields = `
     else t.typelem end)::pg_catalog.int8,
   (select pg_catalog.json_agg(pg_catalog.json_build_array(a.attname, a.atttypid::pg_catalog.int8) order by a.attnum)
     from pg_catalog.pg_attribute a
-    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped)`
+    where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped),
+  (select pg_catalog.json_agg(e.enumlabel order by e.enumsortorder) from pg_catalog.pg_enum e where t.typtype = 'e' and e.enumtypid = t.oid)`
 
 /** Asks for types by OID, and for all that they are made of. `$1` is an array of OIDs. */
 export const typesQuery = `
@@ -60,7 +61,7 @@ const kinds: Readonly<Record<string, Kind>> = {
 export const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
 export const typeOf = (entry: unknown): PgType => {
-  const [oid, name, letter, array, delimiter, output, of, attributes] = listOf(entry)
+  const [oid, name, letter, array, delimiter, output, of, attributes, labels] = listOf(entry)
   const printer = String(output).replace(/^.*\./, "").replaceAll('"', "")
   return {
     oid: Number(oid),
@@ -73,6 +74,7 @@ export const typeOf = (entry: unknown): PgType => {
       const [name, oid] = listOf(attribute)
       return { name: String(name), oid: Number(oid) }
     }),
+    labels: listOf(labels).map(String),
     output: printer
   }
 }

@@ -35,6 +35,8 @@ export interface PgType {
   /** What stands between the elements in the text of an array of it. */
   readonly delimiter: string
   readonly attributes: ReadonlyArray<Attribute>
+  /** Those of an enum. */
+  readonly labels: ReadonlyArray<string>
   /** For base types of extensions, the name of the output function; `hstore` and `vector` are recognised by it, whatever their names. */
   readonly output: string
 }

@@ -45,7 +45,7 @@ const survives = (types: TypeMap, value: WireValue, type: number): boolean => {
   if (type === oids.bool) return value === "true" || value === "false"
   if (type === oids.uuid) return canonicalUuid.test(value)
   const known = types.typeOf(type)
-  if (known?.kind === "enum") return true
+  if (known?.kind === "enum") return known.labels.includes(value)
   if (known?.kind === "array") {
     if (texts.has(known.of)) return !blankAtEnd.test(value)
     return integers.has(known.of) && integerArray.test(value)

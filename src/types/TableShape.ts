@@ -78,7 +78,8 @@ select pg_catalog.json_build_array(
   exists (select from columns join pg_catalog.pg_type t on t.oid = atttypid where t.typreceive = 0),
   (select pg_catalog.json_agg(pg_catalog.json_build_array(
     attname, atttypid::pg_catalog.int8, atthasdef, attidentity, attgenerated, atttypmod) order by attnum) from columns),
-  (select pg_catalog.json_agg(pg_catalog.json_build_array(${typeFields}, n.nspname, t.typdefault is not null, t.typtypmod) order by t.oid)
+  (select pg_catalog.json_agg(pg_catalog.json_build_array(
+      pg_catalog.json_build_array(${typeFields}), n.nspname, t.typdefault is not null, t.typtypmod) order by t.oid)
     from wanted join pg_catalog.pg_type t using (oid) join pg_catalog.pg_namespace n on n.oid = t.typnamespace)
 )::pg_catalog.text as shape from found`
 
@@ -97,12 +98,15 @@ interface Typed {
   readonly modifier: number
 }
 
-const typedOf = (entry: unknown): Typed => ({
-  type: typeOf(entry),
-  schema: String(listOf(entry)[8]),
-  hasDefault: listOf(entry)[9] === true,
-  modifier: Number(listOf(entry)[10])
-})
+const typedOf = (entry: unknown): Typed => {
+  const [type, schema, hasDefault, modifier] = listOf(entry)
+  return {
+    type: typeOf(type),
+    schema: String(schema),
+    hasDefault: hasDefault === true,
+    modifier: Number(modifier)
+  }
+}
 
 const formOf = ({ array, kind, oid }: PgType): Column["form"] => {
   if (kind === "array" || kind === "vector" || array === 0) return "text"
@@ -124,7 +128,11 @@ export const fromAnswer = (row: unknown, ownCodec?: (type: PgType) => TypeCodec 
   const [, kind = "", hasPolicies, hasRules, hasInsteadOf, lacksBinary, columns, types] = listOf(
     answer === undefined ? [] : JSON.parse(String(answer.shape))
   )
-  const typed = new Map(listOf(types).map((entry) => [typeOf(entry).oid, typedOf(entry)]))
+  const typed = new Map(
+    listOf(types)
+      .map(typedOf)
+      .map((entry) => [entry.type.oid, entry])
+  )
   const lookup = Lookup.make(new Map(Array.from(typed, ([oid, { type }]) => [oid, type])), ownCodec)
   const columnOf = (entry: unknown): Column => {
     const [name, declared, hasDefault, identity, generated, given] = listOf(entry)
