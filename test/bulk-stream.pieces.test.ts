@@ -112,6 +112,21 @@ describe("the later pieces of a stream", () => {
       })
   )
 
+  withDatabase(
+    "store all digits of a large number, as an insert of one row does",
+    ["create table t (n numeric)"],
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        const row = { n: 2 ** 61 + 512 }
+        yield* pgdb.table("t").insertStream(Stream.map(Stream.range(1, 12_000), () => row))
+        yield* pgdb.table("t").insertMany([row, row])
+        yield* pgdb.table("t").insert(row)
+        assert.deepStrictEqual(yield* witness.query("select distinct n::text from t"), [
+          { n: "2305843009213694464" }
+        ])
+      })
+  )
+
   const secrets: ReadonlyArray<readonly [columns: string, shows: string, value: unknown, secret: RegExp]> = [
     ["j json", "new.j", 12_345_678_901_234_567_890n, /12345678901/],
     ["j jsonb", "(new.j->>'at')::timestamptz", { at: new Date("1971-03-04T05:06:07Z") }, /1971|05:06/],

@@ -12,7 +12,7 @@ import { isSql } from "../statement/Sql.ts"
 import { oids } from "./BuiltinTypes.ts"
 import { singleOf } from "./Float4.ts"
 import type { Writing } from "./Literal.ts"
-import { bytesOf, isInt8, literal } from "./Literal.ts"
+import { bytesOf, isInt8, literal, numberText } from "./Literal.ts"
 import { putInt16, putInt32, putInt64, putText, reserve, type Sink, setInt32 } from "./Sink.ts"
 import type { TypeLookup } from "./TypeLookup.ts"
 
@@ -157,7 +157,7 @@ const numericForm = /^(-?)(?=\.?\d)0*(\d{0,1000})(?:\.(\d{0,1000}))?$/
 /** Digits of base 10 000: how many, the weight of the first, a sign, the decimal places, the digits. */
 const numeric: Write = (sink, value) => {
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "bigint") return false
-  const found = numericForm.exec(String(value))
+  const found = numericForm.exec(typeof value === "number" ? numberText(value) : String(value))
   if (found === null) return false
   const [, sign, whole = "", fraction = ""] = found
   const lead = Math.ceil(whole.length / 4)
