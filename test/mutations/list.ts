@@ -209,8 +209,8 @@ export const mutations: ReadonlyArray<Mutation> = [
   mutation(
     "a connection is given back when its caller is interrupted in the step after",
     "pool/Pool.ts",
-    "return isRegistering\n",
-    "return false\n",
+    "if (isRegistering) queueMicrotask(",
+    "if (false) queueMicrotask(",
     "interruption.steps"
   ),
   mutation(
