@@ -184,6 +184,9 @@ const outcomeOf = (exit: Exit.Exit<unknown, PG.OperationError>): unknown => {
   return PG.sqlState(error) ?? error.message.replace(/\d+/g, "n")
 }
 
+/** A value that no column of the type takes: as which type it came there is no matter. */
+const misfit = (outcome: unknown): unknown => (outcome === "42804" ? "22P02" : outcome)
+
 /** Operations with a statement of the caller's own text. */
 const isOwnText = (name: string): boolean =>
   /^(?:select|execute|stream|trans|insert returning|insert in|client)/.test(name)
@@ -234,8 +237,8 @@ const play = ({ pgdb, settings, witness }: Given, all: ReadonlyArray<Step>) =>
       const right = outcomeOf(yield* Effect.exit(run(fresh, ++id, step.x)))
       yield* fresh.terminate
       const rightStored = yield* stored(id)
-      const isSame = isDeepStrictEqual([mine, mineStored], [right, rightStored])
-      if (!isSame && isUnseen(step.name, step.x, yield* columnType)) continue
+      const isSame = isDeepStrictEqual([misfit(mine), mineStored], [misfit(right), rightStored])
+      if (isSame || isUnseen(step.name, step.x, yield* columnType)) continue
       expect([mine, mineStored], `seed ${seed}, step ${index}:\n${history(all.slice(0, index + 1))}`).toEqual(
         [right, rightStored]
       )
