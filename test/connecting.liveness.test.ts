@@ -183,6 +183,19 @@ describe("a link that goes silent", () => {
   )
 })
 
+withDatabase("a server that goes silent under a reset is given up, and its place is free", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb, proxy } = yield* linked(given, { maxConnections: 1, answerTimeout: "300 millis" })
+    const client = yield* pgdb.client
+    const set = Effect.flatMap(client.reserve, (connection) =>
+      connection.executeRaw("set work_mem = '5MB'", [])
+    )
+    yield* Effect.scoped(Effect.andThen(set, proxy.freeze))
+    const show = Effect.timeout(pgdb.selectValue("show work_mem"), "5 seconds")
+    assert.notStrictEqual(Option.getOrThrow(yield* show), "5MB")
+  })
+)
+
 describe("a session that is given up under a statement", () => {
   const limits = { statementTimeout: "200 millis", answerTimeout: "300 millis" } as const
 

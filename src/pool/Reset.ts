@@ -55,7 +55,10 @@ export const reset = (connection: PooledConnection, settings: ResolvedSettings):
     if (session.floats === "short") session.floats = floatsOf(session)
     return true
   }).pipe(
-    Effect.timeoutOrElse({ duration: settings.answerTimeout, orElse: () => Effect.succeed(false) }),
+    Effect.timeoutOrElse({
+      duration: settings.answerTimeout,
+      orElse: () => Effect.as(Effect.sync(session.destroy), false)
+    }),
     Effect.uninterruptible
   )
   return OwnSpans.within(settings, "reset", program)
