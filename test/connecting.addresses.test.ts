@@ -8,6 +8,7 @@ import * as Encryption from "../src/protocol/Encryption.ts"
 import * as Link from "../src/protocol/Link.ts"
 import { deaf } from "./support/deaf.ts"
 import { withDatabase } from "./support/handle.ts"
+import { error, liar } from "./support/liar.ts"
 
 const addresses: Array<string> = []
 vi.mock("node:dns/promises", async (original) => ({
@@ -33,6 +34,25 @@ withDatabase("one that does not answer costs a quarter of a second", [], ({ sett
     assert.isBelow(performance.now() - begin, 5_000)
   })
 )
+
+for (const [what, answer, code] of [
+  ["is silent", Buffer.alloc(0), undefined],
+  ["starts up", error("FATAL", "57P03", "the database system is starting up"), "57P03"]
+] as const) {
+  withDatabase(`one that takes the link and ${what} makes way for the next`, [], ({ settings }) =>
+    Effect.gen(function* () {
+      const failing = yield* liar(() => answer, undefined, { host: "127.0.0.2", port: settings.port })
+      named(["127.0.0.2", "127.0.0.3", settings.host])
+      const several = { ...settings, host: "several.example", connectTimeout: "300 millis" } as const
+      assert.deepStrictEqual(yield* PG.make(several).select("select 1 as a"), [{ a: 1 }])
+      assert.strictEqual(failing.opened(), 1)
+      named(["127.0.0.2", "127.0.0.3"])
+      const refused = yield* Effect.flip(PG.make({ ...several, key: "none serves" }).select("select 1"))
+      assert.strictEqual(PG.sqlState(refused), code)
+      assert.notInclude(refused.message, "nothing listens")
+    })
+  )
+}
 
 it.live("one that takes longer than that is still waited for while the next one does not answer", () =>
   Effect.gen(function* () {

@@ -34,6 +34,8 @@ export interface Options {
   readonly links: Array<Link.Link>
   /** Every socket, from the moment in which it begins to connect. */
   readonly sockets: Array<Net.Socket>
+  /** Every address of a name that was connected to. */
+  readonly reached: Set<string>
 }
 
 /** Starts a session on a link. */
@@ -68,9 +70,10 @@ const openBy = (
   attempt: Attempt
 ): Effect.Effect<Opened, Startup.StartupProblem> =>
   Effect.uninterruptibleMask((restore) => {
-    const { encryption, keepAlive } = options.settings
+    const { reached, settings, sockets } = options
+    const { encryption, keepAlive } = settings
     return Effect.flatMap(
-      restore(Link.open(address, encryption, { attempt, keepAlive, sockets: options.sockets })),
+      restore(Link.open(address, encryption, { attempt, keepAlive, reached, sockets })),
       (link) => {
         options.links.push(link)
         return Effect.map(restore(start(options, link, password)), (session) => ({

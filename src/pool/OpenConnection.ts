@@ -136,6 +136,17 @@ export const direct = (
     })
   }
 
+  /** The addresses of a name behind one that took the link and failed: those beside it were given up for it. */
+  const othersOf = (
+    server: Address,
+    reached: ReadonlySet<string>
+  ): Effect.Effect<ReadonlyArray<Address>, LinkProblem> =>
+    reached.size === 0 || reached.has(server.host) || server.address !== undefined
+      ? Effect.succeed([])
+      : Effect.map(Link.addressesOf(server.host), (found) =>
+          found.filter((one) => !reached.has(one)).map((address) => ({ ...server, address }))
+        )
+
   /** The session, if it is as it is wanted, and what is behind it answers. */
   const fitting = (wanted: Target.Target) => (opened: Attempt.Opened) =>
     Effect.flatMap(Target.mismatch(opened.session, wanted), (why) => {
@@ -152,7 +163,15 @@ export const direct = (
   const openOnce: Open = (onEnd, sockets = []) =>
     Effect.suspend(() => {
       const links: Array<Link.Link> = []
-      const options = { settings, types, keys, listeners: { ...listeners, onEnd: nothing }, links, sockets }
+      const options = {
+        settings,
+        types,
+        keys,
+        listeners: { ...listeners, onEnd: nothing },
+        links,
+        sockets,
+        reached: new Set<string>()
+      }
       /** The session that `onConnect` runs on. */
       let preparing: Attempt.Opened | undefined
       /** Ends what the session runs, with which the server would go on for nobody. */
@@ -188,7 +207,9 @@ export const direct = (
             failed(server, found.failure)
             continue
           }
-          for (const address of found.success) {
+          const addresses = [...found.success]
+          for (const [index, address] of addresses.entries()) {
+            const reached = new Set<string>()
             const { note, password } = secrets(address)
             let isRejected = false
             const own = {
@@ -197,11 +218,15 @@ export const direct = (
                 if (!isRejected) onEnd()
               }
             }
-            const attempt = Attempt.open({ ...options, listeners: own }, address, password)
+            const attempt = Attempt.open({ ...options, listeners: own, reached }, address, password)
             const opened = yield* Effect.result(inTime(Effect.flatMap(attempt, fitting(wanted))))
             if (Result.isSuccess(opened)) return opened.success
             isRejected = true
-            if (!failed(address, opened.failure, note)) return yield* Effect.fail(tried)
+            // One that is away says no more than the first, as where all are.
+            const isAway = index >= found.success.length && reached.size === 0
+            if (!isAway && !failed(address, opened.failure, note)) return yield* Effect.fail(tried)
+            const others = yield* Effect.result(inTime(othersOf(address, reached)))
+            if (Result.isSuccess(others)) addresses.push(...others.success)
           }
         }
         return yield* Effect.fail(tried)

@@ -43,6 +43,8 @@ export interface Options {
   readonly keepAlive?: number
   /** Takes the socket when it begins to connect: the caller may be interrupted before it is given the link. */
   readonly sockets?: Array<Net.Socket>
+  /** Takes the address that was connected to, whatever comes of it. */
+  readonly reached?: Set<string>
 }
 
 const discard = (socket: Net.Socket): void => {
@@ -117,7 +119,7 @@ const headStartMillis = 250
  */
 const connectAny = (
   places: ReadonlyArray<Net.NetConnectOpts>,
-  sockets: Array<Net.Socket>
+  { reached, sockets = [] }: Options
 ): Effect.Effect<Net.Socket, LinkProblem> =>
   Effect.callback((resume) => {
     const trying = new Set<Net.Socket>()
@@ -145,6 +147,7 @@ const connectAny = (
       socket.once("connect", () => {
         if (!trying.delete(socket)) return
         stop()
+        if ("host" in place && place.host !== undefined) reached?.add(place.host)
         resume(Effect.succeed(socket))
       })
       if (next < places.length) timer = setTimeout(tryNext, headStartMillis)
@@ -155,10 +158,11 @@ const connectAny = (
 
 const connect = (
   { address, host, path, port }: Address,
-  { keepAlive = Number.POSITIVE_INFINITY, sockets = [] }: Options,
+  options: Options,
   reading: { readonly onread?: Net.OnReadOpts }
 ): Effect.Effect<Net.Socket, LinkProblem> => {
-  if (path !== undefined) return connectAny([{ path, ...reading }], sockets)
+  if (path !== undefined) return connectAny([{ path, ...reading }], options)
+  const { keepAlive = Number.POSITIVE_INFINITY } = options
   const known = address ?? (Net.isIP(host) > 0 ? host : undefined)
   const probes = keepAlive < Number.POSITIVE_INFINITY
   const found = known !== undefined || !looksUp() ? Effect.succeed([known ?? host]) : addressesOf(host)
@@ -172,7 +176,7 @@ const connect = (
         ...(probes ? { keepAliveInitialDelay: keepAlive } : {}),
         ...reading
       })),
-      sockets
+      options
     )
   )
 }

@@ -50,7 +50,11 @@ export interface Liar {
 export type Script = (turn: number, heard: Buffer, socket: Net.Socket) => Buffer | undefined
 
 /** Starts such a server; it ends with the scope, and a connection that is silent for `patience` milliseconds at once. */
-export const liar = (script: Script, patience?: number): Effect.Effect<Liar, never, Scope.Scope> =>
+export const liar = (
+  script: Script,
+  patience?: number,
+  at: Address = { host: "127.0.0.1", port: 0 }
+): Effect.Effect<Liar, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<readonly [Net.Server, Liar]>((resume) => {
       const sockets = new Set<Net.Socket>()
@@ -70,11 +74,11 @@ export const liar = (script: Script, patience?: number): Effect.Effect<Liar, nev
           else if (answer.length > 0) socket.write(answer)
         })
       })
-      server.listen(0, "127.0.0.1", () => {
+      server.listen(at.port, at.host, () => {
         const address = server.address()
         const port = typeof address === "object" ? (address?.port ?? 0) : 0
         const liar = {
-          address: { host: "127.0.0.1", port },
+          address: { host: at.host, port },
           open: () => sockets.size,
           opened: () => opened,
           heard: () => heard
