@@ -308,3 +308,27 @@ withDatabase(
       yield* atRest(given)
     })
 )
+
+withDatabase(
+  "another fiber's change of the catalogue does not stop a stream",
+  [
+    "create type mood as enum ('sad', 'glad')",
+    "create table t (n int, mood mood)",
+    "insert into t values (1, 'sad'), (2, 'glad')"
+  ],
+  ({ pgdb, until, witness }) =>
+    Effect.gen(function* () {
+      yield* witness.query("select pg_advisory_lock(1), pg_advisory_lock(2)")
+      const rows = pgdb.stream("select n, mood from t where pg_advisory_xact_lock(n) is not null order by n")
+      const reading = yield* Effect.forkChild(Stream.runCollect(rows))
+      for (const n of [1, 2]) {
+        yield* until(`row ${n} waits`, (all) => all.some(({ waitEvent }) => waitEvent === "advisory"))
+        yield* pgdb.execute(`create table other_${n} ()`)
+        yield* witness.query("select pg_advisory_unlock($1)", [n])
+      }
+      expect(yield* Fiber.join(reading)).toEqual([
+        { n: 1, mood: "sad" },
+        { n: 2, mood: "glad" }
+      ])
+    })
+)

@@ -19,6 +19,7 @@ import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
 import { descriptionOf } from "../protocol/KnownStatement.ts"
+import { readerOf, typesToAsk } from "../protocol/PreparedStatements.ts"
 import * as CopyOut from "./CopyOut.ts"
 import type * as Execute from "./Execute.ts"
 import * as Jobs from "./Job.ts"
@@ -172,6 +173,14 @@ export const start = Effect.fnUntraced(function* (
     first
   )
   exchanges.push(sent.exchange)
+  const { formats, prepared, shape } = sent.exchange
+  // By what is known now: a change of the catalogue in another fiber may have the pool forget it before the rows come.
+  if (
+    prepared !== undefined &&
+    formats !== undefined &&
+    typesToAsk(session.types, prepared, answers).length === 0
+  )
+    sent.exchange.readRow = readerOf(prepared, formats, shape)
   if (first.syncs === false) {
     exchanges.push(Commands.fetch(session, sent.exchange, "", 0, onSettled, onProgress))
   }

@@ -92,7 +92,7 @@ export const run = (
 /** Reads on from a portal that `run` has opened. */
 export const fetch = (
   session: Session,
-  { answers, formats, prepared, shape }: Exchange,
+  { answers, formats, prepared, readRow, shape }: Exchange,
   portal: string,
   maxRows: number,
   onSettled: (exchange: Exchange) => void,
@@ -103,6 +103,7 @@ export const fetch = (
   Writer.sync(session.writer)
   const exchange = Exchanges.make(onSettled, { prepared, formats, shape, onProgress, answers })
   exchange.isBound = true
+  exchange.readRow = readRow
   session.enqueue(exchange)
   return exchange
 }
