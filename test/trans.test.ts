@@ -77,6 +77,19 @@ withDatabase(
     })
 )
 
+withDatabase("a value that does not fit a table of the batch's own is refused with its number", [], (given) =>
+  Effect.gen(function* () {
+    const error = yield* Effect.flip(
+      given.pgdb.trans(["create table u (n int[])", ["insert into u values ($1)", [{ a: 1 }]], "select 1"])
+    )
+    expect(error.message).toContain(
+      "Statement 2 of 3: Parameter $1 is an object, and the server expects an array"
+    )
+    expect(yield* given.witness.query("select to_regclass('u') as u")).toEqual([{ u: null }])
+    yield* atRest(given)
+  })
+)
+
 withDatabase("trans gives the same error among many statements, wherever it is", [table], (given) =>
   Effect.gen(function* () {
     const { pgdb } = given

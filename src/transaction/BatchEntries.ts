@@ -4,8 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { isSqlError, type SqlError } from "effect/sql/SqlError"
-import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
+import type { SqlError } from "effect/sql/SqlError"
+import { isPoolError, type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import * as Jobs from "../execute/Job.ts"
 import { learnFloats } from "../execute/Learn.ts"
 import * as Send from "../execute/Send.ts"
@@ -69,8 +69,12 @@ export const entriesOf = (
 
 /** Has the server describe a statement where that is needed, and encodes its parameters. */
 export const prepareEntry = (pool: Pool, connection: PooledConnection, entry: Entry) =>
-  Effect.map(Send.ready(pool, connection, entry.job), ({ encoded }) => {
-    entry.encoded = encoded
+  Effect.mapBoth(Send.ready(pool, connection, entry.job), {
+    onSuccess: ({ encoded }) => {
+      entry.encoded = encoded
+    },
+    onFailure: (error) =>
+      isPoolError(error) ? numbered(error, entry.job.position ?? { number: 1, of: 1 }) : error
   })
 
 /** The statements up to the first of a kind, and those behind it. */
@@ -132,10 +136,6 @@ export const prepareAll = Effect.fnUntraced(function* (
   for (const entry of printedAnew(entries)) entry.encoded = undefined
   for (const entry of beforeDefinitions(entries)) {
     if (entry.encoded !== undefined) continue
-    yield* Effect.catch(prepareEntry(pool, connection, entry), (error) => {
-      if (error._tag === "DescribeFailure") return Effect.void
-      const position = entry.job.position ?? { number: 1, of: 1 }
-      return Effect.fail(isSqlError(error) ? error : numbered(error, position))
-    })
+    yield* Effect.catchTag(prepareEntry(pool, connection, entry), "DescribeFailure", () => Effect.void)
   }
 })
