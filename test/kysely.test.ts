@@ -289,6 +289,27 @@ describe("streams and cancels", () => {
       assert.include((yield* Effect.flip(failed)).message, "division by zero")
     }))
 
+  test("a stream stays on the connection of its transaction, and ends early there", ({ db, pgdb }) =>
+    Effect.gen(function* () {
+      const work = Pooled.run(() =>
+        db.transaction().execute(async (trx) => {
+          const series = sql<{ n: number }>`generate_series(1, 3000)`
+          await trx.insertInto("users").columns(["name"]).expression(sql`select ${series}::text`).execute()
+          const rows = () => trx.selectFrom("users").select("name").orderBy("id").stream()
+          for await (const { name } of rows()) {
+            assert.strictEqual(name, "1")
+            break
+          }
+          let count = 0
+          for await (const _ of rows()) count++
+          await trx.deleteFrom("users").execute()
+          return count
+        })
+      )
+      assert.strictEqual(yield* work, 3_000)
+      assert.strictEqual(yield* pgdb.transaction(work), 3_000)
+    }))
+
   test("a stream joins the fiber's transaction", (given) =>
     Effect.gen(function* () {
       const { add, db, pgdb } = given
