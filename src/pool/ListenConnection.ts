@@ -201,7 +201,6 @@ export const make = (
         // A listener that is added from here on listens by itself.
         of.session = session
         let open = listeners.size
-        if (open === 0) resume(Effect.void)
         const onAnswer = (error: SqlError | undefined) => {
           if (error !== undefined) resume(Effect.fail(error))
           else if (--open === 0) resume(Effect.void)

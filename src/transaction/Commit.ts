@@ -47,7 +47,6 @@ export const rollbackOn = (transaction: Transaction): Effect.Effect<void> =>
 export const rollback = (transaction: Transaction): Effect.Effect<void> =>
   Effect.suspend(() => {
     State.end(transaction)
-    if (!transaction.hasBegun) return Effect.void
     return Effect.andThen(InTransaction.rest(transaction), rollbackOn(transaction))
   })
 
