@@ -184,8 +184,11 @@ const outcomeOf = (exit: Exit.Exit<unknown, PG.OperationError>): unknown => {
   return PG.sqlState(error) ?? error.message.replace(/\d+/g, "n")
 }
 
-/** A value that no column of the type takes: as which type it came there is no matter. */
-const misfit = (outcome: unknown): unknown => (outcome === "42804" ? "22P02" : outcome)
+/** A value that no column of the type takes: as which type it came there, and who refuses it, is no matter. */
+const misfit = (outcome: unknown): unknown =>
+  typeof outcome === "string" && /^(?:42804|22P02)$|The statement was not sent\.$/.test(outcome)
+    ? "refused"
+    : outcome
 
 /** Operations with a statement of the caller's own text. */
 const isOwnText = (name: string): boolean =>
