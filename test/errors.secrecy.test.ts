@@ -285,6 +285,8 @@ it.effect("numbers, dates, bytes and the contents of arrays and objects are nowh
       ["select refuse($1::timestamptz::text)", [at], ["2031", "12:13"]],
       ["select refuse($1::bytea::text)", [bytes], ["deadbeef"]],
       ["select refuse($1::text[]::text)", [["larkspur", "foxglove"]], ["larkspur", "foxglove"]],
+      ["select refuse($1)", ["Larkspur İzmir"], ["Larkspur", "zmir"]],
+      ["select refuse($1 || 'x')", ["ΛΑΡΚΣΠΟΥΡΟΣ"], ["ΛΑΡΚΣΠΟΥΡ"]],
       ["select $1::text[]::int[]", [["larkspur"]], ["larkspur"]],
       ["select $1::int", [{ password: "larkspur" }], ["larkspur"]],
       ["select $1::point", [PG.json({ password: "larkspur" })], ["larkspur"]],

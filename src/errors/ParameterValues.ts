@@ -29,6 +29,9 @@ export interface Values {
 /** Parameters with more characters than this in all are not looked at: whatever could come from one is blanked. */
 const mostCharacters = 1_000_000
 
+/** A text in lower case, and as long as it was: `İ` would become two, and a `Σ` at the end of a word another letter. */
+const lowered = (text: string): string => text.replaceAll("İ", "i").toLowerCase().replaceAll("ς", "σ")
+
 const jsonOf = (value: object): string => attempt(() => JSON.stringify(value) ?? "", "")
 
 /** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
@@ -77,7 +80,7 @@ const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
     for (const [value, depth] of found) {
       size += sizeOf(value)
       if (size > mostCharacters) return undefined
-      if (typeof value === "string") texts.add(value.toLowerCase())
+      if (typeof value === "string") texts.add(lowered(value))
       else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
       if (typeof value !== "object" || value === null || seen.has(value)) continue
       seen.add(value)
@@ -91,7 +94,7 @@ const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
     }
   }
   for (const value of asJson) {
-    const json = jsonOf(value).toLowerCase()
+    const json = lowered(jsonOf(value))
     texts.add(json.startsWith('"') ? json.slice(1, -1) : json)
   }
   return { texts, isDated }
@@ -114,8 +117,7 @@ export const holds = (text: string, part: string): boolean => {
 
 /** Every occurrence of `part`, ignoring case, becomes an ellipsis. */
 const without = (text: string, part: string): string => {
-  let lower = text.toLowerCase()
-  if (lower.length !== text.length) lower = text
+  const lower = lowered(text)
   let result = ""
   let kept = 0
   for (let at = lower.indexOf(part); at >= 0; at = lower.indexOf(part, at + 1)) {
@@ -128,8 +130,8 @@ const without = (text: string, part: string): string => {
 
 /** Runs of `longRun` characters and more that one of the texts has too become an ellipsis. */
 const withoutRuns = (text: string, long: ReadonlyArray<string>): string => {
-  const lower = text.toLowerCase()
-  if (long.length === 0 || lower.length !== text.length) return text
+  if (long.length === 0) return text
+  const lower = lowered(text)
   let result = ""
   let kept = 0
   for (let at = 0; at + longRun <= text.length; at++) {
@@ -176,7 +178,7 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => 
     none: all.length === 0,
     quoting: all.some((text) => quotation.test(text)),
     related: (content) => {
-      const lower = content.toLowerCase()
+      const lower = lowered(content)
       for (const word of words) if (lower.includes(word)) return true
       return all.some(
         (text) =>
