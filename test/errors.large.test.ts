@@ -48,6 +48,20 @@ withDatabase("a function that says a large value again is not quoted", [shout], 
   })
 )
 
+withDatabase("a function that says the last of very many values again is not quoted", [shout], ({ pgdb }) =>
+  Effect.gen(function* () {
+    const flags = [...Array.from({ length: 110_000 }, () => "t"), "larkspur"]
+    for (const [text, value] of [
+      ["($1::text[])[110001]", flags],
+      ["$1::jsonb -> 'flags' ->> 110000", { flags }]
+    ] as const) {
+      const error = yield* Effect.flip(pgdb.select(`select shout(${text})`, [value]))
+      assert.include(error.message, "P0001")
+      assert.notInclude(error.message, "larkspur")
+    }
+  })
+)
+
 /** An effect's result with the milliseconds of this process's own time that it took. */
 const worked = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {

@@ -36,7 +36,7 @@ const jsonOf = (value: object): string => attempt(() => JSON.stringify(value) ??
 
 /** Objects deeper inside a parameter are not looked at as json: the json around them holds theirs. */
 const deepestJson = 1
-/** So many values inside one parameter are looked at. */
+/** A parameter with more values inside is not looked at either. */
 const mostCollected = 100_000
 
 /** Adds the texts of an object in lower case, save that as json, and gives what it holds. */
@@ -65,7 +65,7 @@ interface Collected {
   readonly isDated: boolean
 }
 
-/** Collects the texts of parameters; `undefined` where they are too long. */
+/** Collects the texts of parameters; `undefined` where they are too long or too many. */
 const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
   const texts = new Set<string>()
   const seen = new Set<object>()
@@ -90,7 +90,9 @@ const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
           asJson.push(value)
         return collectOne(value, texts)
       }, [])
-      for (const one of inner) if (left-- > 0) found.push([one, depth + 1])
+      left -= inner.length
+      if (left < 0) return undefined
+      for (const one of inner) found.push([one, depth + 1])
     }
   }
   for (const value of asJson) {
@@ -152,7 +154,7 @@ const longWords = /[\p{L}\p{N}]{4,}/gu
 const quotation = /["«»„“”‘’「」]/
 
 /**
- * The values of these parameters; `undefined` where they are too long to be looked at. Nested ones count one by one, and booleans
+ * The values of these parameters; `undefined` where they are too long or too many to be looked at. Nested ones count one by one, and booleans
  * and NULL not at all.
  */
 export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => {
