@@ -36,7 +36,8 @@ const rowsWith = (fault: Readonly<Record<string, unknown>>): ReadonlyArray<Recor
   Array.from({ length: 60 }, (_, id) => ({
     id,
     n: id,
-    v: "abc",
+    // Blanks past the end of a varchar(5) are cut off.
+    v: id === 7 ? "abc    " : "abc",
     pos: id + 1,
     small: id,
     mood: "ok",

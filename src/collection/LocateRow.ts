@@ -74,13 +74,17 @@ const byRow = (detail: string, rows: KnownRows): Place | undefined => {
   return { rows: indexes(rows, (row) => scores[row] === best) }
 }
 
-/** `value too long for type character varying(3)`: the first text of more characters in such a column. */
+/** `value too long for type character varying(3)`: the first text in such a column with more characters, other than blanks. */
 const byLength = (most: number, rows: KnownRows): Place | undefined => {
   const limited = rows.columns.filter(
     ({ modifier, oid }) => modifier === most + 4 && (oid === oids.varchar || oid === oids.bpchar)
   )
   for (let row = 0; row < rows.length(); row++) {
-    const column = limited.find(({ name }) => Array.from(textIn(rows, row, name) ?? "").length > most)
+    const isTooLong = ({ name }: Column): boolean =>
+      Array.from(textIn(rows, row, name) ?? "")
+        .slice(most)
+        .some((character) => character !== " ")
+    const column = limited.find(isTooLong)
     if (column !== undefined) return { rows: [row], column: column.name }
   }
   return undefined
