@@ -175,10 +175,13 @@ const objectLiteral = (writing: Writing, value: object, type: PgType | undefined
   if (type?.kind === "composite" && (Array.isArray(value) || isPlain(value)))
     return compositeLiteral(writing, value, type)
   if (Array.isArray(value)) {
-    if (type?.kind === "vector")
-      return value.map((element) => literal(writing, element, type.of) ?? "").join(" ")
-    if (type !== undefined && takesArray(type))
-      return `[${value.map((element) => plainLiteral(writing, element, oids.float8)).join(",")}]`
+    if (type !== undefined && takesArray(type)) {
+      if (value.includes(null) || value.includes(undefined))
+        return fail(writing, `holds NULL, which ${type.name} does not take`)
+      return type.kind === "vector"
+        ? value.map((element) => literal(writing, element, type.of)).join(" ")
+        : `[${value.map((element) => plainLiteral(writing, element, oids.float8)).join(",")}]`
+    }
     if (type === undefined) return arrayLiteral(writing, value, 0)
     return fail(
       writing,
