@@ -363,6 +363,40 @@ withDatabase("codecs belong to the pool, and a pool without them is as it was", 
   })
 )
 
+const printed: { readonly [type: string]: ReadonlyArray<string> } = {
+  bool: ["t", "f"],
+  int8: ["-9223372036854775808"],
+  float4: ["NaN", "-Infinity", "-0", "1.1", "1e-45", "16777217", "1e6", "123456", "0.0001"],
+  float8: ["NaN", "-Infinity", "-0", "5e-324", "1e15", "123456789012345", "0.0001", "1e-5"],
+  numeric: ["NaN", "Infinity", "-Infinity", "0.0000", "-0.001", "-99990000.5", "1e20"],
+  jsonb: ['{"a": [1, null]}'],
+  bytea: ["", "\\xdeadbeef"],
+  char: ["a", "", "\\377"],
+  date: ["infinity", "-infinity", "4713-01-01 BC", "5874897-12-31"],
+  timetz: ["24:00-15:59:59", "12:00:00.5+05:30"],
+  timestamp: ["infinity", "-infinity", "0044-03-15 12:00:00.000001 BC", "294276-12-31 23:59:59.999999"],
+  timestamptz: ["infinity", "-infinity", "1800-01-01", "2024-07-01", "4713-01-02 BC"],
+  interval: ["infinity", "-infinity", "0", "-1 year 1 mon -1 day 1 us", "-13 mons 1 day -0.5 secs"],
+  tsrange: ["empty", "[2020-01-01,infinity]", "[-infinity,)"]
+}
+
+withDatabase("a codec is given what a record holds as the server prints it", [], ({ settings }) =>
+  Effect.gen(function* () {
+    const itself = { decode: (text: string) => text, encode: String }
+    const types = Object.fromEntries(Object.keys(printed).map((name) => [name, itself]))
+    const startupParameters = { TimeZone: "Europe/Amsterdam" }
+    const pgdb = PG.make({ ...settings, types, startupParameters })
+    for (const [name, values] of Object.entries(printed)) {
+      for (const value of values) {
+        const text = `select row(x, array[x]) as r, array[x] as list from (select '${value}'::pg_catalog."${name}" as x) as s`
+        const [row] = yield* pgdb.select<{ readonly r: unknown; readonly list: ReadonlyArray<unknown> }>(text)
+        assert.deepStrictEqual(row?.r, [row?.list[0], row?.list], `${name} ${value}`)
+        assert.isString(row?.list[0], `${name} ${value}`)
+      }
+    }
+  })
+)
+
 it("anything but a codec is refused by the setting's name", () => {
   for (const types of ['{"date":{}}', '{"date":{"decode":1,"encode":2}}', "5"]) {
     const error = Effect.runSync(

@@ -158,6 +158,7 @@ const float =
   (read: ReadBinary<number>, digits: number): ReadBinary<string> =>
   (bytes, offset, size, locale) => {
     const value = read(bytes, offset, size, locale)
+    if (Object.is(value, -0)) return "-0"
     const [mantissa, given = "0"] = value.toExponential().split("e")
     const exponent = Number(given)
     if (!Number.isFinite(value) || (exponent >= -4 && exponent < digits)) return String(value)
