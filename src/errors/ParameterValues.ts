@@ -4,6 +4,7 @@
 
 import { attempt } from "../statement/PlainObject.ts"
 import { hex } from "../types/Bytes.ts"
+import { bytesOf } from "../types/Literal.ts"
 
 /** From this many characters on, a part of a value is blanked as well, not only the whole. */
 const longRun = 16
@@ -47,17 +48,29 @@ const collectOne = (value: object, texts: Set<string>): ReadonlyArray<unknown> =
       texts.add(text)
     return []
   }
-  if (value instanceof Uint8Array) {
-    const digits = hex(value, 0, value.length)
+  const bytes = bytesOf(value)
+  if (bytes !== undefined) {
+    const digits = hex(bytes, 0, bytes.length)
     texts.add(digits)
     texts.add(`\\x${digits}`)
-    return []
+    if (value instanceof Uint8Array) return []
   }
   return Object.values(value)
 }
 
+/** A number as JavaScript shows it, and as Postgres does: with all digits of a whole one, and two of an exponent. */
+const numberTexts = (value: number): ReadonlyArray<string> => {
+  const text = String(value).toLowerCase()
+  if (Number.isInteger(value)) return [text, String(BigInt(value))]
+  return [text, text.replace(/e-(\d)$/, "e-0$1")]
+}
+
 const sizeOf = (value: unknown): number =>
-  typeof value === "string" || value instanceof Uint8Array ? value.length : 0
+  typeof value === "string"
+    ? value.length
+    : value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+      ? value.byteLength
+      : 0
 
 /** The texts of parameters, and of what they hold, in lower case, and whether there is a date among them. */
 interface Collected {
@@ -81,7 +94,8 @@ const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
       size += sizeOf(value)
       if (size > mostCharacters) return undefined
       if (typeof value === "string") texts.add(lowered(value))
-      else if (typeof value === "number" || typeof value === "bigint") texts.add(String(value).toLowerCase())
+      else if (typeof value === "bigint") texts.add(String(value))
+      else if (typeof value === "number") for (const text of numberTexts(value)) texts.add(text)
       if (typeof value !== "object" || value === null || seen.has(value)) continue
       seen.add(value)
       const inner = attempt(() => {
