@@ -309,6 +309,23 @@ it.effect("numbers, dates, bytes and the contents of arrays and objects are nowh
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("a server that adds the values of parameters to its errors shows none of them", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    for (const sql of schema) yield* witness.query(sql)
+    const pgdb = PG.make({ ...settings, startupParameters: { log_parameter_max_length_on_error: "-1" } })
+    const values = ["larkspur", "x\nSQL function larkspur\nunnamed larkspur\nPL/pgSQL larkspur"]
+    for (const sql of ["select 1 / char_length(left($1, 0))", "select $1::int", "select assigning($1)"]) {
+      for (const value of values) {
+        const error = yield* Effect.flip(pgdb.select(sql, [value]))
+        expect(readings(error), sql).not.toContain("larkspur")
+        if (sql.includes("assigning")) expect(error.message).toMatch(/In: PL\/pgSQL function assigning/)
+        if (sql.includes("int")) expect(error.message).toMatch(/In: parameter \$1, a string\n/)
+      }
+    }
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.live("what a function says of many rows, and how the server reads them, shows none of their values", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()

@@ -200,7 +200,7 @@ export const innerQuery = (marked: Marked, at: Circumstances): Marked | undefine
 const entries = /\n(?=(?:PL\/|SQL |COPY |JSON |unnamed |extended |while |referenced |automatic |parallel ))/
 
 const contextEntry = (entry: string, at: Circumstances): string | undefined => {
-  if (/^(?:unnamed portal|extended query|portal ".*?") with parameters/s.test(entry)) return undefined
+  if (entry === "") return undefined
   const parameter = /^(?:unnamed portal|portal ".*?"|prepared statement ".*?") parameter \$(\d+)/.exec(entry)
   if (parameter !== null) return `parameter $${parameter[1]}`
   const data = /^(?:JSON data, line \d+|COPY [^,:]*, line \d+(?:, column [^:]*)?)/.exec(entry)
@@ -219,9 +219,18 @@ const contextEntry = (entry: string, at: Circumstances): string | undefined => {
   return data0 < 0 ? unquoted(entry, at) : `${unquoted(entry.slice(0, data0).trimEnd(), at)} …`
 }
 
+/**
+ * Values of parameters, which a setting of the server adds behind all else. They can have lines that look like entries.
+ */
+const values =
+  /(?:^|\n)(?:unnamed portal|extended query|portal "[^"]*") with parameters.*$|(?<=(?:^|\n)(?:unnamed portal|portal "[^"]*") parameter \$\d+) = .*$/s
+
 /** Where it happened inside functions, one place in each line, innermost first. */
 export const context = (text: string, at: Circumstances): ReadonlyArray<string> =>
-  text.split(entries).flatMap((entry) => contextEntry(entry, at) ?? [])
+  text
+    .replace(values, "")
+    .split(entries)
+    .flatMap((entry) => contextEntry(entry, at) ?? [])
 
 /** A name from a field of its own; a user's function can put a value there. */
 export const name = (text: string, at: Circumstances): string | undefined =>
