@@ -5,6 +5,7 @@ import { inspect } from "node:util"
 import { expect, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG, PoolRegistry } from "effect-global-pool"
 import * as fc from "fast-check"
@@ -322,6 +323,23 @@ it.live("a server that adds the values of parameters to its errors shows none of
         if (sql.includes("assigning")) expect(error.message).toMatch(/In: PL\/pgSQL function assigning/)
         if (sql.includes("int")) expect(error.message).toMatch(/In: parameter \$1, a string\n/)
       }
+    }
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
+it.live("lines of a field that a COPY refuses are nowhere in the error", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    yield* witness.query("create table items (id int, name text)")
+    const items = PG.make(settings).table("items")
+    for (const field of [
+      '"x\nwhile larkspur"',
+      '1,"x\nSQL larkspur"',
+      '1,"x ""\nPL/pgSQL function larkspur"'
+    ]) {
+      const error = yield* Effect.flip(items.copyFrom(Stream.make(`${field},foxglove\n`)))
+      expect(error.message).toMatch(/In: COPY items, line 1(?:, column id)?\n/)
+      expect(readings(error)).not.toMatch(/larkspur|foxglove/)
     }
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )

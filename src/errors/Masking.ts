@@ -219,16 +219,17 @@ const contextEntry = (entry: string, at: Circumstances): string | undefined => {
   return data0 < 0 ? unquoted(entry, at) : `${unquoted(entry.slice(0, data0).trimEnd(), at)} …`
 }
 
-/**
- * Values of parameters, which a setting of the server adds behind all else. They can have lines that look like entries.
- */
-const values =
-  /(?:^|\n)(?:unnamed portal|extended query|portal "[^"]*") with parameters.*$|(?<=(?:^|\n)(?:unnamed portal|portal "[^"]*") parameter \$\d+) = .*$/s
+/** Values at the end of a context: of parameters, where a setting adds them, and of a `COPY`. Their lines can look like entries. */
+const values = [
+  /(?:^|\n)(?:unnamed portal|extended query|portal "[^"]*") with parameters.*$/s,
+  /(?<=(?:^|\n)(?:unnamed portal|portal "[^"]*") parameter \$\d+) = .*$/s,
+  /(?<=(?:^|\n)COPY [^:：\n]*)[:：].*$/s
+]
 
 /** Where it happened inside functions, one place in each line, innermost first. */
 export const context = (text: string, at: Circumstances): ReadonlyArray<string> =>
-  text
-    .replace(values, "")
+  values
+    .reduce((left, value) => left.replace(value, ""), text)
     .split(entries)
     .flatMap((entry) => contextEntry(entry, at) ?? [])
 
