@@ -35,9 +35,11 @@ export interface Read {
   readonly parameters: Readonly<Record<string, string>>
 }
 
-/** All texts of one place. */
+/** All texts of one place; `database` is other clients' name for `dbname`. */
 const from = (origin: Origin, texts: ConnectionString.Texts): Words =>
-  Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, { text, origin }]))
+  Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name === "database" ? "dbname" : name, { text, origin }])
+  )
 
 const ofUrl: Origin = { setting: "url", begin: "The setting url is wrong: its " }
 const form = "A URL reads postgres://user:password@host:5432/database?sslmode=require."
@@ -85,9 +87,7 @@ const none: Keywords = {}
 export const read = (words: Words): Result.Result<Read, PoolError> => {
   const texts: Record<string, string> = {}
   const parameters: Record<string, string> = {}
-  for (const [given, { origin, text }] of Object.entries(words)) {
-    // Other clients' name for it.
-    const name = given === "database" ? "dbname" : given
+  for (const [name, { origin, text }] of Object.entries(words)) {
     if (known.includes(name)) texts[name] = text
     else {
       const rule = wrongName(name)
