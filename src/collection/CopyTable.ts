@@ -6,10 +6,12 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { OperationError } from "../errors/PoolError.ts"
 import { quote } from "../statement/Names.ts"
+import { listOf } from "../types/Catalogue.ts"
 import { ownText } from "../types/Parameters.ts"
-import { described, optionsOf, refusal, refuse } from "./CheckInput.ts"
+import { described, optionsOf, refuse } from "./CheckInput.ts"
 import type { Condition } from "./Filter.ts"
 import { where } from "./FilterSql.ts"
+import { parseColumns } from "./Find.ts"
 import * as SqlBuilder from "./SqlBuilder.ts"
 import type { TableBackend } from "./TableBackend.ts"
 import type { CopyFromOptions, CopyToOptions } from "./Types.ts"
@@ -54,13 +56,10 @@ const textsOf = (options: object, others: ReadonlyArray<string>, place: string):
 
 const columnsOf = (builder: SqlBuilder.SqlBuilder, columns: unknown): string | undefined => {
   if (columns === undefined) return undefined
-  const names: ReadonlyArray<unknown> = Array.isArray(columns) ? Array.from(columns) : []
-  if (names.length === 0 || !names.every((name) => typeof name === "string")) {
-    const what = Array.isArray(columns) ? "an array that holds no names" : described(columns)
-    builder.problem ??= refusal(builder.place, `columns is ${what}`, 'Name the columns: ["id", "name"].')
-    return undefined
-  }
-  return SqlBuilder.columns(builder, names)
+  const names = parseColumns("columns", columns, builder.place)
+  if (Result.isSuccess(names)) return SqlBuilder.columns(builder, names.success)
+  builder.problem ??= names.failure
+  return undefined
 }
 
 const isUtf8 = (encoding: string | undefined): boolean =>
@@ -110,9 +109,7 @@ const look = <A, E, R>({
   Effect.map(askCatalogue({ text: lookQuery, params: [ownText(table)] }), ({ rows: [row] }) => {
     const { names, plain } = row ?? {}
     const parsed: unknown = typeof names === "string" ? JSON.parse(names) : []
-    return row === undefined
-      ? noTable
-      : { isPlain: plain === true, names: Array.isArray(parsed) ? parsed.map(String) : [] }
+    return row === undefined ? noTable : { isPlain: plain === true, names: listOf(parsed).map(String) }
   })
 
 /**

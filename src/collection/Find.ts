@@ -26,7 +26,7 @@ export const parseColumns = (
 ): SqlBuilder.Parsed<ReadonlyArray<string>> => {
   const names: ReadonlyArray<unknown> = Array.isArray(value) ? Array.from(value) : []
   if (names.length > 0 && names.every((name) => typeof name === "string")) return Result.succeed(names)
-  const what = Array.isArray(value) && value.length === 0 ? "an empty array" : described(value)
+  const what = Array.isArray(value) ? "an array that holds no names" : described(value)
   return refuse(
     place,
     `${option} is ${what}`,
