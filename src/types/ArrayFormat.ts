@@ -90,20 +90,15 @@ export const fromText = (element: ReadText, delimiter: string): ReadText<Readonl
       }
     }
 
+    /** What needs no quotes: the server quotes what has a backslash. */
     const bare = (): unknown => {
       const from = at
-      let hasEscape = false
       for (; at < text.length; at++) {
         const code = text.charCodeAt(at)
         if (code === separator || code === close) break
-        if (code === backslash) {
-          hasEscape = true
-          at++
-        }
       }
       const value = text.slice(from, at)
-      if (value === "NULL") return null
-      return element(hasEscape ? value.replace(/\\(.)/gs, "$1") : value, locale)
+      return value === "NULL" ? null : element(value, locale)
     }
 
     /** Behind an opening brace. */
