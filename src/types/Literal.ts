@@ -31,7 +31,6 @@ export const unreadable =
 
 /** What a value is called in a message. */
 export const nameOf = (value: unknown): string => {
-  if (Array.isArray(value)) return "an array"
   if (typeof value !== "object" || value === null) return `a ${typeof value}`
   const name: unknown = value.constructor?.name
   if (typeof name === "string" && name !== "" && name !== "Object") return `an instance of ${name}`
