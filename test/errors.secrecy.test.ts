@@ -327,6 +327,19 @@ it.live("a server that adds the values of parameters to its errors shows none of
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("lines of a literal in a statement of a function are nowhere in the error", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    yield* witness.query(`create function dividing(p text) returns int language plpgsql as $$
+      begin execute 'select 1 / 0 where length(' || quote_literal(p) || ') > 1'; return 1; end $$`)
+    const error = yield* Effect.flip(PG.make(settings).select("select dividing($1)", ["a\nwhile larks\nb"]))
+    expect(error.message).toMatch(
+      /In: SQL statement "select .* where length.*"\n +PL\/pgSQL function dividing/
+    )
+    expect(readings(error)).not.toContain("larks")
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.live("lines of a field that a COPY refuses are nowhere in the error", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()

@@ -226,12 +226,23 @@ const values = [
   /(?<=(?:^|\n)COPY [^:：\n]*)[:：].*$/s
 ]
 
+/** The entries of a context. A statement in one can have lines that look like entries; it ends with its quote. */
+const entriesOf = (text: string): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (const entry of text.split(entries)) {
+    const last = found.at(-1) ?? ""
+    const isOpen = /^SQL (?:statement|expression) "/.test(last) && !last.endsWith('"')
+    if (isOpen) found[found.length - 1] = `${last}\n${entry}`
+    else found.push(entry)
+  }
+  return found
+}
+
 /** Where it happened inside functions, one place in each line, innermost first. */
 export const context = (text: string, at: Circumstances): ReadonlyArray<string> =>
-  values
-    .reduce((left, value) => left.replace(value, ""), text)
-    .split(entries)
-    .flatMap((entry) => contextEntry(entry, at) ?? [])
+  entriesOf(values.reduce((left, value) => left.replace(value, ""), text)).flatMap(
+    (entry) => contextEntry(entry, at) ?? []
+  )
 
 /** A name from a field of its own; a user's function can put a value there. */
 export const name = (text: string, at: Circumstances): string | undefined =>
