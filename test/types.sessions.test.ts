@@ -369,6 +369,52 @@ withDatabase(
 )
 
 withDatabase(
+  "a batch that sets DateStyle or the zone reads the Date of a composite that is read as text by them",
+  [
+    "create type visit as (at timestamptz, address inet)",
+    `create function hidden(zone text, style text) returns int language plpgsql as $$ begin
+       perform set_config('timezone', zone, true); perform set_config('datestyle', style, true); return 1; end $$`
+  ],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const text = "select row('2026-03-01 15:30:00Z', '10.0.0.1')::visit as v"
+      const rows = [{ v: { at: new Date("2026-03-01T15:30:00Z"), address: "10.0.0.1/32" } }]
+      for (const [own, setters] of [
+        [
+          "ISO, MDY",
+          ["SQL, DMY", "German", "Postgres, MDY"].map((style) => `set local datestyle = '${style}'`)
+        ],
+        [
+          "SQL, MDY",
+          [
+            "set local timezone = 'America/New_York'",
+            "set local time zone 'America/New_York'",
+            "select set_config('TimeZone', 'America/New_York', true)",
+            "do $$ begin set local time zone 'America/New_York'; end $$",
+            "select hidden('America/New_York', 'SQL, MDY')",
+            "select hidden('UTC', 'SQL, DMY')",
+            "do $$ begin perform hidden('UTC', 'SQL, DMY'); end $$"
+          ]
+        ]
+      ] as const) {
+        const pgdb = PG.make({ ...to, key: own, startupParameters: { DateStyle: own, TimeZone: "UTC" } })
+        for (const setter of setters) {
+          for (const batch of [
+            pgdb.trans([setter, text]),
+            pgdb.trans([setter, text, [`${text} where $1::date is not null`, [new Date(0)]]]),
+            pgdb.script(`${setter}; ${text}`)
+          ]) {
+            expect((yield* batch)[1]?.rows, `${own}, ${setter}`).toEqual(rows)
+          }
+        }
+      }
+      const slashed = PG.make({ ...to, key: "slashed", startupParameters: { DateStyle: "SQL, MDY" } })
+      const itself = text.replace("select", "select set_config('datestyle', 'SQL, DMY', false) as style,")
+      expect(yield* slashed.select(itself)).toEqual([{ style: "SQL, DMY", ...rows[0] }])
+    })
+)
+
+withDatabase(
   "a record with a date, in a session whose style is not ISO, fails and says to cast it",
   ["create type event as (id int, day date, lapse interval)"],
   ({ settings: to }) =>

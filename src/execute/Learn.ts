@@ -56,17 +56,18 @@ const learnOn = (session: Session, wanted: ReadonlyArray<number>): Effect.Effect
 }
 
 /** Reads the rows again that waited for their types; what is still missing is in `missing` then. */
-const readAgain = (session: Session, exchange: Exchange): void => {
-  const { formats, late = [], prepared, shape } = exchange
+const readAgain = (exchange: Exchange): void => {
+  const { formats, late, prepared, shape } = exchange
   exchange.late = undefined
-  if (formats === undefined || prepared === undefined) return
+  if (late === undefined || formats === undefined || prepared === undefined) return
+  const { locale, rows } = late
   const read = readerOf(prepared, formats, shape)
-  for (const [index, row] of late.entries()) {
+  for (const [index, row] of rows.entries()) {
     try {
-      exchange.rows.push(read?.(row, 0, row.length, session.locale))
+      exchange.rows.push(read?.(row, 0, row.length, locale))
     } catch (error) {
       if (!(error instanceof UnreadableValue) || error.type === undefined) throw error
-      exchange.late = late.slice(index)
+      exchange.late = { rows: rows.slice(index), locale }
       exchange.missing = [error.type]
       return
     }
@@ -85,7 +86,7 @@ export const readLate = (
   if (exchange.late === undefined) return Effect.void
   return Effect.flatMap(learn(connection, exchange.missing), () => {
     try {
-      readAgain(connection.session, exchange)
+      readAgain(exchange)
     } catch (error) {
       exchange.unreadable ??= error instanceof Error ? error : new Error(String(error))
     }

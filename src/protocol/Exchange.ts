@@ -5,6 +5,7 @@
  * makes the server skip the others up to that `Sync`.
  */
 import type { Buffer } from "node:buffer"
+import type { Locale } from "../types/PgType.ts"
 import type { ReadRow, RowShape } from "../types/RowReader.ts"
 import type { ServerFields } from "./MessageReader.ts"
 import type { Formats, Prepared } from "./PreparedStatements.ts"
@@ -47,6 +48,12 @@ interface Question {
   readonly answers: number
 }
 
+/** Rows as bytes, and how the session printed what of them is text: it may do otherwise when they are read. */
+export interface LateRows {
+  readonly rows: Array<Buffer>
+  locale: Locale
+}
+
 export interface Exchange extends Question {
   /** Called once, when the server is ready for the next or the session has ended. */
   readonly onSettled: (exchange: Exchange) => void
@@ -65,7 +72,7 @@ export interface Exchange extends Question {
   tag: string
   error: ServerFields | undefined
   /** Rows as they came, from the first on that has a type which is not known: they wait for it. */
-  late: Array<Buffer> | undefined
+  late: LateRows | undefined
   /** What has to be learnt to read them. */
   missing: ReadonlyArray<number>
   /** The first value that came and cannot be given. */

@@ -204,6 +204,8 @@ export const make = (
       throw new ProtocolViolation("a ReadyForQuery out of turn")
     }
     status = next
+    // What the statement itself has set is reported behind its rows.
+    if (last.late !== undefined) last.late.locale = { ...locale }
     if (answered === 0) {
       queue.shift()
       last.onSettled(last)

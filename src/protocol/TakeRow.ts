@@ -18,6 +18,11 @@ export interface Reading {
   readonly locale: Locale
 }
 
+const putOff = (exchange: Exchange, locale: Locale, row: Uint8Array): void => {
+  exchange.late ??= { rows: [], locale: { ...locale } }
+  exchange.late.rows.push(Buffer.from(row))
+}
+
 export const takeRow = (
   { locale, types }: Reading,
   exchange: Exchange,
@@ -28,7 +33,7 @@ export const takeRow = (
   if (exchange.unreadable !== undefined) return
   if (exchange.state !== "open") throw new ProtocolViolation("a row out of turn")
   if (exchange.late !== undefined) {
-    exchange.late.push(Buffer.from(bytes.subarray(start, stop)))
+    putOff(exchange, locale, bytes.subarray(start, stop))
     return
   }
   const { formats, prepared, shape } = exchange
@@ -47,13 +52,13 @@ export const takeRow = (
   }
   try {
     if (exchange.readRow !== undefined) exchange.rows.push(exchange.readRow(bytes, start, stop, locale))
-    else exchange.late = [Buffer.from(bytes.subarray(start, stop))]
+    else putOff(exchange, locale, bytes.subarray(start, stop))
   } catch (error) {
     if (!(error instanceof UnreadableValue)) throw error
     if (error.type === undefined || exchange.onProgress !== undefined) exchange.unreadable = error
     else {
       exchange.missing = [error.type]
-      exchange.late = [Buffer.from(bytes.subarray(start, stop))]
+      putOff(exchange, locale, bytes.subarray(start, stop))
     }
   }
 }

@@ -8,6 +8,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { isPoolError, type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import * as Jobs from "../execute/Job.ts"
 import { learnFloats } from "../execute/Learn.ts"
+import { mayCommit } from "../execute/Resend.ts"
 import * as Send from "../execute/Send.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, type PooledConnection } from "../pool/PooledConnection.ts"
@@ -86,19 +87,32 @@ const splitAt = (
   return first < 0 ? [entries, []] : [entries.slice(0, first + 1), entries.slice(first + 1)]
 }
 
-const setsPrinting = ({ setsDateStyle, setsFloatDigits }: Analysis): boolean =>
-  setsDateStyle || setsFloatDigits
+/**
+ * Whether a statement may set how rows are printed. Where the style is not ISO, code that it runs may too: an order of day and month,
+ * or a zone, is not seen in what was printed.
+ */
+const setsPrinting =
+  (connection: PooledConnection) =>
+  (analysis: Analysis): boolean =>
+    analysis.setsDateStyle ||
+    analysis.setsFloatDigits ||
+    (!Send.isTypical(connection) && (analysis.callsFunctions || mayCommit(analysis)))
 
 /** The statements up to the first that may change what the others are about, or how their rows are printed. */
-const beforeDefinitions = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
-  splitAt(
+const beforeDefinitions = (
+  connection: PooledConnection,
+  entries: ReadonlyArray<Entry>
+): ReadonlyArray<Entry> => {
+  const isSetter = setsPrinting(connection)
+  return splitAt(
     entries,
-    (analysis) => analysis.changesCatalogue || analysis.setsSearchPath || setsPrinting(analysis)
+    (analysis) => analysis.changesCatalogue || analysis.setsSearchPath || isSetter(analysis)
   )[0]
+}
 
 /** Those whose rows a statement before may have printed otherwise than the session prints them now. */
-const printedAnew = (entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
-  splitAt(entries, setsPrinting)[1].filter(({ job }) => job.known.analysis.returnsRows)
+const printedAnew = (connection: PooledConnection, entries: ReadonlyArray<Entry>): ReadonlyArray<Entry> =>
+  splitAt(entries, setsPrinting(connection))[1].filter(({ job }) => job.known.analysis.returnsRows)
 
 /**
  * Whether the session has to be asked first how it prints floats: what has written cannot be run again to read them better, as a
@@ -118,7 +132,7 @@ const isReady = (pool: Pool, connection: PooledConnection, { encoded, job }: Ent
 /** Whether a batch can be sent on this connection with nothing to ask first. */
 export const areReady = (pool: Pool, connection: PooledConnection, entries: ReadonlyArray<Entry>): boolean =>
   entries.every((entry) => isReady(pool, connection, entry)) &&
-  printedAnew(entries).length === 0 &&
+  printedAnew(connection, entries).length === 0 &&
   !asksFloats(pool, connection, entries)
 
 /** Asks it; a session that turns out to have ended is left for the batch to find. */
@@ -133,8 +147,8 @@ export const prepareAll = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, OperationError> {
   if (asksFloats(pool, connection, entries)) yield* askFloats(connection)
   for (const entry of entries) if (!isReady(pool, connection, entry)) entry.encoded = undefined
-  for (const entry of printedAnew(entries)) entry.encoded = undefined
-  for (const entry of beforeDefinitions(entries)) {
+  for (const entry of printedAnew(connection, entries)) entry.encoded = undefined
+  for (const entry of beforeDefinitions(connection, entries)) {
     if (entry.encoded !== undefined) continue
     yield* Effect.catchTag(prepareEntry(pool, connection, entry), "DescribeFailure", () => Effect.void)
   }

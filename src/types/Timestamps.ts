@@ -2,8 +2,8 @@
  * `timestamp` and `timestamptz` as `Date`, from either format and whatever the session sets.
  *
  * The binary format is microseconds since 2000 and depends on nothing. The text format follows `DateStyle` and `TimeZone`. The
- * four styles are recognised by their form: one that was set unseen, by a function for instance, is not read as another, nor by
- * settings that are no longer those of the session.
+ * four styles are recognised by their form: one that was set unseen, by a function for instance, is not read as another. An order of
+ * day and month, or a zone, is not seen where a statement of a batch sets it by a function and prints by it.
  */
 import { bigInt64, int32 } from "./Bytes.ts"
 import type { Locale, ReadBinary, ReadText } from "./PgType.ts"
