@@ -47,7 +47,7 @@ withDatabase("a commit that rolled back fails a query's program as SqlError", ta
 )
 
 withDatabase(
-  "rolling back to a savepoint that is not there is an error, and undoes nothing else",
+  "a savepoint that is not there is an error, no defect, and undoes nothing else",
   table,
   (given) =>
     Effect.gen(function* () {
@@ -67,6 +67,20 @@ withDatabase(
       })
       yield* pgdb.transaction(add)
       assert.deepStrictEqual(yield* witness.query("select name from users"), [{ name: "Ada" }])
+      const release = Pooled.run(async () => {
+        const trx = await db.startTransaction().execute()
+        const one = await trx.savepoint("one").execute()
+        await one.releaseSavepoint("one").execute()
+        await one
+          .releaseSavepoint("one")
+          .execute()
+          .finally(() => trx.rollback().execute())
+      })
+      for (const program of [release, pgdb.transaction(release)]) {
+        const error = yield* Effect.flip(program)
+        assert.strictEqual(error._tag, "SqlError")
+        assert.include(error.message, 'savepoint "one"')
+      }
     })
 )
 

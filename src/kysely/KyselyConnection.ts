@@ -10,6 +10,7 @@ import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
 import type { AnyDatabase } from "../api/Database.ts"
+import { refused } from "../errors/PoolError.ts"
 import { sqlState } from "../errors/SqlState.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
@@ -102,7 +103,7 @@ export const joined = (
   }
   /** Ends the levels down to the one of this name, the last of those that have it. */
   const endTo = async (name: string, keep: boolean) => {
-    if (!levels.some((level) => level.name === name)) throw new Error(`There is no savepoint "${name}".`)
+    if (!levels.some((level) => level.name === name)) throw refused(`There is no savepoint "${name}".`)
     while (levels.length > 0) {
       const isLast = levels.at(-1)?.name === name
       await end(keep)
