@@ -336,3 +336,20 @@ describe("notifications", () => {
     })
   )
 })
+
+describe("data of a COPY", () => {
+  withDatabase("that are no Stream are refused", ["create table t (id int)"], ({ pgdb }) =>
+    Effect.gen(function* () {
+      for (const data of ["1\n", undefined, ["1\n"], new TextEncoder().encode("1\n")]) {
+        for (const copied of [
+          pgdb.table("t").copyFrom(untyped<Stream.Stream<string>>(data)),
+          pgdb.copyFrom("copy t from stdin", untyped<Stream.Stream<string>>(data))
+        ]) {
+          const error = yield* Effect.flip(copied)
+          assert.instanceOf(error, PoolError)
+          assert.include(error.message, "not a Stream. Nothing was sent.")
+        }
+      }
+    })
+  )
+})

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { SqlError } from "effect/sql/SqlError"
+import { described } from "../collection/CheckInput.ts"
 import type { OperationError, PoolError } from "../errors/PoolError.ts"
 import { refused } from "../errors/PoolError.ts"
 import { type CopyInOptions, copyIn } from "../execute/CopyIn.ts"
@@ -16,6 +17,7 @@ import type { Pool } from "../pool/Pool.ts"
 import type { Timing } from "../pool/StatementCache.ts"
 import type { PoolRegistry } from "../registry/PoolRegistry.ts"
 import type { Direction } from "../statement/CopyStatement.ts"
+import { attempt } from "../statement/PlainObject.ts"
 import type { Bound } from "../statement/Statement.ts"
 import * as Operation from "../telemetry/Operation.ts"
 import { copyInInside, copyOutInside } from "../transaction/CopyInTransaction.ts"
@@ -62,8 +64,13 @@ export const copyFrom = <E, R>(
   statement: Bound,
   data: Stream.Stream<Uint8Array | string, E, R>,
   options: CopyInOptions
-): Effect.Effect<number, E | OperationError, R | PoolRegistry> =>
-  onPool(source, (pool, fiber) => {
+): Effect.Effect<number, E | OperationError, R | PoolRegistry> => {
+  if (!attempt(() => Stream.isStream(data), false)) {
+    return Effect.fail(
+      refused(`${options.place}: the data are ${described(data)}, not a Stream. Nothing was sent.`)
+    )
+  }
+  return onPool(source, (pool, fiber) => {
     const subject = Operation.subjectOf(pool, statement.text, { table: source.label })
     const job = jobOf(pool, statement, "in", subject.timing)
     if (!Jobs.isJob(job)) return Effect.fail(job)
@@ -82,6 +89,7 @@ export const copyFrom = <E, R>(
     const copied = isInside ? inside : copyInOnPool(pool, job, data, options)
     return Operation.around(pool, fiber, subject, copied, (rows) => rows)
   })
+}
 
 const isBytes = (piece: unknown): piece is Uint8Array => piece instanceof Uint8Array
 
