@@ -332,6 +332,38 @@ withDatabase(
 )
 
 withDatabase(
+  "a batch that sets its time zone or DateStyle reads a composite and a record by these",
+  ["create type visit as (at timestamptz, address inet)"],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const at = "2024-07-01T12:00:00.000Z"
+      const visits = [{ v: { at: new Date(at), address: "10.0.0.1/32" } }]
+      const startupParameters = { DateStyle: "SQL, DMY", TimeZone: "Europe/Warsaw" }
+      const slashed = PG.make({ ...to, key: "slashed", startupParameters })
+      const texts = PG.make({ ...to, key: "texts", timestamp: "string" })
+      for (const setter of [
+        "set local timezone to 'America/New_York'",
+        "set local time zone 'America/New_York'",
+        "set local datestyle = 'SQL, MDY'"
+      ]) {
+        const batch = slashed.trans([setter, `select row('${at}', '10.0.0.1')::visit as v`])
+        for (const run of [batch, batch, slashed.transaction(batch)]) {
+          expect((yield* run)[1]?.rows, setter).toEqual(visits)
+        }
+      }
+      for (const setter of ["set local timezone to 'America/New_York'", "set time zone 'America/New_York'"]) {
+        const record = texts.trans([setter, `select row('${at}'::timestamptz) as r`])
+        for (const run of [record, record]) {
+          expect((yield* run)[1]?.rows, setter).toEqual([{ r: ["2024-07-01 08:00:00-04"] }])
+        }
+      }
+      const lapse = ["set local intervalstyle = 'iso_8601'", "select row(interval '1 day') as r"]
+      const { message } = yield* Effect.flip(texts.trans(lapse))
+      expect(message).toMatch(/IntervalStyle is iso_8601. Cast that field to text/)
+    })
+)
+
+withDatabase(
   "a Date is not read by a DateStyle that a function has changed",
   [
     `create function restyle() returns int language plpgsql as $$ begin

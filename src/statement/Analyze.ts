@@ -40,7 +40,7 @@ export interface Analysis {
   readonly sessionEffects: SessionEffects
   /** It may set how many digits of a float the session shows. */
   readonly setsFloatDigits: boolean
-  /** It may set how the session shows dates, or in which zone. */
+  /** It may set how the session shows dates and intervals, or in which zone. */
   readonly setsDateStyle: boolean
   /** It may change which tables and types a name means. */
   readonly setsSearchPath: boolean
@@ -240,8 +240,8 @@ const changesCatalogueOf = (command: string, text: string, from: number, traits:
 }
 
 const floatDigits = /extra_float_digits/i
-/** Or the zone: a `timezone` is a column of many tables, so it counts where something is set. */
-const dateStyle = /datestyle|^\s*(?:set|reset|do)\b.*\btime\s*zone|\bset_config\b.*\btimezone/is
+/** A `timezone` is a column of many tables, so it counts where something is set. */
+const dateStyle = /datestyle|intervalstyle|^\s*(?:set|reset|do)\b.*\btime\s*zone|\bset_config\b.*\btimezone/is
 const unnamedSetting = /\bset_config\b(?!"?\s*\(\s*'[^'\\]*'\s*,)/i
 const execute = /\bexecute\b/i
 
