@@ -15,6 +15,31 @@ const byTurns = <A, B>(one: (id: number) => A, other: (id: number) => B) =>
 
 describe("the later pieces of a stream", () => {
   withDatabase(
+    "are not taken any more when the session ends between two of them",
+    ["create table lost (id int)"],
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        let taken = 0
+        const terminate = witness.query(
+          "select pg_terminate_backend(pid, 5000) from pg_stat_activity where state like 'idle in%' and datname = current_database()"
+        )
+        const between = Stream.fromEffect(Effect.delay(Effect.andThen(terminate, Effect.sleep(100)), 400))
+        const rows = Stream.range(1, 5_000).pipe(
+          Stream.concat(Stream.drain(between)),
+          Stream.concat(Stream.range(5_001, 3_000_000)),
+          Stream.map((id) => {
+            taken = id
+            return { id }
+          })
+        )
+        const { message } = yield* Effect.flip(pgdb.table("lost").insertStream(rows))
+        assert.include(message, "nothing of it took effect")
+        assert.isBelow(taken, 1_500_000)
+        assert.strictEqual(yield* pgdb.table("lost").count(), 0)
+      })
+  )
+
+  withDatabase(
     "keep the order of rows that may stand in one statement",
     ["create table keyed (n serial primary key, id int, a int)"],
     ({ pgdb, witness }) =>

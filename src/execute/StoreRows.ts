@@ -222,9 +222,11 @@ const makeSender = (pool: Pool, connection: PooledConnection) => {
       return Effect.flatMap(settled, (): Effect.Effect<number | typeof elsewhere, SqlError | Mistaken> => {
         const failed = sent.find(({ exchange }) => exchange.state !== "done")
         if (failed !== undefined) return verdict(failed)
-        const last = sent.at(-1)
-        const { error, state = "done" } = committed ?? {}
-        if (last !== undefined && state !== "done" && !wasInTransaction) {
+        const answer = committed
+        if (answer !== undefined && answer.state !== "done") {
+          // A session that had ended before took nothing at all.
+          const { error, state } = answer
+          const last = sent.at(-1) ?? { storing: undefined, exchange: answer }
           return verdict({ ...last, exchange: { ...last.exchange, error, state } })
         }
         return Effect.succeed(

@@ -353,7 +353,7 @@ export const make = (
     enqueue: (exchange) => {
       if (end !== undefined || isTerminating) {
         writer.at = 0
-        if (exchange.state === "open") exchange.state = "unsent"
+        exchange.state = "unsent"
         return queueMicrotask(() => exchange.onSettled(exchange))
       }
       exchange.order = enqueued++
