@@ -48,7 +48,10 @@ interface Question {
   readonly answers: number
 }
 
-/** Rows as bytes, and how the session printed what of them is text: it may do otherwise when they are read. */
+/**
+ * Rows as bytes, and how the session printed what of them is text: it may do otherwise when they are read. What their statement
+ * itself has set is reported at its `ReadyForQuery`.
+ */
 export interface LateRows {
   readonly rows: Array<Buffer>
   locale: Locale

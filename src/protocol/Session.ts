@@ -139,7 +139,7 @@ export const make = (
   let isFlushing = false
   let isSkipping = false
   let isTerminating = false
-  let isReading = false
+  let isReading = true
   let heard = 0
   let reports = 0
   let wasReadOnly = false
@@ -204,7 +204,6 @@ export const make = (
       throw new ProtocolViolation("a ReadyForQuery out of turn")
     }
     status = next
-    // What the statement itself has set is reported behind its rows.
     if (last.late !== undefined) last.late.locale = { ...locale }
     if (answered === 0) {
       queue.shift()
@@ -396,7 +395,6 @@ export const make = (
   incoming.onChunk = onData
   socket.on("error", (error) => finish(error))
   socket.on("close", () => finish(undefined))
-  isReading = true
   reader.onMessage = onMessage
   return session
 }
