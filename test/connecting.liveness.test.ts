@@ -216,7 +216,7 @@ describe("a session that is given up under a statement", () => {
       const isAtWork = ({ query, state }: Session) => state === "active" && query.includes("pg_sleep")
       yield* given.until("it is at work", (sessions) => sessions.some(isAtWork))
       yield* meanwhile
-      const error = yield* Effect.timeout(Fiber.join(fiber), "1200 millis")
+      const error = yield* Effect.timeout(Fiber.join(fiber), "3 seconds")
       assert.match(error.message, /ETIMEDOUT|did not answer/)
       yield* given.until("it is over", (sessions) => !sessions.some(isAtWork))
       yield* given.witness.query("insert into t values (1)")
