@@ -166,7 +166,7 @@ export const interruptions = [
   ),
   promise("a caller waits for a connection no longer than acquireTimeout", ({ settings }) =>
     Effect.gen(function* () {
-      const pgdb = PG.make({ ...settings, maxConnections: 1, acquireTimeout: "50 millis", key: "one" })
+      const pgdb = PG.make({ ...settings, maxConnections: 1, acquireTimeout: "500 millis", key: "one" })
       const sql = yield* pgdb.client
       yield* sql.reserve
       const error = yield* Effect.flip(pgdb.select("select 1"))
