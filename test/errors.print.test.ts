@@ -147,7 +147,18 @@ it("the passwords that a statement sets are blanked, and nothing else of it", ()
   expect(
     hidden("create user mapping for a server s options (user 'x', password E'hun\\'ter2')")
   ).not.toContain("ter2")
+  for (const text of [
+    "set app.password to 'hunter2'",
+    "select set_config('app.password', 'hunter2', false)",
+    "select connect_to(password => 'hunter2')",
+    "call connect_to(password := 'hunter2')",
+    "create subscription s connection 'postgres://ann:hunter2@db/shop' publication p",
+    "select dblink('postgres://ann:hun\\'ter2@db/shop', 'select 1')"
+  ]) {
+    expect(hidden(text)).not.toMatch(/hun|ter2/)
+  }
   expect(hidden("select password from users")).toBe("select password from users")
+  expect(hidden("select 'https://db/a:b', 'x'")).toBe("select 'https://db/a:b', 'x'")
 })
 
 it("the nearest names are found in spite of typing errors and case", () => {

@@ -48,30 +48,36 @@ const mayEscape = (text: string): boolean => text.includes("\\'")
 export const beforeLiterals = (text: string): string =>
   mayEscape(text) ? `${text.slice(0, text.indexOf("'"))}…` : text
 
-const password = /password/i
+/** A word for one, or what stands before one in a URL. */
+const password = /password|:\/\/(?=[^\s/@]{0,256}:[^\s@]{1,256}@)/i
+/** What may stand between the word and the string: `to '…'`, `=> '…'`, `:= '…'`. */
+const assigns = /^(?:[=:>]|to)$/i
 
 /** Whether a statement may set a password, which its text and what a server quotes of it may show. */
 export const hasPassword = (text: string): boolean => password.test(text)
 
 /**
  * A statement without the passwords it sets: strings behind a word or name with `password` in it, as in
- * `alter role … password '…'`, `options (sslpassword '…')` and `password = '…'`, with their continuations, and connection
- * strings that have one. Where a backslash may escape a quote only the session knows where that string ends: nothing behind the word is shown.
+ * `alter role … password '…'`, `options (sslpassword '…')`, `password = '…'` and `set_config('x.password', '…')`, with their
+ * continuations, and connection strings and URLs that have one. Where a backslash may escape a quote only the session knows where that string ends: nothing behind the word is shown.
  */
 export const withoutPasswords = (marked: Marked): Marked => {
   const { index, text } = marked
-  const first = text.search(password)
-  if (first < 0) return marked
+  const first = password.exec(text)
+  if (first === null) return marked
   if (!mayEscape(text)) {
     let isSecret = false
+    let last = ""
     return blank(marked, (token) => {
       const said = text.slice(token.start, token.end)
       const hides = token.kind === "string" && (isSecret || hasPassword(said))
-      // It goes on behind `=`, and a string goes on in the next one.
-      isSecret = hides || hasPassword(said) || (isSecret && said === "=")
+      // It goes on behind what assigns it, and a string goes on in the next one.
+      const goesOn = assigns.test(said) || (said === "," && /password'$/i.test(last))
+      isSecret = hides || hasPassword(said) || (isSecret && goesOn)
+      last = said
       return hides
     })
   }
-  const end = first + "password".length
+  const end = first.index + first[0].length
   return { text: `${text.slice(0, end)} …`, index: index === undefined ? undefined : Math.min(index, end) }
 }
