@@ -340,6 +340,41 @@ it.live("lines of a literal in a statement of a function are nowhere in the erro
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live(
+  "what a function says with words and numbers of a value, written its own way, shows none of them",
+  () =>
+    Effect.gen(function* () {
+      const { settings, witness } = yield* database()
+      yield* witness.query(
+        "create table items (price numeric(10, 2), ratio float4, cost money, day date, body jsonb)"
+      )
+      yield* witness.query(`create function refuse() returns trigger language plpgsql as $$
+      begin raise exception 'bad row: %', new; end $$`)
+      yield* witness.query(
+        "create trigger refuse before insert on items for each row execute function refuse()"
+      )
+      yield* witness.query(`create function say(what text) returns int language plpgsql as $$
+      begin raise exception 'it says %', what; end $$`)
+      const cases: ReadonlyArray<readonly [string, unknown, RegExp]> = [
+        ["insert into items (price) values ($1)", 76543.2, /7654/],
+        ["insert into items (price) values ($1)", "76543.256", /7654/],
+        ["insert into items (price) values ($1)", 1.5, /1\.5/],
+        ["insert into items (ratio) values ($1)", 16777216, /1\.677/],
+        ["insert into items (cost) values ($1)", 76543.2, /6,543/],
+        ["insert into items (day) values ($1)", "20310719", /2031|07-19/],
+        ["select say(k) from jsonb_object_keys($1::jsonb) k", PG.json({ larkspur: 1 }), /larks/],
+        ["select say(quote_literal($1))", "lark's foxglove", /lark|foxg/],
+        ["select say(xmlelement(name a, $1::text)::text)", "lark<spurs", /lark|spurs/],
+        ["select say(left($1, 12))", "larkspurfoxglovehemlock", /lark/]
+      ]
+      for (const [sql, value, secret] of cases) {
+        const error = yield* Effect.flip(PG.make(settings).select(sql, [value]))
+        expect(readings(error), sql).not.toMatch(secret)
+        expect(error.message).toMatch(/^(?:bad row|it says)/)
+      }
+    }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.live("lines of a field that a COPY refuses are nowhere in the error", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()

@@ -21,7 +21,10 @@ export interface Values {
   readonly quoting: boolean
   /** Whether this quoted name or value could come from a parameter. */
   readonly related: (content: string) => boolean
-  /** The text with what comes from a parameter blanked; `thorough` also blanks values of few characters. */
+  /**
+   * The text with what comes from a parameter blanked; `thorough` also blanks values of few characters, words that a value has,
+   * and its numbers as a function may write them.
+   */
   readonly blank: (text: string, thorough: boolean) => string
   /** The text without the values that hold quotation marks. */
   readonly blankQuoting: (text: string) => string
@@ -58,6 +61,28 @@ const collectOne = (value: object, texts: Set<string>): ReadonlyArray<unknown> =
   return Object.values(value)
 }
 
+const numeric = /^[\d.]+(?:e[+-]?\d+)?$/
+/** Numbers in groups of digits, and without: `1,234.50` can be one or two. */
+const numbers = [/\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?/g, /\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi]
+/** From this many digits on, numbers with the same first ones are the same, rounded. */
+const tellingDigits = 4
+
+/** The digits of a number that stay where its decimal point moves. */
+const digitsOf = (text: string): string =>
+  text
+    .replace(/e.*$/, "")
+    .replace(/\D/g, "")
+    .replace(/^0+|0+$/g, "")
+
+/** Whether one number may be the other, grouped, rounded, or with another number of decimals. */
+const isSameNumber = (one: string, other: string): boolean => {
+  const [first, second] = [digitsOf(one), digitsOf(other)]
+  const shared = Math.min(first.length, second.length) - 1
+  return shared >= tellingDigits
+    ? first.slice(0, shared) === second.slice(0, shared)
+    : Number(one.replaceAll(",", "")) === Number(other)
+}
+
 /** A number as JavaScript shows it, and as Postgres does: with all digits of a whole one, and two of an exponent. */
 const numberTexts = (value: number): ReadonlyArray<string> => {
   const text = String(value).toLowerCase()
@@ -78,6 +103,9 @@ interface Collected {
   readonly isDated: boolean
 }
 
+/** A text with four digits may be a date, which the server writes in its own way. */
+const year = /\d{4}/
+
 /** Collects the texts of parameters; `undefined` where they are too long or too many. */
 const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
   const texts = new Set<string>()
@@ -93,8 +121,10 @@ const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
     for (const [value, depth] of found) {
       size += sizeOf(value)
       if (size > mostCharacters) return undefined
-      if (typeof value === "string") texts.add(lowered(value))
-      else if (typeof value === "bigint") texts.add(String(value))
+      if (typeof value === "string") {
+        texts.add(lowered(value))
+        isDated ||= year.test(value)
+      } else if (typeof value === "bigint") texts.add(String(value))
       else if (typeof value === "number") for (const text of numberTexts(value)) texts.add(text)
       if (typeof value !== "object" || value === null || seen.has(value)) continue
       seen.add(value)
@@ -130,6 +160,25 @@ export const holds = (text: string, part: string): boolean => {
   }
   return false
 }
+
+/** Numbers of `text` that are one of the values become an ellipsis. */
+const withoutNumbers = (text: string, values: ReadonlyArray<string>): string =>
+  values.length === 0
+    ? text
+    : numbers.reduce(
+        (left, pattern) =>
+          left.replace(pattern, (number) =>
+            values.some((value) => isSameNumber(lowered(number), value)) ? "…" : number
+          ),
+        text
+      )
+
+/** Words of `text` that one of the values has become an ellipsis. */
+const withoutWords = (text: string, values: ReadonlyArray<string>): string =>
+  text.replace(longWords, (word) => {
+    const lower = lowered(word)
+    return values.some((value) => value.includes(lower)) ? "…" : word
+  })
 
 /** Every occurrence of `part`, ignoring case, becomes an ellipsis. */
 const without = (text: string, part: string): string => {
@@ -190,17 +239,20 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => 
   texts.delete("")
   const all = Array.from(texts).sort((left, right) => right.length - left.length)
   const long = all.filter((text) => text.length >= longRun)
+  const given = all.filter((text) => numeric.test(text))
   return {
     none: all.length === 0,
     quoting: all.some((text) => quotation.test(text)),
     related: (content) => {
       const lower = lowered(content)
       for (const word of words) if (lower.includes(word)) return true
-      return all.some(
-        (text) =>
-          text === lower ||
-          (text.length >= longPart ? lower.includes(text) : holds(lower, text)) ||
-          (lower.length >= longPart ? text.includes(lower) : holds(text, lower))
+      return (
+        all.some(
+          (text) =>
+            text === lower ||
+            (text.length >= longPart ? lower.includes(text) : holds(lower, text)) ||
+            (lower.length >= longPart ? text.includes(lower) : holds(text, lower))
+        ) || withoutNumbers(content, given) !== content
       )
     },
     blankQuoting: (text) => all.filter((value) => quotation.test(value)).reduce(without, text),
@@ -209,7 +261,8 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => 
       for (const value of all) {
         if (thorough || value.length >= longPart) result = without(result, value)
       }
-      return withoutRuns(result, long)
+      result = withoutRuns(result, long)
+      return thorough ? withoutNumbers(withoutWords(result, all), given) : result
     }
   }
 }
