@@ -375,6 +375,21 @@ it.live(
     }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("lines of a value that a context shows are taken for no entries", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    yield* witness.query(`create function dividing(p text) returns int language plpgsql as $$
+      begin execute 'select 1 / 0 where length(' || quote_literal(p) || ') > 1'; return 1; end $$`)
+    for (const line of ["while larks", "SQL function larks", "PL/pgSQL function larks()"]) {
+      for (const sql of ["select dividing($1)", "select pg_input_is_valid('a', $1)"]) {
+        const error = yield* Effect.flip(PG.make(settings).select(sql, [`a"\n${line}\nb`]))
+        expect(readings(error), sql).not.toContain("larks")
+        if (sql.includes("dividing")) expect(error.message).toMatch(/\n +PL\/pgSQL function dividing/)
+      }
+    }
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.live("lines of a field that a COPY refuses are nowhere in the error", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()

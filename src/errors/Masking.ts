@@ -8,7 +8,7 @@
  * the error before it had any value. Else it is blanked if it could come from a parameter, and always in a data exception (class
  * 22). Rows and keys in details are always blanked: they show what is stored, too.
  */
-import { valueOf } from "../statement/Scan.ts"
+import { tokenAt, valueOf } from "../statement/Scan.ts"
 import { blank, hasPassword, type Marked } from "./BlankLiterals.ts"
 import { holds, type Values } from "./ParameterValues.ts"
 
@@ -199,12 +199,14 @@ export const innerQuery = (marked: Marked, at: Circumstances): Marked | undefine
 
 const entries = /\n(?=(?:PL\/|SQL |COPY |JSON |unnamed |extended |while |referenced |automatic |parallel ))/
 
+const data = /[:="'«»„“”‘’「」\n]/
+
 const contextEntry = (entry: string, at: Circumstances): string | undefined => {
   if (entry === "") return undefined
   const parameter = /^(?:unnamed portal|portal ".*?"|prepared statement ".*?") parameter \$(\d+)/.exec(entry)
   if (parameter !== null) return `parameter $${parameter[1]}`
-  const data = /^(?:JSON data, line \d+|COPY [^,:]*, line \d+(?:, column [^:]*)?)/.exec(entry)
-  if (data !== null) return data[0]
+  const line = /^(?:JSON data, line \d+|COPY [^,:]*, line \d+(?:, column [^:]*)?)/.exec(entry)
+  if (line !== null) return line[0]
   const query = /^(SQL (?:statement|expression)) "(.*)"$/s.exec(entry)
   if (query !== null) {
     const inner = innerQuery({ text: query[2]!, index: undefined }, at)
@@ -215,7 +217,7 @@ const contextEntry = (entry: string, at: Circumstances): string | undefined => {
       entry
     )
   if (place) return entry
-  const data0 = entry.search(/[:="'«»„“”‘’「」\n]/)
+  const data0 = entry.search(data)
   return data0 < 0 ? unquoted(entry, at) : `${unquoted(entry.slice(0, data0).trimEnd(), at)} …`
 }
 
@@ -226,23 +228,35 @@ const values = [
   /(?<=(?:^|\n)COPY [^:：\n]*)[:：].*$/s
 ]
 
-/** The entries of a context. A statement in one can have lines that look like entries; it ends with its quote. */
-const entriesOf = (text: string): ReadonlyArray<string> => {
+/** Where a statement ends that a context quotes from `from` on: at the mark that ends its line and is in none of its literals. */
+const statementEnd = (text: string, from: number): number => {
+  for (let token = tokenAt(text, from); token.kind !== "end"; token = tokenAt(text, token.end))
+    if (/^"(?:\n|$)/.test(text.slice(token.start, token.start + 2))) return token.start + 1
+  return text.length
+}
+
+/** The entries of a context. What one shows can have lines that look like entries; nothing is read behind one where it may. */
+const entriesOf = (text: string, { values }: Circumstances): ReadonlyArray<string> => {
   const found: Array<string> = []
-  for (const entry of text.split(entries)) {
-    const last = found.at(-1) ?? ""
-    const isOpen = /^SQL (?:statement|expression) "/.test(last) && !last.endsWith('"')
-    if (isOpen) found[found.length - 1] = `${last}\n${entry}`
-    else found.push(entry)
+  let left = text
+  while (left !== "") {
+    const query = /^SQL (?:statement|expression) "/.exec(left)
+    const end =
+      query === null ? left.slice(1).search(entries) + 1 || left.length : statementEnd(left, query[0].length)
+    const entry = left.slice(0, end)
+    found.push(entry)
+    if (query === null && values?.hasLines !== false && data.test(entry)) break
+    left = left.slice(end).replace(/^\n/, "")
   }
   return found
 }
 
 /** Where it happened inside functions, one place in each line, innermost first. */
 export const context = (text: string, at: Circumstances): ReadonlyArray<string> =>
-  entriesOf(values.reduce((left, value) => left.replace(value, ""), text)).flatMap(
-    (entry) => contextEntry(entry, at) ?? []
-  )
+  entriesOf(
+    values.reduce((left, value) => left.replace(value, ""), text),
+    at
+  ).flatMap((entry) => contextEntry(entry, at) ?? [])
 
 /** A name from a field of its own; a user's function can put a value there. */
 export const name = (text: string, at: Circumstances): string | undefined =>

@@ -19,6 +19,8 @@ export interface Values {
   readonly none: boolean
   /** One of them holds quotation marks, which the server puts between quotation marks as they are. */
   readonly quoting: boolean
+  /** One of them has several lines, which the server shows as they are. */
+  readonly hasLines: boolean
   /** Whether this quoted name or value could come from a parameter. */
   readonly related: (content: string) => boolean
   /**
@@ -243,6 +245,7 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => 
   return {
     none: all.length === 0,
     quoting: all.some((text) => quotation.test(text)),
+    hasLines: all.some((text) => /[\n\r]/.test(text)),
     related: (content) => {
       const lower = lowered(content)
       for (const word of words) if (lower.includes(word)) return true
