@@ -390,6 +390,16 @@ it.live("lines of a value that a context shows are taken for no entries", () =>
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it.effect("a word of a function's statement that is a value in letters of its own is hidden", () =>
+  Effect.gen(function* () {
+    const { settings, witness } = yield* database()
+    yield* witness.query(`create function plain(p text) returns int language plpgsql as $$
+      begin execute 'select ' || p; return 1; end $$`)
+    const error = yield* Effect.flip(PG.make(settings).select("select plain($1)", ["İzmir"]))
+    expect(readings(error)).not.toContain("zmir")
+  }).pipe(Effect.provide(PoolRegistry.layer()))
+)
+
 it.live("lines of a field that a COPY refuses are nowhere in the error", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()

@@ -189,7 +189,7 @@ const masked = (marked: Marked, at: Circumstances): Marked =>
       token.kind === "string" ||
       token.kind === "number" ||
       at.values === undefined ||
-      at.values.related(value)
+      at.values.related(token.kind === "word" ? marked.text.slice(token.start, token.end) : value)
     )
   })
 
