@@ -400,6 +400,18 @@ it.effect("a word of a function's statement that is a value in letters of its ow
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+it("what a function of another server says, with the code of a violation, shows no value", () => {
+  const fields = {
+    code: "23505",
+    message: "no larkspur here",
+    routine: "pgfdw_report_error",
+    where:
+      "PL/pgSQL function public.refuse() line 1 at RAISE\nremote SQL command: INSERT INTO public.items(name) VALUES ($1)"
+  }
+  const error = serverError(fields, { text: "insert into items values ($1)", params: ["larkspur"] })
+  expect(readings(error)).not.toContain("larkspur")
+})
+
 it.live("lines of a field that a COPY refuses are nowhere in the error", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()

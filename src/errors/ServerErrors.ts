@@ -153,7 +153,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
       code.startsWith("P0") ||
       condition === undefined ||
       (routine?.startsWith("exec_stmt_raise") ?? false) ||
-      /^PL\/(?!pgSQL)/.test(where ?? "")
+      /^PL\/(?!pgSQL)|^PL\/pgSQL [^\n]* at RAISE(?:\n|$)/.test(where ?? "")
   }
   const masked = (key: string, mask: typeof Masking.name) => {
     const value = field(key)
