@@ -175,11 +175,14 @@ const withoutNumbers = (text: string, values: ReadonlyArray<string>): string =>
         text
       )
 
-/** Words of `text` that one of the values has become an ellipsis. */
+/** In a longer text most words of a message can be found. */
+const fewCharacters = 200
+
+/** Words of `text` that one of the values has, unless that is long, become an ellipsis. */
 const withoutWords = (text: string, values: ReadonlyArray<string>): string =>
   text.replace(longWords, (word) => {
     const lower = lowered(word)
-    return values.some((value) => value.includes(lower)) ? "…" : word
+    return values.some((value) => value.length <= fewCharacters && value.includes(lower)) ? "…" : word
   })
 
 /** Every occurrence of `part`, ignoring case, becomes an ellipsis. */
