@@ -332,3 +332,45 @@ withDatabase(
       ])
     })
 )
+
+const knownTypes = [
+  "create type mood as enum ('sad', 'glad')",
+  "create domain ratio as float8",
+  "create type spot as (name text, ratio ratio)",
+  "create type visit as (day date, spot spot, moods mood[])"
+]
+
+withDatabase(
+  "a change of the catalogue beside a stream changes no value inside of its composites and records",
+  knownTypes,
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const value = "row('2026-03-01', row('a', 0.5), '{glad}')::visit"
+      const visit = { day: "2026-03-01", spot: { name: "a", ratio: 0.5 }, moods: ["glad"] }
+      const text = `select ${value} as v, row(${value}, 'sad'::mood) as r from generate_series(1, 2000)`
+      const define = pgdb.execute("create table if not exists other ()")
+      const rows = Stream.tap(Stream.zipWithIndex(pgdb.stream(text)), ([, index]) =>
+        index === 0 ? define : Effect.void
+      )
+      const all = Stream.runCollect(Stream.map(rows, ([row]) => row))
+      const expected = Array.from({ length: 2000 }, () => ({ v: visit, r: [visit, "sad"] }))
+      expect(yield* all).toEqual(expected)
+      expect(yield* pgdb.transaction(all)).toEqual(expected)
+    })
+)
+
+withDatabase("a definition in a batch changes no value of the rows before it", knownTypes, ({ pgdb }) =>
+  Effect.gen(function* () {
+    const text = "select array[0.5]::ratio[] as ratios, row('a', 0.5)::spot as spot"
+    const row = { ratios: [0.5], spot: { name: "a", ratio: 0.5 } }
+    for (const [read, expected] of [
+      [text, row],
+      [`${text}, 'sad'::mood as mood`, { ...row, mood: "sad" }],
+      [`${text}, row('sad'::mood) as record`, { ...row, record: ["sad"] }]
+    ] as const) {
+      expect(yield* pgdb.select(text)).toEqual([row])
+      const [outcome] = yield* pgdb.trans([read, "create table if not exists other ()"])
+      expect(outcome?.rows).toEqual([expected])
+    }
+  })
+)

@@ -10,7 +10,7 @@ import * as OwnSpans from "../pool/OwnSpans.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { ask } from "../protocol/Ask.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
-import { readerOf } from "../protocol/PreparedStatements.ts"
+import { readerOf, typesToAsk } from "../protocol/PreparedStatements.ts"
 import type { Session } from "../protocol/Session.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import { missingType, typesOf, typesQuery, userTypesQuery } from "../types/Catalogue.ts"
@@ -57,9 +57,12 @@ const learnOn = (session: Session, wanted: ReadonlyArray<number>): Effect.Effect
 
 /** Reads the rows again that waited for their types; what is still missing is in `missing` then. */
 const readAgain = (exchange: Exchange): void => {
-  const { formats, late, prepared, shape } = exchange
-  exchange.late = undefined
+  const { answers, formats, late, prepared, shape } = exchange
   if (late === undefined || formats === undefined || prepared === undefined) return
+  // Those that were known when the rows came may have been forgotten since.
+  exchange.missing = typesToAsk(formats.types, prepared, answers)
+  if (exchange.missing.length > 0) return
+  exchange.late = undefined
   const { locale, rows } = late
   const read = readerOf(prepared, formats, shape)
   for (const [index, row] of rows.entries()) {

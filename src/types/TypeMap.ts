@@ -75,19 +75,17 @@ const lostTypes: ReadText = () => {
   )
 }
 
-export const make = (options: ValueOptions): TypeMap => {
+/** What is known between two changes of the catalogue. Readers made of it go on with it when it is forgotten. */
+const makeKnowledge = (options: ValueOptions, ownCodec: ReturnType<typeof codecsOf>) => {
   const learnt = new Map<number, PgType>()
   /** The number of the answer from which each type was learnt. */
   const learntFrom = new Map<number, number>()
-  let answers = 0
-  const ownCodec = codecsOf(options.codecs)
   const { baseOf, codecOf, typeOf } = TypeLookup.make(learnt, ownCodec)
   const plainReaders = builtinReaders(options)
   const fixed = Array.from(plainReaders).filter(([oid]) => codecOf(oid) === undefined)
   let readers = new Map(fixed)
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
-  let version = 0
 
   /** These types and those inside of them, once each. */
   const within = (oids: ReadonlyArray<number>): ReadonlyMap<number, PgType | undefined> => {
@@ -191,62 +189,75 @@ export const make = (options: ValueOptions): TypeMap => {
     return built
   }
 
-  const reset = (): void => {
-    version++
-    readers = new Map(fixed)
+  return {
+    codecOf,
+    typeOf,
+    baseOf,
+    within,
+    inRecords,
+    learntFrom,
+    reader,
+    fieldReader,
+    learn: (types: ReadonlyArray<PgType>, isAll: boolean, answer: number): void => {
+      for (const type of types) {
+        learnt.set(type.oid, type)
+        learntFrom.set(type.oid, answer)
+        if (isAll && type.kind === "composite") inRecords.add(type.oid)
+      }
+      readers = new Map(fixed)
+    }
   }
+}
 
+export const make = (options: ValueOptions): TypeMap => {
+  const ownCodec = codecsOf(options.codecs)
+  let known = makeKnowledge(options, ownCodec)
+  let answers = 0
+  let version = 0
   const variants = new Map<OwnReaders, TypeMap>()
 
   const types: TypeMap = {
-    codecOf,
+    codecOf: (oid) => known.codecOf(oid),
     hasCodecs: ownCodec !== undefined,
     version: () => version,
-    typeOf,
-    baseOf,
+    typeOf: (oid) => known.typeOf(oid),
+    baseOf: (oid) => known.baseOf(oid),
     unknown: (from, isStream = false) =>
-      Array.from(within(from)).flatMap(([oid, type]) =>
+      Array.from(known.within(from)).flatMap(([oid, type]) =>
         type === undefined || (isStream && type.kind === "record") ? oid : []
       ),
-    contain: (from, others) => Array.from(within(from).keys()).some((oid) => others.has(oid)),
+    contain: (from, others) => Array.from(known.within(from).keys()).some((oid) => others.has(oid)),
     composites: (from) =>
-      Array.from(within(from).values()).flatMap((type) => {
-        if (type?.kind === "record") return Array.from(inRecords)
+      Array.from(known.within(from).values()).flatMap((type) => {
+        if (type?.kind === "record") return Array.from(known.inRecords)
         return type?.kind === "composite" ? type.oid : []
       }),
     answers: () => answers,
-    isNewer: (oid, before) => (learntFrom.get(oid) ?? 0) > before,
-    reader,
-    binaryReader: fieldReader,
+    isNewer: (oid, before) => (known.learntFrom.get(oid) ?? 0) > before,
+    reader: (oid) => known.reader(oid),
+    binaryReader: (oid) => known.fieldReader(oid),
     withReaders: (own) => {
-      const known = variants.get(own)
-      if (known !== undefined) return known
+      const made = variants.get(own)
+      if (made !== undefined) return made
       const variant: TypeMap = {
         ...types,
         reader: (oid) => {
-          const type = typeOf(oid)
+          const type = types.typeOf(oid)
           const element = type?.kind === "array" && oid !== oids.anyArray ? own(type.of) : undefined
           const read = element === undefined ? own(oid) : ArrayFormat.fromBinary(element)
-          return read === undefined ? reader(oid) : onlyBinary(read)
+          return read === undefined ? types.reader(oid) : onlyBinary(read)
         }
       }
       variants.set(own, variant)
       return variant
     },
     learn: (types, isAll = false) => {
-      answers++
-      for (const type of types) {
-        learnt.set(type.oid, type)
-        learntFrom.set(type.oid, answers)
-        if (isAll && type.kind === "composite") inRecords.add(type.oid)
-      }
-      reset()
+      version++
+      known.learn(types, isAll, ++answers)
     },
     forget: () => {
-      learnt.clear()
-      learntFrom.clear()
-      inRecords.clear()
-      reset()
+      version++
+      known = makeKnowledge(options, ownCodec)
     }
   }
   return types
