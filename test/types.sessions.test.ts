@@ -7,7 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { PG } from "effect-global-pool"
+import { PG, type PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 
 const strings = {
@@ -442,7 +442,9 @@ withDatabase(
       }
       const slashed = PG.make({ ...to, key: "slashed", startupParameters: { DateStyle: "SQL, MDY" } })
       const itself = text.replace("select", "select set_config('datestyle', 'SQL, DMY', false) as style,")
-      expect(yield* slashed.select(itself)).toEqual([{ style: "SQL, DMY", ...rows[0] }])
+      for (const _ of ["first", "second"]) {
+        expect(yield* slashed.select(itself)).toEqual([{ style: "SQL, DMY", ...rows[0] }])
+      }
     })
 )
 
@@ -477,5 +479,43 @@ withDatabase(
       expect(yield* thrice(to, german, "select row('2024-07-01 00:00:00Z'::timestamptz) as r")).toEqual(
         Array(3).fill({ r: [new Date("2024-07-01T00:00:00Z")] })
       )
+    })
+)
+
+withDatabase(
+  "floats inside of types that the pool has not met have all digits, whatever extra_float_digits says",
+  [
+    "create domain ratio as float8",
+    "create type spot as (at timestamptz, ratio ratio)",
+    "create function one() returns int language sql as 'select 1'",
+    "create table t ()"
+  ],
+  ({ settings: to }) =>
+    Effect.gen(function* () {
+      const set = "set local extra_float_digits = 0"
+      const write = "insert into t default values"
+      const value = "0.30000000000000004"
+      const text = `select array[${value}]::ratio[] as list, row('epoch', ${value})::spot as spot`
+      type Read = (pgdb: PG.Database, text: string) => Effect.Effect<unknown, PG.OperationError, PoolRegistry>
+      const reads: ReadonlyArray<readonly [isShort: boolean, read: Read]> = [
+        [true, (pgdb, text) => pgdb.select(text)],
+        [true, (pgdb, text) => Stream.runCollect(pgdb.stream(text))],
+        [true, (pgdb, text) => pgdb.trans([text])],
+        [true, (pgdb, text) => pgdb.trans([write, text])],
+        [true, (pgdb, text) => pgdb.transaction(pgdb.select(text))],
+        [true, (pgdb, text) => pgdb.transaction(Effect.andThen(pgdb.execute(write), pgdb.select(text)))],
+        [false, (pgdb, text) => pgdb.trans([set, text])],
+        [false, (pgdb, text) => pgdb.transaction(Effect.andThen(pgdb.execute(set), pgdb.select(text)))]
+      ]
+      for (const [isShort, read] of reads) {
+        for (const statement of [text, `${text}, one()`]) {
+          const startupParameters = isShort ? { extra_float_digits: "0" } : {}
+          const pgdb = PG.make({ ...to, key: `${read}${statement}${isShort}`, startupParameters })
+          expect(JSON.stringify(yield* read(pgdb, statement)), `${read} ${statement}`).toContain(
+            `"list":[${value}],"spot":{"at":"1970-01-01T00:00:00.000Z","ratio":${value}}`
+          )
+          yield* pgdb.terminate
+        }
+      }
     })
 )

@@ -31,6 +31,13 @@ const needsDescription = (statement: Statement, { known: { analysis }, types }: 
 export const isTypical = ({ session: { floats, locale } }: PooledConnection): boolean =>
   floats !== "short" && locale.isIso
 
+/**
+ * Whether floats and dates may come as texts. What is not a plain read cannot be run again to get its floats in binary, so it asks
+ * for them at once, and has to know before which types hold any.
+ */
+const isSure = (connection: PooledConnection, { known: { analysis } }: Job): boolean =>
+  isTypical(connection) && (analysis.isPlainRead || connection.session.floats !== "unknown")
+
 /** Whether a composite type is among a statement's columns: its attributes are asked for each time. */
 const compositesOf = ({ types }: Pool, statement: Statement): ReadonlyArray<number> => {
   const columns = descriptionOf(statement)?.columns
@@ -85,13 +92,9 @@ export const mayPrintFloats = (
 ): boolean => {
   if (session.floats !== "unknown" || !job.known.analysis.isRead) return false
   const description = descriptionOf(statementOf(pool.statements, job.known, encoded.types))
-  return (
-    description === undefined ||
-    pool.types.contain(
-      description.columns.map(({ type }) => type),
-      floatTypes
-    )
-  )
+  if (description === undefined) return true
+  const types = description.columns.map(({ type }) => type)
+  return pool.types.unknown(types).length > 0 || pool.types.contain(types, floatTypes)
 }
 
 /** A statement that was written. */
@@ -117,12 +120,9 @@ export const send = (
   const keep = keepsPrepared(pool, job, statement, encoded)
   const usedMemory =
     descriptionOf(statement) !== undefined || (keep && Commands.isPrepared(session, statement))
-  const { isPlainRead } = job.known.analysis
-  const mayTrust = job.types !== undefined || (isPlainRead && !isInTransaction(connection))
-  // What is not a plain read cannot be run again to get its floats in binary, so it asks for them at once.
-  const isSure = isTypical(connection) && (isPlainRead || session.floats !== "unknown")
+  const mayTrust = job.types !== undefined || (job.known.analysis.isPlainRead && !isInTransaction(connection))
   const exchange = Commands.run(session, statement, encoded.values, onSettled, {
-    trusted: mayTrust ? "all" : isSure ? "records" : "session",
+    trusted: mayTrust ? "all" : isSure(connection, job) ? "records" : "session",
     shape: job.shape,
     types: job.types,
     portal: job.portal?.name ?? "",
@@ -130,6 +130,10 @@ export const send = (
     ...options,
     keep
   })
+  // What it sets itself is reported behind its rows, which may be printed by it.
+  if (job.known.analysis.setsDateStyle && options.onProgress === undefined) {
+    exchange.late = { rows: [], locale: { ...session.locale } }
+  }
   return { exchange, usedMemory }
 }
 
@@ -191,10 +195,12 @@ export const ready = Effect.fnUntraced(function* (
   if (needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))) {
     yield* Encode.describe(connection, statement, keep, isStream || isOwn)
   }
-  const description = isStream ? descriptionOf(statement) : undefined
+  // Neither a stream nor a batch can be run again.
+  const learns = isStream || job.position !== undefined || !isSure(connection, job)
+  const description = learns ? descriptionOf(statement) : undefined
   if (description !== undefined) {
     const types = description.columns.map(({ type }) => type)
-    yield* learn(connection, pool.types.unknown(types, true))
+    yield* learn(connection, pool.types.unknown(types, isStream))
   }
   return { encoded, composites: compositesOf(pool, statement) }
 })

@@ -40,7 +40,7 @@ export interface TypeMap extends TypeLookup.TypeLookup {
    * made a type, and nothing can be asked while its rows are on the way.
    */
   readonly unknown: (oids: ReadonlyArray<number>, isStream?: boolean) => ReadonlyArray<number>
-  /** Whether one of these types, or of those inside of them, is among `others`. */
+  /** Whether one of these types, or of those inside of them other than in ranges, is among `others`. */
   readonly contain: (oids: ReadonlyArray<number>, others: ReadonlySet<number>) => boolean
   /** The composite types among these, and inside of them; with a record those that records were seen to hold. */
   readonly composites: (oids: ReadonlyArray<number>) => ReadonlyArray<number>
@@ -87,14 +87,17 @@ const makeKnowledge = (options: ValueOptions, ownCodec: ReturnType<typeof codecs
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
 
-  /** These types and those inside of them, once each. */
-  const within = (oids: ReadonlyArray<number>): ReadonlyMap<number, PgType | undefined> => {
+  /** These types and those inside of them, once each; without `printed` not what ranges hold, which are strings. */
+  const within = (
+    oids: ReadonlyArray<number>,
+    { printed = true } = {}
+  ): ReadonlyMap<number, PgType | undefined> => {
     const found = new Map<number, PgType | undefined>()
     const add = (oid: number): void => {
       if (oid === 0 || found.has(oid)) return
       const type = typeOf(oid)
       found.set(oid, type)
-      if (type === undefined) return
+      if (type === undefined || (!printed && (type.kind === "range" || type.kind === "multirange"))) return
       add(type.of)
       for (const attribute of type.attributes) add(attribute.oid)
     }
@@ -226,7 +229,8 @@ export const make = (options: ValueOptions): TypeMap => {
       Array.from(known.within(from)).flatMap(([oid, type]) =>
         type === undefined || (isStream && type.kind === "record") ? oid : []
       ),
-    contain: (from, others) => Array.from(known.within(from).keys()).some((oid) => others.has(oid)),
+    contain: (from, others) =>
+      Array.from(known.within(from, { printed: false }).keys()).some((oid) => others.has(oid)),
     composites: (from) =>
       Array.from(known.within(from).values()).flatMap((type) => {
         if (type?.kind === "record") return Array.from(known.inRecords)
