@@ -421,6 +421,7 @@ withDatabase(
           [
             "set local timezone = 'America/New_York'",
             "set local time zone 'America/New_York'",
+            "/* home */ set local time -- zone\n zone 'America/New_York'",
             "select set_config('TimeZone', 'America/New_York', true)",
             "do $$ begin set local time zone 'America/New_York'; end $$",
             "select hidden('America/New_York', 'SQL, MDY')",

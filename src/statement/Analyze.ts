@@ -241,7 +241,9 @@ const changesCatalogueOf = (command: string, text: string, from: number, traits:
 
 const floatDigits = /extra_float_digits/i
 /** A `timezone` is a column of many tables, so it counts where something is set. */
-const dateStyle = /datestyle|intervalstyle|^\s*(?:set|reset|do)\b.*\btime\s*zone|\bset_config\b.*\btimezone/is
+const dateStyle = /datestyle|intervalstyle|\bset_config\b.*\btimezone/is
+const timeZone = /\btime.*zone/is
+const setters = new Set(["set", "reset", "do"])
 const unnamedSetting = /\bset_config\b(?!"?\s*\(\s*'[^'\\]*'\s*,)/i
 const execute = /\bexecute\b/i
 
@@ -251,7 +253,6 @@ const setsUnnamed = (command: string, text: string, from: number): boolean =>
   (command === "do" && execute.test(text)) ||
   (command === "reset" && wordOf(text, tokenAt(text, from)) === "all")
 
-const searchPath = /search_path|^\s*set\b.*\bschema\b/is
 const writesRows = new Set(["insert", "update", "delete", "merge"])
 const readsRows = new Set([...readers, "explain", "call", "fetch", "execute"])
 
@@ -288,8 +289,8 @@ const analyzeConforming = (text: string): Analysis => {
     isPlainRead: isRead && traits.plain && command !== "explain",
     sessionEffects,
     setsFloatDigits: isUnnamed || floatDigits.test(text),
-    setsDateStyle: isUnnamed || dateStyle.test(text),
-    setsSearchPath: searchPath.test(text),
+    setsDateStyle: isUnnamed || dateStyle.test(text) || (setters.has(executed) && timeZone.test(text)),
+    setsSearchPath: /search_path/i.test(text) || (executed === "set" && /\bschema\b/i.test(text)),
     changesCatalogue: changesCatalogueOf(executed, text, inner.end, traits),
     placeholders,
     copies,
