@@ -114,4 +114,31 @@ describe("a bad row", () => {
       })
     )
   }
+
+  withDatabase(
+    "is not said to be one that has the name in an error which is about no value",
+    [
+      "create table t (id int, v text, made int generated always as (1) stored)",
+      "create view positive as select * from t where id > 0 with check option"
+    ],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const [t, positive] = [pgdb.table("t"), pgdb.table("positive")]
+        const wrong: ReadonlyArray<
+          readonly [Effect.Effect<unknown, PG.OperationError, PoolRegistry>, string]
+        > = [
+          [t.insertMany([{ id: 1, v: "nowhere", nowhere: 1 }]), "42703"],
+          [t.insertMany([{ id: 1, v: "nowhere" }], { returning: ["nowhere"] }), "42703"],
+          [t.insertMany([{ id: 1, v: "made", made: 1 }]), "428C9"],
+          [pgdb.table("missing").insertMany([{ v: "missing" }]), "42P01"],
+          [positive.insertMany([{ id: -1 }, { id: 1, v: "positive" }]), "44000"],
+          [positive.insertStream(Stream.make({ id: -1, v: "x" }, { id: 1, v: "positive" })), "44000"]
+        ]
+        for (const [way, code] of wrong) {
+          const { message } = yield* Effect.flip(way)
+          assert.include(message, code)
+          assert.notInclude(message, "In:")
+        }
+      })
+  )
 })

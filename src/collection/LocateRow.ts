@@ -102,12 +102,18 @@ const byValue = (message: string, rows: KnownRows, columns: ReadonlyArray<Column
   return undefined
 }
 
+/**
+ * Values that are refused, what functions raise, and syntax and names inside of values. What is wrong with the text of the statement has
+ * a position there; row security and columns that take no values are no matter of one value.
+ */
+const aboutValues = /^(?:22|P0|42(?!501|8C9))/
+
 const notNull = "23502"
 const tooLong = "22001"
 
 /** Where the refused value, key or row of an `INSERT` stands. */
 export const inInsert = (
-  { code, column, detail = "", message = "", where = "" }: ServerFields,
+  { code, column, detail = "", message = "", position, where = "" }: ServerFields,
   rows: KnownRows
 ): Place | undefined => {
   if (code === notNull && column !== undefined) {
@@ -119,6 +125,7 @@ export const inInsert = (
     return most === undefined ? undefined : byLength(Number(most), rows)
   }
   if (code?.startsWith("23") === true) return byKey(detail, rows) ?? byRow(detail, rows)
+  if (position !== undefined || !aboutValues.test(code ?? "")) return undefined
   const named = rows.columns[Number(/parameter \$(\d+)/.exec(where)?.[1]) - 1]
   return byValue(message, rows, named === undefined ? rows.columns : [named])
 }
