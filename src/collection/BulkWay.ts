@@ -22,10 +22,11 @@ export const wayOf = (
   columns: Iterable<string>,
   { returning = false, upsert = false }: Wanted = {}
 ): BulkWay => {
-  const { hasInsteadOf, hasPolicies, hasRules, kind, lacksBinary, refusesCopy, types } = shape
+  const { hasPolicies, hasRules, kind, lacksBinary, refusesCopy, types } = shape
   if (upsert || returning || refusesCopy || hasPolicies || hasRules) return "insert"
-  // A foreign table takes an INSERT of many rows faster, and no COPY where its server's wrapper has none.
-  if (kind !== "r" && kind !== "p" && !(kind === "v" && hasInsteadOf)) return "insert"
+  // A foreign table takes an INSERT of many rows faster, and no COPY where its server's wrapper has none. A view takes one if a trigger
+  // stores its rows, and counts those that the trigger leaves out.
+  if (kind !== "r" && kind !== "p") return "insert"
   let way: BulkWay | undefined
   for (const name of columns) {
     const column = shape.columns.get(name)

@@ -41,8 +41,6 @@ export interface TableShape {
   readonly hasPolicies: boolean
   /** Rules change what an `INSERT` does. */
   readonly hasRules: boolean
-  /** A view has a trigger that stores its rows. */
-  readonly hasInsteadOf: boolean
   /** Some column's type has no binary form: a binary `COPY` is refused then, also where it does not name the column. */
   readonly lacksBinary: boolean
   /** The server, or what stands before it, was seen to refuse a `COPY` into it. */
@@ -73,8 +71,6 @@ select pg_catalog.json_build_array(
   found.oid::pg_catalog.int8, found.relkind, pg_catalog.row_security_active(found.oid),
   found.relhasrules and exists (select from pg_catalog.pg_rewrite r
     where r.ev_class = found.oid and r.ev_type = '3' and r.ev_enabled <> 'D'),
-  exists (select from pg_catalog.pg_trigger t
-    where t.tgrelid = found.oid and t.tgtype & 68 = 68 and t.tgenabled <> 'D'),
   exists (select from columns join pg_catalog.pg_type t on t.oid = atttypid where t.typreceive = 0),
   (select pg_catalog.json_agg(pg_catalog.json_build_array(
     attname, atttypid::pg_catalog.int8, atthasdef, attidentity, attgenerated, atttypmod) order by attnum) from columns),
@@ -125,7 +121,7 @@ export const named = (shape: TableShape, naming: Naming): TableShape =>
 /** The shape in the row that `lookQuery` gives, if it gives one. */
 export const fromAnswer = (row: unknown, ownCodec?: (type: PgType) => TypeCodec | undefined): TableShape => {
   const answer = Predicate.hasProperty(row, "shape") && Predicate.hasProperty(row, "digest") ? row : undefined
-  const [, kind = "", hasPolicies, hasRules, hasInsteadOf, lacksBinary, columns, types] = listOf(
+  const [, kind = "", hasPolicies, hasRules, lacksBinary, columns, types] = listOf(
     answer === undefined ? [] : JSON.parse(String(answer.shape))
   )
   const typed = new Map(
@@ -160,7 +156,6 @@ export const fromAnswer = (row: unknown, ownCodec?: (type: PgType) => TypeCodec 
     kind: String(kind),
     hasPolicies: hasPolicies === true,
     hasRules: hasRules === true,
-    hasInsteadOf: hasInsteadOf === true,
     lacksBinary: lacksBinary === true,
     refusesCopy: false,
     columns: new Map(listOf(columns).map((entry) => [String(listOf(entry)[0]), columnOf(entry)])),
