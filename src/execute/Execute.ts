@@ -52,19 +52,19 @@ const unsettled = <A>(
   again: () => Effect.Effect<A, OperationError>
 ): Effect.Effect<Exchange | A, OperationError> | undefined => {
   onDone(pool, connection, job)
-  const uncertain = (): Effect.Effect<Exchange | A, OperationError> | undefined => {
-    if (!hasUncertainFloats(pool, connection, job, exchange)) return undefined
-    return Effect.flatMap(learnFloats(connection), (): Effect.Effect<Exchange | A, OperationError> => {
+  const isUncertain = hasUncertainFloats(pool, connection, job, exchange)
+  if (!isUncertain && isReadable(exchange)) return undefined
+  const sure = () =>
+    Effect.flatMap(learnFloats(connection), (): Effect.Effect<Exchange | A, OperationError> => {
       if (isTypical(connection)) return finish(pool, connection, job, exchange)
       return job.known.analysis.isPlainRead ? again() : Effect.fail(tooFewDigits(pool, job))
     })
-  }
-  const left = uncertain()
-  if (left !== undefined || isReadable(exchange)) return left
+  if (isUncertain) return sure()
   if (wasMisasked(job, exchange)) return again()
   // Whether types that are new to the pool hold floats is known when they are learnt.
-  const read = finish(pool, connection, job, exchange)
-  return Effect.flatMap(read, (exchange) => uncertain() ?? Effect.succeed(exchange))
+  return Effect.flatMap(finish(pool, connection, job, exchange), () =>
+    hasUncertainFloats(pool, connection, job, exchange) ? sure() : Effect.succeed(exchange)
+  )
 }
 
 /** What is known of these types, to compare it with what is known later. */
