@@ -285,7 +285,7 @@ const changes: ReadonlyArray<readonly [name: string, from: string, to: string, x
 ]
 
 withDatabase(
-  "in a transaction a text that is no label of an enum is stored in what the column has become",
+  "in a transaction a text that the column's type of before does not take is stored in what it has become",
   [
     "create type mood as enum ('a', 'b')",
     "create table t (id int primary key, x mood)",
@@ -294,11 +294,22 @@ withDatabase(
   (given) => {
     const pgdb = PG.make({ ...given.settings, ...newYork, maxConnections: 1 })
     const run = (name: string, x: unknown): Step => ({ _tag: "Run", name, x })
+    const becomes = (type: string): Step => ({
+      _tag: "Define",
+      texts: [`alter table t alter x type ${type} using null`],
+      isOwn: false
+    })
     return play({ ...given, pgdb }, [
       run("select *", null),
       run("execute insert", "b"),
-      { _tag: "Define", texts: ["alter table t alter x type char(40) using null"], isOwn: false },
-      run("insert in a transaction", "12")
+      becomes("char(40)"),
+      run("insert in a transaction", "12"),
+      becomes("json"),
+      run("execute insert", 1),
+      run("execute insert", "12"),
+      run("execute insert", "12"),
+      becomes("timestamp"),
+      run("insert in a transaction", "2026-03-01")
     ])
   }
 )

@@ -19,11 +19,12 @@
  * A value whose type was declared, such as a number, is sent as that type in both cases.
  */
 
-import { oids, textTypes } from "./BuiltinTypes.ts"
+import { oids } from "./BuiltinTypes.ts"
 import type { WireValue } from "./PgType.ts"
 import type { TypeMap } from "./TypeMap.ts"
 
-const texts: ReadonlySet<number> = new Set([...textTypes, oids.json])
+/** Those that take any text as it is: `xml` and `json` refuse some, and `name` cuts it off. */
+const texts: ReadonlySet<number> = new Set([oids.text, oids.varchar, oids.bpchar])
 const integers: ReadonlySet<number> = new Set([oids.int2, oids.int4, oids.int8, oids.oid])
 
 const canonicalInteger = /^(?:0|-?[1-9]\d{0,18})$/
