@@ -59,7 +59,8 @@ export const hasPassword = (text: string): boolean => password.test(text)
 /**
  * A statement without the passwords it sets: strings behind a word or name with `password` in it, as in
  * `alter role … password '…'`, `options (sslpassword '…')`, `password = '…'` and `set_config('x.password', '…')`, with their
- * continuations, and connection strings and URLs that have one. Where a backslash may escape a quote only the session knows where that string ends: nothing behind the word is shown.
+ * continuations, and connection strings and URLs that have one. Where a backslash may escape a quote only the session knows where
+ * that string ends: nothing behind the word is shown.
  */
 export const withoutPasswords = (marked: Marked): Marked => {
   const { index, text } = marked

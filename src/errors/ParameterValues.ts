@@ -222,8 +222,8 @@ const longWords = /[\p{L}\p{N}]{4,}/gu
 const quotation = /["«»„“”‘’「」]/
 
 /**
- * The values of these parameters; `undefined` where they are too long or too many to be looked at. Nested ones count one by one, and booleans
- * and NULL not at all.
+ * The values of these parameters; `undefined` where they are too long or too many to be looked at. Nested ones count one by one,
+ * and booleans and NULL not at all.
  */
 export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => {
   const collected = collect(params)
