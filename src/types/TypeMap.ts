@@ -76,13 +76,14 @@ const lostTypes: ReadText = () => {
 }
 
 /** What is known between two changes of the catalogue. Readers made of it go on with it when it is forgotten. */
-const makeKnowledge = (options: ValueOptions, ownCodec: ReturnType<typeof codecsOf>) => {
+const makeKnowledge = (
+  fixed: ReadonlyArray<readonly [oid: number, reader: TypeReader]>,
+  ownCodec: ReturnType<typeof codecsOf>
+) => {
   const learnt = new Map<number, PgType>()
   /** The number of the answer from which each type was learnt. */
   const learntFrom = new Map<number, number>()
   const { baseOf, codecOf, typeOf } = TypeLookup.make(learnt, ownCodec)
-  const plainReaders = builtinReaders(options)
-  const fixed = Array.from(plainReaders).filter(([oid]) => codecOf(oid) === undefined)
   let readers = new Map(fixed)
   /** Composite types that records were seen to hold. */
   const inRecords = new Set<number>()
@@ -214,7 +215,9 @@ const makeKnowledge = (options: ValueOptions, ownCodec: ReturnType<typeof codecs
 
 export const make = (options: ValueOptions): TypeMap => {
   const ownCodec = codecsOf(options.codecs)
-  let known = makeKnowledge(options, ownCodec)
+  const { codecOf } = TypeLookup.make(new Map(), ownCodec)
+  const fixed = Array.from(builtinReaders(options)).filter(([oid]) => codecOf(oid) === undefined)
+  let known = makeKnowledge(fixed, ownCodec)
   let answers = 0
   let version = 0
   const variants = new Map<OwnReaders, TypeMap>()
@@ -261,7 +264,7 @@ export const make = (options: ValueOptions): TypeMap => {
     },
     forget: () => {
       version++
-      known = makeKnowledge(options, ownCodec)
+      known = makeKnowledge(fixed, ownCodec)
     }
   }
   return types
