@@ -199,6 +199,7 @@ export const innerQuery = (marked: Marked, at: Circumstances): Marked | undefine
 
 const entries = /\n(?=(?:PL\/|SQL |COPY |JSON |unnamed |extended |while |referenced |automatic |parallel ))/
 
+/** Where what an entry says of data begins. */
 const data = /[:="'«»„“”‘’「」\n]/
 
 const contextEntry = (entry: string, at: Circumstances): string | undefined => {
@@ -217,12 +218,12 @@ const contextEntry = (entry: string, at: Circumstances): string | undefined => {
       entry
     )
   if (place) return entry
-  const data0 = entry.search(data)
-  return data0 < 0 ? unquoted(entry, at) : `${unquoted(entry.slice(0, data0).trimEnd(), at)} …`
+  const begin = entry.search(data)
+  return begin < 0 ? unquoted(entry, at) : `${unquoted(entry.slice(0, begin).trimEnd(), at)} …`
 }
 
 /** Values at the end of a context: of parameters, where a setting adds them, and of a `COPY`. Their lines can look like entries. */
-const values = [
+const lastValues = [
   /(?:^|\n)(?:unnamed portal|extended query|portal "[^"]*") with parameters.*$/s,
   /(?<=(?:^|\n)(?:unnamed portal|portal "[^"]*") parameter \$\d+) = .*$/s,
   /(?<=(?:^|\n)COPY [^:：\n]*)[:：].*$/s
@@ -254,7 +255,7 @@ const entriesOf = (text: string, { values }: Circumstances): ReadonlyArray<strin
 /** Where it happened inside functions, one place in each line, innermost first. */
 export const context = (text: string, at: Circumstances): ReadonlyArray<string> =>
   entriesOf(
-    values.reduce((left, value) => left.replace(value, ""), text),
+    lastValues.reduce((left, value) => left.replace(value, ""), text),
     at
   ).flatMap((entry) => contextEntry(entry, at) ?? [])
 
