@@ -236,8 +236,6 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
   return {
     connect,
     take: (waiter) => {
-      // A caller does not overtake those that wait already.
-      if (waiter.expectedMillis !== undefined && state.sharedQueue.size > 0) return undefined
       const at = now()
       const connection = Sharing.choose(waiter, {
         connections: state.connections,

@@ -52,15 +52,6 @@ export const mutations: ReadonlyArray<Mutation> = [
     "pool.sharing-rule"
   ),
   mutation(
-    "a caller does not overtake those that wait",
-    "pool/Acquire.ts",
-    "if (waiter.expectedMillis !== undefined && state.sharedQueue.size > 0) return undefined",
-    "",
-    "pool-company",
-    "pool-sharing",
-    "pool-acquire"
-  ),
-  mutation(
     "an expired connection is replaced when it comes back",
     "pool/Acquire.ts",
     'else if (evict.isExpired(connection)) run(evict.close(connection, "expired"))\n',
