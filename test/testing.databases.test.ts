@@ -75,6 +75,26 @@ it.live("a database is a copy of its own, and goes with the layer", () =>
   })
 )
 
+it.live("a database has the settings that the setup gave to its own", () =>
+  Effect.gen(function* () {
+    const given = `do $do$ begin
+      create schema "My App";
+      execute format('alter database %I set search_path to "My App", public', current_database());
+      execute format('alter database %I set work_mem to ''7MB''', current_database());
+      execute format('alter database %I set my.title to ''a=b, "c" it''''s''', current_database());
+      execute format('alter role %I in database %I set statement_timeout to ''77s''', current_user, current_database());
+    end $do$`
+    const rows = yield* Effect.flatMap(TestDatabase.pgdb, (pgdb) =>
+      pgdb.select(
+        `select current_setting('search_path') as path, current_setting('work_mem') as memory,
+           current_setting('my.title') as title, current_setting('statement_timeout') as timeout`
+      )
+    ).pipe(Effect.provide(on([unique, given])))
+    const expected = { path: '"My App", public', memory: "7MB", title: 'a=b, "c" it\'s', timeout: "77s" }
+    assert.deepStrictEqual(rows, [expected])
+  })
+)
+
 it.live(
   "a setup that fails is the layer's failure, leaves no template, and runs again at the next time",
   () =>

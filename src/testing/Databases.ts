@@ -104,13 +104,40 @@ export const template = Effect.fnUntraced(function* <E, R>(
   yield* query(admin, lock(making, "pg_advisory_unlock"))
 })
 
+/**
+ * Gives a copy what `ALTER DATABASE … SET` gave its template, which `CREATE DATABASE` leaves out. A list of names is not written as
+ * a text, so it is set for this statement, and taken from there.
+ */
+const copySettings = (name: string, template: string): string => `do $$
+  declare target text; parameter text; value text;
+  begin
+    for target, parameter, value in
+      select pg_catalog.format(case setrole when 0 then 'database %1$I' else 'role %2$s in database %1$I' end,
+          ${literal(name)}, setrole::pg_catalog.regrole),
+        pg_catalog.split_part(setting, '=', 1), pg_catalog.regexp_replace(setting, '^[^=]*=', '')
+      from pg_catalog.pg_db_role_setting join pg_catalog.pg_database on pg_database.oid = setdatabase,
+        pg_catalog.unnest(setconfig) as setting
+      where datname = ${literal(template)}
+    loop
+      if parameter in ('search_path', 'temp_tablespaces') then
+        perform pg_catalog.set_config(parameter, value, true);
+        execute pg_catalog.format('alter %s set %I from current', target, parameter);
+      else
+        execute pg_catalog.format('alter %s set %I to %L', target, parameter, value);
+      end if;
+    end loop;
+  end $$`
+
 /** Makes a copy, which goes with the scope. */
 export const copy = (admin: Opened, template: string): Effect.Effect<string, SqlError, Scope.Scope> => {
   const name = `${prefix}${randomBytes(8).toString("hex")}`
+  const dropped = Effect.ignore(query(admin, drop(name)))
+  const made = Effect.onError(
+    query(admin, lock(name, "pg_advisory_lock"), create(admin, name, template), copySettings(name, template)),
+    () => dropped
+  )
   return Effect.as(
-    Effect.acquireRelease(query(admin, lock(name, "pg_advisory_lock"), create(admin, name, template)), () =>
-      Effect.ignore(query(admin, drop(name)))
-    ),
+    Effect.acquireRelease(made, () => dropped),
     name
   )
 }
