@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { PoolRegistry } from "effect-global-pool"
+import type { PG, PoolRegistry } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 
 const User = Schema.Struct({
@@ -54,6 +54,24 @@ describe("a table with a schema", () => {
       assert.strictEqual(yield* table.upsert([{ id: 101, ...ann }, { id: 102 }], { on: "id" }), 2)
       assert.strictEqual(yield* table.insertStream(Stream.fromIterable([ann, ann])), 2)
       assert.strictEqual(yield* table.count({ email: ann.email }), 4)
+    })
+  )
+
+  withDatabase("takes for NULL in a filter what its schema makes null of", users, ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const table = pgdb.table("users", User)
+      yield* witness.query("insert into users (email) values (null), ('a'), ('b')")
+      const none = Option.none<string>()
+      const a = Option.some("a")
+      const ids = (filter: PG.Filter<typeof User.Type>) =>
+        Effect.map(table.find(filter, { orderBy: { id: "asc" } }), (found) => found.map(({ id }) => id))
+      assert.deepStrictEqual(yield* ids({ email: none }), [1])
+      assert.deepStrictEqual(yield* ids({ email: { $eq: none } }), [1])
+      assert.deepStrictEqual(yield* ids({ email: { $ne: none } }), [2, 3])
+      assert.deepStrictEqual(yield* ids({ email: { $in: [none, a] } }), [1, 2])
+      assert.deepStrictEqual(yield* ids({ email: { $nin: [a, none] } }), [3])
+      assert.strictEqual(yield* table.update({ email: none }, { email: a }), 1)
+      assert.strictEqual(yield* table.delete({ $not: { email: { $in: [none] } } }), 3)
     })
   )
 

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { isSql } from "../statement/Sql.ts"
 import type { Change } from "./Change.ts"
-import type { Comparison, Condition } from "./Filter.ts"
+import { type Comparison, type Condition, compare, hasOneOf } from "./Filter.ts"
 import type { At } from "./SchemaMismatch.ts"
 import type { Translation } from "./Schemas.ts"
 
@@ -29,13 +29,15 @@ export const condition = <Row, E>(
     case "Compare":
       if (asGiven.has(given.operator) || given.value === null || isSql(given.value))
         return Effect.succeed(given)
-      return Effect.map(translation.value(at, given.column, given.value), (value) => ({ ...given, value }))
+      return Effect.map(translation.value(at, given.column, given.value), (value) =>
+        compare(given.column, given.operator, value)
+      )
     case "OneOf":
       return Effect.map(
         Effect.forEach(given.values, (value) =>
           isSql(value) ? Effect.succeed(value) : translation.value(at, given.column, value)
         ),
-        (values) => ({ ...given, values })
+        (values) => hasOneOf(given.column, values)
       )
     default:
       return Effect.succeed(given)

@@ -5,8 +5,9 @@
  * **Details**
  *
  * Comparisons follow SQL's three values: a comparison with a NULL column is unknown, `$not` of unknown is unknown, and
- * only rows whose filter is true are kept. Where `null` is *written* it means NULL: `{ a: null }`, `{ $eq: null }` and a
- * `null` inside `$in` are `IS NULL`; `{ $ne: null }` and a `null` inside `$nin` are `IS NOT NULL`.
+ * only rows whose filter is true are kept. Where `null` is *written*, or made of a value by the table's schema, it means
+ * NULL: `{ a: null }`, `{ $eq: null }` and a `null` inside `$in` are `IS NULL`; `{ $ne: null }` and a `null` inside `$nin` are
+ * `IS NOT NULL`.
  */
 import * as Iterable from "effect/Iterable"
 import * as Result from "effect/Result"
@@ -69,7 +70,22 @@ const undefinedValue = (what: string, place: string): Parsed =>
 /** Up to the first that is wrong: a filter that refers to itself has no end. */
 const all = <A>(values: Iterable<A>, parse: (value: A) => Parsed) => Result.all(Iterable.map(values, parse))
 
-/** `$in`; `null` among the values stands for NULL. */
+/** A column compared with a value; equal to `null` is `IS NULL`. */
+export const compare = (column: string, operator: Comparison, value: unknown): Condition =>
+  value === null && (operator === "$eq" || operator === "$ne")
+    ? { _tag: "Null", column, isNull: operator === "$eq" }
+    : { _tag: "Compare", column, operator, value }
+
+/** A column that has one of these values; `null` among them stands for NULL. */
+export const hasOneOf = (column: string, values: ReadonlyArray<unknown>): Condition => {
+  const present = values.filter((value) => value !== null)
+  const some: Array<Condition> = []
+  if (present.length > 0) some.push({ _tag: "OneOf", column, values: present })
+  if (present.length < values.length) some.push({ _tag: "Null", column, isNull: true })
+  return some.length === 1 ? some[0]! : { _tag: "Some", of: some }
+}
+
+/** `$in` */
 const oneOf = (column: string, operator: string, values: unknown, place: string): Parsed => {
   if (isSql(values)) return Result.succeed({ _tag: "Compare", column, operator: "$in", value: values })
   if (!Array.isArray(values)) {
@@ -79,18 +95,10 @@ const oneOf = (column: string, operator: string, values: unknown, place: string)
       `${operator} takes an array of values.`
     )
   }
-  const present: Array<unknown> = []
-  for (let index = 0; index < values.length; index++) {
-    const value: unknown = values[index]
-    if (value === undefined) {
-      return undefinedValue(`element ${index} of ${operator} on column ${shown(column)}`, place)
-    }
-    if (value !== null) present.push(value)
-  }
-  const some: Array<Condition> = []
-  if (present.length > 0) some.push({ _tag: "OneOf", column, values: present })
-  if (present.length < values.length) some.push({ _tag: "Null", column, isNull: true })
-  return Result.succeed(some.length === 1 ? some[0]! : { _tag: "Some", of: some })
+  const given: ReadonlyArray<unknown> = Array.from(values)
+  const index = given.indexOf(undefined)
+  if (index >= 0) return undefinedValue(`element ${index} of ${operator} on column ${shown(column)}`, place)
+  return Result.succeed(hasOneOf(column, given))
 }
 
 /** `$between`: from the first to the second, both included. */
@@ -139,9 +147,6 @@ const operation = (column: string, operator: string, value: unknown, place: stri
     )
   }
   if (value === undefined) return undefinedValue(where, place)
-  if (value === null && (operator === "$eq" || operator === "$ne")) {
-    return Result.succeed({ _tag: "Null", column, isNull: operator === "$eq" })
-  }
   if (patterns.has(operator) && typeof value !== "string" && value !== null && !isSql(value)) {
     return refuse(
       place,
@@ -151,12 +156,11 @@ const operation = (column: string, operator: string, value: unknown, place: stri
         : `${operator} takes a string in Postgres' own syntax.`
     )
   }
-  return Result.succeed({ _tag: "Compare", column, operator, value })
+  return Result.succeed(compare(column, operator, value))
 }
 
 const onColumn = (column: string, value: unknown, place: string): Parsed => {
   if (value === undefined) return undefinedValue(`column ${shown(column)}`, place)
-  if (value === null) return Result.succeed({ _tag: "Null", column, isNull: true })
   if (Array.isArray(value)) {
     return refuse(
       place,
@@ -178,7 +182,7 @@ const onColumn = (column: string, value: unknown, place: string): Parsed => {
       )
     }
   }
-  return Result.succeed({ _tag: "Compare", column, operator: "$eq", value })
+  return Result.succeed(compare(column, "$eq", value))
 }
 
 const nested = (filter: unknown, what: string, place: string, depth: number): Parsed => {
