@@ -346,7 +346,7 @@ describe("upsert", () => {
   withDatabase(
     "names the rows that are one to Postgres, before anything is sent",
     [
-      "create table k (i int unique, n numeric unique, u uuid unique, t text unique, d timestamptz unique, v int)",
+      "create table k (i int unique, n numeric unique, u uuid unique, t text unique, d timestamptz unique, f float8[] unique, v int)",
       "create extension citext",
       "create table ci (c citext primary key, v int)"
     ],
@@ -361,7 +361,8 @@ describe("upsert", () => {
           ["n", 2, "2.0"],
           ["u", "0000000A-0000-0000-0000-000000000000", "0000000a000000000000000000000000"],
           ["t", "x", "x"],
-          ["d", new Date(5), new Date(5)]
+          ["d", new Date(5), new Date(5)],
+          ["f", [1, null], [1, null]]
         ]
         for (const [column, a, b] of pairs) {
           const rows = [
@@ -375,6 +376,8 @@ describe("upsert", () => {
         }
         assert.strictEqual(yield* table.count(), 0)
         assert.strictEqual(yield* table.upsert([{ t: "x" }, { t: "X" }, { t: " x" }], { on: "t" }), 3)
+        const floats = [Number.NaN, Number.POSITIVE_INFINITY, null].map((one) => ({ f: [one] }))
+        assert.strictEqual(yield* table.upsert(floats, { on: "f" }), 3)
         const unknowable = yield* Effect.flip(
           pgdb.table("ci").upsert(
             [

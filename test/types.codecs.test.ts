@@ -287,6 +287,20 @@ withDatabase(
     })
 )
 
+withDatabase("an upsert tells keys apart by what their codec writes", tables, ({ settings, witness }) =>
+  Effect.gen(function* () {
+    yield* witness.query("create unique index on t (mood, day)")
+    const t = given(settings).table("t")
+    const on = ["mood", "day"] as const
+    const rows = ["2026-03-01", "2026-03-02"].map((text, id) => ({ id, mood: "OK", day: new Day(text) }))
+    assert.strictEqual(yield* t.upsert(rows, { on }), 2)
+    assert.strictEqual(yield* t.upsert(rows, { on, update: { price: 1 } }), 2)
+    const again = [...rows, { id: 2, mood: "ok", day: new Day("2026-03-01") }]
+    const error = yield* Effect.flip(t.upsert(again, { on }))
+    assert.include(error.message, 't.upsert: row 3 has the same "mood", "day" as row 1')
+  })
+)
+
 withDatabase(
   "a codec for texts writes texts alone: no json, no array of another type, no part of an hstore",
   [

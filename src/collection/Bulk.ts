@@ -20,19 +20,19 @@ import * as Upsert from "./Upsert.ts"
 /** Rows from number `from` on, counted from 1, up to these limits. */
 const cut = (
   { place }: SqlBuilder.Site,
-  { plan, shape: { columns } }: Work,
+  { plan, shape }: Work,
   rows: ReadonlyArray<unknown>,
   from: number,
   limits: Chunk.Limits | undefined,
   seen: Upsert.Seen
 ): Chunk.Chunk | PoolError => {
-  const piece = Chunk.make(place, columns, plan !== undefined, limits)
+  const piece = Chunk.make(place, shape.columns, plan !== undefined, limits)
   if (limits === undefined && Chunk.takeAlike(piece, rows)) return piece
   for (let number = from; number <= rows.length && !Chunk.isFull(piece); number++) {
     const row = rows[number - 1]
     const problem =
       Chunk.take(piece, row, number) ??
-      (plan === undefined ? undefined : Upsert.repeated(seen, plan, row, number, columns, place))
+      (plan === undefined ? undefined : Upsert.repeated(seen, plan, row, number, shape, place))
     if (problem !== undefined) return problem
   }
   return piece

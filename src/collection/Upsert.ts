@@ -7,7 +7,9 @@ import type { PoolError } from "../errors/PoolError.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import { hex } from "../types/Bytes.ts"
-import type { Columns } from "../types/TableShape.ts"
+import { literal, type Writing } from "../types/Literal.ts"
+import type { TableShape } from "../types/TableShape.ts"
+import { hasCodec, type TypeLookup } from "../types/TypeLookup.ts"
 import * as Change from "./Change.ts"
 import { described, optionsOf, reading, refusal, refuse, shown } from "./CheckInput.ts"
 import * as Returning from "./Returning.ts"
@@ -98,15 +100,20 @@ const canonical = (digits: string): string => {
 }
 
 /** A key's part such that equal parts are equal to Postgres. Unequal parts may be equal to it too, in a type not known here. */
-const partOf = (value: unknown, type: number | undefined): string => {
+const partOf = (types: TypeLookup, value: unknown, type: number): string | undefined => {
+  const isObject = typeof value === "object" && !(value instanceof Date || value instanceof Uint8Array)
+  if (isObject || hasCodec(types, type)) {
+    const writing: Writing = { types, problem: undefined }
+    const text = literal(writing, value, type)
+    return writing.problem === undefined ? `literal ${text}` : undefined
+  }
   if (typeof value === "number" && type !== oids.numeric) {
     return `${Number.isInteger(value) ? "integer" : "number"} ${value}`
   }
   if (value instanceof Date) return `date ${value.getTime()}`
   if (value instanceof Uint8Array) return `bytes ${hex(value, 0, value.length)}`
-  if (typeof value === "object") return `json ${JSON.stringify(value)}`
   const text = String(value)
-  if (type !== undefined && integers.has(type) && /^[+-]?\d+$/.test(text)) {
+  if (integers.has(type) && /^[+-]?\d+$/.test(text)) {
     return `integer ${BigInt(text.replace("+", ""))}`
   }
   if (type === oids.uuid) return `uuid ${text.toLowerCase().replaceAll(/[{}-]/g, "")}`
@@ -126,7 +133,7 @@ export const repeated = (
   plan: Plan,
   row: unknown,
   number: number,
-  columns: Columns,
+  { columns, types }: TableShape,
   place: string
 ): PoolError | undefined => {
   if (plan.update?.length === 0 || !isPlain(row)) return undefined
@@ -134,7 +141,7 @@ export const repeated = (
   for (const name of plan.on) {
     const value = Object.hasOwn(row, name) ? row[name] : undefined
     if (value === undefined || value === null) return undefined
-    const part = attempt(() => partOf(value, columns.get(name)?.oid), undefined)
+    const part = attempt(() => partOf(types, value, columns.get(name)?.oid ?? 0), undefined)
     // What cannot be read is refused when it is encoded.
     if (part === undefined) return undefined
     parts.push(part)
