@@ -147,6 +147,23 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "a large number is found by itself alone, whatever numbers stand beside it",
+  [],
+  ({ settings }) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...settings, int8: "bigint" })
+      const v = 2n ** 60n
+      yield* pgdb.execute`create table t as select unnest(${[v, v + 1n]}::int8[]) as v`
+      const table = pgdb.table("t")
+      for (const beside of [1.5, 2 ** 70, Number.NaN, Number.NEGATIVE_INFINITY]) {
+        expect(yield* table.find({ v: { $in: [beside, v] } })).toEqual([{ v }])
+        expect(yield* table.find({ v: { $nin: [v + 1n, beside] } })).toEqual([{ v }])
+        expect(yield* table.count({ v: { $in: [beside] } })).toBe(0)
+      }
+    })
+)
+
 withDatabase("a password is prepared as libpq prepares it", [], ({ settings, witness }) =>
   Effect.gen(function* () {
     const role = `role_${settings.database}`

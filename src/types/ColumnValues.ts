@@ -101,10 +101,15 @@ const comparedEach = (writing: Writing, values: ReadonlyArray<unknown>, expected
   const { types } = writing
   const of = types.baseOf(expected)?.of ?? 0
   const element = types.codecOf(of) === undefined ? (types.baseOf(of)?.oid ?? 0) : 0
-  const needed = new Set(values.map((one) => widerType(one, element)))
+  // No whole number is NaN or infinite, and in float8, which has those, large ones that differ are equal.
+  const isFinite = (one: unknown) => typeof one !== "number" || Number.isFinite(one)
+  const finite = integerRanges.has(element) ? values.filter(isFinite) : []
+  // Beside no values NULL is none of them.
+  const equal = finite.length > 0 ? finite : values
+  const needed = new Set(equal.map((one) => widerType(one, element)))
   const wide = wideTypes.find((type) => needed.has(type))
-  if (wide === undefined) return { type: 0, value: literal(writing, values, expected) }
-  const wider = values.map((one) => widened(one, element))
+  if (wide === undefined) return { type: 0, value: literal(writing, equal, expected) }
+  const wider = equal.map((one) => widened(one, element))
   const type = builtins.get(wide)?.array ?? 0
   return { type, value: plainLiteral(writing, wider, type) }
 }
