@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { PG, PoolRegistry } from "effect-global-pool"
+import type { PoolRegistry } from "effect-global-pool"
+import { PG } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
 
 const User = Schema.Struct({
@@ -73,6 +74,37 @@ describe("a table with a schema", () => {
       assert.strictEqual(yield* table.update({ email: none }, { email: a }), 1)
       assert.strictEqual(yield* table.delete({ $not: { email: { $in: [none] } } }), 3)
     })
+  )
+
+  withDatabase(
+    "takes PG.json, whose value is of the schema's type, wherever a json column takes it",
+    ["create table docs (id int primary key, data jsonb)"],
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        const Data = Schema.Struct({ $at: Schema.DateFromString, value: Schema.Array(Schema.Int) })
+        const docs = pgdb.table("docs", Schema.Struct({ id: Schema.Int, data: Schema.NullOr(Data) }))
+        const value = { $at: new Date(0), value: [1] }
+        const data = PG.json(value)
+        assert.deepStrictEqual(yield* docs.insert({ id: 1, data }), { id: 1, data: value })
+        assert.strictEqual(yield* docs.insertMany([{ id: 2, data }, { id: 3, data: null }, { id: 4 }]), 3)
+        assert.strictEqual(yield* docs.upsert([{ id: 3, data }], { on: "id" }), 1)
+        assert.strictEqual(yield* docs.insertStream(Stream.make({ id: 5, data: PG.json(null) })), 1)
+        assert.strictEqual(yield* docs.count({ data }), 3)
+        assert.strictEqual(yield* docs.count({ data: { $in: [data, null] } }), 4)
+        assert.strictEqual(yield* docs.count({ data: PG.json(null) }), 1)
+        assert.strictEqual(yield* docs.update({ data: null }, { data }), 1)
+        assert.deepStrictEqual(
+          yield* witness.query(
+            "select data::text, count(*)::int as n from docs group by data::text order by 2"
+          ),
+          [
+            { data: "null", n: 1 },
+            { data: '{"$at": "1970-01-01T00:00:00.000Z", "value": [1]}', n: 4 }
+          ]
+        )
+        const wrong = yield* Effect.flip(docs.insertMany([{ id: 6, data: PG.json({ value: ["x"] }) }]))
+        assert.match(wrong.message, /^docs\.insertMany, row 1, column "data"\["\$at"\]: Missing key\./)
+      })
   )
 
   withDatabase(

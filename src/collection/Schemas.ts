@@ -12,7 +12,8 @@ import * as Effect from "effect/Effect"
 import { memoize } from "effect/Function"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
-import { isPlain } from "../statement/PlainObject.ts"
+import { isJson, json } from "../statement/Json.ts"
+import { attempt, isPlain } from "../statement/PlainObject.ts"
 import type { Fields } from "./CheckInput.ts"
 import type { At } from "./SchemaMismatch.ts"
 import { ofRows, ofValue, ofValues, tell } from "./SchemaMismatch.ts"
@@ -137,6 +138,30 @@ const storable = ({ ast }: ColumnSchema, fields: ReadonlyMap<string, ColumnSchem
   return first === undefined ? row : row.check(first, ...others)
 }
 
+const hasJson = (row: unknown): row is Fields =>
+  isPlain(row) && attempt(() => Object.values(row).some(isJson), false)
+
+const mapped = (row: Fields, map: (value: unknown, column: string) => unknown): Fields =>
+  Object.fromEntries(Object.entries(row).map(([column, value]) => [column, map(value, column)]))
+
+/** Encodes rows: of `PG.json(…)` the schema gets what is in it, and that is json again behind it. */
+const encodingJson =
+  <E>(encode: (rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, E>): typeof encode =>
+  (rows) => {
+    if (!rows.some(hasJson)) return encode(rows)
+    const bare = rows.map((row) =>
+      hasJson(row) ? mapped(row, (one) => (isJson(one) ? one.value : one)) : row
+    )
+    return Effect.map(encode(bare), (encoded) =>
+      encoded.map((row, index) => {
+        const given = rows[index]
+        return hasJson(given) && isPlain(row)
+          ? mapped(row, (one, column) => (isJson(given[column]) ? json(one) : one))
+          : row
+      })
+    )
+  }
+
 /** Translation by a schema. */
 export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema.SchemaError> => {
   const fields = fieldsOf(schema)
@@ -183,12 +208,14 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
           : Effect.map(decoderOfSome(columns)(rows), (decoded) => decoded as ReadonlyArray<Row>),
         tell(at, "out", ofRows)
       ),
-    stored: (at, rows) => Effect.mapError(encodeRows()(rows), tell(at, "in", ofRows)),
+    stored: (at, rows) => Effect.mapError(encodingJson(encodeRows())(rows), tell(at, "in", ofRows)),
     value: (at, column, value) => {
       const field = fields?.get(column)
-      return field === undefined
-        ? Effect.succeed(value)
-        : Effect.mapError(encoderOf(field)(value), tell(at, "in", ofValue(column)))
+      if (field === undefined) return Effect.succeed(value)
+      const encoded = isJson(value)
+        ? Effect.map(encoderOf(field)(value.value), json)
+        : encoderOf(field)(value)
+      return Effect.mapError(encoded, tell(at, "in", ofValue(column)))
     },
     values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) => {
       const field = fields?.get(column)
