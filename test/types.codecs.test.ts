@@ -287,6 +287,26 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "patterns and json paths go through no codec",
+  ["create table u (word text, data jsonb)", "insert into u values ('abc', '{\"age\": 5}'), ('x', '{}')"],
+  ({ settings }) =>
+    Effect.gen(function* () {
+      const u = PG.make({ ...settings, types: { text: boxed, jsonb: boxed, jsonpath: boxed } }).table("u")
+      const found = [{ word: { boxed: "abc" }, data: { boxed: '{"age": 5}' } }]
+      for (const word of [{ $like: "a%" }, { $ilike: "A%" }, { $regex: "^.b" }, { $startsWith: "a" }]) {
+        assert.deepStrictEqual(yield* u.find({ word }), found)
+      }
+      for (const path of [
+        "$.age",
+        ["$.age > $least", { least: 4 }],
+        ["$.age ? (@ > $least)", { least: 4 }]
+      ]) {
+        assert.deepStrictEqual(yield* u.find({ data: { $jsonPath: path } }), found)
+      }
+    })
+)
+
 withDatabase("an upsert tells keys apart by what their codec writes", tables, ({ settings, witness }) =>
   Effect.gen(function* () {
     yield* witness.query("create unique index on t (mood, day)")

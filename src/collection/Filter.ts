@@ -55,7 +55,7 @@ type Parsed = Result.Result<Condition, PoolError>
 /** Filters nest no deeper than this; a cycle is refused by it too. */
 const deepest = 100
 
-const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex", "$startsWith"])
+export const patterns: ReadonlySet<string> = new Set<Comparison>(["$like", "$ilike", "$regex", "$startsWith"])
 const isComparison = (operator: string): operator is Comparison => Object.hasOwn(operators, operator)
 
 const every = (of: ReadonlyArray<Condition>): Condition => (of.length === 1 ? of[0]! : { _tag: "Every", of })

@@ -1,10 +1,10 @@
 /**
  * A filter's conditions as SQL text.
  */
-import { isJson } from "../statement/Json.ts"
+import { isJson, json } from "../statement/Json.ts"
 import { isArray, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
-import { type Comparison, type Condition, operators } from "./Filter.ts"
+import { type Comparison, type Condition, operators, patterns } from "./Filter.ts"
 import type { SqlBuilder } from "./SqlBuilder.ts"
 import { column, param, params, splice } from "./SqlBuilder.ts"
 
@@ -20,7 +20,7 @@ const fitsArray = (values: ReadonlyArray<unknown>): boolean =>
 const operand = (builder: SqlBuilder, value: unknown, name: string, operator: Comparison): string =>
   isPlain(value) && !isJson(value) && !isSql(value) && operator !== "$contains"
     ? `coalesce(${param(builder, value, name)}, ${column(builder, name)})`
-    : param(builder, value, name)
+    : param(builder, value, name, patterns.has(operator) ? "pattern" : "compared")
 
 const oneOf = (builder: SqlBuilder, name: string, values: ReadonlyArray<unknown>): string =>
   fitsArray(values)
@@ -50,10 +50,10 @@ const isPredicate = (path: string): boolean => {
 /** The operators serve an index; the functions take variables. */
 const jsonPath = (builder: SqlBuilder, name: string, path: string, variables: unknown): string => {
   if (variables === undefined) {
-    return `${column(builder, name)} ${isPredicate(path) ? "@@" : "@?"} ${param(builder, path, "")}`
+    return `${column(builder, name)} ${isPredicate(path) ? "@@" : "@?"} ${param(builder, path, "", "pattern")}`
   }
   const call = `pg_catalog.jsonb_path_${isPredicate(path) ? "match" : "exists"}`
-  return `${call}(${column(builder, name)}, ${param(builder, path, "")}, ${param(builder, variables, "")})`
+  return `${call}(${column(builder, name)}, ${param(builder, path, "", "pattern")}, ${param(builder, json(variables), "")})`
 }
 
 const joined = (

@@ -85,8 +85,12 @@ export const bound = (builder: SqlBuilder, value: number): string =>
   gapFor(builder, valueOf("", "given", ownInt8(value)))
 
 /** A value that is compared with `column`, or a piece of SQL that is. */
-export const param = (builder: SqlBuilder, given: unknown, column: string): string =>
-  isSql(given) ? `(${splice(builder, given)})` : value(builder, given, column, "compared")
+export const param = (
+  builder: SqlBuilder,
+  given: unknown,
+  column: string,
+  role: Role = "compared"
+): string => (isSql(given) ? `(${splice(builder, given)})` : value(builder, given, column, role))
 
 /** A value that is put into `column`. */
 export const stored = (builder: SqlBuilder, given: unknown, column: string): string =>

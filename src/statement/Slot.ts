@@ -5,10 +5,10 @@
 import { hasSymbol } from "./PlainObject.ts"
 
 /**
- * What a value is: put into a column, compared with one, an array each element of which is compared with one, or a parameter of a
- * statement of the caller's own.
+ * What a value is: put into a column, compared with one, an array each element of which is compared with one, a pattern, which no
+ * codec of the program's writes, or a parameter of a statement of the caller's own.
  */
-export type Role = "stored" | "compared" | "any" | "given"
+export type Role = "stored" | "compared" | "any" | "pattern" | "given"
 
 const SlotId: unique symbol = Symbol.for("effect-global-pool/Slot")
 

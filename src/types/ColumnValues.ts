@@ -134,6 +134,7 @@ export const storedText = (writing: Writing, value: unknown, expected: number): 
 const encodeOne = (writing: Writing, value: unknown, expected: number, role: Role): One => {
   if (role === "given") return encodeGiven(writing, value, expected)
   if (value === null || value === undefined) return { type: 0, value: null }
+  if (role === "pattern") return { type: 0, value: plainLiteral(writing, value, 0) }
   if (writing.types.codecOf(expected) !== undefined) {
     return { type: 0, value: literal(writing, value, expected) }
   }
