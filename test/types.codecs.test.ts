@@ -287,6 +287,23 @@ withDatabase(
     })
 )
 
+withDatabase("$inc adds a value that a codec writes", tables, ({ settings, witness }) =>
+  Effect.gen(function* () {
+    const t = given(settings).table("t")
+    yield* witness.query("insert into t (id, cost, price) values (1, 0.5, 1)")
+    const change = { cost: { $inc: big }, price: { $inc: 50 } }
+    assert.strictEqual(yield* t.update({ id: 1 }, change), 1)
+    assert.strictEqual(yield* t.upsert({ id: 1 }, { on: "id", update: change }), 1)
+    assert.strictEqual(yield* t.upsert([{ id: 1 }], { on: "id", update: change }), 1)
+    assert.deepStrictEqual(yield* witness.query("select cost::text, price::text from t"), [
+      { cost: "37037036703703703672.0", price: "$2.50" }
+    ])
+    const plain = PG.make({ ...settings, key: "plain" }).table("t")
+    const error = yield* Effect.flip(plain.update({}, { cost: { $inc: big } }))
+    assert.include(error.message, 't.update: the value of column "cost" is ')
+  })
+)
+
 withDatabase(
   "patterns and json paths go through no codec",
   ["create table u (word text, data jsonb)", "insert into u values ('abc', '{\"age\": 5}'), ('x', '{}')"],

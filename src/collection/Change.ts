@@ -4,7 +4,7 @@
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
-import { isPlain } from "../statement/PlainObject.ts"
+import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 
@@ -16,8 +16,15 @@ export interface Change {
 
 type Parsed<A> = Result.Result<A, PoolError>
 
+/** An instance of a class, which only a codec of the program's own can write; a `Date` is nothing to add. */
+const isInstance = (value: unknown): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  attempt(() => !(isPlain(value) || Array.isArray(value) || value instanceof Date), false)
+
 const increment = (column: string, value: unknown, place: string): Parsed<Change> => {
-  if (typeof value === "number" || typeof value === "bigint" || typeof value === "string") {
+  const kind = typeof value
+  if (kind === "number" || kind === "bigint" || kind === "string" || isInstance(value)) {
     return Result.succeed({ _tag: "Add", column, value })
   }
   const what = `$inc on column ${shown(column)} is ${described(value)}`
