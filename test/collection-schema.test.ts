@@ -77,6 +77,32 @@ describe("a table with a schema", () => {
   )
 
   withDatabase(
+    "serves values and rows of some columns also by a struct with a brand or a refinement",
+    users,
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        const Born = Schema.Struct({ id: Schema.Int, owed: User.fields.owed, email: User.fields.email })
+        const isOdd = (row: typeof Born.Type): row is typeof Born.Type => row.id % 2 === 1
+        const Odd = Born.pipe(Schema.refine(isOdd))
+        for (const schema of [Born.pipe(Schema.brand("Born")), Odd]) {
+          yield* witness.query("truncate users restart identity")
+          const table = pgdb.table("users", schema)
+          assert.strictEqual((yield* table.insert({ email: Option.some("a") })).owed, 0)
+          assert.strictEqual(
+            yield* table.update({ email: Option.some("a") }, { owed: 1.5, email: Option.none() }),
+            1
+          )
+          assert.deepStrictEqual(yield* table.find({ email: Option.none() }, { columns: ["owed"] }), [
+            { owed: 1.5 }
+          ])
+          assert.deepStrictEqual(yield* table.distinct("owed"), [1.5])
+        }
+        const even = { id: 2, owed, email: Option.none() }
+        assert.strictEqual((yield* Effect.flip(pgdb.table("users", Odd).insert(even)))._tag, "SchemaError")
+      })
+  )
+
+  withDatabase(
     "takes PG.json, whose value is of the schema's type, wherever a json column takes it",
     ["create table docs (id int primary key, data jsonb)"],
     ({ pgdb, witness }) =>

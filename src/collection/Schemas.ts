@@ -3,7 +3,7 @@
  *
  * **Details**
  *
- * A schema with `fields` (a struct, a class) serves rows that have only some of the columns, and the values in filters
+ * A schema with fields (a struct, branded or not, a class) serves rows that have only some of the columns, and the values in filters
  * and changes; its checks of several columns see the rows that have all that it requires. Of any other schema only whole rows
  * can be encoded, and values in filters and changes are bound as given.
  * A model's variants serve what goes in: rows are made by `insert`, and changes have what `update` fills in.
@@ -61,11 +61,19 @@ export const trusting = <Row>(): Translation<Row, never> => ({
 
 const isColumnSchema = (value: unknown): value is ColumnSchema => Schema.isSchema(value)
 
+/** A struct's fields. A brand or a refinement of it has them in its AST alone. */
 const fieldsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined => {
-  if (!("fields" in schema) || !isPlain(schema.fields)) return undefined
   const fields = new Map<string, ColumnSchema>()
-  for (const [name, field] of Object.entries(schema.fields))
-    if (isColumnSchema(field)) fields.set(name, field)
+  if ("fields" in schema && isPlain(schema.fields)) {
+    for (const [name, field] of Object.entries(schema.fields))
+      if (isColumnSchema(field)) fields.set(name, field)
+    return fields
+  }
+  const ast = isColumnSchema(schema) ? schema.ast : undefined
+  if (ast === undefined || !SchemaAST.isObjects(ast) || ast.encoding || ast.indexSignatures.length > 0)
+    return undefined
+  for (const { name, type } of ast.propertySignatures)
+    if (typeof name === "string") fields.set(name, Schema.make<ColumnSchema>(type))
   return fields
 }
 
