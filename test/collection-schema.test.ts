@@ -103,6 +103,33 @@ describe("a table with a schema", () => {
   )
 
   withDatabase(
+    "encodes and decodes a column's values by the members of a union",
+    ["create table events (id int primary key, kind text, size numeric, note text, at timestamptz)"],
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        const id = Schema.Int
+        const note = Schema.OptionFromNullOr(Schema.String)
+        const A = Schema.Struct({ id, kind: Schema.Literal("a"), note, size: Schema.FiniteFromString })
+        const at = Schema.DateTimeUtcFromDate
+        const B = Schema.Struct({ id, kind: Schema.Literal("b"), note, at: Schema.optionalKey(at) })
+        const events = pgdb.table("events", Schema.Union([A, Schema.Union([B])]))
+        const none = Option.none()
+        const a = { id: 1, kind: "a", note: Option.some("x"), size: 1.5 } as const
+        const b = { id: 2, kind: "b", note: none, at: born } as const
+        assert.strictEqual(yield* events.insertMany([a, b]), 2)
+        assert.deepStrictEqual(yield* events.find({ note: none, kind: { $in: ["b", "a"] } }), [b])
+        assert.deepStrictEqual(yield* events.find({ note: a.note }), [a])
+        assert.strictEqual(yield* events.update({ id: 1 }, { note: none, kind: "a" }), 1)
+        assert.deepStrictEqual(yield* witness.query("select kind, note from events where id = 1"), [
+          { kind: "a", note: null }
+        ])
+        assert.deepStrictEqual(yield* events.distinct("note"), [none])
+        const odd = yield* Effect.flip(events.find({ kind: "c" as "a" }))
+        assert.include(odd.message, 'events.find, column "kind"')
+      })
+  )
+
+  withDatabase(
     "takes PG.json, whose value is of the schema's type, wherever a json column takes it",
     ["create table docs (id int primary key, data jsonb)"],
     ({ pgdb, witness }) =>

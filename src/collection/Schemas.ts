@@ -4,8 +4,8 @@
  * **Details**
  *
  * A schema with fields (a struct, branded or not, a class) serves rows that have only some of the columns, and the values in filters
- * and changes; its checks of several columns see the rows that have all that it requires. Of any other schema only whole rows
- * can be encoded, and values in filters and changes are bound as given.
+ * and changes; its checks of several columns see the rows that have all that it requires. A union of those serves whole rows and
+ * values. Of any other schema only whole rows can be encoded, and values in filters and changes are bound as given.
  * A model's variants serve what goes in: rows are made by `insert`, and changes have what `update` fills in.
  */
 import * as Effect from "effect/Effect"
@@ -75,6 +75,19 @@ const fieldsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined
   for (const { name, type } of ast.propertySignatures)
     if (typeof name === "string") fields.set(name, Schema.make<ColumnSchema>(type))
   return fields
+}
+
+/** The schema of each column alone: of a union of structs, one of those that its members have for it. */
+const columnsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined => {
+  const members = "members" in schema && Array.isArray(schema.members) ? schema.members : []
+  const known = members.map((member: object) => columnsOf(member))
+  if (known.length === 0 || known.includes(undefined)) return fieldsOf(schema)
+  const found = new Map<string, Set<ColumnSchema>>()
+  for (const [name, field] of known.flatMap((columns) => Array.from(columns ?? [])))
+    found.set(name, (found.get(name) ?? new Set()).add(field))
+  return new Map(
+    Array.from(found, ([name, [...all]]) => [name, all.length === 1 ? all[0]! : Schema.Union(all)])
+  )
 }
 
 /** A model's schema for rows that are stored, or for changes. */
@@ -173,6 +186,7 @@ const encodingJson =
 /** Translation by a schema. */
 export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema.SchemaError> => {
   const fields = fieldsOf(schema)
+  const columns = columnsOf(schema)
   const decodeRows = lazy(() => Schema.decodeUnknownEffect(Schema.Array(schema)))
   const insert = variantOf(schema, "insert")
   const update = variantOf(schema, "update")
@@ -218,7 +232,7 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       ),
     stored: (at, rows) => Effect.mapError(encodingJson(encodeRows())(rows), tell(at, "in", ofRows)),
     value: (at, column, value) => {
-      const field = fields?.get(column)
+      const field = columns?.get(column)
       if (field === undefined) return Effect.succeed(value)
       const encoded = isJson(value)
         ? Effect.map(encoderOf(field)(value.value), json)
@@ -226,7 +240,7 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       return Effect.mapError(encoded, tell(at, "in", ofValue(column)))
     },
     values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) => {
-      const field = fields?.get(column)
+      const field = columns?.get(column)
       const decoded = field === undefined ? Effect.succeed(values) : decoderOf(field)(values)
       return Effect.map(
         Effect.mapError(decoded, tell(at, "out", ofValues(column))),
