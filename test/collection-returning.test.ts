@@ -267,10 +267,18 @@ withDatabase(
         ["($.age > 1) is unknown", "c"],
         [["$.tags[*] ? (@ == $tag)", { tag: "y" }], "a"],
         [["$.age > $least", { least: 18 }], "b"],
-        [["$.age == $age", { age: '" || true || "' }], ""]
+        [["$.age == $age", { age: '" || true || "' }], ""],
+        // Rows of another shape are left out, with variables as without.
+        [["strict $.tags[*] ? (@ == $tag)", { tag: "y" }], "a"],
+        [["($.age + $more) ? (@ > 50)", { more: 20 }], "b"],
+        [["$.age ? (@ > 1)", { more: 20 }], "ab"]
       ]
       for (const [path, expected] of cases)
         assert.strictEqual(yield* found(path), expected, JSON.stringify(path))
+      assert.include(
+        (yield* Effect.flip(found(["$.age > $least", {}]))).message,
+        "not find jsonpath variable"
+      )
       yield* refused(found(1 as never), "$jsonPath")
       yield* refused(found(["$", 1] as never), "$jsonPath")
       const plan = yield* pgdb.trans([

@@ -47,13 +47,13 @@ const isPredicate = (path: string): boolean => {
   return predicate.test(left)
 }
 
-/** The operators serve an index; the functions take variables. */
+/** The operators serve an index; the functions take variables, and are silent where the operators are. */
 const jsonPath = (builder: SqlBuilder, name: string, path: string, variables: unknown): string => {
   if (variables === undefined) {
     return `${column(builder, name)} ${isPredicate(path) ? "@@" : "@?"} ${param(builder, path, "", "pattern")}`
   }
   const call = `pg_catalog.jsonb_path_${isPredicate(path) ? "match" : "exists"}`
-  return `${call}(${column(builder, name)}, ${param(builder, path, "", "pattern")}, ${param(builder, json(variables), "")})`
+  return `${call}(${column(builder, name)}, ${param(builder, path, "", "pattern")}, ${param(builder, json(variables), "")}, true)`
 }
 
 const joined = (
