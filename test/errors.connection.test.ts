@@ -10,7 +10,13 @@ import type * as Scope from "effect/Scope"
 import type { SqlError } from "effect/sql/SqlError"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG, PoolRegistry } from "effect-global-pool"
-import { connectError, lostError, unreadableError, unsentError } from "../src/errors/ConnectionErrors.ts"
+import {
+  connectError,
+  lostError,
+  tookEffect,
+  unreadableError,
+  unsentError
+} from "../src/errors/ConnectionErrors.ts"
 import { type About, serverError } from "../src/errors/ServerErrors.ts"
 import { AuthenticationProblem } from "../src/protocol/Authentication.ts"
 import { LinkProblem } from "../src/protocol/Link.ts"
@@ -443,7 +449,7 @@ it.live(
       expect(yield* witness.query("select n::text from counters")).toEqual([{ n: past }])
       const inCause = unreadableError(
         new UnreadableValue("The value of column n is odd."),
-        false,
+        undefined,
         update,
         read
       )
@@ -471,7 +477,7 @@ it("an error of a connection never shows a password that the statement sets", ()
   for (const error of [
     lostError({ farewell: undefined, cause: undefined }, false, about),
     unsentError(about),
-    unreadableError(new UnreadableValue("The value is odd."), true, about),
+    unreadableError(new UnreadableValue("The value is odd."), tookEffect, about),
     connectError(new LinkProblem("No."), about)
   ]) {
     expect(error.message).not.toContain("hunter2")

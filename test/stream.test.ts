@@ -129,6 +129,18 @@ withDatabase("an error in the middle comes after the rows before it", [], (given
   })
 )
 
+withDatabase("a value that cannot be given says nothing of what its statement does at its end", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb } = given
+    yield* pgdb.execute("create table late (n int8 unique deferrable initially deferred)")
+    const twice = pgdb.stream("insert into late values (2 ^ 53), (2 ^ 53) returning n")
+    const error = yield* Effect.flip(Stream.runDrain(twice))
+    expect(error.message).toContain("an int8 past")
+    expect(error.message).toContain("Whether the statement took effect is not known")
+    expect(yield* pgdb.table("late").count()).toBe(0)
+  })
+)
+
 withDatabase("a backend that ends in the middle is a typed error", [], (given) =>
   Effect.gen(function* () {
     const { pgdb, witness } = given

@@ -151,6 +151,26 @@ withDatabase("terminateWithin(0) ends a stream whose reader sleeps, at once", []
   })
 )
 
+withDatabase("the error of a stream whose reader was slow says that it was cancelled", [], (given) =>
+  Effect.gen(function* () {
+    const { pgdb, until } = given
+    const query = "select repeat('x', 100000) from generate_series(1, 1000)"
+    const slowly = () => Effect.sleep(50)
+    const readers = [
+      Stream.runForEach(pgdb.stream(query), slowly),
+      Stream.runForEach(pgdb.copyTo(`copy (${query}) to stdout`), slowly)
+    ]
+    for (const reader of readers) {
+      const reading = yield* Effect.forkChild(Effect.flip(reader))
+      yield* until("the server waits for the reader", (sessions) =>
+        sessions.some(({ waitEvent }) => waitEvent === "ClientWrite")
+      )
+      yield* pgdb.terminateWithin(0)
+      assert.include((yield* Fiber.join(reading)).message, "canceling statement")
+    }
+  })
+)
+
 withDatabase("terminateWithin(0) cancels at once, and the error of waiting callers says why", [], (given) =>
   Effect.gen(function* () {
     const pgdb = PG.make({ ...given.settings, maxConnections: 1 })

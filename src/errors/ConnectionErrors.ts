@@ -43,6 +43,7 @@ const isHandshake = (code: string): boolean => /^(?:ERR_TLS|ERR_SSL|ERR_OSSL|EPR
 const isOurCertificate = (code: string): boolean =>
   /ALERT.*(?:CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED/.test(code)
 
+export const tookEffect = "The statement took effect."
 export const unknownOutcome =
   "Whether the statement took effect is not known: repeat it only if that does no harm."
 
@@ -232,15 +233,14 @@ export const listenerError = (end: SessionEnd, about: About): SqlError => {
   return build("ConnectionError", "listen", code, [what], true)
 }
 
-/** The error of a value that arrived and cannot be given; `why` is an error that stands behind it. */
+/** The error of a value that arrived and cannot be given: what became of its statement, and in `why` an error that stands behind it. */
 export const unreadableError = (
   problem: Error,
-  tookEffect: boolean,
+  outcome: string | undefined,
   about: About,
   why?: SqlError
 ): SqlError => {
-  const effect = tookEffect ? "The statement took effect." : undefined
-  const parts = [problem.message, why?.message, effect, statementPart(about)]
+  const parts = [problem.message, why?.message, outcome, statementPart(about)]
   return build("UnknownError", "query", undefined, parts, false)
 }
 

@@ -88,11 +88,11 @@ export const finish = (
   job: Job,
   exchange: Exchange
 ): Effect.Effect<Exchange, SqlError> => {
-  const tookEffect = !job.known.analysis.isRead
+  const outcome = job.known.analysis.isRead ? undefined : ConnectionErrors.tookEffect
   const settled = (): Effect.Effect<Exchange, SqlError> => {
     const { unreadable } = exchange
     if (unreadable === undefined) return Effect.succeed(exchange)
-    return Effect.fail(ConnectionErrors.unreadableError(unreadable, tookEffect, aboutOf(pool, job)))
+    return Effect.fail(ConnectionErrors.unreadableError(unreadable, outcome, aboutOf(pool, job)))
   }
   if (exchange.late === undefined) return settled()
   const read = Effect.mapError(readLate(connection, exchange), (error) =>
@@ -100,7 +100,7 @@ export const finish = (
       new Error(
         "A value is of a type that the pool has not met, and the server could not be asked about it."
       ),
-      tookEffect,
+      outcome,
       aboutOf(pool, job),
       error
     )
@@ -147,7 +147,7 @@ export const tooFewDigits = (pool: Pool, job: Job): SqlError =>
     new Error(
       "A float came with too few digits, since extra_float_digits of this session is below 1. Run the statement again: it is asked for all of them now."
     ),
-    false,
+    undefined,
     aboutOf(pool, job)
   )
 

@@ -137,23 +137,26 @@ export const start = Effect.fnUntraced(function* (
     }
     reader.finish(Settle.failing(pool, job, exchange, connection))
   }
+  const finishWith = (problem: Error, outcome: string) => {
+    const told = job.known.analysis.isRead ? undefined : outcome
+    const about = Jobs.aboutOf(pool, job)
+    reader.finish(Effect.fail(ConnectionErrors.unreadableError(problem, told, about)))
+  }
+  let isWhole = true
   const copy = job.known.analysis.copies === "out" ? CopyOut.make() : undefined
   const onProgress = (exchange: Exchange) => {
     copy?.gather(exchange)
-    const isWhole = reader.take(exchange)
+    isWhole = reader.take(exchange) && isWhole
     if (exchange.state === "failed") return fail(exchange)
-    if (!isWhole) exchange.unreadable ??= new Error("The stream was cut off before its last row.")
-    if (exchange.unreadable === undefined) return
-    const about = Jobs.aboutOf(pool, job)
-    reader.finish(
-      Effect.fail(ConnectionErrors.unreadableError(exchange.unreadable, !job.known.analysis.isRead, about))
-    )
+    // The reader leaves before the statement has come to its end.
+    if (exchange.unreadable !== undefined) finishWith(exchange.unreadable, ConnectionErrors.unknownOutcome)
   }
   const onSettled = (exchange: Exchange): void => {
     onProgress(exchange)
     if (exchange.state === "done") {
       Settle.onDone(pool, connection, job)
-      reader.finish(Cause.done())
+      if (isWhole) reader.finish(Cause.done())
+      else finishWith(new Error("The stream was cut off before its last row."), ConnectionErrors.tookEffect)
     } else if (exchange.state !== "skipped") fail(exchange)
   }
   markDirty(connection, job.known.analysis)

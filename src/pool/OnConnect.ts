@@ -33,7 +33,8 @@ const rowsOf = (
     return Effect.fail(
       end === undefined ? ConnectionErrors.unsentError(about) : ConnectionErrors.lostError(end, false, about)
     )
-  if (unreadable !== undefined) return Effect.fail(ConnectionErrors.unreadableError(unreadable, false, about))
+  if (unreadable !== undefined)
+    return Effect.fail(ConnectionErrors.unreadableError(unreadable, undefined, about))
   return late === undefined
     ? Effect.succeed(rows.filter(isRow))
     : Effect.fail(refused("A value of onConnect is of a type that is not known yet: select it as text."))
