@@ -228,6 +228,21 @@ it.live("a database that is dropped under its listener ends the stream", () =>
   }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer()))
 )
 
+it.live("a stream goes on when the password's Effect was interrupted once", () =>
+  Effect.gen(function* () {
+    const given = yield* database()
+    let asked = 0
+    const password = Effect.suspend(() =>
+      ++asked === 2 ? Effect.interrupt : Effect.succeed(Redacted.make(given.settings.password))
+    )
+    const { listens } = yield* ear(PG.make({ ...given.settings, password }), "a")
+    yield* listens(1)
+    yield* killListening(given)
+    yield* listens(2)
+    assert.strictEqual(asked, 3)
+  }).pipe(Effect.scoped, Effect.provide(PoolRegistry.layer()))
+)
+
 it.live("a password's Effect is asked for each connection, and its defect is the stream's", () =>
   Effect.gen(function* () {
     const given = yield* database()

@@ -126,6 +126,23 @@ describe("each waiting caller gets the reason, and the handle works later", () =
     })
   )
 
+  withDatabase("the program's own effect takes too long or was interrupted", [], ({ settings }) =>
+    Effect.gen(function* () {
+      const words = new Map([
+        [Effect.never, "took longer than connectTimeout, 200 ms (ETIMEDOUT).\nHave it take less time,"],
+        [Effect.interrupt, "was interrupted."]
+      ])
+      for (const [effect, word] of words) {
+        for (const name of ["password", "onConnect"]) {
+          const pgdb = PG.make({ ...settings, connectTimeout: "200 millis", [name]: effect })
+          const error = yield* Effect.flip(pgdb.select("select 1"))
+          assert.include(error.message, `: the effect that is the setting ${name} ${word}`)
+          yield* pgdb.terminate
+        }
+      }
+    })
+  )
+
   withDatabase("the program's own effect for the password dies", [], ({ settings }) =>
     Effect.gen(function* () {
       let broken = true

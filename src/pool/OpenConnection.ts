@@ -11,6 +11,7 @@ import * as Net from "node:net"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { SqlError } from "effect/sql/SqlError"
@@ -117,13 +118,32 @@ export const direct = (
   const { connectTimeout, database, servers, targetSessionAttributes: target } = settings
   const isRandom = settings.loadBalanceHosts === "random"
 
-  const timedOut = () =>
-    new LinkProblem(`opening a connection took longer than connectTimeout, ${connectTimeout} ms`, {
-      cause: Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })
+  const timedOut = (what: string, advice: { readonly advice?: string } = {}) =>
+    new LinkProblem(`${what} took longer than connectTimeout, ${connectTimeout} ms`, {
+      cause: Object.assign(new Error("timed out"), { code: "ETIMEDOUT" }),
+      ...advice
     })
 
   const inTime = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | LinkProblem> =>
-    InTime.inTime(effect, connectTimeout, timedOut)
+    InTime.inTime(effect, connectTimeout, () => timedOut("opening a connection"))
+
+  /** The same for an effect of the program's own, which may also be interrupted where its opening is not. */
+  const ownInTime = <A, E, E2>(
+    name: "onConnect" | "password",
+    effect: Effect.Effect<A, E>,
+    errorOf: (problem: LinkProblem) => E2
+  ): Effect.Effect<A, E | E2> => {
+    const what = `the effect that is the setting ${name}`
+    const advice = "Have it take less time, or raise connectTimeout."
+    const whole = Effect.catchCause(
+      effect,
+      (cause): Effect.Effect<never, E | E2> =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.fail(errorOf(new LinkProblem(`${what} was interrupted`)))
+          : Effect.failCause(cause)
+    )
+    return InTime.inTime(whole, connectTimeout, () => errorOf(timedOut(what, { advice })))
+  }
 
   /** The addresses of a host that have to be tried one by one. */
   const addressesOf = (server: Address): Effect.Effect<ReadonlyArray<Address>, LinkProblem> => {
@@ -263,25 +283,22 @@ export const direct = (
         const errorOf = (problem: Startup.StartupProblem) =>
           ConnectionErrors.connectError(problem, { server: describe(settings) })
         preparing = opened
-        return Effect.matchEffect(
-          InTime.inTime(OnConnect.run(session, settings), connectTimeout, () => errorOf(timedOut())),
-          {
-            onFailure: refuse,
-            onSuccess: () =>
-              session.end() === undefined
-                ? Effect.sync(() => {
-                    preparing = undefined
-                    return opened
-                  })
-                : refuse(errorOf(Startup.problemOf(session)))
-          }
-        )
+        return Effect.matchEffect(ownInTime("onConnect", OnConnect.run(session, settings), errorOf), {
+          onFailure: refuse,
+          onSuccess: () =>
+            session.end() === undefined
+              ? Effect.sync(() => {
+                  preparing = undefined
+                  return opened
+                })
+              : refuse(errorOf(Startup.problemOf(session)))
+        })
       }
 
       // Never at once: a caller that asks for several connections sees those that are being opened.
       return Effect.andThen(
         Effect.yieldNow,
-        Effect.matchEffect(inTime(Credentials.secretsOf(settings)), {
+        Effect.matchEffect(ownInTime("password", Credentials.secretsOf(settings), identity), {
           onFailure: (problem) =>
             refuseAll([{ address: servers[0], server: placeOf(servers[0]), problem, note: undefined }]),
           onSuccess: (secrets) =>
