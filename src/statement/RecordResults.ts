@@ -17,6 +17,8 @@ const beforeExpression = new Set(
 /** Words behind which a name stands for a table and not for its row. */
 const beforeTable = new Set("from join as with recursive into update using only lateral table".split(" "))
 const subquery = new Set(["select", "with", "values", "table"])
+/** What stands between the name of a `with` query with its `as`, and the query. */
+const beforeQuery = new Set(["(", "materialized", "not"])
 
 interface Word {
   readonly text: string
@@ -51,7 +53,7 @@ const hasRow = (words: ReadonlyArray<Word>): boolean => {
     if (returnsRecord.test(text) && !beforeTable.has(before)) return true
     if (text === "(") {
       const begins = !isName(before) || beforeExpression.has(before)
-      open.push(begins && before !== "?" && before !== ")" && !subquery.has(after))
+      open.push(begins && before !== "?" && !subquery.has(after))
     } else if (text === ")") open.pop()
     else if (text === "," && open.at(-1) === true) return true
   }
@@ -66,8 +68,8 @@ const aliasesOf = (words: ReadonlyArray<Word>): ReadonlySet<string> => {
   }
   for (const [index, { after, before, text }] of words.entries()) {
     if (text === ")") take(after === "as" ? (words[index + 2]?.text ?? "") : after)
-    else if (after === "as" && words[index + 2]?.text === "(") take(text)
-    else if (before === "with" || before === "recursive") take(text)
+    else if (after === "as" && beforeQuery.has(words[index + 2]?.text ?? "")) take(text)
+    else if (before === "ordinality") take(text === "as" ? after : text)
     else if (aliases.has(text) && isName(after)) take(after === "as" ? (words[index + 2]?.text ?? "") : after)
   }
   return aliases
