@@ -26,6 +26,7 @@ const cases: ReadonlyArray<readonly [text: string, operation: string | undefined
     "select select update t"
   ],
   ["with a as materialized (select 1) select * from a, b", "select", "select select b"],
+  ["with a as (select 1) select b.c from b, s.a", "select", "select select b s.a"],
   ["-- first\n/* update x */ ((select 1 from a))", "select", "select a"],
   [
     "select extract(year from d), substring(a from 2) from y where a is distinct from b for update of y",

@@ -178,9 +178,9 @@ const traitsOf = (text: string, from: Token, creates: boolean) => {
     if (isName) {
       const called = symbolOf(text, next) === "("
       if (called) {
-        if (takesSessionLock(value) || runsText(value)) traits.session = true
-        else if (value === "set_config" && !traits.session && !isLocal(text, next)) traits.session = true
-        if (!traits.changes && hasEffect(value)) traits.changes = true
+        const isSetting = value === "set_config" && !isLocal(text, next)
+        traits.session ||= isSetting || takesSessionLock(value) || runsText(value)
+        traits.changes ||= hasEffect(value)
         const schema = last === "." ? before : undefined
         if (token.kind === "name" || !isGrammar(value, last)) {
           traits.plain &&= isPostgresOwn(text, value, next, schema)
@@ -198,8 +198,7 @@ const traitsOf = (text: string, from: Token, creates: boolean) => {
         traits.table = true
         const scoped = ["local", "global"].includes(wordOf(text, next)) ? tokenAt(text, next.end) : next
         const named = wordOf(text, scoped) === "table" ? tokenAt(text, scoped.end) : scoped
-        const target = named.kind === "word" || named.kind === "name" ? valueOf(text, named) : ""
-        if (temporary.has(wordOf(text, scoped)) || ownSchema.test(target)) traits.session = true
+        traits.session ||= temporary.has(wordOf(text, scoped)) || ownSchema.test(valueOf(text, named))
       }
       if (temporary.has(value) && createsTemporary(before, last)) traits.session = true
     }
@@ -214,9 +213,7 @@ type Traits = Readonly<ReturnType<typeof traitsOf>>
 
 /** Whether `TEMP` behind these two words belongs to a `CREATE`. */
 const createsTemporary = (before: string, last: string): boolean =>
-  last === "create" ||
-  (last === "replace" && before === "or") ||
-  ((before === "create" || before === "replace") && (last === "local" || last === "global"))
+  ["create", "replace"].includes(last === "local" || last === "global" ? before : last)
 
 /** What is defined: the word behind CREATE and its OR REPLACE, ALTER or DROP. */
 const definedKind = (text: string, from: number): string => {
@@ -302,20 +299,16 @@ const analyzeConforming = (text: string): Analysis => {
 
 const weight: Readonly<Record<SessionEffects, number>> = { none: 0, settings: 1, "prepared statements": 2 }
 
-/** What two readings of one text show together: the worse of each. */
+/** What two readings of one text show together: the worse of each. What words show that stand in no string is the same in both. */
 const worse = (left: Analysis, right: Analysis): Analysis => ({
+  ...right,
   rejection: left.rejection ?? right.rejection,
-  command: left.command,
-  isTransactionControl: left.isTransactionControl,
   copies: left.copies === right.copies ? left.copies : undefined,
   isRead: left.isRead && right.isRead,
   callsFunctions: left.callsFunctions || right.callsFunctions,
   isPlainRead: left.isPlainRead && right.isPlainRead,
   sessionEffects:
     weight[left.sessionEffects] < weight[right.sessionEffects] ? right.sessionEffects : left.sessionEffects,
-  setsFloatDigits: left.setsFloatDigits || right.setsFloatDigits,
-  setsDateStyle: left.setsDateStyle || right.setsDateStyle,
-  setsSearchPath: left.setsSearchPath || right.setsSearchPath,
   changesCatalogue: left.changesCatalogue || right.changesCatalogue,
   placeholders: Math.max(left.placeholders, right.placeholders),
   returnsRows: left.returnsRows || right.returnsRows,

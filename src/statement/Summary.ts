@@ -104,21 +104,17 @@ export const summarize = (text: string): Summary => {
     return words.join(" ")
   }
 
-  /** The name that begins here, dots included; moves behind it. */
+  /** Adds the name that begins here, dots included. */
   const readName = (): void => {
-    let end = token.end
-    const start = token.start
-    let last = token
+    let { end } = token
     for (;;) {
       const dot = tokenAt(text, end)
       const part = symbolOf(text, dot) === "." ? tokenAt(text, dot.end) : undefined
       if (part?.kind !== "word" && part?.kind !== "name") break
       end = part.end
-      last = part
     }
-    const raw = text.slice(start, end).split(".").map(nameOf).join(".")
-    if (last !== token || !known.has(valueOf(text, token))) add(raw)
-    token = { kind: "name", start, end }
+    const raw = text.slice(token.start, end).split(".").map(nameOf).join(".")
+    if (end !== token.end || !known.has(valueOf(text, token))) add(raw)
   }
 
   for (; token.kind !== "end"; token = tokenAt(text, token.end)) {
