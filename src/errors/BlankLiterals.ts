@@ -1,7 +1,7 @@
 /**
  * A statement with some of its tokens blanked: what it looks like stays, what it says there does not.
  */
-import { type Token, tokenAt, valueOf } from "../statement/Scan.ts"
+import { symbolOf, type Token, tokenAt } from "../statement/Scan.ts"
 
 /** A text and a place in it (an index of UTF-16 units), which moves with what is blanked before it. */
 export interface Marked {
@@ -18,9 +18,7 @@ const blankOf = (text: string, token: Token): string =>
         ? ""
         : "…"
 
-/**
- * Blanks the tokens that `hides` says; it also gets the word or symbol before the token, in lower case.
- */
+/** Blanks the tokens that `hides` says; it also gets the symbol before the token, empty where there is none. */
 export const blank = (marked: Marked, hides: (token: Token, before: string) => boolean): Marked => {
   const { text, index } = marked
   let result = ""
@@ -35,7 +33,7 @@ export const blank = (marked: Marked, hides: (token: Token, before: string) => b
       if (index !== undefined && index >= token.end) shift += replacement.length - (token.end - token.start)
       else if (index !== undefined && index > token.start) shift += token.start - index
     }
-    before = token.kind === "word" || token.kind === "symbol" ? valueOf(text, token) : ""
+    before = symbolOf(text, token)
   }
   return kept === 0
     ? marked

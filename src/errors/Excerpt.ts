@@ -21,7 +21,7 @@ const isLowSurrogate = (code: number): boolean => code >= 0xdc00 && code <= 0xdf
 /** The nearest place at or before `index` that splits no character. */
 const boundary = (text: string, index: number): number => {
   const at = Math.max(0, Math.min(index, text.length))
-  return at > 0 && at < text.length && isLowSurrogate(text.charCodeAt(at)) ? at - 1 : at
+  return at > 0 && isLowSurrogate(text.charCodeAt(at)) ? at - 1 : at
 }
 
 /** The part of `text` around `index` of at most `longest` units, an ellipsis where something is left out. */

@@ -10,7 +10,7 @@ const distance = (left: string, right: string): number => {
     const row = [i]
     for (let j = 1; j <= right.length; j++) {
       const same = left[i - 1] === right[j - 1]
-      const swapped = i > 1 && j > 1 && left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1]
+      const swapped = left[i - 1] === right[j - 2] && left[i - 2] === right[j - 1]
       row.push(
         Math.min(
           last[j]! + 1,

@@ -82,8 +82,8 @@ const heading = ({ file, line, number, of }: About, { index, text }: Marked): st
   return `Statement${which}${where}${file === undefined ? "" : ` of ${file}`}:`
 }
 
-const statement = (at: About, marked: Marked | undefined): string | undefined =>
-  marked === undefined || marked.text.trim() === "" ? undefined : `${heading(at, marked)}\n${excerpt(marked)}`
+const statement = (at: About, marked: Marked): string | undefined =>
+  marked.text.trim() === "" ? undefined : `${heading(at, marked)}\n${excerpt(marked)}`
 
 const line = (label: string, text: string | undefined): string | undefined =>
   text === undefined || text === "" ? undefined : `${label}: ${text}`
@@ -107,7 +107,7 @@ const objects = (name: (field: string) => string | undefined): string | undefine
 
 const numberOf = (text: string | undefined): number | undefined => {
   const value = Number(text)
-  return text === undefined || !Number.isInteger(value) ? undefined : value
+  return Number.isInteger(value) ? value : undefined
 }
 
 const namesAtFault = ["schema", "table", "column", "dataType", "constraint"] as const
@@ -139,13 +139,13 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
   // In a type's name that was a value, the position is one of that value.
   const position = where?.startsWith("invalid type name") ? undefined : sent
   const index = position === undefined ? undefined : indexOf(text, position)
-  const marked = at.text === undefined ? undefined : withoutPasswords({ text, index })
+  const marked = withoutPasswords({ text, index })
   const condition = conditionOf(code)
   const routine = field("routine")
   const params = at.params ?? (at.text === undefined ? [] : undefined)
   const circumstances: Masking.Circumstances = {
     code,
-    text: marked?.text ?? "",
+    text: marked.text,
     values: params === undefined ? undefined : valuesOf(params),
     names: namesAtFault.flatMap((key) => field(key) ?? []),
     early: where === undefined && (index !== undefined || (at.takesData === true && code.startsWith("42"))),
@@ -224,7 +224,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
 
 /** The statement that an error is about, as the last part of its message. */
 export const statementPart = (at: About): string | undefined =>
-  statement(at, at.text === undefined ? undefined : withoutPasswords({ text: at.text, index: undefined }))
+  statement(at, withoutPasswords({ text: at.text ?? "", index: undefined }))
 
 const earlier = "What the statements before it committed is not undone: look before you repeat them."
 

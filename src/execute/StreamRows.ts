@@ -71,13 +71,12 @@ const makeReader = (connection: PooledConnection) => {
     take: (exchange: Exchange): boolean => {
       const { rows } = exchange
       exchange.rows = []
-      // Cancelled with its pool, or abandoned by its reader, it has to come to its end.
+      // Cancelled with its pool, or abandoned by its reader, it is read to its end.
       if (isClosed || connection.isCancelled) return rows.length === 0
       if (isFilled(rows)) pieces.push(rows)
       give()
-      // What is being cancelled is read to its end.
       const isMuch = pieces.length >= mostPieces || session.socket.bytesRead - bytesRead >= mostBytes
-      if (pieces.length > 0 && isMuch && !connection.isCancelled) session.setReading(false)
+      if (pieces.length > 0 && isMuch) session.setReading(false)
       return true
     },
     finish: (result: Pull): void => {

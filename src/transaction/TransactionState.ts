@@ -128,7 +128,6 @@ export const sendLater = (transaction: Transaction, level: Level, text: string):
 /** Takes what waits to be sent. */
 export const takePending = (transaction: Transaction): ReadonlyArray<Pending> => {
   const { pending } = transaction
-  if (pending.length === 0) return pending
   transaction.hasBegun = isTransaction(transaction)
   transaction.pending = []
   return pending.filter(({ level }) => isAlive(level))

@@ -49,13 +49,11 @@ select pg_catalog.json_agg(pg_catalog.json_build_array(${typeFields})) as types
 from wanted join pg_catalog.pg_type t using (oid)`
 
 const kinds: Readonly<Record<string, Kind>> = {
-  b: "base",
   c: "composite",
   d: "domain",
   e: "enum",
   r: "range",
-  m: "multirange",
-  p: "base"
+  m: "multirange"
 }
 
 export const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
