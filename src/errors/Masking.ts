@@ -73,7 +73,7 @@ const mayShow = (content: string, before: string, at: Circumstances): boolean =>
       /\b(?:encoding|parameter|column|domain) $/.test(before)
     )
   if (!at.raised && isViolation(at.code) && beforeName.test(before)) return true
-  return at.values !== undefined && (at.values.none || !at.values.related(content))
+  return at.values?.related(content) === false
 }
 
 const unquoted = (text: string, at: Circumstances): string => {
@@ -104,10 +104,8 @@ const partsOf = (text: string, at: Circumstances, maySay: (part: Part) => boolea
   if (first < 0 || (!at.raised && wordsOnly.test(at.code))) return parts
   const last = Array.from(text.matchAll(closing)).at(-1)?.index ?? first
   const whole = { start: first, end: last === first ? text.length : last + 1 }
-  const closed =
-    parts.length > 0 && parts.at(-1)!.end === last + 1 && parts.length * 2 === text.match(allMarks)!.length
-  const trusted = closed && (parts.length === 1 || at.values?.quoting === false)
-  if (!trusted) return [whole]
+  const isClosed = parts.length * 2 === text.match(allMarks)!.length
+  if (!isClosed || at.values?.quoting !== false) return [whole]
   if (!isData(at.code) && !at.raised) return parts
   const shown = parts.findIndex((part) => !maySay(part))
   return shown < 0 ? parts : [...parts.slice(0, shown), { start: parts[shown]!.start, end: last + 1 }]
@@ -180,22 +178,20 @@ export const detail = (text: string, at: Circumstances): string | undefined => {
   return message(text, at, true)
 }
 
-const masked = (marked: Marked, at: Circumstances): Marked =>
-  blank(marked, (token, before) => {
+/** A statement of a function, without its literals and without words that come from a parameter. */
+export const innerQuery = (marked: Marked, { text, values }: Circumstances): Marked | undefined => {
+  if (values === undefined) return undefined
+  return blank(marked, (token, before) => {
     if (token.kind === "symbol" || token.kind === "parameter" || before === "$") return false
     const value = valueOf(marked.text, token)
-    if (holds(at.text, value) || (token.kind === "word" && at.values?.none)) return false
+    if (holds(text, value)) return false
     return (
       token.kind === "string" ||
       token.kind === "number" ||
-      at.values === undefined ||
-      at.values.related(token.kind === "word" ? marked.text.slice(token.start, token.end) : value)
+      values.related(token.kind === "word" ? marked.text.slice(token.start, token.end) : value)
     )
   })
-
-/** A statement of a function, without its literals and without words that come from a parameter. */
-export const innerQuery = (marked: Marked, at: Circumstances): Marked | undefined =>
-  at.values === undefined ? undefined : masked(marked, at)
+}
 
 const entries = /\n(?=(?:PL\/|SQL |COPY |JSON |unnamed |extended |while |referenced |automatic |parallel ))/
 

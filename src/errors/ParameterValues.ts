@@ -45,10 +45,10 @@ const deepestJson = 1
 /** A parameter with more values inside is not looked at either. */
 const mostCollected = 100_000
 
-/** Adds the texts of an object in lower case, save that as json, and gives what it holds. */
+/** Adds the texts of an object in lower case, save that as json, and gives what it holds. Throws for an invalid `Date`. */
 const collectOne = (value: object, texts: Set<string>): ReadonlyArray<unknown> => {
   if (value instanceof Date) {
-    const iso = Number.isNaN(value.getTime()) ? "" : value.toISOString().toLowerCase()
+    const iso = value.toISOString().toLowerCase()
     for (const text of [iso, iso.slice(0, 10), iso.slice(11, 19), iso.slice(0, 19).replace("t", " ")])
       texts.add(text)
     return []
