@@ -139,7 +139,7 @@ const encodeOne = (writing: Writing, value: unknown, expected: number, role: Rol
     return { type: 0, value: literal(writing, value, expected) }
   }
   const isBytea = writing.types.baseOf(expected)?.oid === oids.bytea
-  const bytes = isBytea && typeof value === "object" ? bytesOf(value) : undefined
+  const bytes = isBytea ? bytesOf(value) : undefined
   if (bytes !== undefined) return { type: 0, value: bytes }
   if (role === "any" && Array.isArray(value)) return comparedEach(writing, value, expected)
   return role === "stored"

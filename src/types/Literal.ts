@@ -126,7 +126,7 @@ export const plainLiteral = (writing: Writing, value: unknown, oid: number): str
 const hstoreLiteral = (writing: Writing, value: Readonly<Record<string, unknown>>): string =>
   Object.entries(value)
     .map(([key, inner]) => {
-      const text = inner === null || inner === undefined ? null : plainLiteral(writing, inner, oids.text)
+      const text = plainLiteral(writing, inner, oids.text)
       return `${quote(key)}=>${text === null ? "NULL" : quote(text)}`
     })
     .join(",")
@@ -219,9 +219,9 @@ const ownLiteral = (writing: Writing, { codec, type }: OwnCodec, value: unknown)
 /** The text of a value for a type; `null` is SQL NULL. A string is a json string where the type is json. */
 export const literal = (writing: Writing, value: unknown, oid: number): string | null => {
   if (value === null || value === undefined) return null
-  const own = oid === 0 ? undefined : writing.types.codecOf(oid)
+  const own = writing.types.codecOf(oid)
   if (own !== undefined && !isJson(value)) return ownLiteral(writing, own, value)
-  const type = oid === 0 ? undefined : writing.types.baseOf(oid)
+  const type = writing.types.baseOf(oid)
   switch (typeof value) {
     case "string":
       return isJsonType(type) ? jsonLiteral(writing, value) : value

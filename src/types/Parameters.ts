@@ -52,7 +52,7 @@ export const ownText = (text: string): EncodedParameter => encodedAs(oids.text, 
 export const ownInt8 = (value: number | bigint): EncodedParameter =>
   encodedAs(oids.int8, String(value), value)
 
-const isEncoded = (value: object): value is EncodedParameter => hasSymbol(value, EncodedId)
+const isEncoded = (value: unknown): value is EncodedParameter => hasSymbol(value, EncodedId)
 
 /** The type of a number that needs no knowledge of the statement; -1 for an infinite one, which may be a date. */
 const numberType = (value: number): number => {
@@ -96,7 +96,6 @@ const plainType = (value: unknown): number => {
 
 const plainValue = (value: unknown): WireValue => {
   if (value === null || value === undefined) return null
-  if (typeof value === "string") return value
   if (typeof value === "number") return numberText(value)
   if (typeof value !== "object") return String(value)
   return isEncoded(value) ? value[EncodedId].value : (bytesOf(value) ?? null)
@@ -142,11 +141,11 @@ export interface One {
 /** A value for a parameter of the type that the server expects. */
 export const encodeOne = (writing: Writing, value: unknown, expected: number): One => {
   const plain = plainType(value)
-  if (typeof value === "object" && value !== null && isEncoded(value)) return value[EncodedId]
-  if (value !== null && value !== undefined && writing.types.codecOf(expected) !== undefined) {
+  if (isEncoded(value)) return value[EncodedId]
+  if (writing.types.codecOf(expected) !== undefined) {
     return { type: plain > 0 ? expected : 0, value: literal(writing, value, expected) }
   }
-  const base = expected === 0 ? 0 : (writing.types.baseOf(expected)?.oid ?? expected)
+  const base = writing.types.baseOf(expected)?.oid ?? expected
   if (plain >= 0) return { type: plain, value: plainValue(value) }
   if (isJsonType(base)) return { type: 0, value: literal(writing, value, expected) }
   if (typeof value === "number") {
