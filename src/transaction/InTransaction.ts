@@ -51,10 +51,7 @@ const nothing = () => undefined
 const noneAhead: ReadonlyArray<Ahead> = []
 
 /** Writes what waits; without a `Sync`, since a statement follows. */
-const writePending = (
-  transaction: Transaction,
-  onSettled: (() => void) | undefined = undefined
-): ReadonlyArray<Ahead> => {
+const writePending = (transaction: Transaction, onSettled?: () => void): ReadonlyArray<Ahead> => {
   if (transaction.pending.length === 0) return noneAhead
   const pending = State.takePending(transaction)
   return pending.map((one, index) => {

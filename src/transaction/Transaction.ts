@@ -185,12 +185,11 @@ export const transaction = <A, E, R>(
 ): Effect.Effect<A, E | OperationError, R> => {
   const membership = State.currentOf(pool, fiber.context)
   const begin = Options.beginOf(options) ?? fiber.getRef(BeginTransaction) ?? "BEGIN"
-  if (membership === undefined) {
-    if (!isSeen(fiber)) return begun(pool, effect, options, begin, fiber, undefined)
-    return Effect.useSpan("sql.transaction", transactionOptions(pool.settings, attributes), (span) =>
-      begun(pool, effect, options, begin, fiber, span)
-    )
-  }
+  const spanned = (run: (span: Tracer.Span | undefined) => Effect.Effect<A, E | OperationError, R>) =>
+    isSeen(fiber)
+      ? Effect.useSpan("sql.transaction", transactionOptions(pool.settings, attributes), run)
+      : run(undefined)
+  if (membership === undefined) return spanned((span) => begun(pool, effect, options, begin, fiber, span))
   const [{ transaction }] = membership
   if (options.retry !== undefined) return Effect.fail(Options.retryRefusal())
   const nest = (span: Tracer.Span | undefined) =>
@@ -201,8 +200,7 @@ export const transaction = <A, E, R>(
     Options.asksForMore(options, transaction.options)
       ? Effect.andThen(checkModes(pool, fiber, options), nest(span))
       : nest(span)
-  if (!isSeen(fiber)) return inside(undefined)
-  return Effect.useSpan("sql.transaction", transactionOptions(pool.settings, attributes), (span) =>
+  return spanned((span) =>
     Effect.onExitPrimitive(inside(span), (exit) => {
       mark(fiber, span, Exit.isSuccess(exit) ? "savepoint" : "rollback")
       return undefined

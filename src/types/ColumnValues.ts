@@ -93,7 +93,7 @@ const widerType = (value: unknown, type: number): Wide | undefined => {
 const widened = (value: unknown, type: number): unknown => {
   if (type !== oids.float4 || typeof value !== "number") return value
   const single = singleOf(value)
-  return Number.isFinite(single) || !Number.isFinite(value) ? single : value
+  return Number.isFinite(single) ? single : value
 }
 
 /** The elements of an array, each of which is compared with the column. */

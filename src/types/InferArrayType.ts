@@ -6,8 +6,7 @@ import { builtins, oids } from "./BuiltinTypes.ts"
 import type { Writing } from "./Literal.ts"
 import { arrayLiteral, bytesOf, fail, nameOf } from "./Literal.ts"
 
-const isInt4 = (value: unknown): boolean =>
-  typeof value === "number" && Number.isInteger(value) && value >= -2147483648 && value <= 2147483647
+const isInt4 = (value: unknown): boolean => typeof value === "number" && (value | 0) === value
 
 const isInteger = (value: unknown): boolean => typeof value === "bigint" || Number.isSafeInteger(value)
 
