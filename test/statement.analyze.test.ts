@@ -412,6 +412,7 @@ it("texts of a megabyte, also hostile ones, are analyzed in linear time", () => 
     "(",
     "set_config(",
     "set_config('a','b',",
+    "time ",
     "e'a' ",
     "e'a'\n",
     "-- \n",
@@ -423,6 +424,7 @@ it("texts of a megabyte, also hostile ones, are analyzed in linear time", () => 
   ]) {
     expect(analyze(`select ${piece.repeat(size / piece.length)}`).command).toBe("SELECT")
     expect(analyze(piece.repeat(size / piece.length))).toHaveProperty("sessionEffects")
+    expect(analyze(`do $do$ ${piece.repeat(size / piece.length)} $do$`).command).toBe("DO")
   }
 })
 

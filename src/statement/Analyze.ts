@@ -238,8 +238,8 @@ const changesCatalogueOf = (command: string, text: string, from: number, traits:
 
 const floatDigits = /extra_float_digits/i
 /** A `timezone` is a column of many tables, so it counts where something is set. */
-const dateStyle = /datestyle|intervalstyle|\bset_config\b.*\btimezone/is
-const timeZone = /\btime.*zone/is
+const dateStyle = /datestyle|intervalstyle|^(?=.*\bset_config\b).*\btimezone/is
+const timeZone = /^(?=.*\btime).*zone/is
 const setters = new Set(["set", "reset", "do"])
 const unnamedSetting = /\bset_config\b(?!"?\s*\(\s*'[^'\\]*'\s*,)/i
 const execute = /\bexecute\b/i
