@@ -355,6 +355,7 @@ it.live(
       )
       yield* witness.query(`create function say(what text) returns int language plpgsql as $$
       begin raise exception 'it says %', what; end $$`)
+      const prose = "it says nothing of what a message says ".repeat(8)
       const cases: ReadonlyArray<readonly [string, unknown, RegExp]> = [
         ["insert into items (price) values ($1)", 76543.2, /7654/],
         ["insert into items (price) values ($1)", "76543.256", /7654/],
@@ -365,7 +366,11 @@ it.live(
         ["select say(k) from jsonb_object_keys($1::jsonb) k", PG.json({ larkspur: 1 }), /larks/],
         ["select say(quote_literal($1))", "lark's foxglove", /lark|foxg/],
         ["select say(xmlelement(name a, $1::text)::text)", "lark<spurs", /lark|spurs/],
-        ["select say(left($1, 12))", "larkspurfoxglovehemlock", /lark/]
+        ["select say(left($1, 12))", "larkspurfoxglovehemlock", /lark/],
+        ["select say($1::text::jsonb->>'a')", JSON.stringify({ a: "larkspur", b: prose }), /lark/],
+        ["select say($1::text::jsonb->1->>'a')", JSON.stringify([prose, { a: "larkspur" }]), /lark/],
+        ["select say(split_part($1, ',', 2))", `${prose},larkspur7`, /lark/],
+        ["select say(split_part($1, ',', 2))", `${prose},5550123`, /555/]
       ]
       for (const [sql, value, secret] of cases) {
         const error = yield* Effect.flip(PG.make(settings).select(sql, [value]))

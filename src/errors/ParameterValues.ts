@@ -105,6 +105,12 @@ interface Collected {
   readonly isDated: boolean
 }
 
+/** In a longer text most words of a message can be found. */
+const fewCharacters = 200
+
+/** What a text holds if it is json. */
+const heldIn = (text: string): unknown => attempt((): unknown => JSON.parse(text), undefined)
+
 /** A text with four digits may be a date, which the server writes in its own way. */
 const year = /\d{4}/
 
@@ -126,6 +132,7 @@ const collect = (params: ReadonlyArray<unknown>): Collected | undefined => {
       if (typeof value === "string") {
         texts.add(lowered(value))
         isDated ||= year.test(value)
+        if (value.length > fewCharacters) found.push([heldIn(value), deepestJson + 1])
       } else if (typeof value === "bigint") texts.add(String(value))
       else if (typeof value === "number") for (const text of numberTexts(value)) texts.add(text)
       if (typeof value !== "object" || value === null || seen.has(value)) continue
@@ -175,14 +182,12 @@ const withoutNumbers = (text: string, values: ReadonlyArray<string>): string =>
         text
       )
 
-/** In a longer text most words of a message can be found. */
-const fewCharacters = 200
-
-/** Words of `text` that one of the values has, unless that is long, become an ellipsis. */
+/** Words of `text` that one of the values has become an ellipsis; of a longer value only those with a digit. */
 const withoutWords = (text: string, values: ReadonlyArray<string>): string =>
   text.replace(longWords, (word) => {
     const lower = lowered(word)
-    return values.some((value) => value.length <= fewCharacters && value.includes(lower)) ? "…" : word
+    const most = /\p{N}/u.test(word) ? mostCharacters : fewCharacters
+    return values.some((value) => value.length <= most && value.includes(lower)) ? "…" : word
   })
 
 /** Every occurrence of `part`, ignoring case, becomes an ellipsis. */
