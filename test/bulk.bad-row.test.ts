@@ -116,6 +116,25 @@ describe("a bad row", () => {
   }
 
   withDatabase(
+    "is named where a trigger refuses its value with a code of its own",
+    [
+      "create table t (id int, v text)",
+      "create function refuse() returns trigger language plpgsql as $$ begin return new; end $$",
+      "create trigger refuse before insert on t for each row execute function refuse()"
+    ],
+    ({ pgdb, witness }) =>
+      Effect.gen(function* () {
+        for (const code of ["P0001", "APP01", "55000", "42501"]) {
+          yield* witness.query(`create or replace function refuse() returns trigger language plpgsql as $$ begin
+            if new.v = 'b' then raise 'code "%" is not allowed', new.v using errcode = '${code}'; end if; return new; end $$`)
+          const rows = ["a", "b"].map((v, id) => ({ id, v }))
+          const { message } = yield* Effect.flip(pgdb.table("t").insertMany(rows, { returning: true }))
+          assert.include(message, 'In: t.insertMany, row 2, column "v"', code)
+        }
+      })
+  )
+
+  withDatabase(
     "is not said to be one that has the name in an error which is about no value",
     [
       "create table t (id int, v text, made int generated always as (1) stored)",

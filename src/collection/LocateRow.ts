@@ -3,6 +3,7 @@
  * names none, but it mostly quotes the value, the key or the row that it refuses, which is looked for among the rows.
  */
 import { isPoolError } from "../errors/PoolError.ts"
+import { isRaised } from "../errors/ServerErrors.ts"
 import type { ServerFields } from "../protocol/MessageReader.ts"
 import { oids } from "../types/BuiltinTypes.ts"
 import type { Column } from "../types/TableShape.ts"
@@ -103,19 +104,17 @@ const byValue = (message: string, rows: KnownRows, columns: ReadonlyArray<Column
 }
 
 /**
- * Values that are refused, what functions raise, and syntax and names inside of values. What is wrong with the text of the statement has
- * a position there; row security and columns that take no values are no matter of one value.
+ * Values that are refused, and syntax and names inside of values. What is wrong with the text of the statement has a position
+ * there; row security and columns that take no values are no matter of one value.
  */
-const aboutValues = /^(?:22|P0|42(?!501|8C9))/
+const aboutValues = /^(?:22|42(?!501|8C9))/
 
 const notNull = "23502"
 const tooLong = "22001"
 
 /** Where the refused value, key or row of an `INSERT` stands. */
-export const inInsert = (
-  { code, column, detail = "", message = "", position, where = "" }: ServerFields,
-  rows: KnownRows
-): Place | undefined => {
+export const inInsert = (fields: ServerFields, rows: KnownRows): Place | undefined => {
+  const { code, column, detail = "", message = "", position, where = "" } = fields
   if (code === notNull && column !== undefined) {
     const found = indexes(rows, (row) => textIn(rows, row, column) === null)
     return { rows: found.slice(0, 1), column }
@@ -125,7 +124,7 @@ export const inInsert = (
     return most === undefined ? undefined : byLength(Number(most), rows)
   }
   if (code?.startsWith("23") === true) return byKey(detail, rows) ?? byRow(detail, rows)
-  if (position !== undefined || !aboutValues.test(code ?? "")) return undefined
+  if (!isRaised(fields) && (position !== undefined || !aboutValues.test(code ?? ""))) return undefined
   const named = rows.columns[Number(/parameter \$(\d+)/.exec(where)?.[1]) - 1]
   return byValue(message, rows, named === undefined ? rows.columns : [named])
 }

@@ -126,6 +126,13 @@ const neighbours = (code: string, said: string, databases: About["databases"]): 
 
 const partly = "What it may have committed before is not undone: look before you repeat it."
 
+/** Whether the words are those of a user's function, here or on another server, and not Postgres's own. */
+export const isRaised = ({ code = "XX000", routine = "", where = "" }: ServerFields): boolean =>
+  code.startsWith("P0") ||
+  conditionOf(code) === undefined ||
+  routine.startsWith("exec_stmt_raise") ||
+  /^PL\/(?!pgSQL)|^PL\/pgSQL [^\n]* at RAISE(?:\n|$)/.test(where)
+
 /** The error that the server reported, with the whole story as its message; never with a parameter's value. */
 export const serverError = (fields: ServerFields, about: About = {}): SqlError => {
   // No statement was sent on a connection that could not be opened, so there is no parameter to name.
@@ -149,11 +156,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
     values: params === undefined ? undefined : valuesOf(params),
     names: namesAtFault.flatMap((key) => field(key) ?? []),
     early: where === undefined && (index !== undefined || (at.takesData === true && code.startsWith("42"))),
-    raised:
-      code.startsWith("P0") ||
-      condition === undefined ||
-      (routine?.startsWith("exec_stmt_raise") ?? false) ||
-      /^PL\/(?!pgSQL)|^PL\/pgSQL [^\n]* at RAISE(?:\n|$)/.test(where ?? "")
+    raised: isRaised(fields)
   }
   const masked = (key: string, mask: typeof Masking.name) => {
     const value = field(key)
