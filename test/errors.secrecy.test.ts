@@ -405,13 +405,18 @@ it.effect("a word of a function's statement that is a value in letters of its ow
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
-it("what a function of another server says, with the code of a violation, shows no value", () => {
+it.each([
+  "PL/pgSQL function public.refuse() line 1 at RAISE",
+  "PL/pgSQL-Funktion public.refuse() Zeile 1 bei RAISE",
+  "fonction PL/pgSQL public.refuse(), ligne 1, à RAISE",
+  "在RAISE的第1行的PL/pgSQL函数public.refuse()",
+  "fonction PL/Python « refuse »"
+])("what a function of another server says, with the code of a violation, shows no value: %s", (place) => {
   const fields = {
     code: "23505",
     message: "no larkspur here",
     routine: "pgfdw_report_error",
-    where:
-      "PL/pgSQL function public.refuse() line 1 at RAISE\nremote SQL command: INSERT INTO public.items(name) VALUES ($1)"
+    where: `${place}\nremote SQL command: INSERT INTO public.items(name) VALUES ($1)`
   }
   const error = serverError(fields, { text: "insert into items values ($1)", params: ["larkspur"] })
   expect(readings(error)).not.toContain("larkspur")

@@ -126,12 +126,12 @@ const neighbours = (code: string, said: string, databases: About["databases"]): 
 
 const partly = "What it may have committed before is not undone: look before you repeat it."
 
-/** Whether the words are those of a user's function, here or on another server, and not Postgres's own. */
+/** Whether the words are those of a user's function, here or on another server, and not Postgres's own; in any language. */
 export const isRaised = ({ code = "XX000", routine = "", where = "" }: ServerFields): boolean =>
   code.startsWith("P0") ||
   conditionOf(code) === undefined ||
   routine.startsWith("exec_stmt_raise") ||
-  /^PL\/(?!pgSQL)|^PL\/pgSQL [^\n]* at RAISE(?:\n|$)/.test(where)
+  /^[^\n"]*PL\/(?!pgSQL)|^(?=[^\n]*PL\/pgSQL)[^\n]*\bRAISE\b/.test(where)
 
 /** The error that the server reported, with the whole story as its message; never with a parameter's value. */
 export const serverError = (fields: ServerFields, about: About = {}): SqlError => {
