@@ -7,6 +7,7 @@ import { expect } from "@effect/vitest"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { PG, type PoolRegistry } from "effect-global-pool"
 import * as fc from "fast-check"
@@ -334,3 +335,18 @@ for (const [mode, options] of Object.entries({ "by default": {}, "without prepar
       })
   )
 }
+
+withDatabase(
+  "a connection keeps no statement that it prepared before a definition, and no types that were known then",
+  ["create type spot as (x int)"],
+  ({ settings }) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...settings, maxConnections: 1 })
+      const left = "select count(*)::int from pg_prepared_statements where statement like 'select row%'"
+      for (const number of [1, 2, 3]) yield* pgdb.select(`select row(${number})::spot as spot`)
+      expect(yield* pgdb.selectValue(left)).toEqual(Option.some(3))
+      yield* pgdb.execute("create table other ()")
+      expect(yield* pgdb.select("select row(4)::spot as spot")).toEqual([{ spot: { x: 4 } }])
+      expect(yield* pgdb.selectValue(left)).toEqual(Option.some(1))
+    })
+)

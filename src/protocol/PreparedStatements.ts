@@ -77,13 +77,16 @@ export interface PreparedStatements {
   portals: Array<string>
   /** How many were named so far: no name is used twice. */
   named: number
+  /** None is from before this generation of the pool's memory. */
+  generation: number
 }
 
 export const make = (): PreparedStatements => ({
   byStatement: new Map(),
   obsolete: [],
   portals: [],
-  named: 0
+  named: 0,
+  generation: 0
 })
 
 /** The statement as this session has it prepared and described, if what it knows still counts. */
@@ -127,6 +130,15 @@ export const dropUnparsed = ({ byStatement }: PreparedStatements, prepared: Prep
   if (byStatement.get(prepared.statement) === prepared) byStatement.delete(prepared.statement)
 }
 
+/** Closes those of before the last change of the catalogue: none is bound again, and each keeps the types that were known then. */
+const closeStale = (statements: PreparedStatements, { memory }: Statement): void => {
+  if (memory.generation <= statements.generation) return
+  statements.generation = memory.generation
+  for (const [statement, { generation }] of statements.byStatement) {
+    if (generation !== generationOf(statement)) forget(statements, statement)
+  }
+}
+
 /** Closes one that was not used lately. */
 const makeRoom = (statements: PreparedStatements): void => {
   const { byStatement } = statements
@@ -152,6 +164,7 @@ export const prepare = (
 ): Prepared => {
   if (keep) {
     forget(statements, statement)
+    closeStale(statements, statement)
     makeRoom(statements)
   }
   const prepared: Prepared = {
