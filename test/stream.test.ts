@@ -371,6 +371,21 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "a change of the catalogue while a stream asks for its types has it ask once more",
+  knownTypes,
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const rows = Stream.runCollect(pgdb.stream("select row(row('a', 0.5)::spot, 'sad'::mood) as record"))
+      yield* Effect.all([rows, pgdb.select("select 1")], { concurrency: "unbounded" })
+      for (let run = 0; run < 20; run++) {
+        const define = Effect.delay(pgdb.execute("create table if not exists other ()"), run / 4)
+        const [read] = yield* Effect.all([rows, define], { concurrency: "unbounded" })
+        expect(read).toEqual([{ record: [{ name: "a", ratio: 0.5 }, "sad"] }])
+      }
+    })
+)
+
 withDatabase("a definition in a batch changes no value of the rows before it", knownTypes, ({ pgdb }) =>
   Effect.gen(function* () {
     const text = "select array[0.5]::ratio[] as ratios, row('a', 0.5)::spot as spot"

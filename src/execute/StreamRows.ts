@@ -20,12 +20,13 @@ import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
 import { descriptionOf } from "../protocol/KnownStatement.ts"
 import { readerOf, typesToAsk } from "../protocol/PreparedStatements.ts"
+import type { Encoded } from "../types/Parameters.ts"
 import * as CopyOut from "./CopyOut.ts"
 import type * as Execute from "./Execute.ts"
 import * as Jobs from "./Job.ts"
 import { learn } from "./Learn.ts"
 import type { Row } from "./Outcome.ts"
-import { wasStale } from "./Resend.ts"
+import { maxAttempts, wasStale } from "./Resend.ts"
 import * as Send from "./Send.ts"
 import * as Settle from "./Settle.ts"
 
@@ -100,6 +101,31 @@ const makeReader = (connection: PooledConnection) => {
 }
 
 /**
+ * What has to be known before a statement is sent; asked once more where a change of the catalogue in another fiber had the pool
+ * forget it meanwhile.
+ */
+const ready = Effect.fnUntraced(function* (
+  pool: Pool,
+  connection: PooledConnection,
+  job: Jobs.Job,
+  before: Execute.BeforeSend,
+  attempts = 0
+): Effect.fn.Return<{ readonly answers: number; readonly encoded: Encoded }, OperationError> {
+  const { generation } = pool.statements
+  const { composites, encoded } = yield* Effect.catchTag(
+    Send.ready(pool, connection, job, job.known.analysis.returnsRows),
+    "DescribeFailure",
+    ({ exchange }) => Effect.fail(Settle.errorOf(pool, job, exchange, connection))
+  )
+  const refusal = before()
+  if (refusal !== undefined) return yield* refusal
+  const answers = pool.types.answers()
+  yield* learn(connection, composites)
+  const isForgotten = generation !== pool.statements.generation && attempts < maxAttempts
+  return isForgotten ? yield* ready(pool, connection, job, before, attempts + 1) : { answers, encoded }
+})
+
+/**
  * Starts a statement, and gives what pulls its rows. The connection is its caller's alone until the scope closes. Refused for
  * something remembered, before it ran, it is started once more.
  */
@@ -110,13 +136,7 @@ export const start = Effect.fnUntraced(function* (
   before: Execute.BeforeSend,
   isAgain = false
 ): Effect.fn.Return<Pull, OperationError, Scope.Scope> {
-  const { composites, encoded } = yield* Effect.catchTag(
-    Send.ready(pool, connection, job, job.known.analysis.returnsRows),
-    "DescribeFailure",
-    ({ exchange }) => Effect.fail(Settle.errorOf(pool, job, exchange, connection))
-  )
-  const refusal = before()
-  if (refusal !== undefined) return yield* refusal
+  const { answers, encoded } = yield* ready(pool, connection, job, before)
   const { session } = connection
   const reader = makeReader(connection)
   const exchanges: Array<Exchange> = []
@@ -159,8 +179,6 @@ export const start = Effect.fnUntraced(function* (
     } else if (exchange.state !== "skipped") fail(exchange)
   }
   markDirty(connection, job.known.analysis)
-  const answers = pool.types.answers()
-  yield* learn(connection, composites)
   const { columns } = descriptionOf(statementOf(pool.statements, job.known, encoded.types)) ?? {}
   const returnsRows = columns === undefined ? job.known.analysis.returnsRows : columns.length > 0
   const first = returnsRows
