@@ -197,7 +197,11 @@ const repeat = (text: string) => text.repeat(Math.ceil(megabyte / text.length))
 
 withDatabase(
   "a text of a megabyte takes milliseconds of CPU for each hundred kilobytes, also where it fails",
-  ["create table u (a text unique)"],
+  [
+    "create table u (a text unique)",
+    `create function executing(p text) returns int language plpgsql as
+    $$ begin execute 'select 1 / 0 from (select ' || quote_literal(p) || ') as a'; end $$`
+  ],
   ({ pgdb }) =>
     Effect.gen(function* () {
       const texts: Readonly<Record<string, readonly [text: string, params?: ReadonlyArray<unknown>]>> = {
@@ -222,6 +226,8 @@ withDatabase(
         "a message of the server": [
           `do $$ begin raise exception '%', repeat('a "b" ', ${megabyte / 6}); end $$`
         ],
+        "a statement of a function, and it fails": ["select executing($1)", [repeat("word ")]],
+        "digits in a statement of a function": ["select executing($1)", [repeat("12345")]],
         "a password": [`alter role nobody_here password '${repeat("a''b")}'`]
       }
       yield* pgdb.select("select 1")

@@ -221,8 +221,8 @@ const contextEntry = (entry: string, at: Circumstances): string | undefined => {
 /** Values at the end of a context: of parameters, where a setting adds them, and of a `COPY`. Their lines can look like entries. */
 const lastValues = [
   /(?:^|\n)(?:unnamed portal|extended query|portal "[^"]*") with parameters.*$/s,
-  /(?<=(?:^|\n)(?:unnamed portal|portal "[^"]*") parameter \$\d+) = .*$/s,
-  /(?<=(?:^|\n)COPY [^:：\n]*)[:：].*$/s
+  / = (?<=(?:^|\n)(?:unnamed portal|portal "[^"]*") parameter \$\d+ = ).*$/s,
+  /[:：](?<=(?:^|\n)COPY [^:：\n]*.).*$/s
 ]
 
 /** Where a statement ends that a context quotes from `from` on: at the mark that ends its line and is in none of its literals. */
