@@ -218,6 +218,7 @@ withDatabase(
         "a parameter": ["select $1::jsonb is null as a", [{ a: repeat("x") }]],
         "a parameter, and it fails": ["select $1::text, 1 / 0 as a", [repeat("word ")]],
         "a parameter that is no number": ["select $1::int", [repeat("word ")]],
+        "a parameter of many numbers": ["select $1::int", [repeat("1.")]],
         "many values, and it fails": ["select $1::text[], 1 / 0 as a", [repeat("word ").split(" ")]],
         "rows that are there already": [
           "insert into u select unnest($1::text[])",

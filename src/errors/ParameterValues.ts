@@ -76,13 +76,22 @@ const digitsOf = (text: string): string =>
     .replace(/\D/g, "")
     .replace(/^0+|0+$/g, "")
 
+interface Numeral {
+  readonly digits: string
+  readonly value: number
+}
+
+const numeralOf = (text: string): Numeral => ({
+  digits: digitsOf(text),
+  value: Number(text.replaceAll(",", ""))
+})
+
 /** Whether one number may be the other, grouped, rounded, or with another number of decimals. */
-const isSameNumber = (one: string, other: string): boolean => {
-  const [first, second] = [digitsOf(one), digitsOf(other)]
-  const shared = Math.min(first.length, second.length) - 1
+const isSameNumber = (one: Numeral, other: Numeral): boolean => {
+  const shared = Math.min(one.digits.length, other.digits.length) - 1
   return shared >= tellingDigits
-    ? first.slice(0, shared) === second.slice(0, shared)
-    : Number(one.replaceAll(",", "")) === Number(other)
+    ? one.digits.slice(0, shared) === other.digits.slice(0, shared)
+    : one.value === other.value
 }
 
 /** A number as JavaScript shows it, and as Postgres does: with all digits of a whole one, and two of an exponent. */
@@ -171,14 +180,15 @@ export const holds = (text: string, part: string): boolean => {
 }
 
 /** Numbers of `text` that are one of the values become an ellipsis. */
-const withoutNumbers = (text: string, values: ReadonlyArray<string>): string =>
+const withoutNumbers = (text: string, values: ReadonlyArray<Numeral>): string =>
   values.length === 0
     ? text
     : numbers.reduce(
         (left, pattern) =>
-          left.replace(pattern, (number) =>
-            values.some((value) => isSameNumber(lowered(number), value)) ? "…" : number
-          ),
+          left.replace(pattern, (number) => {
+            const numeral = numeralOf(lowered(number))
+            return values.some((value) => isSameNumber(numeral, value)) ? "…" : number
+          }),
         text
       )
 
@@ -249,7 +259,7 @@ export const valuesOf = (params: ReadonlyArray<unknown>): Values | undefined => 
   texts.delete("")
   const all = Array.from(texts).sort((left, right) => right.length - left.length)
   const long = all.filter((text) => text.length >= longRun)
-  const given = all.filter((text) => numeric.test(text))
+  const given = all.filter((text) => numeric.test(text)).map(numeralOf)
   return {
     none: all.length === 0,
     quoting: all.some((text) => quotation.test(text)),
