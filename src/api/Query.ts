@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
-import { type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
+import { isPoolError, type OperationError, type PoolError, refused } from "../errors/PoolError.ts"
 import type { Outcome, Row } from "../execute/Outcome.ts"
 import type { StreamOptions } from "../execute/Progress.ts"
 import { withProgress } from "../execute/Progress.ts"
@@ -73,38 +73,38 @@ const optionNames: ReadonlySet<string> = new Set(["rowsAs", "onProgress"])
 const isOptions = (value: unknown): value is Options =>
   isPlain(value) && attempt(() => Object.keys(value).every((name) => optionNames.has(name)), false)
 
-/** What an operation was given: the statement, and the options that stand behind it. */
-const given = (
-  source: QuerySource<unknown>,
-  first: First,
-  rest: Rest
-): Result.Result<{ readonly statement: Bound; readonly options: Options }, PoolError> => {
+const noOptions: Options = {}
+
+/** The options that stand behind a statement. */
+const optionsOf = (source: QuerySource<unknown>, first: First, rest: Rest): Options | PoolError => {
   const last = isArray(first) || rest.length > 2 ? undefined : rest.at(-1)
-  if (rest.length === 2 && last !== undefined && !isOptions(last)) {
-    return Result.fail(
-      refused("The last argument is an object of options: rowsAs and onProgress. Nothing was sent.")
-    )
+  if (!isOptions(last)) {
+    return rest.length < 2 || last === undefined
+      ? noOptions
+      : refused("The last argument is an object of options: rowsAs and onProgress. Nothing was sent.")
   }
-  const options: Options = isOptions(last) ? last : {}
-  const { rowsAs } = options
+  const { rowsAs } = last
   if (rowsAs !== undefined && rowsAs !== "array") {
-    return Result.fail(refused('The option rowsAs is "array" or left out. Nothing was sent.'))
+    return refused('The option rowsAs is "array" or left out. Nothing was sent.')
   }
   if (rowsAs === "array" && source.decode !== undefined) {
     const instead = "Rows by position are read by the database's handle."
-    return Result.fail(
-      refused(`The table's schema reads rows by the names of their columns. ${instead} Nothing was sent.`)
+    return refused(
+      `The table's schema reads rows by the names of their columns. ${instead} Nothing was sent.`
     )
   }
-  const statement = fromArguments(first, isOptions(last) ? rest.slice(0, -1) : rest, namingOf(source))
-  return Result.map(statement, (statement) => ({ statement, options }))
+  return last
 }
 
+const statementOf = (source: QuerySource<unknown>, first: First, rest: Rest, options: Options) =>
+  fromArguments(first, options === noOptions ? rest : rest.slice(0, -1), namingOf(source))
+
 const run = (source: QuerySource<unknown>, first: First, rest: Rest, asked?: RowShape) => {
-  const args = given(source, first, rest)
-  if (Result.isFailure(args)) return Effect.fail(args.failure)
-  const { options, statement } = args.success
-  return runBound(source, statement, asked ?? options.rowsAs ?? shapeOf(source))
+  const options = optionsOf(source, first, rest)
+  if (isPoolError(options)) return Effect.fail(options)
+  const statement = statementOf(source, first, rest, options)
+  if (Result.isFailure(statement)) return Effect.fail(statement.failure)
+  return runBound(source, statement.success, asked ?? options.rowsAs ?? shapeOf(source))
 }
 
 /** Rows of a statement of a handle. */
@@ -155,9 +155,11 @@ export const operations = <A, E, S extends QuerySource<E>>(): Makers<
     (source) =>
     <B = A>(first: First, ...rest: Rest) => {
       const { decode } = source
-      const args = given(source, first, rest)
-      if (Result.isFailure(args)) return Stream.fail(args.failure)
-      const rows = streamBound(source, args.success.statement, args.success.options)
+      const options = optionsOf(source, first, rest)
+      if (isPoolError(options)) return Stream.fail(options)
+      const statement = statementOf(source, first, rest, options)
+      if (Result.isFailure(statement)) return Stream.fail(statement.failure)
+      const rows = streamBound(source, statement.success, options)
       return decode === undefined
         ? Stream.mapArray(rows, vouchedPiece<B>)
         : Stream.mapArrayEffect(rows, (piece) => Effect.map(decode(piece, "stream"), vouchedPiece<B>))

@@ -39,27 +39,29 @@ export type BeforeSend = () => OperationError | undefined
 /** The statement has to run on another connection. */
 export const elsewhere = Symbol("elsewhere")
 
+/** Whether the rows of a statement that has run are all there, with all digits. */
+const isSettled = (pool: Pool, connection: PooledConnection, job: Job, exchange: Exchange): boolean => {
+  onDone(pool, connection, job)
+  return isReadable(exchange) && !hasUncertainFloats(pool, connection, job, exchange)
+}
+
 /**
- * What is left to do for the rows of a statement that has run; `undefined` where they are all there. Where floats among them may lack
- * digits the session is asked how it prints them. `again` runs a plain read once more, for all digits or in formats that can be
- * read.
+ * Does what is left to do for its rows. Where floats among them may lack digits the session is asked how it prints them. `again`
+ * runs a plain read once more, for all digits or in formats that can be read.
  */
-const unsettled = <A>(
+const settle = <A>(
   pool: Pool,
   connection: PooledConnection,
   job: Job,
   exchange: Exchange,
   again: () => Effect.Effect<A, OperationError>
-): Effect.Effect<Exchange | A, OperationError> | undefined => {
-  onDone(pool, connection, job)
-  const isUncertain = hasUncertainFloats(pool, connection, job, exchange)
-  if (!isUncertain && isReadable(exchange)) return undefined
+): Effect.Effect<Exchange | A, OperationError> => {
   const sure = () =>
     Effect.flatMap(learnFloats(connection), (): Effect.Effect<Exchange | A, OperationError> => {
       if (isTypical(connection)) return finish(pool, connection, job, exchange)
       return job.known.analysis.isPlainRead ? again() : Effect.fail(tooFewDigits(pool, job))
     })
-  if (isUncertain) return sure()
+  if (hasUncertainFloats(pool, connection, job, exchange)) return sure()
   if (wasMisasked(job, exchange)) return again()
   // Whether types that are new to the pool hold floats is known when they are learnt.
   return Effect.flatMap(finish(pool, connection, job, exchange), () =>
@@ -121,9 +123,10 @@ const runOn = Effect.fnUntraced(function* (
       if (job.portal !== undefined) Commands.closePortal(connection.session, job.portal.name)
       return runOn(pool, connection, job, before, attempts + 1)
     }
-    const isChanged = definitions() !== remembered
-    const left = isChanged ? again() : unsettled(pool, connection, job, exchange, again)
-    return left === undefined ? exchange : yield* left
+    if (definitions() !== remembered) return yield* again()
+    return isSettled(pool, connection, job, exchange)
+      ? exchange
+      : yield* settle(pool, connection, job, exchange, again)
   }
   if (exchange.state === "failed") forgetRefused(connection, job, exchange)
   const verdict = verdictOf(exchange, isDead(connection), {
@@ -181,8 +184,9 @@ export const sendPlain = (
   markDirty(connection, job.known.analysis)
   send(pool, connection, job, encoded, (exchange) => {
     if (exchange.state === "done") {
+      if (isSettled(pool, connection, job, exchange)) return onResult(Exit.succeed(exchange))
       const again = () => runHere(pool, connection, job, pool.cutOff)
-      return onResult(unsettled(pool, connection, job, exchange, again) ?? Exit.succeed(exchange))
+      return onResult(settle(pool, connection, job, exchange, again))
     }
     if (exchange.state === "failed") forgetRefused(connection, job, exchange)
     onResult(failing(pool, job, exchange, connection))
@@ -204,35 +208,44 @@ export const single = (
   }
   const { analysis, latency } = job.known
   const mayShare = analysis.isRead && !analysis.callsFunctions
-  const anew = (caution: Caution) => single(pool, fiber, job, attempts + 1, caution)
-  const orElsewhere = (result: Exchange | typeof elsewhere) => {
-    if (result !== elsewhere) return Effect.succeed(result)
-    return attempts < maxAttempts
-      ? anew("asks all")
-      : Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
-  }
   return pool.run<Exchange, OperationError>(
     fiber,
     mayShare ? latency : undefined,
     (connection, done, keep) => {
       const refusal = pool.cutOff()
       if (refusal !== undefined) return done(Effect.fail(refusal))
-      const again = () => runOn(pool, connection, job, pool.cutOff)
-      if (!isReadyOn(pool, connection, job, encoded)) return keep(again(), orElsewhere)
+      if (!isReadyOn(pool, connection, job, encoded)) {
+        return keep(runOn(pool, connection, job, pool.cutOff), orElsewhere(pool, fiber, job, attempts))
+      }
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {
-          const left = unsettled(pool, connection, job, exchange, again)
-          return left === undefined ? done(Exit.succeed(exchange)) : keep(left, orElsewhere)
+          if (isSettled(pool, connection, job, exchange)) return done(Exit.succeed(exchange))
+          const again = () => runOn(pool, connection, job, pool.cutOff)
+          return keep(settle(pool, connection, job, exchange, again), orElsewhere(pool, fiber, job, attempts))
         }
         if (exchange.state === "failed") forgetRefused(connection, job, exchange)
         const situation = { analysis, usedMemory, inTransaction: false, attempts }
         if (verdictOf(exchange, isDead(connection), situation) === "fail") {
           return done(failing(pool, job, exchange, connection))
         }
-        done(Effect.suspend(() => anew(isDead(connection) ? "asks all" : caution)))
+        done(
+          Effect.suspend(() =>
+            single(pool, fiber, job, attempts + 1, isDead(connection) ? "asks all" : caution)
+          )
+        )
       })
     },
     caution
   )
 }
+
+/** Gives the result of a statement that ran, or runs it on another connection. */
+const orElsewhere =
+  (pool: Pool, fiber: AnyFiber, job: Job, attempts: number) =>
+  (result: Exchange | typeof elsewhere): Effect.Effect<Exchange, OperationError> => {
+    if (result !== elsewhere) return Effect.succeed(result)
+    return attempts < maxAttempts
+      ? single(pool, fiber, job, attempts + 1, "asks all")
+      : Effect.fail(ConnectionErrors.unsentError(aboutOf(pool, job)))
+  }

@@ -104,6 +104,9 @@ interface Sent {
   readonly usedMemory: boolean
 }
 
+type SendOptions = Omit<Commands.RunOptions, "keep" | "shape" | "types">
+const noOptions: SendOptions = {}
+
 /** Writes a statement with these parameters. */
 export const send = (
   pool: Pool,
@@ -111,7 +114,7 @@ export const send = (
   job: Job,
   encoded: Encoded,
   onSettled: (exchange: Exchange) => void,
-  options: Omit<Commands.RunOptions, "keep"> = {}
+  options: SendOptions = noOptions
 ): Sent => {
   begins(pool, job)
   const { session } = connection
@@ -122,13 +125,17 @@ export const send = (
     descriptionOf(statement) !== undefined || (keep && Commands.isPrepared(session, statement))
   const mayTrust = job.types !== undefined || (job.known.analysis.isPlainRead && !isInTransaction(connection))
   const exchange = Commands.run(session, statement, encoded.values, onSettled, {
-    trusted: mayTrust ? "all" : isSure(connection, job) ? "records" : "session",
+    trusted: options.trusted ?? (mayTrust ? "all" : isSure(connection, job) ? "records" : "session"),
     shape: job.shape,
     types: job.types,
-    portal: job.portal?.name ?? "",
-    maxRows: job.portal?.maxRows ?? 0,
-    ...options,
-    keep
+    portal: options.portal ?? job.portal?.name ?? "",
+    maxRows: options.maxRows ?? job.portal?.maxRows ?? 0,
+    keep,
+    syncs: options.syncs,
+    flushes: options.flushes,
+    onProgress: options.onProgress,
+    copy: options.copy,
+    answers: options.answers
   })
   // What it sets itself is reported behind its rows, which may be printed by it.
   if (job.known.analysis.setsDateStyle && options.onProgress === undefined) {
@@ -143,7 +150,7 @@ export const sendOnce = (
   connection: PooledConnection,
   job: Job,
   encoded: Encoded,
-  options?: Omit<Commands.RunOptions, "keep">
+  options?: SendOptions
 ): Effect.Effect<Sent> =>
   Effect.callback((resume) => {
     const sent = send(pool, connection, job, encoded, () => resume(Effect.succeed(sent)), options)

@@ -19,18 +19,18 @@ export interface RunOptions {
   /** What reads the rows: the session's types unless said. */
   readonly types?: TypeMap | undefined
   /** Whether a `Sync` follows: `true` unless said. */
-  readonly syncs?: boolean
+  readonly syncs?: boolean | undefined
   readonly portal?: string
   /** Which columns are asked for in binary by what the pool knows, where this session has not described the statement. */
   readonly trusted?: BinaryColumns
   /** So many rows at the most, 0 for all. */
   readonly maxRows?: number
   /** Whether what was written is to be answered at once, by a `Flush` in place of a `Sync`. */
-  readonly flushes?: boolean
+  readonly flushes?: boolean | undefined
   readonly onProgress?: ((exchange: Exchange) => void) | undefined
   readonly copy?: CopyHandler | undefined
   /** Composite types that were learnt behind so many answers count: by now unless said. */
-  readonly answers?: number
+  readonly answers?: number | undefined
 }
 
 /** Whether the statement would be bound by a name that this session has prepared before. */

@@ -72,13 +72,16 @@ const noStatement = (): PoolError =>
   refused("Expected SQL text, [text, parameters] or PG.sql`…`. Nothing was sent.")
 
 /** Parameters as they are now, or `undefined` where they are no array. */
-const paramsOf = (given: unknown): ReadonlyArray<unknown> | undefined =>
-  given === undefined
-    ? noParams
-    : attempt(() => {
-        if (!Array.isArray(given)) return undefined
-        return given.length > maxParameters ? given : Array.from(given)
-      }, undefined)
+const paramsOf = (given: unknown): ReadonlyArray<unknown> | undefined => {
+  if (given === undefined) return noParams
+  // No function, which would be made for each statement.
+  try {
+    if (!Array.isArray(given)) return undefined
+    return given.length > maxParameters ? given : Array.from(given)
+  } catch {
+    return undefined
+  }
+}
 
 /** One statement of `trans`, in any of its forms. */
 export const fromStatement = (

@@ -89,22 +89,28 @@ const count = ({ failed, series, usage }: Shown, millis: number, exit: Exit.Exit
 
 const millisBetween = (from: bigint, to: bigint): number => Number(to - from) / 1e6
 
-/** What happens at the end of an operation that began now. */
-const watch = <A>(
+/** What happens at the end of an operation. */
+type AtEnd<A> = (exit: Exit.Exit<A, unknown>) => Effect.Effect<void> | undefined
+
+/** Counts an operation that begins now. */
+const counted = ({ clock }: Pool, shown: Shown, noteOn: NoteOn | undefined): AtEnd<unknown> => {
+  const began = clock.currentTimeMillisUnsafe()
+  return (exit) => {
+    noteOn?.(exit)
+    count(shown, clock.currentTimeMillisUnsafe() - began, exit)
+    return undefined
+  }
+}
+
+/** The same, and writes it into the log. */
+const logged = <A>(
   { clock, settings }: Pool,
   fiber: AnyFiber,
-  { shown, timing }: Subject,
+  shown: Shown,
+  timing: Timing,
   rowsOf: (value: A) => number | undefined,
   noteOn: NoteOn | undefined
-): ((exit: Exit.Exit<A, unknown>) => Effect.Effect<void> | undefined) => {
-  if (timing === undefined) {
-    const began = clock.currentTimeMillisUnsafe()
-    return (exit) => {
-      noteOn?.(exit)
-      count(shown, clock.currentTimeMillisUnsafe() - began, exit)
-      return undefined
-    }
-  }
+): AtEnd<A> => {
   const began = clock.monotonicTimeNanosUnsafe()
   return (exit) => {
     const ended = clock.monotonicTimeNanosUnsafe()
@@ -120,6 +126,15 @@ const watch = <A>(
   }
 }
 
+const watch = <A>(
+  pool: Pool,
+  fiber: AnyFiber,
+  { shown, timing }: Subject,
+  rowsOf: (value: A) => number | undefined,
+  noteOn: NoteOn | undefined
+): AtEnd<A> =>
+  timing === undefined ? counted(pool, shown, noteOn) : logged(pool, fiber, shown, timing, rowsOf, noteOn)
+
 /** Runs an operation; `rowsOf` says how many rows its result stands for. */
 export const around = <A, E, R>(
   pool: Pool,
@@ -127,9 +142,19 @@ export const around = <A, E, R>(
   subject: Subject,
   effect: Effect.Effect<A, E, R>,
   rowsOf: (value: A) => number
+): Effect.Effect<A, E, R> =>
+  isSeen(fiber)
+    ? traced(pool, fiber, subject, effect, rowsOf)
+    : Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf, undefined))
+
+const traced = <A, E, R>(
+  pool: Pool,
+  fiber: AnyFiber,
+  subject: Subject,
+  effect: Effect.Effect<A, E, R>,
+  rowsOf: (value: A) => number
 ): Effect.Effect<A, E, R> => {
   const { hasSpan = false, shown } = subject
-  if (!isSeen(fiber)) return Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf, undefined))
   const watched = (noteOn: NoteOn) =>
     Effect.onExitPrimitive(effect, watch(pool, fiber, subject, rowsOf, noteOn))
   if (hasSpan) return watched(noteOnCallers(fiber, shown))

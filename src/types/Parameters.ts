@@ -103,6 +103,8 @@ const plainValue = (value: unknown): WireValue => {
 
 const noTypes: ReadonlyArray<number> = []
 
+const bytesIfAny = (value: unknown) => attempt(() => bytesOf(value), undefined)
+
 /** Parameters that need no knowledge of the statement; `undefined` where one does, or cannot be sent at all. */
 export const encodePlain = (params: ReadonlyArray<unknown>): Encoded | undefined => {
   const { length } = params
@@ -115,7 +117,7 @@ export const encodePlain = (params: ReadonlyArray<unknown>): Encoded | undefined
     if (type < 0) return undefined
     types[index] = type
     if (type === oids.bytea) {
-      const bytes = attempt(() => bytesOf(value), undefined)
+      const bytes = bytesIfAny(value)
       if (bytes === undefined) return undefined
       values[index] = bytes
     } else values[index] = plainValue(value)
