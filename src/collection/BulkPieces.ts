@@ -14,7 +14,7 @@ import * as BulkRows from "./BulkRows.ts"
 import * as BulkSql from "./BulkSql.ts"
 import type { CopyState } from "./BulkSteps.ts"
 import { copySteps, tellInsert } from "./BulkSteps.ts"
-import { wayOf } from "./BulkWay.ts"
+import { takesCopy } from "./BulkWay.ts"
 import type * as Chunk from "./Chunk.ts"
 import type * as Returning from "./Returning.ts"
 import type * as SqlBuilder from "./SqlBuilder.ts"
@@ -39,11 +39,9 @@ export const insertion = (shape: TableShape): Work => ({
   isText: false
 })
 
-/** Whether all rows of a piece can go by `COPY`. */
-export const isCopied = ({ plan, returning, shape }: Work, { groups }: Chunk.Chunk): boolean => {
-  const wanted = { upsert: plan !== undefined, returning: returning !== "none" }
-  return Array.from(groups.values()).every(({ columns }) => wayOf(shape, columns, wanted) !== "insert")
-}
+/** Whether all rows of a piece can go by `COPY`, where they are only inserted and none come back. */
+export const isCopied = ({ shape }: Work, { groups }: Chunk.Chunk): boolean =>
+  Array.from(groups.values()).every(({ columns }) => takesCopy(shape, columns))
 
 /** What copies a piece, group by group. */
 export function* copying(site: SqlBuilder.Site, work: Work, piece: Chunk.Chunk): Generator<Step> {
