@@ -2,15 +2,13 @@
  * What a value of a Postgres type is in JavaScript, as the pool reads it and takes it: one description, from which TypeScript's types
  * and Effect's schemas are written.
  */
+import type { ResolvedSettings } from "../settings/Settings.ts"
 import { camelOf } from "../statement/CamelCase.ts"
 import { identifierOf, makeNames } from "./Identifiers.ts"
 import type { Catalogue, Column, Table, Type } from "./ReadCatalogue.ts"
 
 /** The settings that decide what values are, and what the program says of types and columns itself. */
-export interface ShapeOptions {
-  readonly int8: "number" | "bigint" | "string"
-  readonly timestamp: "date" | "string"
-  readonly names: "as-is" | "camel"
+export interface ShapeOptions extends Pick<ResolvedSettings, "int8" | "timestamp" | "names"> {
   /** What stands for a type, or a table's column, by its name: `numeric`, `users.data`. */
   readonly replaced: Readonly<Record<string, string>>
 }
