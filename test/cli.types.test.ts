@@ -6,7 +6,7 @@ import { assert, expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { PG, PoolRegistry } from "effect-global-pool"
-import { textOf, type WriteOptions } from "../src/cli/TypesCommand.ts"
+import { fileOf, type WriteOptions } from "../src/cli/TypesCommand.ts"
 import { complaints, written } from "./support/blocks.ts"
 import { database, eventually } from "./support/database.ts"
 import { folder } from "./support/folder.ts"
@@ -24,6 +24,8 @@ const options: WriteOptions = {
   names: "as-is",
   replaced: {}
 }
+
+const textOf = (...given: Parameters<typeof fileOf>) => Effect.map(fileOf(...given), ({ text }) => text)
 
 const everything = [
   "create schema audit",

@@ -4,7 +4,7 @@ import * as Path from "node:path"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { PoolRegistry } from "effect-global-pool"
-import { textOf } from "../src/cli/TypesCommand.ts"
+import * as TypesCommand from "../src/cli/TypesCommand.ts"
 import { database } from "./support/database.ts"
 import { withDatabase } from "./support/handle.ts"
 import { ask, json } from "./support/http.ts"
@@ -15,7 +15,7 @@ const fileOf = (name: string) => readFileSync(Path.join(root, "examples", "crud"
 withDatabase("examples/crud/db.ts is what the command writes for examples/crud/schema.sql", [], ({ pgdb }) =>
   Effect.gen(function* () {
     yield* pgdb.script(fileOf("schema.sql"), { name: "schema.sql" })
-    const text = yield* textOf(pgdb, {
+    const { text } = yield* TypesCommand.fileOf(pgdb, {
       schemas: ["public"],
       partitions: false,
       effectSchema: false,

@@ -29,7 +29,7 @@ export interface WriteOptions extends Catalogue.Asked, ShapeOptions {
 }
 
 /** The text of the file for a database, and what there is to say about the options. */
-const fileOf = Effect.fnUntraced(function* (
+export const fileOf = Effect.fnUntraced(function* (
   pgdb: Database,
   options: WriteOptions
 ): Effect.fn.Return<
@@ -44,13 +44,6 @@ const fileOf = Effect.fnUntraced(function* (
   const text = options.effectSchema ? printSchemas(shapes) : printTypes(shapes)
   return { text, warnings: [...oneWay(catalogue, options), ...unused(catalogue, options)] }
 })
-
-/** The text of the file for a database. */
-export const textOf = (
-  pgdb: Database,
-  options: WriteOptions
-): Effect.Effect<string, OperationError, PoolRegistry> =>
-  Effect.map(fileOf(pgdb, options), ({ text }) => text)
 
 /** What ends the command with exit code 1: its message is all that is printed. */
 class Refused extends Data.TaggedError("Refused")<{ readonly message: string }> {
