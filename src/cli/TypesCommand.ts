@@ -51,6 +51,17 @@ class Refused extends Data.TaggedError("Refused")<{ readonly message: string }> 
   override readonly [Runtime.errorReported] = false
 }
 
+/** What is not so unless the flag is given. */
+const mark = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withDefault(false))
+
+/** A setting of handles, whose default is the first of its values. */
+const setting = <const Values extends readonly [string, ...Array<string>]>(name: string, values: Values) =>
+  Flag.Literals(name, values).pipe(
+    Flag.withDescription(`as the handle's setting ${name}`),
+    Flag.withDefault<Values[number]>(values[0])
+  )
+
 const flags = {
   url: Flag.Redacted("url").pipe(
     Flag.withDescription("the database; else DATABASE_URL, or PGHOST and the other variables of libpq"),
@@ -66,40 +77,19 @@ const flags = {
     Flag.withDescription("the file to write; - prints it"),
     Flag.withDefault("src/db.ts")
   ),
-  effectSchema: Flag.Boolean("effect-schema").pipe(
-    Flag.withDescription("write Effect schemas, a Model.Class for each table"),
-    Flag.withDefault(false)
-  ),
-  int8: Flag.Literals("int8", ["number", "bigint", "string"]).pipe(
-    Flag.withDescription("as the handle's setting int8"),
-    Flag.withDefault("number")
-  ),
-  timestamp: Flag.Literals("timestamp", ["date", "string"]).pipe(
-    Flag.withDescription("as the handle's setting timestamp"),
-    Flag.withDefault("date")
-  ),
-  names: Flag.Literals("names", ["as-is", "camel"]).pipe(
-    Flag.withDescription("as the handle's setting names"),
-    Flag.withDefault("as-is")
-  ),
+  effectSchema: mark("effect-schema", "write Effect schemas, a Model.Class for each table"),
+  int8: setting("int8", ["number", "bigint", "string"]),
+  timestamp: setting("timestamp", ["date", "string"]),
+  names: setting("names", ["as-is", "camel"]),
   map: Flag.KeyValuePair("map").pipe(
     Flag.withDescription(
       "what a type or a column is in TypeScript: --map 'users.data=import(\"./model.ts\").Profile'; with --effect-schema a schema"
     ),
     Flag.withDefault({})
   ),
-  partitions: Flag.Boolean("partitions").pipe(
-    Flag.withDescription("write the partitions of tables too"),
-    Flag.withDefault(false)
-  ),
-  check: Flag.Boolean("check").pipe(
-    Flag.withDescription("write nothing, and exit with 1 when the file is not what would be written"),
-    Flag.withDefault(false)
-  ),
-  watch: Flag.Boolean("watch").pipe(
-    Flag.withDescription("go on, and write the file whenever the database has changed"),
-    Flag.withDefault(false)
-  )
+  partitions: mark("partitions", "write the partitions of tables too"),
+  check: mark("check", "write nothing, and exit with 1 when the file is not what would be written"),
+  watch: mark("watch", "go on, and write the file whenever the database has changed")
 }
 
 const counted = (text: string): string => {
