@@ -97,17 +97,6 @@ const counted = (text: string): string => {
   return count === 1 ? "1 table or view" : `${count} tables or views`
 }
 
-/** Writes the file if it is not what it should be; gives whether it was not. */
-const bring = Effect.fnUntraced(function* (out: string, text: string) {
-  const files = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const known = yield* Effect.orElseSucceed(files.readFileString(out), () => undefined)
-  if (known === text) return false
-  yield* files.makeDirectory(path.dirname(out), { recursive: true })
-  yield* files.writeFileString(out, text)
-  return true
-})
-
 const told = (error: { readonly message: string }) => new Refused({ message: error.message })
 
 /** The command. */
@@ -136,18 +125,19 @@ export const types = Command.make(
         }
         if (out === "-") return yield* Console.log(now.trimEnd())
         const files = yield* FileSystem.FileSystem
+        const known = yield* Effect.orElseSucceed(files.readFileString(out), () => undefined)
+        if (known === now) return watch ? undefined : yield* Console.log(`${out} is up to date.`)
         if (check) {
-          const known = yield* Effect.orElseSucceed(files.readFileString(out), () => undefined)
-          if (known === now) return yield* Console.log(`${out} is up to date.`)
           const why =
             known === undefined ? "is not there, or cannot be read" : "is not what the database says"
           return yield* new Refused({
             message: `${out} ${why}: run effect-global-pool types without --check.`
           })
         }
-        const changed = yield* bring(out, now)
-        if (changed) yield* Console.log(`${out}: ${counted(now)}.`)
-        else if (!watch) yield* Console.log(`${out} is up to date.`)
+        const path = yield* Path.Path
+        yield* files.makeDirectory(path.dirname(out), { recursive: true })
+        yield* files.writeFileString(out, now)
+        yield* Console.log(`${out}: ${counted(now)}.`)
       })
       if (!watch) return yield* written
       let trouble = ""
