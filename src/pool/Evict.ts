@@ -37,32 +37,23 @@ export const make = (
   { budget, clock, counts, run, runTimer, state }: PoolParts,
   onGone: () => void
 ): Evict => {
-  const takeOut = (connection: PooledConnection) => {
-    PoolState.removeIdle(state, connection)
-    budget.removeIdle(connection)
-  }
-
-  const remove = (connection: PooledConnection, reason: Metrics.CloseReason): void => {
-    if (!state.connections.delete(connection)) return
-    counts.closed[reason]++
-    takeOut(connection)
-    budget.release(connection.isLeaving)
-    onGone()
-  }
-
   const close: Evict["close"] = (connection, reason, patience = goodbyeMillis) =>
     Effect.suspend(() => {
       const { isGivenUp, session } = connection
       session.setReading(true)
       session.terminate()
       // Its slot is released once, however often it is closed.
-      if (!connection.isClosing && state.connections.has(connection)) {
+      if (!connection.isClosing) {
         connection.isClosing = true
         connection.isLeaving = true
-        takeOut(connection)
+        PoolState.removeIdle(state, connection)
+        budget.removeIdle(connection)
         budget.leave()
         const onClosed = Effect.sync(() => {
-          remove(connection, reason)
+          state.connections.delete(connection)
+          counts.closed[reason]++
+          budget.release(connection.isLeaving)
+          onGone()
           Deferred.doneUnsafe(isGivenUp, Effect.void)
         })
         run(Effect.andThen(Link.gone(session.socket), onClosed))
