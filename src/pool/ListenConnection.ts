@@ -180,16 +180,14 @@ export const make = (
 
   /** Goes to the server and back now and then: a link that went silent says nothing by itself. */
   const check = (session: Session): Effect.Effect<never> => {
-    const answer = Effect.timeoutOption(drained(session), settings.answerTimeout)
     const lateAnswer = Effect.raceFirst(drained(session), realMoment)
     const destroy = Effect.sync(() =>
       session.destroy(new Error(`the server did not answer within ${settings.answerTimeout} ms`))
     )
-    const once = Effect.flatMap(answer, (inTime) =>
-      inTime._tag === "Some"
-        ? Effect.void
-        : Effect.flatMap(lateAnswer, (isAlive) => (isAlive ? Effect.void : destroy))
-    )
+    const once = Effect.timeoutOrElse(Effect.asVoid(drained(session)), {
+      duration: settings.answerTimeout,
+      orElse: () => Effect.flatMap(lateAnswer, (isAlive) => (isAlive ? Effect.void : destroy))
+    })
     return Effect.forever(Effect.andThen(Effect.sleep(checkMillis), once))
   }
 
@@ -226,24 +224,18 @@ export const make = (
   /** Opens the connection once, in a slot of the registry's limit. */
   const attempt = (of: Period): Effect.Effect<never, Loss> =>
     Effect.suspend(() => {
-      let isTaken = false
       let isSettled = false
       const sockets: Array<Net.Socket> = []
       let gone = Link.discardAll(sockets)
-      let wake = (): void => undefined
       const settle = () => {
         if (!isSettled) budget.settle()
         isSettled = true
       }
-      const requester = {
-        onSlot: () => {
-          isTaken = true
-          wake()
-        }
-      }
-      const slot = Effect.callback<void>((resume) => {
-        wake = () => resume(Effect.void)
+      const taken = Deferreds.makeUnsafe<void>()
+      const requester = { onSlot: () => Deferreds.doneUnsafe(taken, Effect.void) }
+      const slot = Effect.suspend(() => {
         if (budget.request(requester)) requester.onSlot()
+        return Deferreds.await(taken)
       })
       const over = Deferreds.makeUnsafe<void>()
       const opened = Effect.uninterruptibleMask((restore) =>
@@ -269,7 +261,7 @@ export const make = (
         Effect.andThen(opened),
         Effect.ensuring(
           Effect.sync(() => {
-            if (!isTaken) return budget.withdraw(requester)
+            if (!Deferreds.isDoneUnsafe(taken)) return budget.withdraw(requester)
             const release = Effect.sync(() => {
               settle()
               budget.release(false)
