@@ -22,6 +22,15 @@ const mostSeries = 200
 
 const nothing = () => undefined
 
+/** Registers a metric whose state is put together when it is asked for. */
+export const register = <Input, State>(
+  context: Context.Context<never>,
+  metric: Metric.Metric<Input, State>,
+  get: () => State
+): void => {
+  Metric.registerUnsafe(metric, context, { get, update: nothing, modify: nothing })
+}
+
 /** Durations of the pools of one name, in the metric registry of the context. */
 export const make = (context: Context.Context<never>): Durations => {
   const all = new Map<string, Histogram>()
@@ -36,11 +45,7 @@ export const make = (context: Context.Context<never>): Durations => {
       attributes: { ...attributes, unit: "s" },
       boundaries: bounds
     })
-    Metric.registerUnsafe(metric, context, {
-      get: () => Histograms.stateOf(series),
-      update: nothing,
-      modify: nothing
-    })
+    register(context, metric, () => Histograms.stateOf(series))
     return series
   }
   return {

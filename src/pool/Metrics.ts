@@ -44,37 +44,19 @@ const bounds = [0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30]
 const mostTags = 100
 const other = "other"
 
-const makeCounts = (context: Context.Context<never>): Counts => ({
-  pools: new Set(),
-  opened: 0,
-  closed: { idle: 0, expired: 0, evicted: 0, broken: 0, unclean: 0, ended: 0 },
-  timeouts: 0,
-  waits: Histograms.make(bounds),
-  creations: Histograms.make(bounds),
-  uses: Histograms.make(bounds),
-  durations: Durations.make(context)
-})
-
-const nothing = () => undefined
-
-type Attributes = Readonly<Record<string, string>>
-
-/** Registers a metric whose state is put together when it is asked for. */
-const register = <Input, State>(
-  context: Context.Context<never>,
-  metric: Metric.Metric<Input, State>,
-  get: () => State
-): void => {
-  Metric.registerUnsafe(metric, context, { get, update: nothing, modify: nothing })
-}
-
 /** Registers counts of what there is now, which go up and down: their sum over all that are counted together. */
 const sums =
-  <A>(context: Context.Context<never>, prefix: string, all: Iterable<A>, common: Attributes) =>
-  (name: string, read: (one: A) => number, description: string, unit: string, more?: Attributes): void => {
+  <A>(context: Context.Context<never>, prefix: string, all: Iterable<A>, common: Durations.Attributes) =>
+  (
+    name: string,
+    read: (one: A) => number,
+    description: string,
+    unit: string,
+    more?: Durations.Attributes
+  ): void => {
     const attributes = { ...common, unit, ...more }
     const metric = Metric.counter(prefix + name, { description, attributes, incremental: false })
-    register(context, metric, () => ({
+    Durations.register(context, metric, () => ({
       count: Array.from(all, read).reduce((sum, one) => sum + one, 0),
       incremental: false
     }))
@@ -91,15 +73,15 @@ const registerCounts = (context: Context.Context<never>, tag: string, counts: Co
     read: () => number,
     description: string,
     unit: string,
-    more?: Attributes
+    more?: Durations.Attributes
   ) => {
     const attributes = { ...common, unit, ...more }
     const metric = Metric.counter(prefix + name, { description, attributes, incremental: true })
-    register(context, metric, () => ({ count: read(), incremental: true }))
+    Durations.register(context, metric, () => ({ count: read(), incremental: true }))
   }
   const histogram = (name: string, counted: Histogram, description: string) => {
     const options = { description, attributes: { ...common, unit: "s" }, boundaries: bounds }
-    register(context, Metric.histogram(prefix + name, options), () => Histograms.stateOf(counted))
+    Durations.register(context, Metric.histogram(prefix + name, options), () => Histograms.stateOf(counted))
   }
   const open = "Connections that are open now"
   sum("count", (stats) => stats().idle, open, "{connection}", state("idle"))
@@ -144,7 +126,7 @@ const meterOf = (context: Context.Context<never>): Meter => {
 
 /** Counts the limit of a registry, if it has one, until what this gives is called. */
 export const addBudget = (context: Context.Context<never>, budget: ConnectionBudget): (() => void) => {
-  if (budget.max === Number.POSITIVE_INFINITY) return nothing
+  if (budget.max === Number.POSITIVE_INFINITY) return () => undefined
   const { budgets } = meterOf(context)
   if (budgets.size === 0) registerBudgets(context, budgets)
   budgets.add(budget)
@@ -159,7 +141,16 @@ export const countsOf = (context: Context.Context<never>, key: string): Counts =
   const tag = countsByTag.has(key) || countsByTag.size < mostTags ? key : other
   const known = countsByTag.get(tag)
   if (known !== undefined) return known
-  const counts = makeCounts(context)
+  const counts: Counts = {
+    pools: new Set(),
+    opened: 0,
+    closed: { idle: 0, expired: 0, evicted: 0, broken: 0, unclean: 0, ended: 0 },
+    timeouts: 0,
+    waits: Histograms.make(bounds),
+    creations: Histograms.make(bounds),
+    uses: Histograms.make(bounds),
+    durations: Durations.make(context)
+  }
   countsByTag.set(tag, counts)
   registerCounts(context, tag, counts)
   return counts
