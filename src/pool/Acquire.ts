@@ -151,10 +151,8 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
       budget.addIdle(connection)
       watchIdle()
     } else if (PoolState.servesExclusiveNext(state, connection)) {
-      for (const waiter of state.exclusiveQueue) {
-        grant(connection, waiter)
-        break
-      }
+      const [waiter] = state.exclusiveQueue
+      if (waiter !== undefined) grant(connection, waiter)
     } else {
       serveShared(connection)
       drainForWaiting()
@@ -239,7 +237,7 @@ export const make = (parts: PoolParts, open: OpenConnection.Open): Acquire => {
       const at = now()
       const connection = Sharing.choose(waiter, {
         connections: state.connections,
-        idle: PoolState.lastIdle(state),
+        idle: state.idle.at(-1),
         isLoopHalfBusy: load.isHalfBusy(at),
         now: at
       })

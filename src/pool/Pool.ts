@@ -162,7 +162,7 @@ export const make = Effect.fnUntraced(function* (
   })
 
   const onCatalogueChange = () => {
-    StatementCache.forgetAll(statements)
+    statements.generation++
     types.forget()
     tables.clear()
   }

@@ -120,8 +120,6 @@ export const staying = ({ connections }: PoolState): number => {
   return count
 }
 
-export const lastIdle = ({ idle }: PoolState): PooledConnection | undefined => idle[idle.length - 1]
-
 export const addIdle = ({ idle }: PoolState, connection: PooledConnection, now: number): void => {
   connection.idleSince = now
   idle.push(connection)

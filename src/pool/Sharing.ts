@@ -10,6 +10,7 @@
  * others, so that the server works on some while the answers of the others are read here.
  */
 import type { PooledConnection } from "./PooledConnection.ts"
+import type { Waiter } from "./PoolState.ts"
 
 /** How long the statements of one text take. */
 export interface Latency {
@@ -67,12 +68,6 @@ export type Shareable = Pick<
   "users" | "load" | "isExclusive" | "isDraining" | "isClosing" | "isAbandoned" | "busySince"
 >
 
-/** What a caller asks for. */
-export interface Request {
-  /** The average time of its statement where it may share; `undefined` where it needs a connection of its own. */
-  readonly expectedMillis: number | undefined
-}
-
 /** What there is. */
 export interface Choice<Connection extends Shareable> {
   readonly connections: Iterable<Connection>
@@ -122,7 +117,7 @@ const leastShared = <Connection extends Shareable>(connections: Iterable<Connect
 
 /** The connection for a caller, or `undefined` when it has to wait. */
 export const choose = <Connection extends Shareable>(
-  { expectedMillis }: Request,
+  { expectedMillis }: Pick<Waiter, "expectedMillis">,
   { connections, idle, isLoopHalfBusy, now }: Choice<Connection>
 ): Connection | undefined => {
   if (expectedMillis === undefined) return idle

@@ -132,8 +132,3 @@ export const statementOf = (
   statements.push(made)
   return made
 }
-
-/** Forgets what is known of all statements: the catalogue may have changed. */
-export const forgetAll = (memory: Memory): void => {
-  memory.generation++
-}
