@@ -6,6 +6,7 @@
  * environment, where it is asked for.
  */
 import { userInfo } from "node:os"
+import * as Record from "effect/Record"
 import * as Result from "effect/Result"
 import { invalid, type PoolError } from "../errors/PoolError.ts"
 import type { Encryption, Hidden } from "../protocol/Encryption.ts"
@@ -30,11 +31,7 @@ type Checked<A> = Result.Result<A, PoolError>
 type Given = Readonly<Record<string, unknown>>
 
 /** The settings that are given: `undefined` counts as left out. */
-const givenOf = (settings: object): Given => {
-  const all: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(settings)) if (value !== undefined) all[name] = value
-  return all
-}
+const givenOf = (settings: Given): Given => Record.filter(settings, (value) => value !== undefined)
 
 /** Settings that each passed their own rule. An unknown name is refused first. */
 const checkEach = (settings: Given): Checked<CheckedSettings> => {
@@ -77,7 +74,7 @@ const keepAliveOf = ({ keepalives, keepalives_idle }: Keywords): number | undefi
 
 /** The settings that words stand for. An empty text stands for none. */
 const settingsOf = (words: Keywords): Given => {
-  const given = {
+  const given: Given = {
     username: words.user,
     password: words.password,
     database: words.dbname,
@@ -87,12 +84,8 @@ const settingsOf = (words: Keywords): Given => {
     targetSessionAttributes: words.target_session_attrs,
     loadBalanceHosts: words.load_balance_hosts
   }
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined && value !== ""))
+  return Record.filter(given, (value) => value !== undefined && value !== "")
 }
-
-/** Names of settings are the same in capitals. */
-const lowered = (parameters: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(parameters).map(([name, text]) => [name.toLowerCase(), text]))
 
 const hidden = <A>(value: A): Hidden<A> => ({ read: () => value })
 
@@ -171,7 +164,10 @@ const resolve = (settings: Given, environment: Words.Words): Checked<ResolvedSet
       allowed: allowedOf(words.require_auth),
       channelBinding: words.channel_binding ?? "prefer",
       passfile: words.passfile === "" ? undefined : words.passfile,
-      startupParameters: lowered({ ...parameters, ...checked.startupParameters }),
+      // Names of a session's settings are the same in capitals.
+      startupParameters: Record.mapKeys({ ...parameters, ...checked.startupParameters }, (name) =>
+        name.toLowerCase()
+      ),
       startupOptions: words.options === "" ? undefined : words.options,
       maxWaiting: checked.maxWaiting ?? Number.POSITIVE_INFINITY
     }
