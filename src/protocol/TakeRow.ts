@@ -5,18 +5,12 @@
 import { Buffer } from "node:buffer"
 import type { Locale } from "../types/PgType.ts"
 import { UnreadableValue } from "../types/PgType.ts"
-import type { TypeMap } from "../types/TypeMap.ts"
 import type { Exchange } from "./Exchange.ts"
 import { ProtocolViolation } from "./MessageReader.ts"
 import * as PreparedStatements from "./PreparedStatements.ts"
+import type { Session } from "./Session.ts"
 
 const changedJustNow = "The statement returns a type that was made or changed a moment ago. Run it again."
-
-/** How a session reads rows. */
-export interface Reading {
-  readonly types: TypeMap
-  readonly locale: Locale
-}
 
 const putOff = (exchange: Exchange, locale: Locale, row: Uint8Array): void => {
   exchange.late ??= { rows: [], locale: { ...locale } }
@@ -24,7 +18,7 @@ const putOff = (exchange: Exchange, locale: Locale, row: Uint8Array): void => {
 }
 
 export const takeRow = (
-  { locale, types }: Reading,
+  { locale, types }: Pick<Session, "locale" | "types">,
   exchange: Exchange,
   bytes: Buffer,
   start: number,
