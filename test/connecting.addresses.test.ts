@@ -4,11 +4,11 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { PG, PoolRegistry } from "effect-global-pool"
 import { vi } from "vitest"
-import * as Encryption from "../src/protocol/Encryption.ts"
 import * as Link from "../src/protocol/Link.ts"
 import { deaf } from "./support/deaf.ts"
 import { withDatabase } from "./support/handle.ts"
 import { error, liar } from "./support/liar.ts"
+import { unencrypted } from "./support/session.ts"
 
 const addresses: Array<string> = []
 vi.mock("node:dns/promises", async (original) => ({
@@ -20,7 +20,7 @@ const named = (all: ReadonlyArray<string>) => addresses.splice(0, addresses.leng
 
 const link = (port: number) =>
   Effect.acquireRelease(
-    Link.open({ host: "several.example", port, address: undefined, path: undefined }, Encryption.none),
+    Link.open({ host: "several.example", port, address: undefined, path: undefined }, unencrypted),
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
@@ -83,7 +83,7 @@ it.live("an interruption leaves no socket of them", () =>
     named(["127.0.0.2", "127.0.0.3"])
     const sockets: Array<import("node:net").Socket> = []
     const address = { host: "several.example", port: slow.port, address: undefined, path: undefined }
-    const opening = yield* Effect.forkChild(Link.open(address, Encryption.none, { sockets }))
+    const opening = yield* Effect.forkChild(Link.open(address, unencrypted, { sockets }))
     yield* Effect.sleep("400 millis")
     yield* Fiber.interrupt(opening)
     assert.deepStrictEqual(

@@ -19,7 +19,7 @@ import {
 } from "../src/errors/ConnectionErrors.ts"
 import { type About, serverError } from "../src/errors/ServerErrors.ts"
 import { AuthenticationProblem } from "../src/protocol/Authentication.ts"
-import { LinkProblem } from "../src/protocol/Link.ts"
+import { LinkProblem } from "../src/protocol/LinkProblem.ts"
 import { ServerRefusal } from "../src/protocol/Startup.ts"
 import { UnreadableValue } from "../src/types/PgType.ts"
 import { database, eventually, server } from "./support/database.ts"

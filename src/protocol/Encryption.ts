@@ -67,17 +67,6 @@ export const settled = (encryption: Encryption, isEncrypted: boolean): Encryptio
   return encryption.mode.startsWith("verify") ? encryption : { ...encryption, mode: "require" }
 }
 
-/** No encryption at all. */
-export const none: Encryption = {
-  mode: "disable",
-  negotiation: "postgres",
-  files: undefined,
-  options: { read: () => ({}) },
-  sendsName: true,
-  minVersion: undefined,
-  maxVersion: undefined
-}
-
 export type NodeTls = typeof Tls
 
 /** Node's `tls`, which is worth milliseconds of a script's start, is loaded for the first link that is encrypted. */

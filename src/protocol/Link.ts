@@ -13,8 +13,6 @@ import * as Encryptions from "./Encryption.ts"
 import * as Incoming from "./Incoming.ts"
 import { LinkProblem } from "./LinkProblem.ts"
 
-export { LinkProblem } from "./LinkProblem.ts"
-
 /** Where a server listens. */
 export interface Address {
   /** Its name, which a certificate and the password file go by; for a Unix socket its folder. */

@@ -2,26 +2,30 @@
  * One session of the package's own, without a pool around it.
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Commands from "../../src/protocol/Commands.ts"
-import * as Encryption from "../../src/protocol/Encryption.ts"
 import type { Exchange } from "../../src/protocol/Exchange.ts"
 import type { Statement } from "../../src/protocol/KnownStatement.ts"
 import * as Link from "../../src/protocol/Link.ts"
 import { makeKeys } from "../../src/protocol/Scram.ts"
 import type { Session } from "../../src/protocol/Session.ts"
 import * as Startup from "../../src/protocol/Startup.ts"
+import { check } from "../../src/settings/Check.ts"
 import type { WireValue } from "../../src/types/PgType.ts"
 import * as TypeMap from "../../src/types/TypeMap.ts"
 import type { TestServer } from "./server.ts"
 
 const ignore = () => undefined
 
+/** No encryption at all. */
+export const { encryption: unencrypted } = Result.getOrThrow(check({ ssl: false }))
+
 /** Opens a session; it ends with the scope. */
 export const openSession: (settings: TestServer) => Effect.Effect<Session, never, Scope.Scope> =
   Effect.fnUntraced(function* ({ database, password, username, ...address }: TestServer) {
     const link = yield* Effect.acquireRelease(
-      Effect.orDie(Link.open({ ...address, address: undefined, path: undefined }, Encryption.none)),
+      Effect.orDie(Link.open({ ...address, address: undefined, path: undefined }, unencrypted)),
       ({ socket }) => Link.hangUp(socket, 1_000)
     )
     return yield* Effect.orDie(
