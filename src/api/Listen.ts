@@ -85,6 +85,13 @@ const makeBound = (retry: ListenOptions["retry"]) => {
   }
 }
 
+/** Has a listener hear for as long as the scope is open. */
+const hearing = (pool: Pool, listener: Listener): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => pool.listening.add(listener)),
+    () => Effect.sync(() => pool.listening.remove(listener))
+  )
+
 /** Notifications of these channels on the pool's connection for them. */
 export const listen = <E, R>(
   pool: Pool,
@@ -112,10 +119,7 @@ export const listen = <E, R>(
         onLost: (error) => Queue.offerUnsafe(events, { _tag: "Lost", error }),
         onFailure: (cause) => Queue.failCauseUnsafe(events, cause)
       }
-      yield* Effect.acquireRelease(
-        Effect.sync(() => pool.listening.add(listener)),
-        () => Effect.sync(() => pool.listening.remove(listener))
-      )
+      yield* hearing(pool, listener)
       const handle = (event: Event): Effect.Effect<ReadonlyArray<Notification>, E | OperationError, R> => {
         switch (event._tag) {
           case "Heard":
@@ -161,14 +165,9 @@ export const queueOf = (
       onLost: (error) => fail(Cause.fail(error)),
       onFailure: fail
     }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => pool.listening.add(listener)),
-      () =>
-        Effect.andThen(
-          Effect.sync(() => pool.listening.remove(listener)),
-          Queue.shutdown(heard)
-        )
-    )
+    // The queue is shut down behind the listener.
+    yield* Effect.addFinalizer(() => Queue.shutdown(heard))
+    yield* hearing(pool, listener)
     yield* Deferred.await(ready)
     return heard
   })
