@@ -55,7 +55,4 @@ export const query = (
   opened: Opened,
   ...texts: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, SqlError> =>
-  Effect.all(
-    texts.map((text) => run(opened, { text })),
-    { concurrency: "unbounded" }
-  )
+  Effect.forEach(texts, (text) => run(opened, { text }), { concurrency: "unbounded" })
