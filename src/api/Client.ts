@@ -151,7 +151,7 @@ const currentOf = (source: Source): Effect.Effect<Effect.Effect<Pool, PoolError>
 /** The client of a source's pool. */
 export const clientOf = Effect.fnUntraced(function* (
   source: Source,
-  options: ClientOptions
+  options: ClientOptions = {}
 ): Effect.fn.Return<PgClient.PgClient, PoolError, PoolRegistry> {
   const current = yield* currentOf(source)
   const pool = yield* current
@@ -163,7 +163,7 @@ export const clientOf = Effect.fnUntraced(function* (
 /** The client as a layer of both its services. */
 export const layerOf = (
   source: Source,
-  options: ClientOptions
+  options?: ClientOptions
 ): Layer.Layer<PgClient.PgClient | SqlClient.SqlClient, PoolError, PoolRegistry> =>
   Layer.effectContext(
     Effect.map(clientOf(source, options), (client) =>

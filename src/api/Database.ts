@@ -297,19 +297,13 @@ const makers: Makers<DatabaseSource, Database> = {
         ? Effect.fail(statement.failure)
         : onPool(source, (pool, fiber) => describe(pool, fiber, statement.success.text, namingOf(source)))
     },
-  run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(handleOf(source)))),
+  run: (source) => (f) => SharedRegistry.run(Effect.suspend(() => f(makeHandle(prototype, source)))),
   terminate: (source) => terminateWithin(source, defaultGrace),
   terminateWithin: (source) => (grace) => terminateWithin(source, grace),
-  client: (source) => clientWith(source, {}),
-  clientWith:
-    (source) =>
-    (options = {}) =>
-      clientWith(source, options),
-  layer: (source) => layerWith(source, {}),
-  layerWith:
-    (source) =>
-    (options = {}) =>
-      layerWith(source, options),
+  client: (source) => clientWith(source),
+  clientWith: (source) => (options) => clientWith(source, options),
+  layer: (source) => layerWith(source),
+  layerWith: (source) => (options) => layerWith(source, options),
   afterCommit: (source) => (effect) => onPool(source, (pool) => afterCommit(pool, effect)),
   listen: (source) => (channels, options) =>
     Stream.unwrap(onPool(source, (pool) => Effect.succeed(listen(pool, channels, options)))),
@@ -335,15 +329,13 @@ const makers: Makers<DatabaseSource, Database> = {
 
 const prototype = /* @__PURE__ */ prototypeOf(makers, (source) => `Database ${whereOf(source)}`)
 
-const handleOf = (source: DatabaseSource): Database => makeHandle<Database, DatabaseSource>(prototype, source)
-
 /** A program without the standard client does not load the driver's own. */
 const loadClient = /* @__PURE__ */ Effect.promise(() => import("./Client.ts"))
 
-const clientWith = (source: DatabaseSource, options: ClientOptions) =>
+const clientWith = (source: DatabaseSource, options?: ClientOptions) =>
   Effect.flatMap(loadClient, ({ clientOf }) => clientOf(source, options))
 
-const layerWith = (source: DatabaseSource, options: ClientOptions) =>
+const layerWith = (source: DatabaseSource, options?: ClientOptions) =>
   Layer.unwrap(Effect.map(loadClient, ({ layerOf }) => layerOf(source, options)))
 
 const terminateWithin = (
