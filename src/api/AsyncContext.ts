@@ -20,7 +20,6 @@ const storage = /* @__PURE__ */ new AsyncLocalStorage<Inherited>()
 /** What the async function that runs now has inherited. */
 export const inherited = (): Inherited | undefined => storage.getStore()
 
-/** Calls a function that inherits this. */
 export const inherit = <A>(from: Inherited, f: () => A): A => storage.run(from, f)
 
 /** Calls an async function in this program; the effect fails with what the function rejects with, as it is. */

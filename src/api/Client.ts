@@ -148,7 +148,6 @@ const currentOf = (source: Source): Effect.Effect<Effect.Effect<Pool, PoolError>
     Effect.provideService(onPool(source, Effect.succeed), PoolRegistry, registry)
   )
 
-/** The client of a source's pool. */
 export const clientOf = Effect.fnUntraced(function* (
   source: Source,
   options: ClientOptions = {}

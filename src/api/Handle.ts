@@ -70,7 +70,6 @@ export const prototypeOf = <S extends Source, H>(
   return Object.freeze(prototype)
 }
 
-/** A handle of this kind on a source. */
 export const makeHandle = <H, S extends Source>(prototype: object, source: S): H =>
   Object.freeze(Object.defineProperty(Object.create(prototype), SourceKey, { value: source }))
 

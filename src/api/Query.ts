@@ -55,7 +55,6 @@ export const outcomeOf = (exchange: Exchange): Outcome => ({
   rows: vouched<Row>(exchange.rows)
 })
 
-/** Runs a statement of a handle. */
 export const runBound = (
   source: QuerySource<unknown>,
   statement: Bound,
@@ -107,7 +106,6 @@ const run = (source: QuerySource<unknown>, first: First, rest: Rest, asked?: Row
   return runBound(source, statement.success, asked ?? options.rowsAs ?? shapeOf(source))
 }
 
-/** Rows of a statement of a handle. */
 export const streamBound = (source: QuerySource<unknown>, statement: Bound, options: Options | undefined) =>
   Stream.unwrap(
     onPool(source, (pool) => {

@@ -110,7 +110,6 @@ const inTurn = (
   )
 }
 
-/** Runs the statements of a text. */
 export const script = (
   pool: Pool,
   fiber: AnyFiber,

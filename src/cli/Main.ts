@@ -7,7 +7,6 @@ import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import { types } from "./TypesCommand.ts"
 
-/** Runs the command that the process was given. */
 export const main = (version: string): void =>
   Command.make("effect-global-pool").pipe(
     Command.withDescription("Tools for databases that are used through effect-global-pool."),

@@ -63,7 +63,6 @@ const listed = (fields: ReadonlyArray<Field>, schemaOf: (field: Field) => string
     `  ${keyOf(field.name)}: ${schemaOf(field)}${index < fields.length - 1 ? "," : ""}`
   ])
 
-/** The text of the file. */
 export const printSchemas = ({ composites, enums, tables }: Shapes): string => {
   const declared = [
     ...enums.flatMap(({ comment: text, labels, name }) => [

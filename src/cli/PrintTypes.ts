@@ -78,7 +78,6 @@ const inserted = ({ fields, insert, key }: Shapes["tables"][number]): ReadonlyAr
   )
 ]
 
-/** The text of the file. */
 export const printTypes = ({ composites, enums, tables }: Shapes): string =>
   [
     ...header,

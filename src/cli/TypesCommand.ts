@@ -99,7 +99,6 @@ const counted = (text: string): string => {
 
 const told = (error: { readonly message: string }) => new Refused({ message: error.message })
 
-/** The command. */
 export const types = Command.make(
   "types",
   flags,

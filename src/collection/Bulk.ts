@@ -64,7 +64,6 @@ const copyAll = <A, E, R>(
     )
   })
 
-/** Stores an array of rows. */
 export const many = Effect.fnUntraced(function* <A, E, R>(
   table: TableBackend<A, E, R>,
   given: unknown,

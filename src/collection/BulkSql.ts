@@ -71,7 +71,6 @@ const into = (builder: SqlBuilder.SqlBuilder, rows: BulkRows): string => {
   return `insert into ${builder.table} (${names}) select ${selected.join(", ")}`
 }
 
-/** Stores rows. */
 export const store = (
   site: SqlBuilder.Site,
   rows: BulkRows,

@@ -72,7 +72,6 @@ const makeTaker = <A, E, R>(
       )
     })
 
-  /** Sends the piece. */
   const send = Effect.suspend(() => {
     if (copied.rows === 0) return Effect.void
     const piece = copied

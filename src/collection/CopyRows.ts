@@ -21,7 +21,6 @@ export const putHeader = (sink: Sink): void => {
   sink.at += signature.length
 }
 
-/** Ends it. */
 export const putTrailer = (sink: Sink): void => {
   reserve(sink, 2)
   putInt16(sink, -1)

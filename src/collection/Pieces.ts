@@ -85,7 +85,6 @@ const named = (builder: SqlBuilder.SqlBuilder, given: ReadonlyArray<unknown>): S
     return `${columns} values ${values.join(", ")}`
   })
 
-/** Rows by position. */
 const positional = (
   builder: SqlBuilder.SqlBuilder,
   rows: ReadonlyArray<ReadonlyArray<unknown>>

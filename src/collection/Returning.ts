@@ -10,7 +10,6 @@ import * as SqlBuilder from "./SqlBuilder.ts"
 /** The columns that are asked for; none for the number of rows. */
 export type Columns = ReadonlyArray<string> | "all" | "none"
 
-/** The value of the option. */
 export const parse = (value: unknown, place: string): SqlBuilder.Parsed<Columns> => {
   if (value === undefined || value === false) return Result.succeed("none")
   if (value === true) return Result.succeed("all")
@@ -30,5 +29,4 @@ export const print = (builder: SqlBuilder.SqlBuilder, returning: Columns): strin
   return ` returning ${SqlBuilder.returned(builder, returning === "all" ? undefined : returning)}`
 }
 
-/** What a write came to. */
 export type Stored = Pick<Outcome, "rowCount" | "rows">

@@ -183,7 +183,6 @@ const encodingJson =
     )
   }
 
-/** Translation by a schema. */
 export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema.SchemaError> => {
   const fields = fieldsOf(schema)
   const columns = columnsOf(schema)

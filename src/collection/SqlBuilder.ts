@@ -107,7 +107,6 @@ export const params = (builder: SqlBuilder, values: ReadonlyArray<unknown>, colu
   return gapFor(builder, valueOf(column, "any", values))
 }
 
-/** A column's quoted name. */
 export const column = (builder: SqlBuilder, name: string): string => {
   builder.problem ??= nameRefusal(name, builder.place)
   const qualifier = builder.of === undefined ? "" : `${quoteTable(builder.of)}.`

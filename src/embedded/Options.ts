@@ -101,7 +101,6 @@ const problemOf = (
   return undefined
 }
 
-/** Checks options and fills in the defaults. */
 export const checked = Effect.fnUntraced(function* (
   options: EmbeddedPostgresOptions
 ): Effect.fn.Return<Options, EmbeddedPostgresError> {

@@ -23,7 +23,6 @@ import { identity } from "./Identity.ts"
 import { checked, type EmbeddedPostgresOptions, type Options } from "./Options.ts"
 import * as Process from "./Process.ts"
 
-/** How to connect to the server. */
 export interface ServerSettings {
   readonly host: string
   readonly port: number

@@ -38,7 +38,6 @@ export interface Options {
   readonly reached: Set<string>
 }
 
-/** Starts a session on a link. */
 const start = (
   { keys, listeners, settings, types }: Options,
   link: Link.Link,

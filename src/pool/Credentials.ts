@@ -15,7 +15,6 @@ export interface Secret {
   readonly note: string | undefined
 }
 
-/** Gives the password for a server. */
 export type Secrets = (address: Address) => Secret
 
 const inFile =

@@ -24,7 +24,6 @@ export const make = (bounds: ReadonlyArray<number>): Histogram => ({
   max: 0
 })
 
-/** Notes a time of so many milliseconds. */
 export const record = (histogram: Histogram, millis: number): void => {
   const seconds = millis / 1_000
   const { bounds, buckets } = histogram

@@ -273,7 +273,6 @@ export const make = (
       )
     })
 
-  /** Opens the connection again and again. */
   const loop = (of: Period): Effect.Effect<void> =>
     Effect.catch(attempt(of), ({ error, isFinal }) => {
       if (isFinal) return Effect.sync(() => failAll(Cause.fail(error)))

@@ -62,7 +62,6 @@ const sums =
     }))
   }
 
-/** Registers the series of one tag. */
 const registerCounts = (context: Context.Context<never>, tag: string, counts: Counts): void => {
   const prefix = "db.client.connection."
   const common = { "db.client.connection.pool.name": tag }

@@ -54,7 +54,6 @@ const connecting = (session: Session, server: string): Connecting => ({
   }
 })
 
-/** Runs the setting on a session. */
 export const run = (session: Session, settings: ResolvedSettings): Effect.Effect<void, SqlError> => {
   const { onConnect } = settings
   if (onConnect === undefined) return Effect.void

@@ -51,7 +51,6 @@ export type Open = (
   sockets?: Array<Net.Socket>
 ) => Effect.Effect<Attempt.Opened, OpenFailure>
 
-/** Listeners of the pool's own, without the end. */
 export type PoolListeners = Omit<Listeners, "onEnd">
 
 /** So long a server has to end a session that was not opened in time, */

@@ -50,7 +50,6 @@ export type Done<A, E> = (result: Effect.Effect<A, E>) => void
 /** Gives a connection back when the effect has ended, which goes on using it, and does what follows without it. */
 export type Keep<A, E> = <B>(using: Effect.Effect<B, E>, next: (used: B) => Effect.Effect<A, E>) => void
 
-/** A fiber, whatever it runs. */
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 /** Lets a part of an effect be interrupted again. */
@@ -209,7 +208,6 @@ export const make = Effect.fnUntraced(function* (
     (millis) => PoolState.putOff(state, millis)
   )
 
-  /** Puts a caller into its queue. */
   const wait = (
     waiter: PoolState.Waiter,
     fiber: AnyFiber,

@@ -132,7 +132,6 @@ export const removeIdle = ({ idle }: PoolState, connection: PooledConnection): b
   return at >= 0
 }
 
-/** Gives a caller a connection. */
 export const lend = (connection: PooledConnection, waiter: Waiter, now: number): void => {
   waiter.connection = connection
   waiter.lentAt = now
@@ -143,7 +142,6 @@ export const lend = (connection: PooledConnection, waiter: Waiter, now: number):
   connection.servedExclusively = connection.isExclusive
 }
 
-/** Takes the connection of a caller back. */
 export const takeBack = (connection: PooledConnection, waiter: Waiter): void => {
   waiter.connection = undefined
   connection.users--
@@ -162,7 +160,6 @@ export const drainOne = ({ connections, exclusiveQueue }: PoolState): void => {
   if (best !== undefined && draining < exclusiveQueue.size) best.isDraining = true
 }
 
-/** Which queue a free connection serves next. */
 export const servesExclusiveNext = (
   { exclusiveQueue, sharedQueue }: PoolState,
   { servedExclusively }: PooledConnection

@@ -91,7 +91,6 @@ export const make = (
   evict
 })
 
-/** Whether the session has ended. */
 export const isDead = ({ session }: PooledConnection): boolean => session.end() !== undefined
 
 /** Whether a transaction is open or has failed, as the server said last. */

@@ -120,7 +120,6 @@ const areSame = (left: ReadonlyArray<number>, right: ReadonlyArray<number>): boo
   return true
 }
 
-/** The statement of this text and these declared types. */
 export const statementOf = (
   memory: Memory,
   { statements, text }: KnownText,

@@ -21,7 +21,6 @@ export interface Standing {
 const isOn = (text: string | undefined): boolean | undefined =>
   text === undefined ? undefined : text === "on"
 
-/** What the server has reported last. */
 export const reported = ({ parameters }: Pick<Session, "parameters">): Standing => {
   const isStandby = isOn(parameters.get("in_hot_standby"))
   const isDefault = isOn(parameters.get("default_transaction_read_only"))

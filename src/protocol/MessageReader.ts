@@ -103,7 +103,6 @@ export const make = (onMessage: OnMessage): MessageReader => {
   return reader
 }
 
-/** A C string that begins at `start`. */
 const cString = (bytes: Buffer, start: number, end: number): string => {
   const stop = bytes.indexOf(0, start)
   if (stop < 0 || stop >= end) throw new ProtocolViolation("a string without an end")

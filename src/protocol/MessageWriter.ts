@@ -157,7 +157,6 @@ export const copyHeader = (writer: MessageWriter, size: number): void => {
   putInt32(writer, size + 4)
 }
 
-/** `CopyData` with these bytes. */
 export const copyData = (writer: MessageWriter, data: Uint8Array): void => {
   reserve(writer, 5 + data.length)
   copyHeader(writer, data.length)

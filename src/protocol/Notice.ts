@@ -22,7 +22,6 @@ export interface Notice {
   readonly constraint?: string | undefined
 }
 
-/** The protocol's fields as a notice. */
 export const fromFields = (fields: ServerFields): Notice => ({
   ...fields,
   // A pooler's own notices lack the first.

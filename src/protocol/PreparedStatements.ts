@@ -19,7 +19,6 @@ import { describeAs, descriptionOf, generationOf } from "./KnownStatement.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as Writer from "./MessageWriter.ts"
 
-/** How many statements a session keeps prepared. */
 const maxPrepared = 256
 
 /**
@@ -205,7 +204,6 @@ export const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReade
   return chosen
 }
 
-/** Takes the server's description of a statement. */
 export const onDescribed = (prepared: Prepared, description: Description): void => {
   prepared.description = description
   describeAs(prepared.statement, description)
@@ -238,7 +236,6 @@ export const typesToAsk = (types: TypeMap, prepared: Prepared, answers: number):
 const isBinary = ({ binary }: Formats, index: number): boolean =>
   binary[index] ?? (binary.length > 0 && !binary.includes(false))
 
-/** Whether floats came as text. */
 export const hasFloatTexts = (types: TypeMap, formats: Formats, { columns }: Description): boolean =>
   columns.some(({ type }, index) => !isBinary(formats, index) && types.contain([type], floatTypes))
 

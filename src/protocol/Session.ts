@@ -43,7 +43,6 @@ export interface Notification {
   readonly processId: number
 }
 
-/** The events of a session. */
 export interface Listeners {
   readonly onNotice: (notice: ServerFields) => void
   readonly onNotification: (notification: Notification) => void

@@ -15,7 +15,6 @@ import * as MessageReader from "./MessageReader.ts"
 import type { Listeners, Session } from "./Session.ts"
 import * as Sessions from "./Session.ts"
 
-/** The parameters of the start-up message. */
 export interface StartupParameters {
   readonly user: string
   readonly database: string

@@ -20,7 +20,6 @@ const text = Schema.String
 const oneOf = <const Texts extends ReadonlyArray<string>>(texts: Texts) =>
   Schema.Literals(texts).annotate({ message: `must be one of ${texts.join(", ")}` })
 
-/** 0 or 1. */
 const bit = oneOf(["0", "1"])
 
 const checked = (isRight: (given: string) => boolean, message: string) =>
@@ -214,7 +213,6 @@ export const keywords = Schema.Struct({
 /** What the words of one connection say. */
 export type Keywords = typeof keywords.Type
 
-/** Each word's variable. */
 export const variables: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(keywords.fields).flatMap(([name, field]) => {
     const variable = Schema.resolveAnnotationsKey(field)?.variable

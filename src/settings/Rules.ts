@@ -41,7 +41,6 @@ export const shortText = (most: number) =>
     )
   )
 
-/** A whole number of this range. */
 export const whole = (least: number, most: number) => {
   const rule = `must be a whole number from ${least} to ${most}`
   return Schema.Number.annotate({ message: rule }).check(
@@ -51,7 +50,6 @@ export const whole = (least: number, most: number) => {
   )
 }
 
-/** One, or several in their order. */
 export const several = <S extends Schema.Codec<unknown, unknown>>(one: S, message: string) =>
   Schema.Union([one, Schema.Array(one)]).annotate({ message })
 
@@ -64,7 +62,6 @@ export const share = Schema.Number.annotate({ message: "must be a number from 0 
 
 export const flag = Schema.Boolean.annotate({ message: "must be true or false" })
 
-/** One of a few words. */
 export const oneOf = <const Words extends ReadonlyArray<string>>(words: Words) =>
   Schema.Literals(words).annotate({
     message: `must be one of ${words.map((word) => `"${word}"`).join(", ")}`

@@ -51,7 +51,6 @@ const mismatch = (setting: string, count: number, what: string, of: number): Poo
     `The setting ${setting} is wrong: ${count} ${what} cannot be matched to ${of} ${of === 1 ? "host" : "hosts"}. Give one for each.`
   )
 
-/** The servers, at least one. */
 export const serversOf = ({
   host,
   hostaddr,

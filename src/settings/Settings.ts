@@ -137,7 +137,6 @@ export const schema = Schema.Struct({
 
 type Fields = typeof schema.fields
 
-/** Names of the settings. */
 export const names: ReadonlyArray<string> = Object.keys(schema.fields)
 
 // No decoding, which would be a good part of a script's start. A copy, since V8 copies and reads an object that grew field by field

@@ -22,7 +22,6 @@ const elsewhere: { readonly [name in keyof Settings]?: ReadonlyArray<string> } =
   statementTimeout: ["statement_timeout"]
 }
 
-/** There is no setting of this name. */
 export const unknownSetting = (name: string): PoolError => {
   const own = Object.entries(elsewhere).find(([, others]) => others.includes(name))?.[0]
   const hint = own === undefined ? "." : `; it is called ${own} here.`

@@ -20,13 +20,11 @@ export interface Origin {
   readonly begin: string
 }
 
-/** A word's text, and where it stands. */
 export interface Word {
   readonly text: string
   readonly origin: Origin
 }
 
-/** Words by name. */
 export type Words = Readonly<Record<string, Word>>
 
 /** What words say: those that libpq knows, and settings of the session. */
@@ -44,7 +42,6 @@ const from = (origin: Origin, texts: ConnectionString.Texts): Words =>
 const ofUrl: Origin = { setting: "url", begin: "The setting url is wrong: its " }
 const form = "A URL reads postgres://user:password@host:5432/database?sslmode=require."
 
-/** The words of a connection string. */
 export const fromString = (text: string): Result.Result<Words, PoolError> =>
   Result.mapBoth(ConnectionString.parse(text), {
     onFailure: (rule) => invalid("url", `The setting url is no connection string: ${rule}. ${form}`),
