@@ -50,20 +50,6 @@ const where = ({ before, place }: At, { column, index, inside }: Place): string 
     : `${place}${row}, column ${shown(String(column))}${inside.map(step).join("")}`
 }
 
-class Misfit extends Schema.SchemaError {
-  /** The message. */
-  readonly told: string
-
-  constructor(issue: SchemaIssue.Issue, told: string) {
-    super(issue)
-    this.told = told
-  }
-
-  override get message(): string {
-    return this.told
-  }
-}
-
 /** The same error, telling where. */
 export const tell =
   (at: At, direction: "in" | "out", read: (path: Path) => Place) =>
@@ -72,5 +58,6 @@ export const tell =
       const keys = path.map((segment) => (typeof segment === "object" ? segment.key : segment))
       return `${where(at, read(keys))}: ${message.replace(/\.$/, "")}.`
     })
-    return new Misfit(issue, [lines.join("\n"), rules[direction], at.note ?? ""].join(" ").trimEnd())
+    const message = [lines.join("\n"), rules[direction], at.note ?? ""].join(" ").trimEnd()
+    return Object.defineProperty(new Schema.SchemaError(issue), "message", { value: message })
   }
