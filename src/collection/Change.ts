@@ -2,19 +2,17 @@
  * What `update` changes, checked: a column takes a value or what a piece of SQL gives, or a number is added to it.
  */
 import * as Result from "effect/Result"
-import type { PoolError } from "../errors/PoolError.ts"
 import { isJson } from "../statement/Json.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
+import type { Parsed } from "./SqlBuilder.ts"
 
 export interface Change {
   readonly _tag: "Set" | "Add"
   readonly column: string
   readonly value: unknown
 }
-
-type Parsed<A> = Result.Result<A, PoolError>
 
 /** An instance of a class, which only a codec of the program's own can write; a `Date` is nothing to add. */
 const isInstance = (value: unknown): boolean =>

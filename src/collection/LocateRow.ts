@@ -52,11 +52,10 @@ const textIn = (rows: KnownRows, row: number, name: string): string | null => {
   return isPoolError(text) ? null : text
 }
 
-const has = ({ columns }: KnownRows, name: string): boolean => columns.some((one) => one.name === name)
-
 const byKey = (detail: string, rows: KnownRows): Place | undefined => {
   const [names, values] = keyIn(detail) ?? []
-  if (names === undefined || !names.every((name) => has(rows, name))) return undefined
+  if (names === undefined || !names.every((name) => rows.columns.some((one) => one.name === name)))
+    return undefined
   const found = indexes(rows, (row) => names.map((name) => textIn(rows, row, name)).join(", ") === values)
   return { rows: found, column: names.length === 1 ? names[0] : undefined }
 }
