@@ -158,21 +158,18 @@ export const make = (credentials: Credentials): Authentication => {
           return next(refuse("the server asked for something else in the middle of SCRAM"))
       }
     }
-    if (isProven && message._tag !== "AuthenticationOk") {
-      return next(refuse("the server asked for authentication again"))
+    if (message._tag === "AuthenticationOk") {
+      // A server that asks for nothing is the method "none".
+      return next(isAsked || isAllowed("none") ? accepted() : notAllowed("none"))
     }
+    if (isProven) return next(refuse("the server asked for authentication again"))
+    isAsked = true
     switch (message._tag) {
-      case "AuthenticationOk":
-        // A server that asks for nothing is the method "none".
-        return next(isAsked || isAllowed("none") ? accepted() : notAllowed("none"))
       case "AuthenticationCleartextPassword":
-        isAsked = true
         return next(cleartext())
       case "AuthenticationMD5Password":
-        isAsked = true
         return next(md5(message.salt))
       case "AuthenticationSASL":
-        isAsked = true
         return next(sasl(message.mechanisms))
       default:
         return next(refuse("the server asks for a way of authentication that this client does not have"))
