@@ -5,6 +5,7 @@
  * counts is how little each statement costs here, and one write for several costs least. Once it is busy nearly all of the
  * time, how long an answer took says little about the server.
  */
+import type { EventLoopUtilization } from "node:perf_hooks"
 
 export interface EventLoopLoad {
   /** Busy more than half of the time; `now` is in milliseconds. */
@@ -16,12 +17,6 @@ export interface EventLoopLoad {
 /** The loop is sampled this often, in milliseconds. */
 const windowMillis = 5
 
-interface Sample {
-  readonly idle: number
-  readonly active: number
-  readonly utilization: number
-}
-
 /** Starts at one utilization and ends below another, so that it does not flicker. */
 const latch = (was: boolean, utilization: number, from: number, below: number): boolean =>
   utilization > (was ? below : from)
@@ -32,7 +27,7 @@ export const make = (): EventLoopLoad => {
   // Bun has no such figure.
   if (typeof performance.eventLoopUtilization !== "function") return calm
   let sampledAt = 0
-  let sample: Sample = { idle: 0, active: 0, utilization: 0 }
+  let sample: EventLoopUtilization = { idle: 0, active: 0, utilization: 0 }
   let half = false
   let full = false
   const look = (now: number): void => {
