@@ -39,12 +39,10 @@ const taken = [
 /** Gives each name once: the second `Users` is `Users2`. */
 export const makeNames = () => {
   const used = new Set(taken)
-  return {
-    take: (name: string): string => {
-      let free = name
-      for (let number = 2; used.has(free); number++) free = `${name}${number}`
-      used.add(free)
-      return free
-    }
+  return (name: string): string => {
+    let free = name
+    for (let number = 2; used.has(free); number++) free = `${name}${number}`
+    used.add(free)
+    return free
   }
 }

@@ -103,18 +103,18 @@ const byName = (left: { readonly name: string }, right: { readonly name: string 
 /** What the file declares for a catalogue. */
 export const shapesOf = ({ tables, types }: Catalogue, options: ShapeOptions): Shapes => {
   const { int8, names: naming, replaced, timestamp } = options
-  const names = makeNames()
+  const take = makeNames()
   const visible = new Set(tables.filter(({ isVisible }) => isVisible).map(({ schema }) => schema))
   const full = (schema: string, name: string) => (visible.has(schema) ? name : `${schema}_${name}`)
 
   const tableNames = tables.map(({ name, schema }) => {
-    const own = names.take(identifierOf(full(schema, name)))
-    return { own, insert: names.take(`${own}Insert`) }
+    const own = take(identifierOf(full(schema, name)))
+    return { own, insert: take(`${own}Insert`) }
   })
   const typeNames = new Map<number, string>()
   for (const { isRow, kind, name, oid, schema } of types.values()) {
     if (kind !== "enum" && kind !== "composite") continue
-    typeNames.set(oid, names.take(`${identifierOf(full(schema, name))}${isRow ? "Record" : ""}`))
+    typeNames.set(oid, take(`${identifierOf(full(schema, name))}${isRow ? "Record" : ""}`))
   }
 
   const replacement = (...keys: ReadonlyArray<string>): Shape | undefined => {
