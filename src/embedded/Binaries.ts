@@ -6,6 +6,7 @@
  * - as root, when npm put them below a folder that the server's user may not enter, and
  * - when npm did not run the package's install script, which makes the links between its libraries.
  */
+import { existsSync } from "node:fs"
 import * as Fs from "node:fs/promises"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
@@ -21,12 +22,6 @@ export interface Binaries {
   readonly major: string
 }
 
-const exists = (path: string): Promise<boolean> =>
-  Fs.access(path).then(
-    () => true,
-    () => false
-  )
-
 const canRunInPlace = async (native: string, identity: Identity | undefined): Promise<boolean> => {
   if (process.platform === "win32") return true
   const { initdb, postgres } = executables(native)
@@ -35,7 +30,7 @@ const canRunInPlace = async (native: string, identity: Identity | undefined): Pr
     if ((mode & 0o555) !== 0o555) return false
   }
   for (const { link } of await readLinks(native)) {
-    if (!(await exists(Path.join(native, link)))) return false
+    if (!existsSync(Path.join(native, link))) return false
   }
   return canReach(Path.join(native, "bin"), identity)
 }
