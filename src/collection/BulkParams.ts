@@ -1,6 +1,7 @@
 /**
  * The parameters of a bulk statement: each is one column of many rows, encoded as one array.
  */
+import * as Data from "effect/Data"
 import * as Iterable from "effect/Iterable"
 import * as Result from "effect/Result"
 import type { PoolError } from "../errors/PoolError.ts"
@@ -14,11 +15,8 @@ import type { WireValue } from "../types/PgType.ts"
 import { builtinLookup, hasCodec, type TypeLookup } from "../types/TypeLookup.ts"
 import { shown } from "./CheckInput.ts"
 
-const ColumnParamId: unique symbol = Symbol("effect-global-pool/ColumnParam")
-
 /** One column of many rows, or one value beside the rows. */
-export interface ColumnParam {
-  readonly [ColumnParamId]: true
+export class ColumnParam extends Data.Class<{
   readonly column: string
   /** The OID of the column's type; a domain's is the type beneath it. 0 where it is not known. */
   readonly type: number
@@ -30,15 +28,7 @@ export interface ColumnParam {
   readonly values: ReadonlyArray<unknown>
   /** The number of each value's row in the whole call. */
   readonly rows: ReadonlyArray<number>
-}
-
-export const columnParam = (param: Omit<ColumnParam, typeof ColumnParamId>): ColumnParam => ({
-  [ColumnParamId]: true,
-  ...param
-})
-
-export const isColumnParam = (value: unknown): value is ColumnParam =>
-  typeof value === "object" && value !== null && ColumnParamId in value
+}> {}
 
 /** Each of the values by itself, up to the first that cannot be written: its error says in which row and column it is. */
 const bindEach = (

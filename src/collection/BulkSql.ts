@@ -8,8 +8,7 @@
  */
 import * as Result from "effect/Result"
 import { oids } from "../types/BuiltinTypes.ts"
-import type { ColumnParam } from "./BulkParams.ts"
-import { columnParam, isColumnParam } from "./BulkParams.ts"
+import { ColumnParam } from "./BulkParams.ts"
 import { type BulkRows, valuesOf } from "./BulkRows.ts"
 import { valueRefusal } from "./CheckInput.ts"
 import * as Returning from "./Returning.ts"
@@ -65,7 +64,7 @@ const into = (builder: SqlBuilder.SqlBuilder, rows: BulkRows): string => {
     const hasList = check(builder, key, column.oid, values, numbers)
     const asTexts = column.form === "text" || (column.form === "typed" && hasList)
     const form = asTexts ? "texts" : "array"
-    const param = columnParam({ column: key, type: column.oid, form, values, rows: numbers })
+    const param = new ColumnParam({ column: key, type: column.oid, form, values, rows: numbers })
     return unnested(SqlBuilder.gapFor(builder, param), column.type, asTexts)
   })
   return `insert into ${builder.table} (${names}) select ${selected.join(", ")}`
@@ -86,10 +85,10 @@ export const store = (
     ({ columns: roles, params, text }) => ({
       text,
       params: params.map((param, index): ColumnParam => {
-        if (isColumnParam(param)) return param
+        if (param instanceof ColumnParam) return param
         const { column, role } = roles?.values[index] ?? { column: "", role: "given" }
         const type = role === "stored" ? (rows.shape.columns.get(column)?.oid ?? 0) : 0
-        return columnParam({ column, type, form: "one", values: [param], rows: [] })
+        return new ColumnParam({ column, type, form: "one", values: [param], rows: [] })
       })
     })
   )
