@@ -60,16 +60,16 @@ export interface RunStream<A, E, R, F extends Form = "effect"> {
 }
 
 /** What runs on a handle, whatever its rows are. */
-export interface Operations {
+export interface Operations<F extends Form = "effect"> {
   /**
    * Runs one statement and says what it did.
    *
    * The counterpart of asyncpg's `Connection.execute`, with the rows that a `returning` gives.
    */
-  readonly execute: Run<Outcome, OperationError, PoolRegistry>
+  readonly execute: Run<Outcome, OperationError, PoolRegistry, F>
 
   /** The first column of the first row. The counterpart of asyncpg's `fetchval`. */
-  readonly selectValue: RunOne<unknown, OperationError, PoolRegistry>
+  readonly selectValue: RunOne<unknown, OperationError, PoolRegistry, F>
 
   /**
    * All statements or none, on one connection and in one round trip; the outcomes in order.
@@ -79,7 +79,7 @@ export interface Operations {
    */
   readonly trans: (
     statements: ReadonlyArray<Statement>
-  ) => Effect.Effect<ReadonlyArray<Outcome>, OperationError, PoolRegistry>
+  ) => One<F, ReadonlyArray<Outcome>, OperationError, PoolRegistry>
 
   /**
    * Runs an effect in a transaction: every operation of the same database inside it, through any handle or

@@ -21,17 +21,16 @@ import type {
   SchemaChanges,
   SchemaInsert
 } from "../collection/Types.ts"
-import type { Outcome, Row } from "../execute/Outcome.ts"
+import type { Row } from "../execute/Outcome.ts"
 import type { Notification } from "../protocol/Session.ts"
 import type { Settings } from "../settings/Settings.ts"
 import type { Identifier } from "../statement/Names.ts"
 import type { Sql } from "../statement/Sql.ts"
-import type { Statement } from "../statement/Statement.ts"
 import type { TransactionOptions } from "../transaction/TransactionOptions.ts"
 import type { LockKey } from "./AdvisoryLock.ts"
 import type { Database } from "./Database.ts"
 import type { Description } from "./Describe.ts"
-import type { DecodedOperations, RowOperations, Run, RunOne } from "./Operations.ts"
+import type { DecodedOperations, Operations, RowOperations, Run } from "./Operations.ts"
 import type { DecodedTable, Table } from "./Table.ts"
 
 /** An operation of a handle, with a promise or an async iterable as its result. */
@@ -48,10 +47,7 @@ type Operation<T> =
 type Others<H, K extends string> = { readonly [N in Exclude<keyof H & string, K>]: Operation<H[N]> }
 
 /** What runs on a handle, whatever its rows are. */
-export interface PromiseOperations<Self> {
-  readonly execute: Run<Outcome, never, never, "promise">
-  readonly selectValue: RunOne<unknown, never, never, "promise">
-  readonly trans: (statements: ReadonlyArray<Statement>) => Promise<ReadonlyArray<Outcome>>
+export interface PromiseOperations<Self> extends Omit<Operations<"promise">, "transaction"> {
   /**
    * Runs an async function in a transaction, which rolls back when the function rejects. Every operation of the same database
    * that the function begins joins, through any handle of `PG.promise`, over each `await`.
