@@ -15,15 +15,9 @@ import * as MessageReader from "./MessageReader.ts"
 import type { Listeners, Session } from "./Session.ts"
 import * as Sessions from "./Session.ts"
 
-export interface StartupParameters {
-  readonly user: string
-  readonly database: string
-  readonly [name: string]: string | undefined
-}
-
 export interface Options {
   readonly link: Link
-  readonly parameters: StartupParameters
+  readonly parameters: Parameters<typeof PgProtocol.encodeStartupMessage>[0]
   readonly credentials: Omit<Credentials, "binding" | "isEncrypted" | "isPrivate">
   readonly types: TypeMap
   readonly listeners: Listeners
