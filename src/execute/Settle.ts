@@ -10,10 +10,9 @@ import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { isInTransaction } from "../pool/PooledConnection.ts"
 import * as Target from "../pool/Target.ts"
-import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { forget } from "../protocol/KnownStatement.ts"
-import { cameMisasked, hasFloatTexts } from "../protocol/PreparedStatements.ts"
+import * as PreparedStatements from "../protocol/PreparedStatements.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import { aboutOf, type Job } from "./Job.ts"
 import { readLate } from "./Learn.ts"
@@ -120,7 +119,7 @@ export const wasMisasked = ({ known }: Job, exchange: Exchange): boolean => {
     !isReadable(exchange) &&
     formats !== undefined &&
     prepared?.description !== undefined &&
-    cameMisasked(formats, prepared.description)
+    PreparedStatements.cameMisasked(formats, prepared.description)
   )
 }
 
@@ -139,7 +138,7 @@ export const hasUncertainFloats = (
   (rows.length > 0 || late !== undefined) &&
   formats !== undefined &&
   prepared?.description !== undefined &&
-  hasFloatTexts(types, formats, prepared.description)
+  PreparedStatements.hasFloatTexts(types, formats, prepared.description)
 
 /** Why rows whose floats lack digits are not given: what calls a function that may do anything does not run twice. */
 export const tooFewDigits = (pool: Pool, job: Job): SqlError =>
@@ -156,6 +155,6 @@ export const forgetRefused = ({ session }: PooledConnection, { known }: Job, { i
   if (isBound) return
   for (const statement of known.statements) {
     forget(statement)
-    Commands.forget(session, statement)
+    PreparedStatements.forget(session.statements, statement)
   }
 }

@@ -143,7 +143,3 @@ export const ping = (session: Session, onSettled: (exchange: Exchange) => void):
   exchange.state = "done"
   session.enqueue(exchange)
 }
-
-/** Has the session forget a statement that the server refused to bind. */
-export const forget = (session: Session, statement: Statement): void =>
-  PreparedStatements.forget(session.statements, statement)

@@ -103,14 +103,12 @@ export const make = (onMessage: OnMessage): MessageReader => {
   return reader
 }
 
-const cString = (bytes: Buffer, start: number, end: number): string => {
+/** A text with a zero at its end, as the tag of a `CommandComplete` is: `INSERT 0 1`. */
+export const cString = (bytes: Buffer, start: number, end: number): string => {
   const stop = bytes.indexOf(0, start)
   if (stop < 0 || stop >= end) throw new ProtocolViolation("a string without an end")
   return utf8(bytes, start, stop - start)
 }
-
-/** The tag of a `CommandComplete`, for instance `INSERT 0 1`. */
-export const commandTag = cString
 
 /** A `ParameterStatus`, a dozen of which come with each session; `undefined` where it is not as it should be. */
 const parameterStatus = (

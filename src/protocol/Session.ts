@@ -20,7 +20,7 @@ import { type FloatDigits, floatsOf } from "./FloatDigits.ts"
 import type { Incoming } from "./Incoming.ts"
 import { leave } from "./Link.ts"
 import type { MessageReader, ServerFields } from "./MessageReader.ts"
-import { commandTag, decode, isFatal, isServers, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
+import { cString, decode, isFatal, isServers, ProtocolViolation, parameterTypes } from "./MessageReader.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
 import * as Writer from "./MessageWriter.ts"
 import * as PreparedStatements from "./PreparedStatements.ts"
@@ -291,7 +291,7 @@ export const make = (
         current().isBound = true
         return
       case 0x43: // CommandComplete
-        current().tag = commandTag(bytes, start, stop)
+        current().tag = cString(bytes, start, stop)
         return advance(current())
       case 0x5a: // ReadyForQuery
         return onReady(bytes[start]!)
