@@ -29,7 +29,6 @@ export interface Table {
   /** Whether its name alone finds it. */
   readonly isVisible: boolean
   readonly kind: "table" | "view" | "materialized view" | "foreign table"
-  /** Whether rows can be stored in it. */
   readonly isInsertable: boolean
   readonly comment: string | null
   readonly columns: ReadonlyArray<Column>

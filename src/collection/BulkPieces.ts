@@ -24,7 +24,6 @@ import * as Upsert from "./Upsert.ts"
 /** What is done with the rows. */
 export interface Work extends CopyState {
   readonly returning: Returning.Columns
-  /** Rows that came back, with their numbers. */
   readonly returned: Array<readonly [number: number, row: Row]>
   readonly shape: TableShape
   /** `undefined` for an insert. */

@@ -32,11 +32,9 @@ export interface Translation<Row, E> {
     rows: ReadonlyArray<Fields>,
     columns?: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<Row>, E>
-  /** Rows to be stored. */
   readonly stored: (at: At, rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, E>
   /** A value to be compared with a column or assigned to it. */
   readonly value: (at: At, column: string, value: unknown) => Effect.Effect<unknown, E>
-  /** Values of a column. */
   readonly values: <K extends ColumnOf<Row>>(
     at: At,
     column: K,

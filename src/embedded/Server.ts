@@ -29,7 +29,6 @@ export interface ServerSettings {
   readonly username: string
   readonly password: Redacted.Redacted
   readonly database: string
-  /** Where the data is. */
   readonly dataDir: string
 }
 

@@ -26,7 +26,6 @@ export interface Options {
   readonly onOpen: (connection: PooledConnection) => void
   /** No connection is to come, and this is why; given a time, for callers that wait since then or longer. */
   readonly onFailure: (failure: Effect.Effect<never, SqlError>, since?: number) => void
-  /** An opening has failed. */
   readonly onFailed: () => void
 }
 
@@ -47,13 +46,11 @@ export interface Connect {
   readonly isQuiet: () => boolean
   /** Connections that callers get without waiting for another caller's: those being opened, and those that could be. */
   readonly toCome: () => number
-  /** Whether a connection was ever opened. */
   readonly hasOpened: () => boolean
   /** Whether a connection whose turn has ended goes to another pool. */
   readonly mustYield: () => boolean
   /** Why the last opening failed, unless a later one did not. */
   readonly lastFailure: () => SqlError | undefined
-  /** Opens no more. */
   readonly stop: () => void
   /** Interrupts what is being opened, and waits until nothing of it is left on the server. */
   readonly abandon: Effect.Effect<void>

@@ -50,7 +50,6 @@ export interface Listening {
   /** When the last listener left; now, while there is one. */
   readonly lastUsed: () => number
   readonly hasListeners: () => boolean
-  /** Whether a connection was ever open. */
   readonly hasConnected: () => boolean
   /** Ends all listeners at once. */
   readonly close: Effect.Effect<void>

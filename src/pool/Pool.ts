@@ -98,7 +98,6 @@ export interface Pool {
   readonly stats: () => PoolStats
   /** When the last caller gave its connection back or stopped listening, by the pool's clock; now, while one has not. */
   readonly lastUsed: () => number
-  /** Whether it takes no more callers. */
   readonly isClosing: () => boolean
   /** Why nothing is sent any more, once the grace of its end is over. */
   readonly cutOff: () => SqlError | undefined

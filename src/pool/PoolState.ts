@@ -20,13 +20,11 @@ export interface Waiter {
   readonly expectedMillis: number | undefined
   /** How it takes a connection that may be dead. */
   readonly caution: Caution
-  /** The connection it has. */
   connection: PooledConnection | undefined
   /** Called once, with a connection or a failure, when the caller had to wait. */
   onConnection: (connection: PooledConnection) => void
   onFailure: (failure: Effect.Effect<never, OperationError>) => void
   waitingSince: number
-  /** When it got its connection. */
   lentAt: number
   /** It was interrupted while it had its connection: the result of its statement is dropped. */
   isAbandoned: boolean

@@ -72,7 +72,6 @@ export interface KnownText {
 export interface StatementCache extends Memory {
   /** `searchPath` where a transaction has set one: then the same text may be about other tables. */
   readonly get: (text: string, searchPath?: string) => KnownText
-  /** All texts that are remembered. */
   readonly texts: () => Iterable<KnownText>
 }
 

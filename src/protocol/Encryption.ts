@@ -44,7 +44,6 @@ export interface Files {
   readonly sslcert: string | undefined
   readonly sslkey: string | undefined
   readonly sslpassword: Hidden<string> | undefined
-  /** Whether a certificate of the client's is sent. */
   readonly sendsCertificate: boolean
 }
 

@@ -29,7 +29,6 @@ export type State =
 interface Question {
   /** The statement that it binds or describes. */
   readonly prepared: Prepared | undefined
-  /** Whether a `Parse` is part of it. */
   readonly parses: boolean
   /** Prepared statements that the server forgets with it. */
   readonly closes: ReadonlyArray<string> | undefined
@@ -38,11 +37,9 @@ interface Question {
   /** The formats that its rows come in. */
   readonly formats: Formats | undefined
   readonly shape: RowShape
-  /** Whether a `Sync` follows it. */
   readonly syncs: boolean
   /** Called after each chunk that brought rows, which it may take, or data of a `COPY`, and when it is answered before its `Sync`. */
   readonly onProgress: ((exchange: Exchange) => void) | undefined
-  /** For a `COPY`. */
   readonly copy: CopyHandler | undefined
   /** How many answers about types had come when it was sent: composite types of its rows have to be from a later one. */
   readonly answers: number

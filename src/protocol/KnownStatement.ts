@@ -23,7 +23,6 @@ export interface Statement {
   readonly memory: Memory
   /** What any session of the pool learnt last: read it by `descriptionOf`. */
   description: Description | undefined
-  /** The generation in which it was learnt. */
   describedIn: number
   /** How often it was forgotten by itself. */
   forgotten: number

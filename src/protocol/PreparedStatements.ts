@@ -43,7 +43,6 @@ export interface Prepared {
   readonly statement: Statement
   /** The server's name of it, `""` for the unnamed statement. */
   readonly name: string
-  /** The statement's generation when it was prepared. */
   readonly generation: number
   description: Description | undefined
   formats: Formats | undefined

@@ -46,7 +46,6 @@ export interface Service {
   /** Ends the pool of a key. Waits until it has closed; of two calls at once the shorter grace wins. */
   readonly terminate: (key: string, grace: number) => Effect.Effect<void>
   readonly stats: Effect.Effect<ReadonlyArray<Stats.PoolStats>>
-  /** The pools that are open. */
   readonly pools: Effect.Effect<ReadonlyArray<Pool.Pool>>
   readonly budget: ConnectionBudgets
   /** Closes with the registry. */

@@ -18,7 +18,6 @@ import type { Upstream } from "./Upstream.ts"
 /** What outlives a turn. */
 export interface Shared {
   readonly upstream: Upstream
-  /** Whether a constraint may be deferred. */
   mayDefer: boolean
   /** The settings that the session has now. */
   settings: ReadonlyMap<string, string>
