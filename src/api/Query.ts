@@ -42,7 +42,7 @@ type First = string | Sql | TemplateStringsArray
 type Rest = ReadonlyArray<unknown>
 
 /** Rows are of the type that the handle's schema, or else the caller, says. */
-const vouched = <B>(rows: ReadonlyArray<unknown>): ReadonlyArray<B> => rows as ReadonlyArray<B>
+export const vouched = <B>(rows: ReadonlyArray<unknown>): ReadonlyArray<B> => rows as ReadonlyArray<B>
 
 /** As `vouched`, for a piece of a stream, which has a row at least. */
 const vouchedPiece = <B>(rows: ReadonlyArray<unknown>): NonEmptyReadonlyArray<B> =>

@@ -33,7 +33,7 @@ import {
   whereOf
 } from "./Handle.ts"
 import type { DecodedOperations, Operations, RowOperations } from "./Operations.ts"
-import { operations, outcomeOf, type QuerySource, runBound, streamBound } from "./Query.ts"
+import { operations, outcomeOf, type QuerySource, runBound, streamBound, vouched } from "./Query.ts"
 import * as Bulk from "./TableStore.ts"
 
 /** What every table handle has. */
@@ -152,8 +152,6 @@ export const vouchedTable = <A>(settings: Source["settings"], name: string): Tab
     translation: Schemas.trusting
   })
 
-const isFields = (row: unknown): row is Row => true
-
 /** A table whose rows go through a schema. */
 export const decodedTable = <A, I>(
   settings: Source["settings"],
@@ -168,7 +166,7 @@ export const decodedTable = <A, I>(
     decode: (rows, operation) => {
       const place = `${nameOf(name)}.${operation}`
       const at = operation === "select" ? { place, before: 0 } : { place }
-      return translation().rows(at, rows.filter(isFields))
+      return translation().rows(at, vouched(rows))
     }
   })
 }
