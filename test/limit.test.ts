@@ -104,8 +104,8 @@ it.live(
             Effect.exit,
             Effect.tap((exit) =>
               Effect.sync(() => {
-                // A pool that was just ended by another caller says so; nothing else may go wrong.
-                if (Exit.isFailure(exit) && !String(exit.cause).includes("was ended while"))
+                // A pool that was just ended by another caller says so, or cancels what runs; nothing else may go wrong.
+                if (Exit.isFailure(exit) && !/was ended while|due to user request/.test(String(exit.cause)))
                   failures.push(String(exit.cause))
               })
             )
