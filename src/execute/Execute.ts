@@ -211,25 +211,34 @@ export const single = (
   return pool.run<Exchange, OperationError>(
     fiber,
     mayShare ? latency : undefined,
-    (connection, done, keep) => {
+    (connection, turn) => {
       const refusal = pool.cutOff()
-      if (refusal !== undefined) return done(Effect.fail(refusal))
+      if (refusal !== undefined) return pool.done(turn, Effect.fail(refusal))
       if (!isReadyOn(pool, connection, job, encoded)) {
-        return keep(runOn(pool, connection, job, pool.cutOff), orElsewhere(pool, fiber, job, attempts))
+        return pool.keep(
+          turn,
+          runOn(pool, connection, job, pool.cutOff),
+          orElsewhere(pool, fiber, job, attempts)
+        )
       }
       markDirty(connection, analysis)
       const { usedMemory } = send(pool, connection, job, encoded, (exchange) => {
         if (exchange.state === "done") {
-          if (isSettled(pool, connection, job, exchange)) return done(Exit.succeed(exchange))
+          if (isSettled(pool, connection, job, exchange)) return pool.done(turn, Exit.succeed(exchange))
           const again = () => runOn(pool, connection, job, pool.cutOff)
-          return keep(settle(pool, connection, job, exchange, again), orElsewhere(pool, fiber, job, attempts))
+          return pool.keep(
+            turn,
+            settle(pool, connection, job, exchange, again),
+            orElsewhere(pool, fiber, job, attempts)
+          )
         }
         if (exchange.state === "failed") forgetRefused(connection, job, exchange)
         const situation = { analysis, usedMemory, inTransaction: false, attempts }
         if (verdictOf(exchange, isDead(connection), situation) === "fail") {
-          return done(failing(pool, job, exchange, connection))
+          return pool.done(turn, failing(pool, job, exchange, connection))
         }
-        done(
+        pool.done(
+          turn,
           Effect.suspend(() =>
             single(pool, fiber, job, attempts + 1, isDead(connection) ? "asks all" : caution)
           )

@@ -41,14 +41,17 @@ import * as StatementCache from "./StatementCache.ts"
 import type { PoolStats } from "./Stats.ts"
 import * as TransactionKey from "./TransactionKey.ts"
 
-/** What a caller does with a connection until it calls `done` or `keep`, once. */
-export type Begin<A, E> = (connection: PooledConnection, done: Done<A, E>, keep: Keep<A, E>) => void
+/** What a caller does with a connection until its turn is `done` or `kept`, once. */
+export type Begin<A, E> = (connection: PooledConnection, turn: Turn<A, E>) => void
 
-/** Gives a connection back. */
-export type Done<A, E> = (result: Effect.Effect<A, E>) => void
-
-/** Gives a connection back when the effect has ended, which goes on using it, and does what follows without it. */
-export type Keep<A, E> = <B>(using: Effect.Effect<B, E>, next: (used: B) => Effect.Effect<A, E>) => void
+/** A caller's time with a connection of its own or a shared one. */
+export interface Turn<A, E> {
+  readonly waiter: PoolState.Waiter
+  readonly latency: Sharing.Latency | undefined
+  readonly resume: (result: Effect.Effect<A, E | OperationError>) => void
+  /** Its effect is not interrupted yet. */
+  isRegistering: boolean
+}
 
 export type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -76,6 +79,14 @@ export interface Pool {
     begin: Begin<A, E>,
     caution?: PoolState.Caution
   ) => Effect.Effect<A, E | OperationError>
+  /** Gives a turn's connection back. */
+  readonly done: <A, E>(turn: Turn<A, E>, result: Effect.Effect<A, E>) => void
+  /** Gives it back when the effect has ended, which goes on using it, and does what follows without it. */
+  readonly keep: <A, B, E>(
+    turn: Turn<A, E>,
+    using: Effect.Effect<B, E>,
+    next: (used: B) => Effect.Effect<A, E>
+  ) => void
   /**
    * Lends a connection whole for the time of one effect, which cannot be interrupted but where it says so: whatever becomes of
    * it, the connection comes back.
@@ -245,6 +256,31 @@ export const make = Effect.fnUntraced(function* (
       )
     })
 
+  // One function each for all turns: a statement has few objects of its own.
+  const done: Pool["done"] = ({ latency, resume, waiter }, result) => {
+    const { connection } = waiter
+    if (waiter.isAbandoned || connection === undefined) return
+    const at = now()
+    if (latency !== undefined) {
+      Sharing.record(latency, at - Math.max(waiter.lentAt, connection.busySince), load.isBusy(at))
+    }
+    giveBack(waiter, false, at)
+    resume(result)
+  }
+
+  const keep: Pool["keep"] = ({ isRegistering, resume, waiter }, using, next) => {
+    if (waiter.isAbandoned) return
+    const release = Effect.onExitPrimitive(using, (exit) => {
+      if (Exit.hasInterrupts(exit)) return abandon(waiter)
+      giveBack(waiter, false)
+      return undefined
+    })
+    const result = Effect.flatMap(release, next)
+    // Not at once: an interruption in the next step would find neither this nor what `Effect.callback` runs then.
+    if (isRegistering) queueMicrotask(() => (waiter.isAbandoned ? undefined : resume(result)))
+    else resume(result)
+  }
+
   const runOn: Pool["run"] = <A, E>(
     fiber: AnyFiber,
     latency: Sharing.Latency | undefined,
@@ -255,35 +291,11 @@ export const make = Effect.fnUntraced(function* (
       // After one that was dead, those that are shared may be too.
       const isShort = isSharing && caution !== "asks all" && latency !== undefined && Sharing.isShort(latency)
       const waiter = PoolState.makeWaiter(isShort ? latency.average : undefined, caution)
-      let isRegistering = true
-      const keep: Keep<A, E> = (using, next) => {
-        if (waiter.isAbandoned) return
-        const release = Effect.onExitPrimitive(using, (exit) => {
-          if (Exit.hasInterrupts(exit)) return abandon(waiter)
-          giveBack(waiter, false)
-          return undefined
-        })
-        const result = Effect.flatMap(release, next)
-        // Not at once: an interruption in the next step would find neither this nor what `Effect.callback` runs then.
-        if (isRegistering) queueMicrotask(() => (waiter.isAbandoned ? undefined : resume(result)))
-        else resume(result)
-      }
-      const start = (connection: PooledConnection): void => {
-        const done: Done<A, E> = (result) => {
-          if (waiter.isAbandoned) return
-          const at = now()
-          if (latency !== undefined) {
-            Sharing.record(latency, at - Math.max(waiter.lentAt, connection.busySince), load.isBusy(at))
-          }
-          giveBack(waiter, false, at)
-          resume(result)
-        }
-        begin(connection, done, keep)
-      }
+      const turn: Turn<A, E> = { waiter, latency, resume, isRegistering: true }
       const connection = acquire.take(waiter)
-      if (connection !== undefined) start(connection)
-      else wait(waiter, fiber, start, resume)
-      isRegistering = false
+      if (connection !== undefined) begin(connection, turn)
+      else wait(waiter, fiber, (connection) => begin(connection, turn), resume)
+      turn.isRegistering = false
       return abandon(waiter)
     })
 
@@ -358,6 +370,8 @@ export const make = Effect.fnUntraced(function* (
     aside: (question) => Aside.ask(openWith(nothing), budget, run, question),
     transactionKey: TransactionKey.make(namespace, settings),
     run: runOn,
+    done,
+    keep,
     lend,
     use: (f) => Effect.withFiber((fiber) => lend(fiber, (connection, restore) => restore(f(connection)))),
     reserve,
