@@ -4,6 +4,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as SchemaGetter from "effect/SchemaGetter"
 import * as Stream from "effect/Stream"
 import type { PoolRegistry } from "effect-global-pool"
 import { PG } from "effect-global-pool"
@@ -304,6 +305,34 @@ describe("a table with a schema", () => {
           assert.strictEqual(yield* table.insertMany([good, { id: 3, low: 5 }]), 2)
           assert.strictEqual(yield* table.delete({}), 2)
         }
+      })
+  )
+
+  withDatabase(
+    "encodes what $contains has, and leaves a part of what the schema takes as it is",
+    [
+      "create table trips (id int, days date[] default '{}', data jsonb default '{}')",
+      `insert into trips values (1, '{2026-03-01,2026-03-02}', '{"cost":"12.5","to":"Bonn"}'), (2, '{2026-03-02}', '{"cost":"7","to":"Bonn"}')`
+    ],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const Day = Schema.DateTimeUtcFromString.pipe(
+          Schema.encodeTo(Schema.String, {
+            decode: SchemaGetter.transform((day: string) => `${day}T00:00:00.000Z`),
+            encode: SchemaGetter.transform((at: string) => at.slice(0, 10))
+          })
+        )
+        const Data = Schema.Struct({ cost: Schema.FiniteFromString, to: Schema.String })
+        const Trip = Schema.Struct({ id: Schema.Int, days: Schema.Array(Day), data: Data })
+        const table = pgdb.table("trips", Trip)
+        const ids = (filter: Parameters<typeof table.find>[0]) =>
+          Effect.map(table.find(filter, { orderBy: { id: "asc" } }), (rows) => rows.map(({ id }) => id))
+        const first = Schema.decodeUnknownSync(Day)("2026-03-01")
+        assert.deepStrictEqual(yield* ids({ days: { $contains: [first] } }), [1])
+        assert.deepStrictEqual(yield* ids({ data: { $contains: { cost: 12.5, to: "Bonn" } } }), [1])
+        assert.deepStrictEqual(yield* ids({ data: { $contains: { to: "Bonn" } } }), [1, 2])
+        const more = { cost: 7, to: "Bonn", unknown: 1 }
+        assert.deepStrictEqual(yield* ids({ data: { $contains: PG.json(more) } }), [])
       })
   )
 

@@ -1,15 +1,13 @@
 /**
- * Values in filters and changes, encoded by the table's schema on their way in. Patterns, `$contains`, `$isNull` and
- * `$inc` speak of the database's side and stay as they are.
+ * Values in filters and changes, encoded by the table's schema on their way in. Patterns, `$isNull` and `$inc` speak of the
+ * database's side and stay as they are, and so does what `$contains` has where it is a part of what the schema takes.
  */
 import * as Effect from "effect/Effect"
 import { isSql } from "../statement/Sql.ts"
 import type { Change } from "./Change.ts"
-import { type Comparison, type Condition, compare, hasOneOf } from "./Filter.ts"
+import { type Condition, compare, hasOneOf, patterns } from "./Filter.ts"
 import type { At } from "./SchemaMismatch.ts"
 import type { Translation } from "./Schemas.ts"
-
-const asGiven: ReadonlySet<Comparison> = new Set(["$like", "$ilike", "$regex", "$startsWith", "$contains"])
 
 /** A filter's conditions with their values encoded. */
 export const condition = <Row, E>(
@@ -27,10 +25,13 @@ export const condition = <Row, E>(
     case "Not":
       return Effect.map(condition(translation, at, given.of), (of) => ({ ...given, of }))
     case "Compare":
-      if (asGiven.has(given.operator) || given.value === null || isSql(given.value))
+      if (patterns.has(given.operator) || given.value === null || isSql(given.value))
         return Effect.succeed(given)
-      return Effect.map(translation.value(at, given.column, given.value), (value) =>
-        compare(given.column, given.operator, value)
+      return Effect.map(
+        given.operator === "$contains"
+          ? translation.part(given.column, given.value)
+          : translation.value(at, given.column, given.value),
+        (value) => compare(given.column, given.operator, value)
       )
     case "OneOf":
       return Effect.map(

@@ -35,6 +35,8 @@ export interface Translation<Row, E> {
   readonly stored: (at: At, rows: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<unknown>, E>
   /** A value to be compared with a column or assigned to it. */
   readonly value: (at: At, column: string, value: unknown) => Effect.Effect<unknown, E>
+  /** A value that a column contains: as it is where it is a part that the schema does not take by itself. */
+  readonly part: (column: string, value: unknown) => Effect.Effect<unknown>
   readonly values: <K extends ColumnOf<Row>>(
     at: At,
     column: K,
@@ -51,6 +53,7 @@ export const trusting = <Row>(): Translation<Row, never> => ({
   rows: (_, rows: ReadonlyArray<unknown>) => Effect.succeed(rows as ReadonlyArray<Row>),
   stored: (_, rows) => Effect.succeed(rows),
   value: (_, _column, value) => Effect.succeed(value),
+  part: (_column, value) => Effect.succeed(value),
   values: <K extends ColumnOf<Row>>(_: At, _column: K, values: ReadonlyArray<unknown>) =>
     Effect.succeed(values as ReadonlyArray<Row[K]>),
   filled: Effect.succeed([]),
@@ -218,6 +221,10 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       : Effect.map(making(Schema.Struct(Object.fromEntries(filling)))({}), Object.entries<unknown>)
   })
   const encoderOf = memoize((field: ColumnSchema) => Schema.encodeUnknownEffect(field))
+  // What the schema knows nothing of would be left out, and more rows found.
+  const partEncoderOf = memoize((field: ColumnSchema) =>
+    Schema.encodeUnknownEffect(field, { onExcessProperty: "error" })
+  )
   const decoderOf = memoize((field: ColumnSchema) => Schema.decodeUnknownEffect(Schema.Array(field)))
   return {
     rows: (at, rows, columns) =>
@@ -235,6 +242,14 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
         ? Effect.map(encoderOf(field)(value.value), json)
         : encoderOf(field)(value)
       return Effect.mapError(encoded, tell(at, "in", ofValue(column)))
+    },
+    part: (column, value) => {
+      const field = columns?.get(column)
+      if (field === undefined) return Effect.succeed(value)
+      const encoded = isJson(value)
+        ? Effect.map(partEncoderOf(field)(value.value), json)
+        : partEncoderOf(field)(value)
+      return Effect.orElseSucceed(encoded, () => value)
     },
     values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) => {
       const field = columns?.get(column)
