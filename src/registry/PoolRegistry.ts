@@ -16,7 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Scope from "effect/Scope"
-import { conflict, invalid, type PoolError } from "../errors/PoolError.ts"
+import { conflict, invalid, type PoolError, refused } from "../errors/PoolError.ts"
 import type { ConnectionBudget as ConnectionBudgets } from "../pool/Budget.ts"
 import * as EventLoopLoad from "../pool/EventLoopLoad.ts"
 import * as Metrics from "../pool/Metrics.ts"
@@ -141,6 +141,9 @@ const make = Effect.fnUntraced(function* (
   const update = (key: string, change: (slot: Slot) => Slot) =>
     Ref.update(pools, (all) => setSlot(all, key, change(slotOf(all, key))))
 
+  const over = () =>
+    refused("The registry of the pools has ended with the scope that it was made in. Nothing was sent.")
+
   /** Closes a pool that has no callers any more, and forgets it. */
   const forgetUnused = (entry: Entry, pool: Pool.Pool): Effect.Effect<void> =>
     Effect.suspend(() => {
@@ -213,6 +216,7 @@ const make = Effect.fnUntraced(function* (
   /** Finds the pool of these settings, or puts one into its place, in one step. */
   const find = (settings: ResolvedSettings): Effect.Effect<Effect.Effect<Pool.Pool, PoolError>> =>
     Ref.modify(pools, (all): readonly [Effect.Effect<Pool.Pool, PoolError>, Pools] => {
+      if (poolsScope.state._tag === "Closed") return [Effect.fail(over()), all]
       const slot = slotOf(all, settings.key)
       const { current, leaving } = slot
       if (current !== undefined && areAccepted(current, settings)) return [current.build, all]
