@@ -6,7 +6,6 @@ import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import type * as Stream from "effect/Stream"
-import type { SqlError } from "effect/sql/SqlError"
 import type { Collection } from "../collection/CollectionOperations.ts"
 import type {
   AnyTables,
@@ -21,6 +20,7 @@ import type {
   SchemaChanges,
   SchemaInsert
 } from "../collection/Types.ts"
+import type { OperationError } from "../errors/PoolError.ts"
 import type { Row } from "../execute/Outcome.ts"
 import type { Notification } from "../protocol/Session.ts"
 import type { Settings } from "../settings/Settings.ts"
@@ -121,7 +121,7 @@ interface OfDatabases<Tables>
     channels: string | ReadonlyArray<string>,
     options?: {
       readonly onListen?: (() => PromiseLike<unknown> | unknown) | undefined
-      readonly retry?: Schedule.Schedule<unknown, SqlError> | undefined
+      readonly retry?: Schedule.Schedule<unknown, OperationError> | undefined
       readonly bufferSize?: number | undefined
     }
   ) => AsyncIterable<Notification>
