@@ -557,6 +557,8 @@ it.each([
   "select coalesce(a, null) from (values (1, 2)) a",
   "select lag(a) over () from (select 1, 2) a",
   'select "A" from (select 1, 2) "A"',
+  'select "select" from (select 1, 2) "select"',
+  'select "and" from (select 1, 2) as "and"',
   "select a from (b join c using (d)) a",
   "select a from b join c using (d) as a",
   "with a as (select 1, 2) select a from a",
@@ -607,7 +609,11 @@ it.each([
   "select * from json_each($1)",
   "select row_number() over (partition by a order by b) from c",
   "insert into a values ((1, 2))",
-  "create table a as select row(1, 2)"
+  "create table a as select row(1, 2)",
+  "with a as (select 1 as b) select b from a",
+  "with a as (select b from c where (d) and e and f), g as (select 1) select b from a where b in (1, 2) or b = 3 or b is null",
+  "select a from b where a in ($1, $2) and c = 1 and d = 2 order by a",
+  "(select a from b) union all (select a from c) union all (select a from d)"
 ])("%j cannot return an anonymous record, and is not described first", (text) => {
   expect(analyze(text).mayReturnRecord).toBe(false)
 })

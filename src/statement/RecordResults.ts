@@ -17,8 +17,17 @@ const beforeExpression = new Set(
 /** Words behind which a name stands for a table and not for its row. */
 const beforeTable = new Set("from join as with recursive into update using only lateral table".split(" "))
 const subquery = new Set(["select", "with", "values", "table"])
-/** What stands between the name of a `with` query with its `as`, and the query. */
-const beforeQuery = new Set(["(", "materialized", "not"])
+/** Behind the name of a `with` query. */
+const definition = /^as (?:(?:not )?materialized )?\(/
+
+/** Words that are names only in quotes: behind a parenthesis they go on with the statement. */
+const reserved = new Set(
+  (
+    "all and any array asc between by case collate cross desc distinct else end except fetch for full group having ilike in inner " +
+    "intersect is isnull left like limit natural not notnull null offset on or order overlaps returning right select similar " +
+    "tablesample then to union when where window with"
+  ).split(" ")
+)
 
 interface Word {
   readonly text: string
@@ -26,12 +35,13 @@ interface Word {
   readonly after: string
 }
 
-/** The words, names and symbols of a statement with their neighbours, in lower case. */
+/** The words, names and symbols of a statement with their neighbours, in lower case. A name in quotes is not a reserved word. */
 const wordsOf = (text: string): ReadonlyArray<Word> => {
   const values: Array<string> = []
   for (let token: Token = tokenAt(text, 0); token.kind !== "end"; token = tokenAt(text, token.end)) {
     const isText = token.kind === "word" || token.kind === "name" || token.kind === "symbol"
-    values.push(isText ? valueOf(text, token) : "?")
+    const value = isText ? valueOf(text, token) : "?"
+    values.push(token.kind === "name" && reserved.has(value) ? `${value}"` : value)
   }
   return values.map((text, index) => ({
     text,
@@ -60,15 +70,21 @@ const hasRow = (words: ReadonlyArray<Word>): boolean => {
   return false
 }
 
+const defines = (words: ReadonlyArray<Word>, index: number): boolean => {
+  if (words[index]?.after !== "as") return false
+  const next = words.slice(index + 1, index + 5).map(({ text }) => text)
+  return definition.test(next.join(" "))
+}
+
 /** Names of subqueries, of `with` queries and of functions in `from`, and other names for those. */
 const aliasesOf = (words: ReadonlyArray<Word>): ReadonlySet<string> => {
   const aliases = new Set<string>()
   const take = (name: string) => {
-    if (isName(name) && !beforeTable.has(name)) aliases.add(name)
+    if (isName(name) && !beforeTable.has(name) && !reserved.has(name)) aliases.add(name)
   }
   for (const [index, { after, before, text }] of words.entries()) {
     if (text === ")") take(after === "as" ? (words[index + 2]?.text ?? "") : after)
-    else if (after === "as" && beforeQuery.has(words[index + 2]?.text ?? "")) take(text)
+    else if (defines(words, index)) take(text)
     else if (before === "ordinality") take(text === "as" ? after : text)
     else if (aliases.has(text) && isName(after)) take(after === "as" ? (words[index + 2]?.text ?? "") : after)
   }
@@ -81,8 +97,9 @@ const hasWholeRow = (words: ReadonlyArray<Word>): boolean => {
   return (
     aliases.size > 0 &&
     words.some(
-      ({ after, before, text }) =>
+      ({ after, before, text }, index) =>
         aliases.has(text) &&
+        !defines(words, index) &&
         after !== "." &&
         after !== "(" &&
         before !== "." &&
