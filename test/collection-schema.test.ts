@@ -192,7 +192,9 @@ describe("a table with a schema", () => {
       class Account extends Schema.Class<Account>("Account")({
         id: Schema.Int,
         email: Schema.NullOr(Schema.String)
-      }) {}
+      }) {
+        static readonly members = ["x", "y"]
+      }
       const accounts = pgdb.table("users", Account)
       const account = yield* accounts.insert(new Account({ id: 5, email: "x" }))
       assert.instanceOf(account, Account)

@@ -80,9 +80,11 @@ const fieldsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined
 
 /** The schema of each column alone: of a union of structs, one of those that its members have for it. */
 const columnsOf = (schema: object): ReadonlyMap<string, ColumnSchema> | undefined => {
-  const members = "members" in schema && Array.isArray(schema.members) ? schema.members : []
-  const known = members.map((member: object) => columnsOf(member))
-  if (known.length === 0 || known.includes(undefined)) return fieldsOf(schema)
+  const own = fieldsOf(schema)
+  // A class may have static members of another kind.
+  if (own !== undefined || !("members" in schema) || !Array.isArray(schema.members)) return own
+  const known = schema.members.map((member: object) => columnsOf(member))
+  if (known.includes(undefined)) return undefined
   const found = new Map<string, Set<ColumnSchema>>()
   for (const [name, field] of known.flatMap((columns) => Array.from(columns ?? [])))
     found.set(name, (found.get(name) ?? new Set()).add(field))
