@@ -80,6 +80,7 @@ it.live("a database has the settings that the setup gave to its own", () =>
     const given = `do $do$ begin
       create schema "My App";
       execute format('alter database %I set search_path to "My App", public', current_database());
+      execute format('alter database %I set session_preload_libraries to plpgsql, dict_snowball', current_database());
       execute format('alter database %I set work_mem to ''7MB''', current_database());
       execute format('alter database %I set my.title to ''a=b, "c" it''''s''', current_database());
       execute format('alter role %I in database %I set statement_timeout to ''77s''', current_user, current_database());
@@ -87,10 +88,17 @@ it.live("a database has the settings that the setup gave to its own", () =>
     const rows = yield* Effect.flatMap(TestDatabase.pgdb, (pgdb) =>
       pgdb.select(
         `select current_setting('search_path') as path, current_setting('work_mem') as memory,
-           current_setting('my.title') as title, current_setting('statement_timeout') as timeout`
+           current_setting('my.title') as title, current_setting('statement_timeout') as timeout,
+           current_setting('session_preload_libraries') as libraries`
       )
     ).pipe(Effect.provide(on([unique, given])))
-    const expected = { path: '"My App", public', memory: "7MB", title: 'a=b, "c" it\'s', timeout: "77s" }
+    const expected = {
+      path: '"My App", public',
+      memory: "7MB",
+      title: 'a=b, "c" it\'s',
+      timeout: "77s",
+      libraries: "plpgsql, dict_snowball"
+    }
     assert.deepStrictEqual(rows, [expected])
   })
 )

@@ -119,7 +119,7 @@ const copySettings = (name: string, template: string): string => `do $$
         pg_catalog.unnest(setconfig) as setting
       where datname = ${literal(template)}
     loop
-      if parameter in ('search_path', 'temp_tablespaces') then
+      if parameter in ('search_path', 'temp_tablespaces', 'session_preload_libraries', 'local_preload_libraries') then
         perform pg_catalog.set_config(parameter, value, true);
         execute pg_catalog.format('alter %s set %I from current', target, parameter);
       else
