@@ -74,6 +74,14 @@ describe("a table with a schema", () => {
       assert.deepStrictEqual(yield* ids({ email: { $nin: [a, none] } }), [3])
       assert.strictEqual(yield* table.update({ email: none }, { email: a }), 1)
       assert.strictEqual(yield* table.delete({ $not: { email: { $in: [none] } } }), 3)
+      // Of this one it makes undefined.
+      const email = Schema.OptionFromNullishOr(Schema.String)
+      const nullish = pgdb.table("users", Schema.Struct({ id: Schema.Int, email }))
+      yield* witness.query("insert into users (email) values (null), ('b')")
+      assert.strictEqual(yield* nullish.count({ email: { $in: [none, a] } }), 1)
+      assert.strictEqual(yield* nullish.update({ email: none }, { email: a }), 1)
+      assert.strictEqual(yield* nullish.update({ email: a }, { email: none }), 1)
+      assert.strictEqual(yield* nullish.delete({ email: none }), 1)
     })
   )
 

@@ -240,9 +240,10 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
     value: (at, column, value) => {
       const field = columns?.get(column)
       if (field === undefined) return Effect.succeed(value)
+      // Some make undefined of what they read from NULL.
       const encoded = isJson(value)
         ? Effect.map(encoderOf(field)(value.value), json)
-        : encoderOf(field)(value)
+        : Effect.map(encoderOf(field)(value), (encoded) => encoded ?? null)
       return Effect.mapError(encoded, tell(at, "in", ofValue(column)))
     },
     part: (column, value) => {
