@@ -203,6 +203,18 @@ withDatabase(
     })
 )
 
+withDatabase("the first row comes before the second is made", [], ({ pgdb, witness }) =>
+  Effect.gen(function* () {
+    yield* witness.query("select pg_advisory_lock(1)")
+    const text = "select i from generate_series(1, 3) i where i = 1 or pg_advisory_xact_lock(1) is not null"
+    const read: Array<unknown> = []
+    yield* Stream.runForEach(pgdb.stream(text), ({ i }) =>
+      read.push(i) === 1 ? witness.query("select pg_advisory_unlock(1)") : Effect.void
+    )
+    expect(read).toEqual([1, 2, 3])
+  })
+)
+
 withDatabase(
   "in a transaction: pieces fit the rows, and the first comes with the first round trip",
   [],

@@ -30,6 +30,23 @@ withDatabase("trans gives the outcomes in order, of statements in every form", [
   })
 )
 
+withDatabase(
+  "a column that another program has given a type without a binary form is read in a batch",
+  [table, "create table changing (n int)", "insert into changing values (7)"],
+  ({ settings, witness }) =>
+    Effect.gen(function* () {
+      // The server would refuse what was prepared before.
+      const pgdb = PG.make({ ...settings, prepare: false })
+      const read = "select n from changing"
+      expect(yield* pgdb.select(read)).toEqual([{ n: 7 }])
+      yield* witness.query("alter table changing alter n type point using point(n, n)")
+      expect(yield* pgdb.trans(["insert into t values (1)", read])).toEqual([
+        { command: "INSERT", rowCount: 1, rows: [] },
+        { command: "SELECT", rowCount: 1, rows: [{ n: "(7,7)" }] }
+      ])
+    })
+)
+
 withDatabase("an empty array is an empty result and no traffic", [], (given) =>
   Effect.gen(function* () {
     const link = yield* linked(given)

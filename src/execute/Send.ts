@@ -104,7 +104,10 @@ interface Sent {
   readonly usedMemory: boolean
 }
 
-type SendOptions = Omit<Commands.RunOptions, "keep" | "shape" | "types">
+export type SendOptions = Pick<
+  Commands.RunOptions,
+  "answers" | "copy" | "flushes" | "maxRows" | "onProgress" | "syncs" | "trusted"
+>
 const noOptions: SendOptions = {}
 
 /** Writes a statement with these parameters. */
@@ -128,7 +131,7 @@ export const send = (
     trusted: options.trusted ?? (mayTrust ? "all" : isSure(connection, job) ? "records" : "session"),
     shape: job.shape,
     types: job.types,
-    portal: options.portal ?? job.portal?.name ?? "",
+    portal: job.portal?.name ?? "",
     maxRows: options.maxRows ?? job.portal?.maxRows ?? 0,
     keep,
     syncs: options.syncs,

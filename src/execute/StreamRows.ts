@@ -181,7 +181,7 @@ export const start = Effect.fnUntraced(function* (
   markDirty(connection, job.known.analysis)
   const { columns } = descriptionOf(statementOf(pool.statements, job.known, encoded.types)) ?? {}
   const returnsRows = columns === undefined ? job.known.analysis.returnsRows : columns.length > 0
-  const first = returnsRows
+  const first: Send.SendOptions = returnsRows
     ? { answers, maxRows: 1, syncs: false, flushes: true, onProgress }
     : { onProgress, copy }
   const sent = Send.send(

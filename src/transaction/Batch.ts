@@ -91,7 +91,7 @@ const writeStage = (
     const settled = syncs ? onSettled : nothing
     // What has committed cannot be read again in other formats: what the pool remembers decides about floats and dates alone.
     const isOutside = job.types === undefined && !isInTransaction(connection)
-    const options = isOutside ? ({ syncs, trusted: "session" } as const) : { syncs }
+    const options: Send.SendOptions = isOutside ? { syncs, trusted: "session" } : { syncs }
     sent.set(entry, Send.send(pool, connection, job, entry.encoded, settled, options))
     if (analysis.changesCatalogue) mayBind = false
   }
