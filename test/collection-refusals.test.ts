@@ -108,7 +108,9 @@ describe("changes are refused", () => {
     ["with an unknown operator", { a: { $push: 1 } }, '"$push"', "$inc"],
     ["with two operators", { a: { $inc: 1, $mul: 2 } }, '"$inc"'],
     ["with $inc of undefined", { a: { $inc: undefined } }, "$inc", "undefined"],
-    ["with $inc of an object", { a: { $inc: {} } }, "$inc", "an object"]
+    ["with $inc of an object", { a: { $inc: {} } }, "$inc", "an object"],
+    ["with $inc of SQL", { a: { $inc: PG.sql`2` } }, "$inc"],
+    ["with $inc of bytes", { a: { $inc: new Uint8Array(2) } }, "$inc"]
   ]
   for (const [name, changes, ...words] of cases) {
     each(name, () =>

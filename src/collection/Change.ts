@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import { isJson } from "../statement/Json.ts"
 import { attempt, isPlain } from "../statement/PlainObject.ts"
 import { isSql } from "../statement/Sql.ts"
+import { bytesOf } from "../types/Literal.ts"
 import { described, entriesOf, refuse, shown } from "./CheckInput.ts"
 import type { Parsed } from "./SqlBuilder.ts"
 
@@ -14,11 +15,15 @@ export interface Change {
   readonly value: unknown
 }
 
-/** An instance of a class, which only a codec of the program's own can write; a `Date` is nothing to add. */
+/** An instance of a class that only a codec of the program's own can write. */
 const isInstance = (value: unknown): boolean =>
   typeof value === "object" &&
   value !== null &&
-  attempt(() => !(isPlain(value) || Array.isArray(value) || value instanceof Date), false)
+  !isSql(value) &&
+  attempt(
+    () => !(isPlain(value) || Array.isArray(value) || value instanceof Date || bytesOf(value) !== undefined),
+    false
+  )
 
 const increment = (column: string, value: unknown, place: string): Parsed<Change> => {
   const kind = typeof value
