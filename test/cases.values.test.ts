@@ -36,6 +36,7 @@ withEachSetting("json is json wherever it stands, without a cast", [], {}, ({ pg
   Effect.gen(function* () {
     const cases: ReadonlyArray<readonly [text: string, param: unknown, value: unknown]> = [
       ["select $1 as v", PG.json([1]), [1]],
+      ["select $1 as v", PG.json(PG.json([1])), [1]],
       ["select $1 as v", PG.json("x"), "x"],
       ["select $1 as v", PG.json(null), null],
       ["select $1 as v", PG.json(5), 5],

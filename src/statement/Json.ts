@@ -15,8 +15,8 @@ export interface Json {
 }
 
 /**
- * Forces json for an array, string, number, boolean or `null`; plain objects are json without it.
+ * Forces json for an array, string, number, boolean or `null`; plain objects are json without it. What it has made stays the same.
  */
-export const json = (value: unknown): Json => ({ [JsonId]: true, value })
+export const json = (value: unknown): Json => (isJson(value) ? value : { [JsonId]: true, value })
 
 export const isJson = (value: unknown): value is Json => hasSymbol(value, JsonId)
