@@ -299,7 +299,7 @@ export const closed = (socket: Net.Socket): Effect.Effect<void> =>
 /** How long the server may take to end a session until its socket is cut off, one with temporary tables to drop for instance. */
 const lingerMillis = 30_000
 /** The same for a server that said goodbye by itself: one that died there is not waited for long. */
-const farewellMillis = 2_000
+const farewellMillis = 1_000
 
 /** Cuts a socket off that the server has not closed in time. Neither the socket nor its timer keeps the process from ending. */
 const cutOffAfter = (socket: Net.Socket, patience: number): void => {
