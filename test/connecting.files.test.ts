@@ -36,6 +36,7 @@ describe("the password file", () => {
           "db.example:5432:shop:me:with:colons and \\\\ and \\:",
           "db.example:5432:shop:me:second",
           "\\:\\:1:5432:shop:me:of IPv6",
+          "::1:5433:a:b:me:without backslashes",
           "localhost:5432:*:me:of the socket",
           "\\*:5432:*:star:not any host",
           "db.example:5432:shop:end:behind it \\",
@@ -48,6 +49,7 @@ describe("the password file", () => {
       assert.strictEqual(of(address, "shop", "me"), "with:colons and \\ and :")
       assert.strictEqual(of(address, "stock", "anyone"), "any port and user")
       assert.strictEqual(of({ ...address, host: "::1" }, "shop", "me"), "of IPv6")
+      assert.strictEqual(of({ ...address, host: "::1", port: 5433 }, "a:b", "me"), "without backslashes")
       assert.strictEqual(of(socket, "shop", "me"), "of the socket")
       assert.strictEqual(of(address, "shop", "last"), "rest")
       assert.strictEqual(of(address, "shop", "you"), undefined)

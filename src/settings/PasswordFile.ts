@@ -24,15 +24,24 @@ const fileOf = (given: string | undefined): string => {
     : join(homedir(), ".pgpass")
 }
 
-/** The fields of a line as they are written. */
-const fieldsOf = (line: string): ReadonlyArray<string> =>
-  Array.from(line.matchAll(/(?:^|:)((?:[^\\:]|\\.?)*)/g), ([, field = ""]) => field)
-
 /** A backslash takes the next character as it stands; at the end it is one. */
-const plain = (field: string): string => field.replaceAll(/\\(.)/g, "$1")
+const plain = (text: string): string => text.replaceAll(/\\(.)/g, "$1")
 
-const matches = (field: string | undefined, ...values: ReadonlyArray<string>): boolean =>
-  field === "*" || (field !== undefined && values.includes(plain(field)))
+/**
+ * What stands behind the first field, where that is `*` or this text. As in libpq a colon in it needs no backslash: many write
+ * addresses of IPv6 without.
+ */
+const behind = (line: string | undefined, text: string): string | undefined => {
+  if (line === undefined) return undefined
+  if (line.startsWith("*:")) return line.slice(2)
+  let at = 0
+  for (const character of text) {
+    if (line[at] === "\\") at++
+    if (!line.startsWith(character, at)) return undefined
+    at += character.length
+  }
+  return line[at] === ":" ? line.slice(at + 1) : undefined
+}
 
 /** The folders of a local server that needs no host: libpq looks for their sockets under `localhost`. */
 const usualFolders: ReadonlyArray<string> = ["/tmp", "/run/postgresql", "/var/run/postgresql"]
@@ -45,17 +54,11 @@ const passwordIn = (
 ): string | undefined => {
   const hosts = path !== undefined && usualFolders.includes(host) ? [host, "localhost"] : [host]
   for (const line of lines) {
-    if (line === "" || line.startsWith("#")) continue
-    const [ofHost, ofPort, ofDatabase, ofUser, ...rest] = fieldsOf(line)
-    if (
-      rest.length > 0 &&
-      matches(ofHost, ...hosts) &&
-      matches(ofPort, String(port)) &&
-      matches(ofDatabase, database) &&
-      matches(ofUser, username)
-    ) {
+    if (line.startsWith("#")) continue
+    for (const name of hosts) {
+      const rest = [name, String(port), database, username].reduce<string | undefined>(behind, line)
       // A colon needs no backslash in a password.
-      return plain(rest.join(":"))
+      if (rest !== undefined) return plain(rest)
     }
   }
   return undefined
