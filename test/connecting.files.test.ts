@@ -101,7 +101,7 @@ describe("the service file", () => {
         const { database, host, password, port, username } = given.settings
         const path = yield* file(
           "services",
-          `# services\n[other]\nhost=192.0.2.1\n\n[shop]\nhost = ${host}\nport=${port}\nuser=${username}\ndbname=nowhere\ndatabase=nowhere\napplication_name=of the service\n`
+          `# services\n[other]\nhost=192.0.2.1\n\n[shop] # of Europe\nhost = ${host}\nport=${port}\nuser=${username}\ndbname=nowhere\ndatabase=nowhere\napplication_name=of the service\n`
         )
         const name = "select current_setting('application_name')"
         const url = `service=shop servicefile='${path}' dbname=${database} password='${password}'`

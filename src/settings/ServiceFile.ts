@@ -25,10 +25,10 @@ const filesOf = (given: string | undefined): ReadonlyArray<string> => {
     : [own, join(PGSYSCONFDIR, "pg_service.conf")]
 }
 
-/** The lines of a section. */
+/** The lines of a section. What stands behind its name is passed over, as in libpq. */
 const sectionOf = (text: string, service: string): ReadonlyArray<string> | undefined => {
   const lines = text.split("\n").map((line) => line.trim())
-  const begin = lines.indexOf(`[${service}]`)
+  const begin = lines.findIndex((line) => line.startsWith(`[${service}]`))
   if (begin < 0) return undefined
   const end = lines.findIndex((line, index) => index > begin && line.startsWith("["))
   return lines
