@@ -476,6 +476,10 @@ withDatabase(
       assert.include(text, "export interface Users {\n  readonly id: number\n}")
       assert.deepInclude(yield* run(url, cwd, "--check"), { code: 0, stdout: "src/db.ts is up to date.\n" })
       assert.deepInclude(yield* run(url, cwd, "--out", "-"), { code: 0, stdout: text })
+      const ofWindows = text.replaceAll("\n", "\r\n")
+      yield* Effect.promise(() => Fs.writeFile(Path.join(cwd, "src/windows.ts"), ofWindows))
+      const windows = yield* run(url, cwd, "--check", "--out", "src/windows.ts")
+      assert.deepInclude(windows, { code: 0, stdout: "src/windows.ts is up to date.\n" })
 
       yield* witness.query("alter table users add name text")
       const stale = yield* run(url, cwd, "--check")

@@ -125,7 +125,9 @@ export const types = Command.make(
         if (out === "-") return yield* Console.log(now.trimEnd())
         const files = yield* FileSystem.FileSystem
         const known = yield* Effect.orElseSucceed(files.readFileString(out), () => undefined)
-        if (known === now) return watch ? undefined : yield* Console.log(`${out} is up to date.`)
+        // Git on Windows checks files out with line ends of its own.
+        if (known?.replaceAll("\r\n", "\n") === now)
+          return watch ? undefined : yield* Console.log(`${out} is up to date.`)
         if (check) {
           const why =
             known === undefined ? "is not there, or cannot be read" : "is not what the database says"
