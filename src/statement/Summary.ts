@@ -34,7 +34,7 @@ const modifiers = new Set(
 const twoWords = new Set(["materialized", "foreign", "access", "text", "user", "operator"])
 /** Words before a name. */
 const particles = new Set(
-  "table only lateral materialized view concurrently session local if not exists into".split(" ")
+  "table only lateral materialized view concurrently session local if not exists into on for".split(" ")
 )
 /** What a statement, or one inside another, begins behind. */
 const openers = new Set(["", "(", ")", ";", "explain", "analyze", "verbose", "as"])
@@ -97,6 +97,8 @@ export const summarize = (text: string): Summary => {
     while (modifiers.has(wordOf(text, next))) next = tokenAt(text, next.end)
     const words = [raw]
     for (let most = 1; words.length <= most && next.kind === "word"; next = tokenAt(text, next.end)) {
+      // A user is defined, unless it is a mapping of one.
+      if (wordOf(text, token) === "user" && wordOf(text, next) !== "mapping") break
       token = next
       words.push(text.slice(next.start, next.end))
       if (twoWords.has(wordOf(text, next))) most = 2
