@@ -169,4 +169,24 @@ describe("PG.fromEnv", () => {
       }
     }).pipe(Effect.provide(PoolRegistry.layer()))
   )
+
+  withDatabase("takes settings of the session, and those that say default are the server's", [], (given) =>
+    Effect.gen(function* () {
+      const { database, host, password, port, username } = given.settings
+      const pgdb = yield* Effect.provideService(
+        PG.fromEnv,
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromUnknown({
+          DATABASE_URL: `host=${host} port=${port} user=${username} dbname=${database} password='${password}'`,
+          PGTZ: "Asia/Tokyo",
+          PGGEQO: "default",
+          PGDATESTYLE: "DEFAULT"
+        })
+      )
+      const rows = yield* pgdb.select(
+        "select current_setting('timezone') as zone, current_setting('geqo') as geqo, current_setting('datestyle') as dates"
+      )
+      assert.deepStrictEqual(rows, [{ zone: "Asia/Tokyo", geqo: "on", dates: "ISO, MDY" }])
+    })
+  )
 })

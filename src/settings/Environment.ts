@@ -16,7 +16,7 @@ export interface Environment {
   readonly words: Words
 }
 
-/** Variables that libpq makes settings of the session. */
+/** Variables that libpq makes settings of the session, unless they say `default`. */
 const ofSession = { PGDATESTYLE: "datestyle", PGTZ: "timezone", PGGEQO: "geqo" }
 
 const names = { ...variables, ...ofSession }
@@ -38,6 +38,7 @@ const wordsOf = (texts: Readonly<Record<string, string | undefined>>): Words => 
   if (texts.PGREQUIRESSL?.startsWith("1")) words.sslmode = wordOf("PGREQUIRESSL", "require")
   for (const [variable, name] of Object.entries(names)) {
     const text = texts[variable]
+    if (variable in ofSession && text?.toLowerCase() === "default") continue
     if (text !== undefined) words[name] = wordOf(variable, text)
   }
   return words
