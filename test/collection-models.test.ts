@@ -112,3 +112,64 @@ withDatabase("a class is a schema too, whose rows are its instances", tables, ({
     assert.strictEqual(first?.shout, "A@B")
   })
 )
+
+class Note extends Model.Class<Note>("Note")({
+  id: Model.UuidV4Insert(Schema.String.pipe(Schema.brand("NoteId"))),
+  slug: Schema.String,
+  text: Schema.String,
+  state: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("new"))),
+  created: Model.DateTimeInsertFromDate,
+  updated: Model.DateTimeUpdateFromDate
+}) {}
+
+const noteTables = [
+  `create table notes (
+    id uuid primary key, slug text not null unique, text text not null, state text not null,
+    created timestamptz not null, updated timestamptz not null
+  )`
+]
+
+withDatabase("an upsert keeps what a model makes for new rows alone", noteTables, ({ pgdb }) =>
+  Effect.gen(function* () {
+    const notes = pgdb.table("notes", Note)
+    const first = yield* notes.insert({ slug: "a", text: "one", state: "read" })
+    yield* pgdb.execute`update notes set created = ${new Date(0)}, updated = ${new Date(0)}`
+    const kept = { id: first.id, state: "read", created: DateTime.makeUnsafe(0) }
+    const columns = ["id", "text", "state", "created"] as const
+    const options = { on: "slug", returning: [...columns, "updated"] } as const
+
+    const [one] = yield* notes.upsert({ slug: "a", text: "two" }, options)
+    assert.isAbove(one?.updated.epochMilliseconds ?? 0, 0)
+    assert.deepStrictEqual({ ...one, updated: undefined }, { ...kept, text: "two", updated: undefined })
+
+    const many = [
+      { slug: "a", text: "three" },
+      { slug: "b", text: "four" }
+    ]
+    assert.strictEqual(yield* notes.upsert(many, { on: "slug" }), 2)
+    assert.deepStrictEqual(yield* notes.find({ slug: "a" }, { columns }), [{ ...kept, text: "three" }])
+    assert.deepStrictEqual(yield* notes.distinct("state", { slug: "b" }), ["new"])
+
+    const [given] = yield* notes.upsert({ slug: "a", text: "three", state: "done" }, options)
+    assert.deepStrictEqual([given?.id, given?.state], [first.id, "done"])
+    const named = { on: "slug", update: ["state"], returning: ["state"] } as const
+    assert.deepStrictEqual(yield* notes.upsert({ slug: "a", text: "" }, named), [{ state: "new" }])
+
+    const mixed = [
+      { slug: "a", text: "five" },
+      { slug: "b", text: "six", state: "done" }
+    ]
+    const error = yield* Effect.flip(notes.upsert(mixed, { on: "slug" }))
+    assert.match(error.message, /row 2 and row 1 leave other columns to the schema's defaults.*Name those/)
+    assert.strictEqual(yield* notes.count({ text: "three" }), 1)
+  })
+)
+
+withDatabase("an update leaves alone what has a default for new rows", noteTables, ({ pgdb }) =>
+  Effect.gen(function* () {
+    const notes = pgdb.table("notes", Note)
+    const { id } = yield* notes.insert({ slug: "a", text: "one", state: "read" })
+    const [changed] = yield* notes.update({ id }, { text: "two" }, { returning: ["state", "text"] })
+    assert.deepStrictEqual(changed, { state: "read", text: "two" })
+  })
+)

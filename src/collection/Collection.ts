@@ -122,10 +122,14 @@ const update = Effect.fnUntraced(function* <A, E, R>(
 /** What an upsert is asked to do, its changes encoded by the schema. */
 const planOf = Effect.fnUntraced(function* <A, E, R>(
   { place, translation }: TableBackend<A, E, R>,
+  rows: unknown,
   options: unknown
 ) {
   const plan = yield* Effect.fromResult(Upsert.parse(options, place))
-  if (plan.changes === undefined) return plan
+  if (plan.changes === undefined) {
+    const all = isArray(rows) ? rows : [rows]
+    return yield* Effect.fromResult(Upsert.keeping(plan, all, translation.kept, place))
+  }
   return { ...plan, changes: yield* EncodeConditions.changes(translation, { place }, plan.changes) }
 })
 
@@ -221,7 +225,7 @@ export const operations = <A, E, R>(): {
             )
           ),
   upsert: (table) => (rows, options) =>
-    Effect.flatMap(planOf(table, options), (plan) => {
+    Effect.flatMap(planOf(table, rows, options), (plan) => {
       const stored = isArray(rows)
         ? Bulk.many(table, rows, plan.returning, plan)
         : upsertOne(table, rows, plan)

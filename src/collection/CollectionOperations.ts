@@ -141,7 +141,8 @@ export interface Collection<Row, E, R, New = NewRow<Row>, Change = Changes<Row>,
    *
    * `on` names the columns of a unique index, which decide whether a row is there; a row that lacks one of them is refused.
    * A row that is there takes the values of all the new row's other columns; `update` names fewer, and `[]` keeps it as it
-   * is, or says what changes, as for `update`. Two rows with the same key in one call are refused, unless nothing is updated: then the first is kept.
+   * is, or says what changes, as for `update`. What a model makes for new rows alone does not change. Two rows with the same key in one call
+   * are refused, unless nothing is updated: then the first is kept.
    *
    * **Gotchas**
    *

@@ -44,6 +44,8 @@ export interface Translation<Row, E> {
   ) => Effect.Effect<ReadonlyArray<Row[K]>, E>
   /** Columns that any change fills in, unless it names them, with their values. */
   readonly filled: Effect.Effect<ReadonlyArray<readonly [column: string, value: unknown]>, E>
+  /** The columns that an upsert of this row leaves as they are in one that is there. */
+  readonly kept: (row: unknown) => ReadonlyArray<string>
   /** Whether some of the columns can be read without the others. */
   readonly partial: boolean
 }
@@ -57,6 +59,7 @@ export const trusting = <Row>(): Translation<Row, never> => ({
   values: <K extends ColumnOf<Row>>(_: At, _column: K, values: ReadonlyArray<unknown>) =>
     Effect.succeed(values as ReadonlyArray<Row[K]>),
   filled: Effect.succeed([]),
+  kept: () => [],
   partial: true
 })
 
@@ -98,6 +101,9 @@ const variantOf = (schema: object, name: "insert" | "update"): ColumnSchema | un
   const variant: unknown = Reflect.get(schema, name)
   return isColumnSchema(variant) && fieldsOf(variant) !== undefined ? variant : undefined
 }
+
+const hasDefault = (field: ColumnSchema | undefined): boolean =>
+  field?.ast.context?.constructorDefault !== undefined
 
 /** Makes values by a schema, with its defaults, and encodes them. */
 const making = <A, I>(schema: Schema.Codec<A, I>) => {
@@ -214,14 +220,22 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
     decoders.set(key, decoder)
     return decoder
   }
-  const fill = lazy(() => {
-    const filling = Array.from(fieldsOf(update ?? {}) ?? []).filter(
-      ([, field]) => field.ast.context?.constructorDefault !== undefined
-    )
-    return filling.length === 0
+  const updated = fieldsOf(update ?? {}) ?? new Map<string, ColumnSchema>()
+  // A default that the row itself has as well is one of new rows.
+  const filling = new Map(
+    Array.from(updated).filter(([name, field]) => hasDefault(field) && !hasDefault(fields?.get(name)))
+  )
+  const fill = lazy(() =>
+    filling.size === 0
       ? Effect.succeed([])
       : Effect.map(making(Schema.Struct(Object.fromEntries(filling)))({}), Object.entries<unknown>)
-  })
+  )
+  const never: Array<string> = []
+  const unlessGiven: Array<string> = []
+  for (const [name, field] of fieldsOf(insert ?? {}) ?? []) {
+    if (update !== undefined && !updated.has(name)) never.push(name)
+    else if (hasDefault(field) && !filling.has(name)) unlessGiven.push(name)
+  }
   const encoderOf = memoize((field: ColumnSchema) => Schema.encodeUnknownEffect(field))
   // What the schema knows nothing of would be left out, and more rows found.
   const partEncoderOf = memoize((field: ColumnSchema) =>
@@ -263,6 +277,13 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       )
     },
     filled: Effect.suspend(() => fill()),
+    kept: (row) => {
+      const isGiven = (name: string) =>
+        typeof row === "object" &&
+        row !== null &&
+        attempt(() => Reflect.get(row, name), undefined) !== undefined
+      return [...never, ...unlessGiven.filter((name) => !isGiven(name))]
+    },
     partial: fields !== undefined
   }
 }

@@ -23,6 +23,8 @@ export interface Plan {
   readonly update: ReadonlyArray<string> | undefined
   /** What changes in place of them. */
   readonly changes: ReadonlyArray<Change.Change> | undefined
+  /** What does not change unless `update` says so. */
+  readonly kept: ReadonlyArray<string>
   readonly returning: Returning.Columns
 }
 
@@ -53,6 +55,7 @@ export const parse = (asked: unknown, place: string): Parsed<Plan> =>
         on,
         update: update === undefined || hasChanges ? undefined : yield* names("update", update, place),
         changes: hasChanges ? yield* Change.parse(update, place) : undefined,
+        kept: [],
         returning: yield* Returning.parse(given.returning, place)
       }
     })
@@ -78,7 +81,7 @@ export const conflict = (
   }
   if (plan.changes !== undefined) return Result.succeed({ on: plan.on, update: plan.changes })
   if (plan.update === undefined) {
-    for (const name of plan.on) given.delete(name)
+    for (const name of [...plan.on, ...plan.kept]) given.delete(name)
     return Result.succeed({ on: plan.on, update: [...given] })
   }
   const missing = plan.update.find((name) => !given.has(name))
@@ -89,6 +92,21 @@ export const conflict = (
         `update names column ${shown(missing)}, which ${row} lacks`,
         "Give the row a value for it, or leave it out of update."
       )
+}
+
+/** The plan for rows of which the schema makes some columns: one statement has one answer to which of them change. */
+export const keeping = (
+  plan: Plan,
+  rows: ReadonlyArray<unknown>,
+  keptOf: (row: unknown) => ReadonlyArray<string>,
+  place: string
+): Parsed<Plan> => {
+  if (plan.changes !== undefined || plan.update !== undefined) return Result.succeed(plan)
+  const kept = keptOf(rows[0])
+  const other = rows.findIndex((row) => keptOf(row).join("\0") !== kept.join("\0"))
+  if (other === -1) return Result.succeed({ ...plan, kept })
+  const what = `row ${other + 1} and row 1 leave other columns to the schema's defaults`
+  return refuse(place, what, 'Name those that change in a row that is there: { update: ["name"] }.')
 }
 
 const integers: ReadonlySet<number> = new Set([oids.int2, oids.int4, oids.int8, oids.oid])
