@@ -1,5 +1,6 @@
 /** A table with a `Schema`: what comes out is decoded by it, what goes in is encoded. */
 import { assert, describe, expectTypeOf } from "@effect/vitest"
+import * as BigDecimal from "effect/BigDecimal"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -374,5 +375,34 @@ describe("a table with a schema", () => {
         Option.some({ id: 3, email: null, owed: 1 })
       )
     })
+  )
+
+  withDatabase(
+    "$inc adds what the schema reads, and $contains looks into an Option",
+    ["create table accounts (id int primary key, owed numeric, bonus int, data jsonb)"],
+    ({ pgdb }) =>
+      Effect.gen(function* () {
+        const Account = Schema.Struct({
+          id: Schema.Int,
+          owed: Schema.BigDecimalFromString,
+          bonus: Schema.OptionFromNullOr(Schema.Int),
+          data: Schema.OptionFromNullOr(Schema.Struct({ city: Schema.String, zip: Schema.String }))
+        })
+        const accounts = pgdb.table("accounts", Account)
+        const owed = BigDecimal.fromStringUnsafe("0.10")
+        const data = Option.some({ city: "Bonn", zip: "53111" })
+        yield* accounts.insert({ id: 1, owed, bonus: Option.some(2), data })
+        const changes = { owed: { $inc: owed }, bonus: { $inc: Option.some(3) } }
+        const returning = ["owed", "bonus"] as const
+        const [first] = yield* accounts.update({ id: 1 }, changes, { returning })
+        assert.deepStrictEqual(first?.bonus, Option.some(5))
+        assert.isTrue(BigDecimal.equals(first?.owed ?? owed, BigDecimal.fromStringUnsafe("0.20")))
+        const none = yield* Effect.flip(accounts.update({ id: 1 }, { bonus: { $inc: Option.none() } }))
+        assert.match(none.message, /column "bonus" is an object/)
+        assert.strictEqual(
+          yield* accounts.count({ bonus: Option.some(5), data: { $contains: { city: "Bonn" } } }),
+          1
+        )
+      })
   )
 })

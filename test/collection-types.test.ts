@@ -2,6 +2,7 @@
  * The row type of a table decides which columns, values and operators compile. `tsc` checks this file; running it
  * checks nothing more.
  */
+import type * as BigDecimal from "effect/BigDecimal"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
@@ -77,6 +78,25 @@ describe("changes and rows of a typed row", () => {
     changes({ share: { $inc: "1.5" } })
     row({ name: "Ann" })
     row({ name: "Ann", score: undefined, meta: json({ city: "Bonn" }) })
+  })
+
+  it("take what a schema or a codec made of a column", () => {
+    type Made = {
+      price: BigDecimal.BigDecimal | null
+      score: Option.Option<number>
+      meta: Option.Option<{ readonly city: string; readonly zip: string }>
+      day: Date | number
+    }
+    const made = (changes: Changes<Made>, filter: Filter<Made> = {}) => [changes, filter]
+    made({ score: { $inc: Option.some(1) } }, { meta: { $contains: { city: "Bonn" } } })
+    const price = (price: BigDecimal.BigDecimal) => made({ price: { $inc: price } })
+    expectTypeOf(price).parameters.toEqualTypeOf<[BigDecimal.BigDecimal]>()
+    // @ts-expect-error no such part
+    made({}, { meta: { $contains: { town: "Bonn" } } })
+    // @ts-expect-error nothing can be added to a date
+    made({ day: { $inc: 1 } })
+    // @ts-expect-error another type
+    made({ price: { $inc: true } })
   })
 
   it("refuse other columns and values", () => {

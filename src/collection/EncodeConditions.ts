@@ -1,6 +1,7 @@
 /**
- * Values in filters and changes, encoded by the table's schema on their way in. Patterns, `$isNull` and `$inc` speak of the
- * database's side and stay as they are, and so does what `$contains` has where it is a part of what the schema takes.
+ * Values in filters and changes, encoded by the table's schema on their way in. Patterns, `$isNull` and the numbers and digits of
+ * `$inc` speak of the database's side and stay as they are, and so does what `$contains` has where it is a part of what the schema
+ * takes.
  */
 import * as Effect from "effect/Effect"
 import { isSql } from "../statement/Sql.ts"
@@ -53,9 +54,12 @@ export const changes = <Row, E>(
 ): Effect.Effect<ReadonlyArray<Change>, E> =>
   Effect.zipWith(
     Effect.forEach(given, (change) =>
-      change._tag === "Add" || isSql(change.value)
+      (change._tag === "Add" && typeof change.value !== "object") || isSql(change.value)
         ? Effect.succeed(change)
-        : Effect.map(translation.value(at, change.column, change.value), (value) => ({ ...change, value }))
+        : Effect.map(translation.value(at, change.column, change.value), (value) =>
+            // Nothing is added: what was given is refused as it is.
+            change._tag === "Add" && value === null ? change : { ...change, value }
+          )
     ),
     translation.filled,
     (encoded, filled): ReadonlyArray<Change> => {

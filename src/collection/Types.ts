@@ -2,6 +2,7 @@
  * The types of tables, rows, filters, changes and options, by the row of the table. A table without a row type takes any column
  * and any value.
  */
+import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type { CopyProgress } from "../execute/CopyIn.ts"
 import type { Progress } from "../execute/Progress.ts"
@@ -24,13 +25,15 @@ type Present<T> = Exclude<T, null | undefined>
 
 /** What `$contains` takes: elements of an array column or parts of them, a part of a json column. */
 type Part<T> =
-  Present<T> extends ReadonlyArray<infer Element>
-    ? ReadonlyArray<PartOf<Element>> | Json
-    : Present<T> extends Date | Uint8Array | number | bigint | boolean
-      ? never
-      : Present<T> extends string
-        ? string
-        : { readonly [K in keyof Present<T>]?: unknown } | Json
+  Present<T> extends Option.Option<infer Some>
+    ? Part<Some>
+    : Present<T> extends ReadonlyArray<infer Element>
+      ? ReadonlyArray<PartOf<Element>> | Json
+      : Present<T> extends Date | Uint8Array | number | bigint | boolean
+        ? never
+        : Present<T> extends string
+          ? string
+          : { readonly [K in keyof Present<T>]?: unknown } | Json
 
 type PartOf<Element> = Element extends string | number | bigint | boolean | Date | Uint8Array | null
   ? Element
@@ -98,10 +101,12 @@ export type Filter<Row = AnyRow> =
       ? Readonly<Record<string, unknown>>
       : { readonly [K in ColumnOf<Row>]?: Condition<Row[K]> } & Connectives<Row>)
 
+type Unaddable = Date | Uint8Array | ReadonlyArray<unknown> | string | boolean
+
 /**
  * `{ $inc: n }` for columns that numbers can be added to. Numeric columns are read as strings, so a column of strings takes
  * digits in a string, `{ $inc: "0.10" }`, which keeps them all; whether it is numeric or text, and what is in a string that
- * came from elsewhere, only the server knows.
+ * came from elsewhere, only the server knows. What a schema or a codec reads as a class, `BigDecimal` for one, is added as that.
  */
 type Increment<T> =
   Present<T> extends number | bigint
@@ -112,7 +117,9 @@ type Increment<T> =
         : never
       : Present<T> extends `${number}`
         ? { readonly $inc: number | bigint | `${number}` }
-        : never
+        : [Extract<Present<T>, Unaddable>] extends [never]
+          ? { readonly $inc: Present<T> }
+          : never
 
 /** What `update` changes: `{ column: value }`, `{ column: { $inc: n } }`, or a piece of SQL that gives the value. */
 export type Changes<Row = AnyRow> =
