@@ -404,7 +404,7 @@ it.effect("the error of a wrong statement inside a function shows that statement
   })
 )
 
-it.effect("the error of a denied permission says what to grant", () =>
+it.effect("the error of a denied permission says what to grant, and that of a policy that it is one", () =>
   Effect.gen(function* () {
     const {
       session: { failing, run },
@@ -415,6 +415,18 @@ it.effect("the error of a denied permission says what to grant", () =>
     yield* run(`set role ${role}`)
     const error = yield* failing("select * from users")
     yield* run("reset role")
+    yield* run("alter table orders enable row level security")
+    yield* run(`grant insert on orders to ${role}`)
+    yield* run(`set role ${role}`)
+    const misfit = yield* failing("insert into orders values (1, 1, 2)")
+    yield* run("reset role")
+    yield* run(`revoke all on orders from ${role}`)
+    expect(misfit.message).toMatchInlineSnapshot(`
+      "new row violates row-level security policy for table "orders" (SQLSTATE 42501 insufficient_privilege)
+      A policy of the table decides which rows this role may store: give the row what it asks for, or change the policy.
+      Statement:
+        insert into orders values (1, 1, 2)"
+    `)
     expect(error.reason._tag).toBe("AuthorizationError")
     expect(error.message).toMatchInlineSnapshot(`
       "permission denied for table users (SQLSTATE 42501 insufficient_privilege)

@@ -84,7 +84,8 @@ it.effect("where the registry's limit is what is exhausted, the message says so"
     const error = yield* Fiber.join(call)
     assert.include(
       error.message,
-      "0 of its 10 connections are in use, 1 operation waits, and all pools together have 2 of 2"
+      "0 of its 10 connections are in use, 1 operation waits, and all pools together have 2 of 2. " +
+        "Raise the registry's maxConnections, of which each database that listens takes one, shorten "
     )
     yield* letGo
     assert.deepStrictEqual(yield* other.select`select 1 as one`, [{ one: 1 }])

@@ -113,6 +113,9 @@ export const adviceOf = (state: State & { readonly isPartial: boolean }): string
   if (state.code === "21000" && isOnConflict(state)) {
     return "Two rows of the statement are the same row to the table's unique index: keep one of them."
   }
+  if (state.code === "42501" && state.routine === "ExecWithCheckOptions") {
+    return "A policy of the table decides which rows this role may store: give the row what it asks for, or change the policy."
+  }
   if (state.code === "42883" && isUnsendable(state)) {
     return "Values of this type are only sent as text: select the column as column::text. Nothing of the statement took effect."
   }

@@ -46,6 +46,11 @@ const situation = (stats: PoolStats, budget: ConnectionBudget): string =>
     ? ""
     : `, and all pools together have ${budget.used()} of ${budget.max}`)
 
+const limitOf = (stats: PoolStats, budget: ConnectionBudget): string =>
+  stats.open < stats.max && budget.used() >= budget.max
+    ? "the registry's maxConnections, of which each database that listens takes one"
+    : "maxConnections"
+
 /** A caller waited for the whole of `acquireTimeout` while the first connection was being opened. */
 export const unanswered = (stats: PoolStats, server: string, millis: number): PoolError =>
   fail(
@@ -69,7 +74,7 @@ export const timedOut = (
     held.length > 0
       ? `The fiber that waited already holds a connection of ${held.map((key) => `"${key}"`).join(" and ")} in a transaction or a stream, and needed one more: it may wait for itself. Do the inner work through the same transaction, or raise maxConnections.`
       : lastFailure === undefined
-        ? "Raise maxConnections, shorten the transactions and streams that hold them, or raise acquireTimeout."
+        ? `Raise ${limitOf(stats, budget)}, shorten the transactions and streams that hold them, or raise acquireTimeout.`
         : undefined
   const failed = lastFailure === undefined ? undefined : `Opening one more failed: ${lastFailure.message}`
   const what = `No connection of the pool "${stats.key}" came free within acquireTimeout, ${millis} ms: ${situation(stats, budget)}.`
