@@ -121,6 +121,26 @@ withDatabase("session state never reaches the next borrower", [], (given) =>
   })
 )
 
+withDatabase("what a transaction creates under a temporary search_path is gone behind it", [], (given) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+    for (const local of [
+      "set local search_path = pg_temp",
+      ["select set_config('search_path', $1, true)", ["PG_TEMP, public"]] as const,
+      "set local search_path = E'pg\\137temp'",
+      "set local schema 'pg_temp'"
+    ]) {
+      for (const create of ["create table users (id int)", "select 1 as id into users"]) {
+        const way = pgdb.trans([local, create])
+        yield* way
+        expect(yield* pgdb.selectValue("select to_regclass('users')::text")).toEqual(Option.some(null))
+        yield* pgdb.transaction(way)
+        expect(yield* pgdb.selectValue("select to_regclass('users')::text")).toEqual(Option.some(null))
+      }
+    }
+  })
+)
+
 withDatabase(
   "what a function hides is caught by reset always",
   ["create function f() returns void language sql as $$ select set_config('work_mem', '1234kB', false) $$"],

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import type { PooledConnection } from "../pool/PooledConnection.ts"
-import { isInTransaction } from "../pool/PooledConnection.ts"
+import { isInTransaction, markDirty } from "../pool/PooledConnection.ts"
 import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
@@ -110,6 +110,10 @@ export type SendOptions = Pick<
 >
 const noOptions: SendOptions = {}
 
+/** A `search_path` that may begin with the session's temporary schema: what is created under it looks like any other. */
+const mayBeTemporary = /pg_temp|\\/i
+const temporary = { sessionEffects: "settings", setsFloatDigits: false } as const
+
 /** Writes a statement with these parameters. */
 export const send = (
   pool: Pool,
@@ -121,7 +125,10 @@ export const send = (
 ): Sent => {
   begins(pool, job)
   const { session } = connection
-  if (job.known.analysis.setsSearchPath) connection.searchPath = searchPathOf(job.bound)
+  if (job.known.analysis.setsSearchPath) {
+    connection.searchPath = searchPathOf(job.bound)
+    if (mayBeTemporary.test(connection.searchPath)) markDirty(connection, temporary)
+  }
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const keep = keepsPrepared(pool, job, statement, encoded)
   const usedMemory =
