@@ -159,6 +159,20 @@ withDatabase(
 )
 
 withDatabase(
+  "what a function prepares and forgets is put right by reset always",
+  ["create function run(text text) returns void language plpgsql as $$ begin execute text; end $$"],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1, reset: "always" })
+      const own = pgdb.selectValue("select count(*)::int from pg_prepared_statements where from_sql")
+      yield* pgdb.select("select run($1)", ["prepare report as select 1"])
+      expect(yield* own).toEqual(Option.some(0))
+      yield* pgdb.select("select run($1)", ["deallocate all"])
+      expect(yield* pgdb.transaction(own)).toEqual(Option.some(0))
+    })
+)
+
+withDatabase(
   "what is set for a transaction only costs no reset, and a clean connection costs none either",
   [],
   (given) =>

@@ -26,6 +26,10 @@ const resetAll = [
   "DISCARD SEQUENCES"
 ]
 
+/** Gives a row if a function has prepared statements by SQL, or dropped some of the so many that this package has prepared. */
+const otherPrepared = (own: number): string =>
+  `SELECT FROM pg_catalog.pg_prepared_statements HAVING pg_catalog.bool_or(from_sql) OR pg_catalog.count(*) < ${own}`
+
 /** Whether there is nothing to do, which costs no round trip. */
 export const isClean = (connection: PooledConnection, settings: ResolvedSettings): boolean =>
   !connection.isAbandoned &&
@@ -44,10 +48,15 @@ export const reset = (connection: PooledConnection, settings: ResolvedSettings):
     if (isDead(connection) || isInTransaction(connection)) return false
     if (connection.sessionEffects !== "none" || settings.reset === "always") {
       const deallocates = connection.sessionEffects === "prepared statements"
-      const texts = deallocates ? ["DEALLOCATE ALL", ...resetAll] : resetAll
       if (deallocates) PreparedStatements.clear(session.statements)
-      const exchanges = yield* askAll(session, texts)
+      const looks = settings.reset === "always" && !deallocates
+      const last = looks ? otherPrepared(session.statements.byStatement.size) : "DEALLOCATE ALL"
+      const exchanges = yield* askAll(session, looks || deallocates ? [...resetAll, last] : resetAll)
       if (exchanges.some(({ state }) => state !== "done")) return false
+      if (looks && exchanges.at(-1)?.rows.length !== 0) {
+        PreparedStatements.clear(session.statements)
+        if ((yield* ask(session, "DEALLOCATE ALL")).state !== "done") return false
+      }
       if (Exit.isFailure(yield* Effect.exit(OnConnect.run(session, settings)))) return false
     }
     connection.isAbandoned = false
