@@ -187,6 +187,17 @@ withDatabase(
 )
 
 withDatabase(
+  "a stream in a transaction may change a table that a statement before it has read",
+  ["create table t (n int)", "insert into t values (1)"],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const change = Stream.runDrain(pgdb.stream("alter table t add column m int"))
+      yield* pgdb.transaction(Effect.andThen(pgdb.select("select n from t"), change))
+      expect(yield* pgdb.select("select * from t")).toEqual([{ n: 1, m: null }])
+    })
+)
+
+withDatabase(
   "a stream and what its rows lead to share a transaction, or use two connections",
   ["create table t (n int)"],
   (given) =>

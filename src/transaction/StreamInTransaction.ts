@@ -76,9 +76,13 @@ const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown,
         })
       )
       const open = InTransaction.inTurn(membership, (before) =>
-        Effect.map(Execute.runHere(pool, connection, job, before), (exchange) => {
-          opened = exchange
-          return pieceOf(exchange)
+        Effect.suspend(() => {
+          // The last statement's holds its tables open until another unnamed one replaces it.
+          Commands.closePortal(connection.session, "")
+          return Effect.map(Execute.runHere(pool, connection, job, before), (exchange) => {
+            opened = exchange
+            return pieceOf(exchange)
+          })
         })
       )
       return Stream.paginate(1, (count): Effect.Effect<Piece, OperationError> => {
