@@ -377,3 +377,36 @@ withDatabase("no statement of a trans runs by itself when the trans was rolled b
     expect(yield* given.witness.query("select n from u")).toEqual([{ n: "abc" }, { n: "007" }])
   })
 )
+
+for (const options of [{}, { prepare: false }, { pipelining: false }] as const) {
+  withDatabase(
+    `a cursor and a statement by name give their own rows, whatever had the name before: ${JSON.stringify(options)}`,
+    [],
+    ({ settings }) =>
+      Effect.gen(function* () {
+        const pgdb = PG.make({ ...settings, ...options, maxConnections: 1 })
+        const client = yield* pgdb.client
+        const asked = [
+          ["select 1 as a", { a: 1 }],
+          ["select 2 as a", { a: 2 }],
+          ["select 'abcd' as b", { b: "abcd" }],
+          ["select 1.5::float8 as a, row(1, 'x') as r", { a: 1.5, r: [1, "x"] }]
+        ] as const
+        for (const [open, fetch, close] of [
+          ["declare c cursor for ", "fetch all c", "close c"],
+          ["prepare q as ", "execute q", "deallocate q"]
+        ] as const) {
+          for (const [select, row] of asked) {
+            const each = Effect.forEach([open + select, fetch, close], (text) => pgdb.execute(text))
+            const raw = Effect.forEach([open + select, fetch, close], (text) => client.unsafe(text))
+            const batch = pgdb.trans([open + select, fetch, close])
+            for (const way of [pgdb.transaction(each), batch, pgdb.transaction(batch)]) {
+              expect([select, (yield* way)[1]?.rows]).toEqual([select, [row]])
+            }
+            const [, rows] = yield* client.withTransaction(raw)
+            expect([select, rows]).toEqual([select, [row]])
+          }
+        }
+      })
+  )
+}

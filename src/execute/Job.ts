@@ -10,6 +10,7 @@ import type { PooledConnection } from "../pool/PooledConnection.ts"
 import { type KnownText, longestKept, type Timing } from "../pool/StatementCache.ts"
 import type { ServerFields } from "../protocol/MessageReader.ts"
 import { describe } from "../settings/Settings.ts"
+import { returnsByName } from "../statement/Analyze.ts"
 import type { Direction } from "../statement/CopyStatement.ts"
 import { surplus } from "../statement/Placeholders.ts"
 import type { Bound } from "../statement/Statement.ts"
@@ -104,7 +105,8 @@ export const prepare = (
         : bound.isOwn === true && types.hasCodecs
           ? TypeMap.plain
           : undefined,
-    keeps: prepare && settings.prepare !== false && bound.text.length <= longestKept,
+    keeps:
+      prepare && settings.prepare !== false && bound.text.length <= longestKept && !returnsByName(analysis),
     position,
     encoded,
     tell,

@@ -5,6 +5,7 @@
  * | --- | --- | --- | --- |
  * | a text: what it shows, how long it takes | by text | never | – |
  * | a statement: types of its parameters, columns of its rows | by text and declared types, for the pool; apart for each `search_path` that a transaction sets by a statement that shows it | this program ran a statement that may change the catalogue; the server refused to bind it; a new description differs | was refused before it ran, and is sent again with what the server says now; inside a transaction it fails with `SerializationError`, so that `retry` repeats all of it |
+ * | what `FETCH` and `EXECUTE` return | never: it is the cursor's or the prepared statement's, which another one of that name may have replaced | – | – |
  * | a prepared statement | by session | the same, for all sessions of the pool at once | the same |
  * | the types that the server fixed for its parameters | with it | another program changed a column's type, of which there is no message: so it is bound only with values that come out the same for every type (`Retyping.ts`, which names three exceptions), and parsed anew with others | – |
  * | a type of users: kind, elements | by OID, for the pool | this program may have changed the catalogue; an OID that is not known is asked for | is refused before it ran |
@@ -17,7 +18,7 @@
 
 import type { ErrorType } from "../errors/ErrorType.ts"
 import { type Memory, make as makeStatement, type Statement } from "../protocol/KnownStatement.ts"
-import { type Analysis, analyze } from "../statement/Analyze.ts"
+import { type Analysis, analyze, returnsByName } from "../statement/Analyze.ts"
 import type { Histogram } from "./Histogram.ts"
 import type { Latency } from "./Sharing.ts"
 import * as Sharing from "./Sharing.ts"
@@ -80,6 +81,10 @@ const perGeneration = 1_024
 /** Longer texts are looked at anew each time. */
 export const longestKept = 16_384
 
+/** What is remembered of a text; of one that returns what its session says, nothing that was described before. */
+const asOfNow = (known: KnownText): KnownText =>
+  returnsByName(known.analysis) ? { ...known, statements: [] } : known
+
 export const make = (): StatementCache => {
   let recent = new Map<string, KnownText>()
   let older = new Map<string, KnownText>()
@@ -88,7 +93,7 @@ export const make = (): StatementCache => {
     get: (text, searchPath = "") => {
       const key = searchPath === "" ? text : `${searchPath}\0${text}`
       const known = recent.get(key)
-      if (known !== undefined) return known
+      if (known !== undefined) return asOfNow(known)
       const found = older.get(key) ?? {
         text,
         analysis: analyze(text),
@@ -104,7 +109,7 @@ export const make = (): StatementCache => {
         recent = new Map()
       }
       recent.set(key, found)
-      return found
+      return asOfNow(found)
     },
     texts: () => new Map([...older, ...recent]).values()
   }

@@ -56,6 +56,10 @@ export interface Analysis {
   readonly mayReturnRecord: boolean
 }
 
+/** Whether its rows are those of a cursor or a statement that the session has under a name: their columns are not in the text. */
+export const returnsByName = ({ command }: Pick<Analysis, "command">): boolean =>
+  command === "FETCH" || command === "EXECUTE"
+
 const nothing: Analysis = {
   rejection: undefined,
   isTransactionControl: false,

@@ -13,7 +13,7 @@ import * as Send from "../execute/Send.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, type PooledConnection } from "../pool/PooledConnection.ts"
 import type { Timing } from "../pool/StatementCache.ts"
-import type { Analysis } from "../statement/Analyze.ts"
+import { type Analysis, returnsByName } from "../statement/Analyze.ts"
 import type { Naming } from "../statement/CamelCase.ts"
 import { isArray } from "../statement/PlainObject.ts"
 import { fromStatement, type Statement } from "../statement/Statement.ts"
@@ -149,7 +149,9 @@ export const prepareAll = Effect.fnUntraced(function* (
   for (const entry of entries) if (!isReady(pool, connection, entry)) entry.encoded = undefined
   for (const entry of printedAnew(connection, entries)) entry.encoded = undefined
   for (const entry of beforeDefinitions(connection, entries)) {
-    if (entry.encoded !== undefined) continue
+    // What it names may be made by a statement before it.
+    if (entry.encoded !== undefined || (entry !== entries[0] && returnsByName(entry.job.known.analysis)))
+      continue
     yield* Effect.catchTag(prepareEntry(pool, connection, entry), "DescribeFailure", () => Effect.void)
   }
 })
