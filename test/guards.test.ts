@@ -173,6 +173,33 @@ withDatabase(
 )
 
 withDatabase(
+  "a session that has lost its prepared statements prepares them again",
+  [
+    "create table t (n int)",
+    "create function run(text text) returns void language plpgsql as $$ begin execute text; end $$"
+  ],
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const insert = "insert into t values (1)"
+      const nested = (text: string) =>
+        pgdb.transaction(
+          Effect.all([pgdb.execute(insert), pgdb.execute(text), pgdb.transaction(pgdb.execute(insert))])
+        )
+      for (const _ of [1, 2]) yield* nested("deallocate all")
+      for (const _ of [1, 2]) yield* pgdb.trans([insert, "deallocate all", insert])
+      yield* pgdb.execute("select run('deallocate all')")
+      yield* pgdb.trans([insert])
+      yield* pgdb.execute("select run('deallocate all')")
+      yield* pgdb.execute(insert)
+      yield* pgdb.execute("select run('deallocate all')")
+      yield* Effect.ignore(pgdb.transaction(pgdb.execute(insert)))
+      yield* pgdb.transaction(pgdb.execute(insert))
+      yield* atRest(given)
+    })
+)
+
+withDatabase(
   "what is set for a transaction only costs no reset, and a clean connection costs none either",
   [],
   (given) =>

@@ -11,6 +11,7 @@ import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { descriptionOf, type Statement } from "../protocol/KnownStatement.ts"
+import * as PreparedStatements from "../protocol/PreparedStatements.ts"
 import { floatTypes } from "../types/BuiltinTypes.ts"
 import { type Encoded, encodePlain } from "../types/Parameters.ts"
 import { surviveRetyping } from "../types/Retyping.ts"
@@ -147,6 +148,9 @@ export const send = (
     copy: options.copy,
     answers: options.answers
   })
+  // What comes behind it may find no statement of this package any more.
+  if (job.known.analysis.sessionEffects === "prepared statements")
+    PreparedStatements.clear(session.statements)
   // What it sets itself is reported behind its rows, which may be printed by it.
   if (job.known.analysis.setsDateStyle && options.onProgress === undefined) {
     exchange.late = { rows: [], locale: { ...session.locale } }

@@ -14,6 +14,7 @@ import { floatTypes } from "../types/BuiltinTypes.ts"
 import type { ReadRow, RowShape } from "../types/RowReader.ts"
 import * as RowReader from "../types/RowReader.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
+import type { Exchange } from "./Exchange.ts"
 import type { Description, Statement } from "./KnownStatement.ts"
 import { describeAs, descriptionOf, generationOf } from "./KnownStatement.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
@@ -126,6 +127,21 @@ export const writeCloses = (statements: PreparedStatements, writer: MessageWrite
 /** Forgets a statement that the server does not have: its `Parse` failed. */
 export const dropUnparsed = ({ byStatement }: PreparedStatements, prepared: Prepared): void => {
   if (byStatement.get(prepared.statement) === prepared) byStatement.delete(prepared.statement)
+}
+
+/** A prepared statement that the server does not have. */
+const noStatement = "26000"
+
+/** The server refused a statement: one that it could not parse does not exist, and where it lacks one it may lack all. */
+export const onError = (
+  statements: PreparedStatements,
+  { isParsed, parses, prepared }: Pick<Exchange, "isParsed" | "parses" | "prepared">,
+  code: string | undefined
+): void => {
+  if (parses && !isParsed && prepared !== undefined) dropUnparsed(statements, prepared)
+  if (!parses && code === noStatement) {
+    for (const statement of statements.byStatement.keys()) forget(statements, statement)
+  }
 }
 
 /** Closes those of before the last change of the catalogue: none is bound again, and each keeps the types that were known then. */

@@ -230,9 +230,7 @@ export const make = (
     const exchange = current()
     exchange.error = fields
     exchange.state = "failed"
-    if (exchange.parses && !exchange.isParsed && exchange.prepared !== undefined) {
-      PreparedStatements.dropUnparsed(statements, exchange.prepared)
-    }
+    PreparedStatements.onError(statements, exchange, fields.code)
     isSkipping = !exchange.syncs
     while (isSkipping && ++answered < queue.length) skip(queue[answered]!)
     exchange.onProgress?.(exchange)

@@ -265,7 +265,8 @@ const explain = Effect.fnUntraced(function* (
   const ended = () => (commit === undefined ? undefined : commitError(transaction, commit))
   if (begin !== undefined && begin.state !== "done") {
     if (begin.state === "failed" && !isLost) {
-      return yield* TransactionErrors.notBegun(serverError(begin.error ?? {}, { text: "BEGIN" }))
+      const error = TransactionErrors.notBegun(serverError(begin.error ?? {}, { text: "BEGIN" }))
+      return yield* Effect.fail(!begin.parses && wasStale(begin) ? new SendAgain({ error }) : error)
     }
     // What was not written, or what a server that said goodbye had not begun, did not run.
     const error = failure?.error ?? ConnectionErrors.unsentError({ text: "BEGIN" })
