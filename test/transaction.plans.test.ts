@@ -2,6 +2,7 @@
 import { expect } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import { isSqlError } from "effect/sql/SqlError"
 import { PG } from "effect-global-pool"
 import { withDatabase } from "./support/handle.ts"
@@ -410,3 +411,23 @@ for (const options of [{}, { prepare: false }, { pipelining: false }] as const) 
       })
   )
 }
+
+withDatabase("a short name for a cursor or a prepared statement is its caller's", [], ({ settings }) =>
+  Effect.gen(function* () {
+    const pgdb = PG.make({ ...settings, maxConnections: 1 })
+    yield* pgdb.trans(["select 1 as a"])
+    for (const name of ["s1", "s2", "s3", "p1"]) {
+      const [, executed] = yield* pgdb.trans([`prepare ${name} as select 5 as a`, `execute ${name}`])
+      expect(executed?.rows).toEqual([{ a: 5 }])
+      const rows = pgdb.transaction(
+        Effect.andThen(
+          pgdb.execute(`declare ${name} cursor for select 1`),
+          Stream.runCollect(pgdb.stream("select 2 as b"))
+        )
+      )
+      expect(yield* rows).toEqual([{ b: 2 }])
+      const unknown = yield* Effect.flip(pgdb.execute(`execute ${name}`))
+      expect(unknown.message).toContain(`prepared statement "${name}" does not exist`)
+    }
+  })
+)

@@ -166,7 +166,7 @@ export const serverError = (fields: ServerFields, about: About = {}): SqlError =
 
   const state = { code, message: said, routine, constraint: name("constraint") }
   // The driver's own name for the statement says nothing to anyone.
-  const whole = Masking.message(said.replace(/prepared statement "s\d+"/, "the statement"), circumstances)
+  const whole = Masking.message(said.replace(/prepared statement "#\d+"/, "the statement"), circumstances)
   const message = Masking.shortened(whole)
   const detail = masked("detail", Masking.detail)
   const hint = masked("hint", Masking.hint)

@@ -183,7 +183,7 @@ export const prepare = (
   }
   const prepared: Prepared = {
     statement,
-    name: keep ? `s${++statements.named}` : "",
+    name: keep ? `#${++statements.named}` : "",
     generation: generationOf(statement),
     description: undefined,
     formats: undefined,

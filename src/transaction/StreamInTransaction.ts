@@ -61,7 +61,7 @@ const pieces = (membership: Membership, given: Jobs.Job): Stream.Stream<unknown,
   const { connection, pool } = transaction
   return Stream.unwrap(
     Effect.gen(function* () {
-      const portal = `p${++transaction.portals}`
+      const portal = `#${++transaction.portals}`
       // Parsed anew: a statement that was prepared before a table changed could not be sent again in here.
       const job: Jobs.Job = {
         ...Jobs.jobIn(pool, connection, given),
