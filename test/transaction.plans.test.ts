@@ -37,6 +37,23 @@ withDatabase("a stale plan outside a transaction gives the new rows", setUp, ({ 
   })
 )
 
+withDatabase(
+  "a record that waits behind a change of the catalogue comes with the types of its fields",
+  setUp,
+  (given) =>
+    Effect.gen(function* () {
+      const pgdb = PG.make({ ...given.settings, maxConnections: 1 })
+      const select = "select array_agg(n) as all, row(n, 'x') as r from t group by n"
+      const row = { all: [1], r: [1, "x"] }
+      for (const way of [pgdb.select(select), Effect.map(pgdb.trans([select]), ([one]) => one?.rows)]) {
+        expect(yield* way).toEqual([row])
+        const change = pgdb.execute("create table if not exists v (n int)")
+        const [, rows] = yield* Effect.all([change, way], { concurrency: "unbounded" })
+        expect(rows).toEqual([row])
+      }
+    })
+)
+
 for (const options of [{ maxConnections: 2 }, { prepare: false }, { prepare: "auto" }] as const) {
   withDatabase(
     `columns that a table has got are read right at once, with ${JSON.stringify(options)}`,

@@ -18,6 +18,7 @@ import { surviveRetyping } from "../types/Retyping.ts"
 import * as Encode from "./Encode.ts"
 import { begins, type Job, searchPathOf } from "./Job.ts"
 import { learn } from "./Learn.ts"
+import { maxAttempts } from "./Resend.ts"
 
 /**
  * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
@@ -82,6 +83,7 @@ const isCertain = (pool: Pool, { session }: PooledConnection, job: Job, encoded:
 /** Whether rows can be read whatever has changed. Readers of one's own read the types that they were chosen for alone. */
 export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
   isTypical(connection) &&
+  !needsDescription(statementOf(pool.statements, job.known, encoded.types), job) &&
   (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
 
 /** Whether a read may have floats that come as text from a session that was not asked how it prints them. */
@@ -206,8 +208,12 @@ export const ready = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   job: Job,
-  isStream = false
-) {
+  isStream = false,
+  attempts = 0
+): Effect.fn.Return<
+  { readonly encoded: Encoded; readonly composites: ReadonlyArray<number> },
+  OperationError | Encode.DescribeFailure
+> {
   const encoded = yield* encode(pool, connection, job)
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const keep = keepsPrepared(pool, job, statement, encoded)
@@ -222,6 +228,10 @@ export const ready = Effect.fnUntraced(function* (
   if (description !== undefined) {
     const types = description.columns.map(({ type }) => type)
     yield* learn(connection, pool.types.unknown(types, isStream))
+  }
+  // A change of the catalogue in another fiber may have the pool forget it meanwhile.
+  if (attempts < maxAttempts && needsDescription(statement, job)) {
+    return yield* ready(pool, connection, job, isStream, attempts + 1)
   }
   return { encoded, composites: compositesOf(pool, statement) }
 })
