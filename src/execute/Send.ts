@@ -24,10 +24,12 @@ import { maxAttempts } from "./Resend.ts"
  * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
  * Readers of one's own read binary values alone, which can only be asked for once the types are known.
  */
-const needsDescription = (statement: Statement, { known: { analysis }, types }: Job): boolean =>
+const needsDescription = (statement: Statement, job: Job): boolean =>
+  mayNeedDescription(job) && descriptionOf(statement) === undefined
+
+const mayNeedDescription = ({ known: { analysis }, types }: Job): boolean =>
   analysis.returnsRows &&
-  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined) &&
-  descriptionOf(statement) === undefined
+  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined)
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
 export const isTypical = ({ session: { floats, locale } }: PooledConnection): boolean =>
@@ -83,7 +85,8 @@ const isCertain = (pool: Pool, { session }: PooledConnection, job: Job, encoded:
 /** Whether rows can be read whatever has changed. Readers of one's own read the types that they were chosen for alone. */
 export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
   isTypical(connection) &&
-  !needsDescription(statementOf(pool.statements, job.known, encoded.types), job) &&
+  (!mayNeedDescription(job) ||
+    descriptionOf(statementOf(pool.statements, job.known, encoded.types)) !== undefined) &&
   (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
 
 /** Whether a read may have floats that come as text from a session that was not asked how it prints them. */
