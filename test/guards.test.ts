@@ -200,6 +200,19 @@ withDatabase(
 )
 
 withDatabase(
+  "a transaction that prepares by SQL again and again leaves no statements behind",
+  [],
+  ({ pgdb }) =>
+    Effect.gen(function* () {
+      const texts = ["prepare q as select 1 as a", "execute q", "deallocate q"]
+      const each = Effect.forEach(texts, (text) => pgdb.execute(text))
+      const count = pgdb.selectValue<number>("select count(*)::int from pg_prepared_statements")
+      const left = yield* pgdb.transaction(Effect.andThen(Effect.repeat(each, { times: 20 }), count))
+      expect(Option.getOrThrow(left)).toBeLessThan(10)
+    })
+)
+
+withDatabase(
   "what is set for a transaction only costs no reset, and a clean connection costs none either",
   [],
   (given) =>

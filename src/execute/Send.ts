@@ -155,7 +155,7 @@ export const send = (
   })
   // What comes behind it may find no statement of this package any more.
   if (job.known.analysis.sessionEffects === "prepared statements")
-    PreparedStatements.clear(session.statements)
+    PreparedStatements.forgetAll(session.statements)
   // What it sets itself is reported behind its rows, which may be printed by it.
   if (job.known.analysis.setsDateStyle && options.onProgress === undefined) {
     exchange.late = { rows: [], locale: { ...session.locale } }

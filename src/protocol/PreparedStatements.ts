@@ -102,6 +102,11 @@ export const forget = ({ byStatement, obsolete }: PreparedStatements, statement:
   obsolete.push(known.name)
 }
 
+/** Forgets all, and has the server do so: it may have them, or not any more. */
+export const forgetAll = (statements: PreparedStatements): void => {
+  for (const statement of statements.byStatement.keys()) forget(statements, statement)
+}
+
 /** Forgets all: the server does not have them any more. */
 export const clear = ({ byStatement }: PreparedStatements): void => byStatement.clear()
 
@@ -139,9 +144,7 @@ export const onError = (
   code: string | undefined
 ): void => {
   if (parses && !isParsed && prepared !== undefined) dropUnparsed(statements, prepared)
-  if (!parses && code === noStatement) {
-    for (const statement of statements.byStatement.keys()) forget(statements, statement)
-  }
+  if (!parses && code === noStatement) forgetAll(statements)
 }
 
 /** Closes those of before the last change of the catalogue: none is bound again, and each keeps the types that were known then. */
