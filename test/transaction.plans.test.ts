@@ -54,6 +54,27 @@ withDatabase(
     })
 )
 
+for (const options of [{}, { prepare: false }, { pipelining: false }] as const) {
+  withDatabase(
+    `records are read while another fiber changes the catalogue all the time, with ${JSON.stringify(options)}`,
+    setUp,
+    ({ settings }) =>
+      Effect.gen(function* () {
+        const pgdb = PG.make({ ...settings, ...options, maxConnections: 2 })
+        const change = pgdb.execute("create or replace view v as select 1 as n")
+        const changing = yield* Effect.forkChild(Effect.forever(change))
+        for (let run = 0; run < 10; run++) {
+          const select = (place: number) => `select row(n, 'x') as r from t limit ${run * 10 + place}`
+          const [, second, third] = yield* pgdb.trans([select(1), select(2), select(3)])
+          const row = { r: [1, "x"] }
+          expect([second?.rows, third?.rows]).toEqual([[row], [row]])
+          expect(yield* pgdb.transaction(pgdb.select(select(4)))).toEqual([row])
+        }
+        yield* Fiber.interrupt(changing)
+      })
+  )
+}
+
 for (const options of [{ maxConnections: 2 }, { prepare: false }, { prepare: "auto" }] as const) {
   withDatabase(
     `columns that a table has got are read right at once, with ${JSON.stringify(options)}`,

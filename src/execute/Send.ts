@@ -18,7 +18,6 @@ import { surviveRetyping } from "../types/Retyping.ts"
 import * as Encode from "./Encode.ts"
 import { begins, type Job, searchPathOf } from "./Job.ts"
 import { learn } from "./Learn.ts"
-import { maxAttempts } from "./Resend.ts"
 
 /**
  * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
@@ -138,12 +137,14 @@ export const send = (
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const keep = keepsPrepared(pool, job, statement, encoded)
   const usedMemory =
-    descriptionOf(statement) !== undefined || (keep && Commands.isPrepared(session, statement))
+    (descriptionOf(statement)?.columns ?? encoded.described) !== undefined ||
+    (keep && Commands.isPrepared(session, statement))
   const mayTrust = job.types !== undefined || (job.known.analysis.isPlainRead && !isInTransaction(connection))
   const exchange = Commands.run(session, statement, encoded.values, onSettled, {
     trusted: options.trusted ?? (mayTrust ? "all" : isSure(connection, job) ? "records" : "session"),
     shape: job.shape,
     types: job.types,
+    described: encoded.described,
     portal: job.portal?.name ?? "",
     maxRows: options.maxRows ?? job.portal?.maxRows ?? 0,
     keep,
@@ -211,32 +212,25 @@ export const ready = Effect.fnUntraced(function* (
   pool: Pool,
   connection: PooledConnection,
   job: Job,
-  isStream = false,
-  attempts = 0
-): Effect.fn.Return<
-  { readonly encoded: Encoded; readonly composites: ReadonlyArray<number> },
-  OperationError | Encode.DescribeFailure
-> {
+  isStream = false
+) {
   const encoded = yield* encode(pool, connection, job)
   const statement = statementOf(pool.statements, job.known, encoded.types)
   const keep = keepsPrepared(pool, job, statement, encoded)
   const isOwn = job.types !== undefined
   const asks = isStream || (job.known.analysis.returnsRows && (isOwn || !isTypical(connection)))
-  if (needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))) {
-    yield* Encode.describe(connection, statement, keep, isStream || isOwn)
-  }
+  const described =
+    needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))
+      ? (yield* Encode.describe(connection, statement, keep, isStream || isOwn)).columns
+      : descriptionOf(statement)?.columns
   // Neither a stream nor a batch can be run again.
   const learns = isStream || job.position !== undefined || !isSure(connection, job)
-  const description = learns ? descriptionOf(statement) : undefined
-  if (description !== undefined) {
-    const types = description.columns.map(({ type }) => type)
+  if (learns && described !== undefined) {
+    const types = described.map(({ type }) => type)
     yield* learn(connection, pool.types.unknown(types, isStream))
   }
-  // A change of the catalogue in another fiber may have the pool forget it meanwhile.
-  if (attempts < maxAttempts && needsDescription(statement, job)) {
-    return yield* ready(pool, connection, job, isStream, attempts + 1)
-  }
-  return { encoded, composites: compositesOf(pool, statement) }
+  // A change of the catalogue in another fiber may have the pool forget it until the statement is sent.
+  return { encoded: { ...encoded, described }, composites: compositesOf(pool, statement) }
 })
 
 /** The parameters of a statement that can be sent at once, with nothing to ask first; else `undefined`. */

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly portal?: string
   /** Which columns are asked for in binary by what the pool knows, where this session has not described the statement. */
   readonly trusted?: BinaryColumns
+  /** The columns as they were just described, where the pool knows none. */
+  readonly described?: Description["columns"] | undefined
   /** So many rows at the most, 0 for all. */
   readonly maxRows?: number
   /** Whether what was written is to be answered at once, by a `Flush` in place of a `Sync`. */
@@ -50,6 +52,7 @@ export const run = (
   {
     answers = session.types.answers(),
     copy,
+    described,
     flushes = false,
     keep,
     maxRows = 0,
@@ -68,7 +71,7 @@ export const run = (
   const closes = known === undefined ? PreparedStatements.writeCloses(statements, writer) : undefined
   const prepared = known ?? PreparedStatements.prepare(statements, writer, statement, keeps)
   prepared.isUsed = true
-  const formats = PreparedStatements.formatsFor(types, prepared, trusted)
+  const formats = PreparedStatements.formatsFor(types, prepared, trusted, described)
   Writer.bind(writer, portal, prepared.name, values, formats.codes)
   Writer.execute(writer, portal, maxRows)
   if (syncs) Writer.sync(writer)

@@ -200,24 +200,29 @@ export const prepare = (
   return prepared
 }
 
-const choose = (types: TypeMap, { columns }: Description, which: RowReader.BinaryColumns): Formats => {
+const choose = (types: TypeMap, columns: Description["columns"], which: RowReader.BinaryColumns): Formats => {
   const binary = RowReader.binaryColumns(types, columns, which)
   return { codes: Writer.formatsOf(binary), binary, types, version: types.version() }
 }
 
 /**
  * The formats to ask for: what the statement's own description allows. Where this session has none, they are chosen by what the
- * pool knows, which may be stale: `trusted` says for which columns that is good enough.
+ * pool knows, or else by what was `described`, which may be stale: `trusted` says for which columns that is good enough.
  */
-export const formatsFor = (types: TypeMap, prepared: Prepared, trusted: RowReader.BinaryColumns): Formats => {
+export const formatsFor = (
+  types: TypeMap,
+  prepared: Prepared,
+  trusted: RowReader.BinaryColumns,
+  described?: Description["columns"]
+): Formats => {
   const { description, name, statement } = prepared
   if (description === undefined || name === "") {
-    const known = descriptionOf(statement)
+    const known = descriptionOf(statement)?.columns ?? described
     return known === undefined ? allText(types) : choose(types, known, trusted)
   }
   const { formats } = prepared
   if (formats?.types === types && formats.version === types.version()) return formats
-  const chosen = choose(types, description, "all")
+  const chosen = choose(types, description.columns, "all")
   prepared.formats = chosen
   return chosen
 }

@@ -21,6 +21,7 @@ import {
   unreadable
 } from "./Literal.ts"
 import type { WireValue } from "./PgType.ts"
+import type { Column } from "./RowReader.ts"
 import type { TypeLookup } from "./TypeLookup.ts"
 
 /** Parameters with the types that they are declared with; 0 leaves a type to the server. */
@@ -29,6 +30,8 @@ export interface Encoded {
   readonly values: ReadonlyArray<WireValue>
   /** What the server expected of them by an earlier description, if they are encoded by that: it may be stale. */
   readonly remembered?: ReadonlyArray<number>
+  /** What the server said of the columns when it was asked for this run: the pool may have forgotten it since. */
+  readonly described?: ReadonlyArray<Column> | undefined
 }
 
 const EncodedId: unique symbol = Symbol("encoded")
