@@ -157,6 +157,25 @@ describe("what operations cost on the wire", () => {
     })
   )
 
+  throughProxy(
+    "a FETCH: two round trips, and a missing cursor fails its transaction",
+    ({ link, users, pgdb }) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(
+          pgdb.transaction(
+            Effect.gen(function* () {
+              yield* users.execute("declare c cursor for select id from users order by id")
+              const first = yield* counted(link, users.select("fetch 2 from c"))
+              expect(first.roundTrips).toBe(2)
+              expect(yield* users.select("fetch 1 from c")).toEqual([{ id: 3 }])
+              yield* users.select("fetch 1 from d")
+            })
+          )
+        )
+        expect(error.message).toContain('cursor "d" does not exist')
+      })
+  )
+
   throughProxy("64 short selects at once share their connection, with a Sync each", ({ link, users }) =>
     Effect.gen(function* () {
       for (const id of [1, 2, 3]) yield* users.select(byId, [id])

@@ -52,15 +52,19 @@ export const describeAgain = (
 
 const savepoint = "effect_describe"
 
-/**
- * Has the server describe a statement, `isAnew` also where the pool knows it. In a transaction a savepoint keeps a failure
- * from spoiling it.
- */
+interface DescribeOptions {
+  /** Also where the pool knows it. */
+  readonly isAnew?: boolean
+  /** Its failure may spoil a transaction, as the statement's own would. */
+  readonly mayFail?: boolean
+}
+
+/** Has the server describe a statement. In a transaction a savepoint keeps a failure from spoiling it. */
 export const describe = (
   connection: PooledConnection,
   statement: Statement,
   keep: boolean,
-  isAnew = false
+  { isAnew = false, mayFail = false }: DescribeOptions = {}
 ): Effect.Effect<Description, DescribeFailure> => {
   const known = isAnew ? undefined : descriptionOf(statement)
   if (known !== undefined) return Effect.succeed(known)
@@ -71,7 +75,7 @@ export const describe = (
       ? Effect.fail(new DescribeFailure({ exchange }))
       : Effect.succeed(description)
   }
-  if (!isInTransaction(connection)) return Effect.flatMap(described, resultOf)
+  if (mayFail || !isInTransaction(connection)) return Effect.flatMap(described, resultOf)
   const { session } = connection
   return Effect.flatMap(
     Effect.all([ask(session, `SAVEPOINT ${savepoint}`), described], { concurrency: "unbounded" }),
@@ -163,10 +167,10 @@ export const encode = Effect.fnUntraced(function* (
     const encoded = yield* Effect.result(encodeExpected(pool, connection, job, remembered))
     if (Result.isSuccess(encoded)) return { ...encoded.success, remembered: remembered.parameterTypes }
   }
-  let described = yield* Effect.result(describe(connection, statement, job.keeps, true))
+  let described = yield* Effect.result(describe(connection, statement, job.keeps, { isAnew: true }))
   const declared = declaredStatement(pool, job)
   const isOpen = Result.isFailure(described) && declared !== statement && !isDead(connection)
-  if (isOpen) described = yield* Effect.result(describe(connection, declared, job.keeps, true))
+  if (isOpen) described = yield* Effect.result(describe(connection, declared, job.keeps, { isAnew: true }))
   if (Result.isSuccess(described)) {
     return yield* encodeExpected(pool, connection, job, described.success)
   }

@@ -12,6 +12,7 @@ import * as Commands from "../protocol/Commands.ts"
 import type { Exchange } from "../protocol/Exchange.ts"
 import { descriptionOf, type Statement } from "../protocol/KnownStatement.ts"
 import * as PreparedStatements from "../protocol/PreparedStatements.ts"
+import { returnsByName } from "../statement/Analyze.ts"
 import { floatTypes } from "../types/BuiltinTypes.ts"
 import { type Encoded, encodePlain } from "../types/Parameters.ts"
 import { surviveRetyping } from "../types/Retyping.ts"
@@ -221,7 +222,10 @@ export const ready = Effect.fnUntraced(function* (
   const asks = isStream || (job.known.analysis.returnsRows && (isOwn || !isTypical(connection)))
   const described =
     needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))
-      ? (yield* Encode.describe(connection, statement, keep, isStream || isOwn)).columns
+      ? (yield* Encode.describe(connection, statement, keep, {
+          isAnew: isStream || isOwn,
+          mayFail: returnsByName(job.known.analysis)
+        })).columns
       : descriptionOf(statement)?.columns
   // Neither a stream nor a batch can be run again.
   const learns = isStream || job.position !== undefined || !isSure(connection, job)
