@@ -61,7 +61,7 @@ export const reset = (connection: PooledConnection, settings: ResolvedSettings):
     }
     connection.isAbandoned = false
     connection.sessionEffects = "none"
-    if (session.floats === "short") session.floats = floatsOf(session)
+    if (session.floats === "short") session.floats = floatsOf(session.parameters)
     return true
   }).pipe(
     Effect.timeoutOrElse({

@@ -1,7 +1,6 @@
 /**
  * Whether a session prints all digits of a float, which it does not report by itself.
  */
-import type { Session } from "./Session.ts"
 
 /** `unknown` until it was asked. */
 export type FloatDigits = "unknown" | "exact" | "short"
@@ -10,7 +9,7 @@ export type FloatDigits = "unknown" | "exact" | "short"
 const exactSince = 12
 
 /** What is known of a session that nobody has set anything in, by its `server_version`. */
-export const floatsOf = ({ parameters }: Pick<Session, "parameters">): FloatDigits => {
+export const floatsOf = (parameters: ReadonlyMap<string, string>): FloatDigits => {
   const major = Number.parseInt(parameters.get("server_version") ?? "", 10)
   return major < exactSince ? "short" : "unknown"
 }

@@ -14,7 +14,6 @@ import { floatTypes } from "../types/BuiltinTypes.ts"
 import type { ReadRow, RowShape } from "../types/RowReader.ts"
 import * as RowReader from "../types/RowReader.ts"
 import type { TypeMap } from "../types/TypeMap.ts"
-import type { Exchange } from "./Exchange.ts"
 import type { Description, Statement } from "./KnownStatement.ts"
 import { describeAs, descriptionOf, generationOf } from "./KnownStatement.ts"
 import type { MessageWriter } from "./MessageWriter.ts"
@@ -137,10 +136,17 @@ export const dropUnparsed = ({ byStatement }: PreparedStatements, prepared: Prep
 /** A prepared statement that the server does not have. */
 const noStatement = "26000"
 
+/** What was refused: a statement, and whether its `Parse` was part of it and was answered. */
+interface Refused {
+  readonly prepared: Prepared | undefined
+  readonly parses: boolean
+  readonly isParsed: boolean
+}
+
 /** The server refused a statement: one that it could not parse does not exist, and where it lacks one it may lack all. */
 export const onError = (
   statements: PreparedStatements,
-  { isParsed, parses, prepared }: Pick<Exchange, "isParsed" | "parses" | "prepared">,
+  { isParsed, parses, prepared }: Refused,
   code: string | undefined
 ): void => {
   if (parses && !isParsed && prepared !== undefined) dropUnparsed(statements, prepared)

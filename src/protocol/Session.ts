@@ -344,7 +344,7 @@ export const make = (
     locale,
     giveUp: undefined,
     keepsStatements: true,
-    floats: floatsOf({ parameters }),
+    floats: floatsOf(parameters),
     status: () => status,
     enqueue: (exchange) => {
       if (end !== undefined || isTerminating) {

@@ -5,12 +5,18 @@
 import { Buffer } from "node:buffer"
 import type { Locale } from "../types/PgType.ts"
 import { UnreadableValue } from "../types/PgType.ts"
+import type { TypeMap } from "../types/TypeMap.ts"
 import type { Exchange } from "./Exchange.ts"
 import { ProtocolViolation } from "./MessageReader.ts"
 import * as PreparedStatements from "./PreparedStatements.ts"
-import type { Session } from "./Session.ts"
 
 const changedJustNow = "The statement returns a type that was made or changed a moment ago. Run it again."
+
+/** How a session reads rows. */
+interface Reading {
+  readonly types: TypeMap
+  readonly locale: Locale
+}
 
 const putOff = (exchange: Exchange, locale: Locale, row: Uint8Array): void => {
   exchange.late ??= { rows: [], locale: { ...locale } }
@@ -18,7 +24,7 @@ const putOff = (exchange: Exchange, locale: Locale, row: Uint8Array): void => {
 }
 
 export const takeRow = (
-  { locale, types }: Pick<Session, "locale" | "types">,
+  { locale, types }: Reading,
   exchange: Exchange,
   bytes: Buffer,
   start: number,
