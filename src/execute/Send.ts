@@ -24,12 +24,15 @@ import { learn } from "./Learn.ts"
  * Whether the statement has to be described before it runs: its rows could not be read otherwise, or what it does not undone.
  * Readers of one's own read binary values alone, which can only be asked for once the types are known.
  */
-const needsDescription = (statement: Statement, job: Job): boolean =>
-  mayNeedDescription(job) && descriptionOf(statement) === undefined
-
-const mayNeedDescription = ({ known: { analysis }, types }: Job): boolean =>
-  analysis.returnsRows &&
-  (analysis.mayReturnRecord || !analysis.isRead || analysis.callsFunctions || types !== undefined)
+const needsDescription = (
+  { statements }: Pool,
+  { known, types }: Job,
+  { types: declared }: Encoded
+): boolean => {
+  const { callsFunctions, isRead, mayReturnRecord, returnsRows } = known.analysis
+  if (!returnsRows || (isRead && !mayReturnRecord && !callsFunctions && types === undefined)) return false
+  return descriptionOf(statementOf(statements, known, declared)) === undefined
+}
 
 /** Whether the session shows floats and dates so that they can be read from their texts. */
 export const isTypical = ({ session: { floats, locale } }: PooledConnection): boolean =>
@@ -85,8 +88,7 @@ const isCertain = (pool: Pool, { session }: PooledConnection, job: Job, encoded:
 /** Whether rows can be read whatever has changed. Readers of one's own read the types that they were chosen for alone. */
 export const isReadyOn = (pool: Pool, connection: PooledConnection, job: Job, encoded: Encoded): boolean =>
   isTypical(connection) &&
-  (!mayNeedDescription(job) ||
-    descriptionOf(statementOf(pool.statements, job.known, encoded.types)) !== undefined) &&
+  !needsDescription(pool, job, encoded) &&
   (job.types === undefined || !job.known.analysis.returnsRows || isCertain(pool, connection, job, encoded))
 
 /** Whether a read may have floats that come as text from a session that was not asked how it prints them. */
@@ -221,7 +223,7 @@ export const ready = Effect.fnUntraced(function* (
   const isOwn = job.types !== undefined
   const asks = isStream || (job.known.analysis.returnsRows && (isOwn || !isTypical(connection)))
   const described =
-    needsDescription(statement, job) || (asks && !isCertain(pool, connection, job, encoded))
+    needsDescription(pool, job, encoded) || (asks && !isCertain(pool, connection, job, encoded))
       ? (yield* Encode.describe(connection, statement, keep, {
           isAnew: isStream || isOwn,
           mayFail: returnsByName(job.known.analysis)
@@ -242,7 +244,7 @@ export const plainOf = (pool: Pool, job: Job, connection?: PooledConnection): En
   const encoded = plainParameters(pool, job)
   if (encoded === undefined) return undefined
   if (connection !== undefined && !isReadyOn(pool, connection, job, encoded)) return undefined
+  if (needsDescription(pool, job, encoded)) return undefined
   const statement = statementOf(pool.statements, job.known, encoded.types)
-  const isPlain = !needsDescription(statement, job) && compositesOf(pool, statement).length === 0
-  return isPlain ? encoded : undefined
+  return compositesOf(pool, statement).length === 0 ? encoded : undefined
 }

@@ -15,10 +15,8 @@ import * as ConnectionErrors from "../errors/ConnectionErrors.ts"
 import type { OperationError } from "../errors/PoolError.ts"
 import type { Pool } from "../pool/Pool.ts"
 import { isDead, isInTransaction, markDirty, type PooledConnection } from "../pool/PooledConnection.ts"
-import { statementOf } from "../pool/StatementCache.ts"
 import * as Commands from "../protocol/Commands.ts"
 import { discardRows, type Exchange } from "../protocol/Exchange.ts"
-import { descriptionOf } from "../protocol/KnownStatement.ts"
 import { readerOf, typesToAsk } from "../protocol/PreparedStatements.ts"
 import type { Encoded } from "../types/Parameters.ts"
 import * as CopyOut from "./CopyOut.ts"
@@ -179,8 +177,8 @@ export const start = Effect.fnUntraced(function* (
     } else if (exchange.state !== "skipped") fail(exchange)
   }
   markDirty(connection, job.known.analysis)
-  const { columns } = descriptionOf(statementOf(pool.statements, job.known, encoded.types)) ?? {}
-  const returnsRows = columns === undefined ? job.known.analysis.returnsRows : columns.length > 0
+  const { described } = encoded
+  const returnsRows = described === undefined ? job.known.analysis.returnsRows : described.length > 0
   const first: Send.SendOptions = returnsRows
     ? { answers, maxRows: 1, syncs: false, flushes: true, onProgress }
     : { onProgress, copy }
