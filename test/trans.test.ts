@@ -47,6 +47,26 @@ withDatabase(
     })
 )
 
+withDatabase(
+  "a column of texts that another program has made json takes an array of a batch at once",
+  ["create table notes (id int, body text)"],
+  ({ pgdb, witness }) =>
+    Effect.gen(function* () {
+      const text = "insert into notes values ($1, $2)"
+      const made = (type: string) => witness.query(`alter table notes alter body type ${type} using null`)
+      const stored = witness.query("select body from notes where body is not null")
+      yield* pgdb.trans([[text, [1, "a"]]])
+      yield* made("jsonb")
+      yield* pgdb.trans([[text, [2, [1, 2]]]])
+      expect(yield* stored).toEqual([{ body: [1, 2] }])
+      yield* made("text")
+      yield* pgdb.trans([[text, [3, "b"]]])
+      yield* made("jsonb")
+      yield* pgdb.transaction(pgdb.trans([[text, [4, [3]]]]))
+      expect(yield* stored).toEqual([{ body: [3] }])
+    })
+)
+
 withDatabase("an empty array is an empty result and no traffic", [], (given) =>
   Effect.gen(function* () {
     const link = yield* linked(given)

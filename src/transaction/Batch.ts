@@ -186,7 +186,8 @@ const firstFailure = ({ connection, pool }: Transaction, sent: Sent) => {
   for (const [entry, { exchange, usedMemory }] of sent) {
     if (exchange.state === "done" || exchange.state === "skipped") continue
     Settle.forgetRefused(connection, entry.job, exchange)
-    return { entry, exchange, usedMemory, error: Settle.errorOf(pool, entry.job, exchange, connection) }
+    const error = Settle.errorOf(pool, entry.job, exchange, connection)
+    return { entry, exchange, usedMemory: usedMemory || Send.isTyped(pool, entry.job), error }
   }
   return undefined
 }
