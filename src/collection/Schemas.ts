@@ -44,8 +44,8 @@ export interface Translation<Row, E> {
   ) => Effect.Effect<ReadonlyArray<Row[K]>, E>
   /** Columns that any change fills in, unless it names them, with their values. */
   readonly filled: Effect.Effect<ReadonlyArray<readonly [column: string, value: unknown]>, E>
-  /** The columns that an upsert of this row leaves as they are in one that is there. */
-  readonly kept: (row: unknown) => ReadonlyArray<string>
+  /** The columns that an upsert of this row leaves as they are in one that is there; `undefined` where there are none. */
+  readonly kept: ((row: unknown) => ReadonlyArray<string>) | undefined
   /** Whether some of the columns can be read without the others. */
   readonly partial: boolean
 }
@@ -59,7 +59,7 @@ export const trusting = <Row>(): Translation<Row, never> => ({
   values: <K extends ColumnOf<Row>>(_: At, _column: K, values: ReadonlyArray<unknown>) =>
     Effect.succeed(values as ReadonlyArray<Row[K]>),
   filled: Effect.succeed([]),
-  kept: () => [],
+  kept: undefined,
   partial: true
 })
 
@@ -236,11 +236,27 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
     if (update !== undefined && !updated.has(name)) never.push(name)
     else if (hasDefault(field) && !filling.has(name)) unlessGiven.push(name)
   }
+  const kept = (row: unknown) => {
+    const isGiven = (name: string) =>
+      typeof row === "object" &&
+      row !== null &&
+      attempt(() => Reflect.get(row, name), undefined) !== undefined
+    return [...never, ...unlessGiven.filter((name) => !isGiven(name))]
+  }
   const encoderOf = memoize((field: ColumnSchema) => Schema.encodeUnknownEffect(field))
   // What the schema knows nothing of would be left out, and more rows found.
   const partEncoderOf = memoize((field: ColumnSchema) =>
     Schema.encodeUnknownEffect(field, { onExcessProperty: "error" })
   )
+  /** A value of a column; of `PG.json(…)` the schema gets what is in it. */
+  const encoded = (by: typeof encoderOf, column: string, value: unknown) => {
+    const field = columns?.get(column)
+    if (field === undefined) return Effect.succeed(value)
+    // Some make undefined of what they read from NULL.
+    return isJson(value)
+      ? Effect.map(by(field)(value.value), json)
+      : Effect.map(by(field)(value), (encoded) => encoded ?? null)
+  }
   const decoderOf = memoize((field: ColumnSchema) => Schema.decodeUnknownEffect(Schema.Array(field)))
   return {
     rows: (at, rows, columns) =>
@@ -251,23 +267,9 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
         tell(at, "out", ofRows)
       ),
     stored: (at, rows) => Effect.mapError(encodingJson(encodeRows())(rows), tell(at, "in", ofRows)),
-    value: (at, column, value) => {
-      const field = columns?.get(column)
-      if (field === undefined) return Effect.succeed(value)
-      // Some make undefined of what they read from NULL.
-      const encoded = isJson(value)
-        ? Effect.map(encoderOf(field)(value.value), json)
-        : Effect.map(encoderOf(field)(value), (encoded) => encoded ?? null)
-      return Effect.mapError(encoded, tell(at, "in", ofValue(column)))
-    },
-    part: (column, value) => {
-      const field = columns?.get(column)
-      if (field === undefined) return Effect.succeed(value)
-      const encoded = isJson(value)
-        ? Effect.map(partEncoderOf(field)(value.value), json)
-        : partEncoderOf(field)(value)
-      return Effect.orElseSucceed(encoded, () => value)
-    },
+    value: (at, column, value) =>
+      Effect.mapError(encoded(encoderOf, column, value), tell(at, "in", ofValue(column))),
+    part: (column, value) => Effect.orElseSucceed(encoded(partEncoderOf, column, value), () => value),
     values: <K extends ColumnOf<Row>>(at: At, column: K, values: ReadonlyArray<unknown>) => {
       const field = columns?.get(column)
       const decoded = field === undefined ? Effect.succeed(values) : decoderOf(field)(values)
@@ -277,13 +279,7 @@ export const translating = <Row>(schema: RowCodec<Row>): Translation<Row, Schema
       )
     },
     filled: Effect.suspend(() => fill()),
-    kept: (row) => {
-      const isGiven = (name: string) =>
-        typeof row === "object" &&
-        row !== null &&
-        attempt(() => Reflect.get(row, name), undefined) !== undefined
-      return [...never, ...unlessGiven.filter((name) => !isGiven(name))]
-    },
+    kept: never.length + unlessGiven.length === 0 ? undefined : kept,
     partial: fields !== undefined
   }
 }

@@ -98,12 +98,14 @@ export const conflict = (
 export const keeping = (
   plan: Plan,
   rows: ReadonlyArray<unknown>,
-  keptOf: (row: unknown) => ReadonlyArray<string>,
+  keptOf: ((row: unknown) => ReadonlyArray<string>) | undefined,
   place: string
 ): Parsed<Plan> => {
-  if (plan.changes !== undefined || plan.update !== undefined) return Result.succeed(plan)
+  if (keptOf === undefined || plan.changes !== undefined || plan.update !== undefined)
+    return Result.succeed(plan)
   const kept = keptOf(rows[0])
-  const other = rows.findIndex((row) => keptOf(row).join("\0") !== kept.join("\0"))
+  const ofFirst = kept.join("\0")
+  const other = rows.findIndex((row) => keptOf(row).join("\0") !== ofFirst)
   if (other === -1) return Result.succeed({ ...plan, kept })
   const what = `row ${other + 1} and row 1 leave other columns to the schema's defaults`
   return refuse(place, what, 'Name those that change in a row that is there: { update: ["name"] }.')
