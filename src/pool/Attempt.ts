@@ -35,7 +35,7 @@ export interface Options {
   /** Every socket, from the moment in which it begins to connect. */
   readonly sockets: Array<Net.Socket>
   /** Every address of a name that was connected to. */
-  readonly reached: Set<string>
+  readonly reached?: Set<string>
 }
 
 const start = (

@@ -182,15 +182,7 @@ export const direct = (
   const openOnce: Open = (onEnd, sockets = []) =>
     Effect.suspend(() => {
       const links: Array<Link.Link> = []
-      const options = {
-        settings,
-        types,
-        keys,
-        listeners: { ...listeners, onEnd: nothing },
-        links,
-        sockets,
-        reached: new Set<string>()
-      }
+      const options = { settings, types, keys, listeners: { ...listeners, onEnd: nothing }, links, sockets }
       /** The session that `onConnect` runs on. */
       let preparing: Attempt.Opened | undefined
       /** Ends what the session runs, with which the server would go on for nobody. */

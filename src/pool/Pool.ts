@@ -49,7 +49,7 @@ export interface Turn<A, E> {
   readonly waiter: PoolState.Waiter
   readonly latency: Sharing.Latency | undefined
   readonly resume: (result: Effect.Effect<A, E | OperationError>) => void
-  /** Its effect is not interrupted yet. */
+  /** `Effect.callback` has not got its cleanup yet, by which an interruption would find the turn. */
   isRegistering: boolean
 }
 

@@ -42,7 +42,7 @@ export interface Options {
   /** Takes the socket when it begins to connect: the caller may be interrupted before it is given the link. */
   readonly sockets?: Array<Net.Socket>
   /** Takes the address that was connected to, whatever comes of it. */
-  readonly reached?: Set<string>
+  readonly reached?: Set<string> | undefined
 }
 
 const discard = (socket: Net.Socket): void => {
