@@ -327,11 +327,14 @@ it.live("a server that adds the values of parameters to its errors shows none of
   }).pipe(Effect.provide(PoolRegistry.layer()))
 )
 
+/** A function whose statement has its parameter as a literal, and fails. */
+const dividing = `create function dividing(p text) returns int language plpgsql as $$
+  begin execute 'select 1 / 0 where length(' || quote_literal(p) || ') > 1'; return 1; end $$`
+
 it.live("lines of a literal in a statement of a function are nowhere in the error", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()
-    yield* witness.query(`create function dividing(p text) returns int language plpgsql as $$
-      begin execute 'select 1 / 0 where length(' || quote_literal(p) || ') > 1'; return 1; end $$`)
+    yield* witness.query(dividing)
     const error = yield* Effect.flip(PG.make(settings).select("select dividing($1)", ["a\nwhile larks\nb"]))
     expect(error.message).toMatch(
       /In: SQL statement "select .* where length.*"\n +PL\/pgSQL function dividing/
@@ -383,8 +386,7 @@ it.live(
 it.live("lines of a value that a context shows are taken for no entries", () =>
   Effect.gen(function* () {
     const { settings, witness } = yield* database()
-    yield* witness.query(`create function dividing(p text) returns int language plpgsql as $$
-      begin execute 'select 1 / 0 where length(' || quote_literal(p) || ') > 1'; return 1; end $$`)
+    yield* witness.query(dividing)
     for (const line of ["while larks", "SQL function larks", "PL/pgSQL function larks()"]) {
       for (const sql of ["select dividing($1)", "select pg_input_is_valid('a', $1)"]) {
         const error = yield* Effect.flip(PG.make(settings).select(sql, [`a"\n${line}\nb`]))
